@@ -1,0 +1,160 @@
+//! One error type for the whole crate.
+//!
+//! Every fallible function of the crate gives [`Error`]. Mistakes of the caller (a wrong shape, a size over a limit, a
+//! NaN option) are found before anything is recorded, so that a failed call leaves buffers, encoders and the hidden state
+//! as they were. Each variant holds what was expected and what came as typed fields, not as text.
+
+use std::time::Duration;
+
+/// What can go wrong.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No adapter can be used: none is there, or none has the wanted name.
+    #[error("no usable GPU adapter{}; adapters seen: {found:?} (on Linux without a GPU install Mesa's lavapipe, package mesa-vulkan-drivers)",
+        wanted.as_ref().map(|name| format!(" with {name:?} in its name")).unwrap_or_default())]
+    NoAdapter {
+        /// The name that was asked for, if one was.
+        wanted: Option<String>,
+        /// The names of the adapters that were seen.
+        found: Vec<String>,
+    },
+
+    /// The adapter refused to open a device.
+    #[error("the adapter refused to open a device: {0}")]
+    RequestDevice(#[from] wgpu::RequestDeviceError),
+
+    /// A tensor or slice has another shape than the call needs.
+    #[error("{tensor} has shape {actual:?}, expected {expected:?}")]
+    ShapeMismatch {
+        /// Which tensor.
+        tensor: &'static str,
+        /// The shape that the call needs.
+        expected: Vec<usize>,
+        /// The shape that came.
+        actual: Vec<usize>,
+    },
+
+    /// A size that must be at least 1 is 0.
+    #[error("{what} is 0, expected at least 1")]
+    ZeroSize {
+        /// Which size.
+        what: &'static str,
+    },
+
+    /// An option lies outside its range, or is NaN.
+    #[error("{option} is {value}, expected {expected}")]
+    InvalidOption {
+        /// Which option.
+        option: &'static str,
+        /// The value that came.
+        value: f64,
+        /// The range that is allowed.
+        expected: &'static str,
+    },
+
+    /// A size is over a limit of the device.
+    #[error("{what} needs {required}, but the device's {limit} is {available}")]
+    LimitExceeded {
+        /// What needs it.
+        what: &'static str,
+        /// The limit's name in [`wgpu::Limits`].
+        limit: &'static str,
+        /// How much is needed.
+        required: u64,
+        /// How much there is.
+        available: u64,
+    },
+
+    /// A tensor lives on another device than the object that it was given to.
+    #[error("{tensor} belongs to another device")]
+    ForeignDevice {
+        /// Which tensor.
+        tensor: &'static str,
+    },
+
+    /// A buffer lacks a usage flag that the call needs.
+    #[error("the buffer of {tensor} has usage {actual:?}, expected at least {expected:?}")]
+    BufferUsage {
+        /// Which tensor.
+        tensor: &'static str,
+        /// The flags that the call needs.
+        expected: wgpu::BufferUsages,
+        /// The flags that the buffer has.
+        actual: wgpu::BufferUsages,
+    },
+
+    /// Two tensors that must be different share memory.
+    #[error("{first} and {second} share memory, expected two different buffers")]
+    Aliased {
+        /// The one tensor.
+        first: &'static str,
+        /// The other tensor.
+        second: &'static str,
+    },
+
+    /// Backward was asked for on something that was made for inference.
+    #[error("made for inference: a backward pass needs Unroll::training")]
+    NotTraining,
+
+    /// Backward was recorded without a forward before it. Each backward uses up what its forward saved.
+    #[error("backward without a forward before it: each backward uses up what one forward saved")]
+    BackwardWithoutForward,
+
+    /// The device could not give the memory.
+    #[error("out of memory: {what} of {bytes} bytes")]
+    OutOfMemory {
+        /// What was to be made.
+        what: &'static str,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+
+    /// A readback did not come back in time.
+    #[error("the readback did not come back within {waited:?}")]
+    ReadbackTimeout {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
+    /// A buffer could not be mapped for reading.
+    #[error("the readback failed: {0}")]
+    Readback(#[from] wgpu::BufferAsyncError),
+
+    /// The device was lost or destroyed.
+    #[error("the device was lost: {reason}")]
+    DeviceLost {
+        /// What the driver says.
+        reason: String,
+    },
+
+    /// The device does not compute what the CPU oracle computes. See [`verify`](crate::verify()).
+    #[error("verification failed: {0}")]
+    OverBudget(Box<crate::verify::Report>),
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Checks that a size is at least 1.
+pub(crate) fn at_least_one(what: &'static str, size: usize) -> Result<()> {
+    if size == 0 { Err(Error::ZeroSize { what }) } else { Ok(()) }
+}
+
+/// Checks that a slice holds as many elements as a shape.
+pub(crate) fn expect_len(tensor: &'static str, expected: &[usize], actual: usize) -> Result<()> {
+    if expected.iter().product::<usize>() == actual {
+        Ok(())
+    } else {
+        Err(Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: vec![actual] })
+    }
+}
+
+/// Checks a shape.
+pub(crate) fn expect_shape(tensor: &'static str, expected: &[usize], actual: &[usize]) -> Result<()> {
+    if expected == actual {
+        Ok(())
+    } else {
+        Err(Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: actual.to_vec() })
+    }
+}

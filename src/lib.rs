@@ -1,0 +1,22 @@
+//! The gated recurrent unit, forward and backward through time, as WGSL compute kernels on wgpu.
+
+pub mod config;
+pub mod cpu;
+pub mod error;
+pub mod reference;
+pub mod tolerance;
+pub mod weights;
+
+pub use config::{GruConfig, Mode, Unroll};
+pub use error::{Error, Result};
+pub use tolerance::Tolerance;
+pub use weights::{GruWeights, Uniform};
+pub use wgpu;
+
+/// Placeholder until the GPU side is merged.
+pub mod verify {
+    /// Placeholder.
+    #[derive(Debug, Clone, thiserror::Error)]
+    #[error("report")]
+    pub struct Report;
+}

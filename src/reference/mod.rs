@@ -1,0 +1,3 @@
+//! CPU references.
+
+pub mod oracle;

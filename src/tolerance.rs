@@ -1,0 +1,120 @@
+//! How far two results may be apart: bounds derived from the unit round-off and the length of the sums.
+//!
+//! A sum of k products of f32 numbers has a rounding error of at most k u Σ|a||b| with u = 2^-24, and with the
+//! probability that matters in practice of about λ √k u Σ|a||b| with a small λ (Higham and Mary 2019, "A new approach to
+//! probabilistic rounding error analysis"). The bounds below take λ = [`LAMBDA`] and Σ|a||b| ≤ √k·scale, which holds for
+//! weights from U(±1/√k) and states in [-1, 1]; for other numbers call [`Tolerance::scaled`].
+
+/// The unit round-off of f32, 2^-24.
+pub const UNIT_ROUNDOFF: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// λ of the probabilistic bound: how many standard deviations of the rounding error are allowed.
+pub const LAMBDA: f64 = 8.0;
+
+/// An absolute and a relative bound. `a` is within it of a reference if `|a - ref| <= abs + rel * |ref|`; NaN never is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// The absolute part.
+    pub abs: f64,
+    /// The part relative to the reference.
+    pub rel: f64,
+}
+
+impl Tolerance {
+    /// No difference at all.
+    pub const EXACT: Self = Self { abs: 0.0, rel: 0.0 };
+
+    /// For a function of a few operations and one exponential on numbers of about 1: WGSL allows `exp` an error of
+    /// (3 + 2|x|) ulp and a division 2.5 ulp; through sigmoid or tanh, whose slopes fall faster than |x| grows, that is
+    /// at most 8 u, and as much again for the arithmetic around them.
+    #[must_use]
+    pub fn pointwise() -> Self {
+        Self { abs: 16.0 * UNIT_ROUNDOFF, rel: 16.0 * UNIT_ROUNDOFF }
+    }
+
+    /// For a sum of `k` products.
+    #[must_use]
+    pub fn matmul(k: usize) -> Self {
+        let k = k.max(1) as f64;
+        Self { abs: LAMBDA * k.sqrt() * UNIT_ROUNDOFF, rel: LAMBDA * UNIT_ROUNDOFF }
+    }
+
+    /// For a recurrence of `t` steps that each sum `k` products and take a few functions of the sum. The update gate
+    /// makes each step a convex blend of the state before and the candidate, so the errors of the steps add up.
+    #[must_use]
+    pub fn through_time(k: usize, t: usize) -> Self {
+        let (step, point, t) = (Self::matmul(k), Self::pointwise(), t.max(1) as f64);
+        Self { abs: (step.abs + point.abs) * t.sqrt(), rel: (step.rel + point.rel) * t.sqrt() }
+    }
+
+    /// The sum of two bounds, for a computation of two parts.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { abs: self.abs + other.abs, rel: self.rel + other.rel }
+    }
+
+    /// The absolute part times `scale`, the size of the numbers that are summed.
+    #[must_use]
+    pub fn scaled(self, scale: f64) -> Self {
+        Self { abs: self.abs * scale, rel: self.rel }
+    }
+
+    /// How much of the budget the difference uses: 1 is all of it. Infinite where a value is not finite and not the same.
+    #[must_use]
+    pub fn share(&self, actual: f64, expected: f64) -> f64 {
+        if actual == expected {
+            return 0.0;
+        }
+        let share = (actual - expected).abs() / (self.abs + self.rel * expected.abs());
+        if share.is_nan() { f64::INFINITY } else { share }
+    }
+
+    /// Whether `actual` is within the bound of `expected`. NaN never is.
+    #[must_use]
+    pub fn accepts(&self, actual: f64, expected: f64) -> bool {
+        self.share(actual, expected) <= 1.0
+    }
+
+    /// The worst element of a whole array.
+    ///
+    /// # Panics
+    /// If the two lengths differ: that is a bug of the comparison, not a rounding error.
+    #[must_use]
+    pub fn compare<A: Copy + Into<f64>, E: Copy + Into<f64>>(&self, actual: &[A], expected: &[E]) -> Comparison {
+        assert_eq!(actual.len(), expected.len(), "arrays of different lengths cannot be compared");
+        let mut worst = Comparison { index: 0, actual: 0.0, expected: 0.0, share: 0.0, max_error: 0.0 };
+        for (index, (&a, &e)) in actual.iter().zip(expected).enumerate() {
+            let (a, e) = (a.into(), e.into());
+            let share = self.share(a, e);
+            let error = if a == e { 0.0 } else { (a - e).abs() };
+            worst.max_error = if error.is_nan() { f64::INFINITY } else { worst.max_error.max(error) };
+            if share > worst.share || index == 0 {
+                worst = Comparison { index, actual: a, expected: e, share, max_error: worst.max_error };
+            }
+        }
+        worst
+    }
+}
+
+/// The worst element of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Where the largest share of the budget is used.
+    pub index: usize,
+    /// The value there.
+    pub actual: f64,
+    /// The reference there.
+    pub expected: f64,
+    /// The share of the budget used there; over 1 is a failure.
+    pub share: f64,
+    /// The largest absolute error anywhere.
+    pub max_error: f64,
+}
+
+impl Comparison {
+    /// Whether every element is within the bound. Written so that NaN fails.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.share <= 1.0
+    }
+}
