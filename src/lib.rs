@@ -3,12 +3,19 @@
 pub mod config;
 pub mod cpu;
 pub mod error;
+pub mod gpu;
+mod kernels;
+pub mod layer;
+mod ops;
+pub mod plan;
 pub mod reference;
 pub mod tolerance;
 pub mod weights;
 
 pub use config::{GruConfig, Mode, Unroll};
 pub use error::{Error, Result};
+pub use gpu::{Gpu, GpuOptions, Tensor};
+pub use layer::{Gru, GruGradients, GruOutput, GruParameters, UnrolledGru};
 pub use tolerance::Tolerance;
 pub use weights::{GruWeights, Uniform};
 pub use wgpu;

@@ -1,0 +1,36 @@
+// Mean squared error of `len` predictions, and its gradient: loss = sum (p - y)^2 / len, d_p = 2 (p - y) / len.
+//
+// prediction, expected, d_prediction [len]. partial [workgroups]: one sum a workgroup, already divided by len; sum_rows
+// adds them up. A workgroup of 256 invocations takes every (256 workgroups)-th element.
+//
+// Departure from the plain loop of the twin (reference::mse): sums in parts, always in the same order.
+
+struct MseParams {
+    len: u32,
+    prediction_offset: u32,
+    expected_offset: u32,
+    d_prediction_offset: u32,
+    workgroups: u32,
+    // 1 / len
+    inverse_len: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: MseParams;
+@group(0) @binding(1) var<storage, read> prediction: array<f32>;
+@group(0) @binding(2) var<storage, read> expected: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d_prediction: array<f32>;
+@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
+    var sum = 0.0;
+    for (var i = workgroup.x * 256u + invocation; i < params.len; i += params.workgroups * 256u) {
+        let error = prediction[params.prediction_offset + i] - expected[params.expected_offset + i];
+        d_prediction[params.d_prediction_offset + i] = 2.0 * error * params.inverse_len;
+        sum += error * error;
+    }
+    let total = workgroup_sum(invocation, sum);
+    if invocation == 0u {
+        partial[workgroup.x] = total * params.inverse_len;
+    }
+}

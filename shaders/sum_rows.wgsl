@@ -1,0 +1,59 @@
+// The sum over the rows of a matrix: total [columns] (+)= sum over i of input [i, columns]. Equation (10) for the biases.
+//
+// The matrix begins at input_offset and its rows lie input_stride elements apart; columns from `split` on lie `skip`
+// further to the right, as in shared/matmul.wgsl.
+//
+// A workgroup of COLUMN_LANES x ROW_LANES invocations owns COLUMN_LANES columns; an invocation sums every ROW_LANES-th
+// row of one column. workgroups: (ceil(columns / COLUMN_LANES), 1, 1).
+//
+// Departures from the plain loop of the twin (reference::sum_rows):
+// 1. Neighbouring invocations read neighbouring columns.
+// 2. ROW_LANES partial sums of each column meet in workgroup memory, always in the same order: no atomics, so the same
+//    bits every time. With ROW_LANES = 1 there is nothing to meet.
+
+struct SumRowsParams {
+    rows: u32,
+    columns: u32,
+    input_offset: u32,
+    input_stride: u32,
+    split: u32,
+    skip: u32,
+    // 1: add to what total holds. 0: replace it.
+    accumulate: u32,
+}
+
+override COLUMN_LANES: u32;
+override ROW_LANES: u32;
+
+@group(0) @binding(0) var<uniform> params: SumRowsParams;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> total: array<f32>;
+
+var<workgroup> partial: array<f32, COLUMN_LANES * ROW_LANES>;
+
+@compute @workgroup_size(COLUMN_LANES, ROW_LANES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let column = workgroup.x * COLUMN_LANES + local.x;
+    let stored = column + select(0u, params.skip, column >= params.split);
+    var sum = 0.0;
+    if column < params.columns {
+        for (var row = local.y; row < params.rows; row += ROW_LANES) {
+            sum += input[params.input_offset + row * params.input_stride + stored];
+        }
+    }
+    if ROW_LANES > 1u {
+        partial[local.y * COLUMN_LANES + local.x] = sum;
+        workgroupBarrier();
+        if local.y == 0u {
+            for (var lane = 1u; lane < ROW_LANES; lane++) {
+                sum += partial[lane * COLUMN_LANES + local.x];
+            }
+        }
+    }
+    if local.y == 0u && column < params.columns {
+        if params.accumulate != 0u {
+            sum += total[column];
+        }
+        total[column] = sum;
+    }
+}

@@ -1,0 +1,369 @@
+//! The device, made by itself or taken from an app, and what is made once for it: pipelines and staging buffers.
+
+use std::collections::HashMap;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::atomic::{AtomicBool, Ordering::Release};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::gpu::kernel::{Kernel, KernelSpec};
+use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
+
+/// The backends that the kernels run on. GL has no place here: it cannot run them, and on Linux its software adapter
+/// shadows the Vulkan one.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
+    .union(wgpu::Backends::METAL)
+    .union(wgpu::Backends::DX12)
+    .union(wgpu::Backends::BROWSER_WEBGPU);
+
+/// How [`Gpu::with_options`] chooses an adapter.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct GpuOptions {
+    /// Take the first adapter whose name holds this text, in any case. Not available in a browser.
+    pub adapter_name: Option<String>,
+    /// Which adapter to prefer where there are several and no name is given.
+    pub power_preference: wgpu::PowerPreference,
+    /// Which backends to look at; those that cannot run the kernels (GL) are left out. `None` is all.
+    pub backends: Option<wgpu::Backends>,
+}
+
+impl GpuOptions {
+    /// What wgpu's own environment variables say: `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF`, `WGPU_BACKEND`.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self {
+            adapter_name: std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty()),
+            power_preference: wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance),
+            backends: wgpu::Backends::from_env(),
+        }
+    }
+}
+
+/// A GPU: a device and its queue, with the pipelines and staging buffers that were made for it.
+///
+/// A clone is another handle to the same thing. An app that owns a device hands it over with [`Gpu::from_device`]; its
+/// handlers stay as they are, and nothing is submitted except by the calls that say so.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
+    staging: StagingPool,
+    timeout: Mutex<Duration>,
+    lost: Arc<OnceLock<String>>,
+    activity: ActivityCounters,
+}
+
+type KernelKey = (&'static str, Vec<u64>);
+
+#[derive(Debug, Default)]
+struct ActivityCounters {
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    pipelines: AtomicU64,
+    submissions: AtomicU64,
+}
+
+/// What the crate has done on a device since the [`Gpu`] was made. Two of them show what happened in between; a test
+/// holds that recording does nothing of this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Buffers created.
+    pub buffers: u64,
+    /// Bind groups created.
+    pub bind_groups: u64,
+    /// Pipelines created.
+    pub pipelines: u64,
+    /// Command buffers submitted.
+    pub submissions: u64,
+}
+
+impl Gpu {
+    /// Opens an adapter as the environment says, see [`GpuOptions::from_env`].
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`], [`Error::RequestDevice`].
+    pub async fn new() -> Result<Self> {
+        Self::with_options(GpuOptions::from_env()).await
+    }
+
+    /// [`Gpu::new`], waiting for the answer.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new_blocking() -> Result<Self> {
+        pollster::block_on(Self::new())
+    }
+
+    /// Opens an adapter of choice. The device has no optional feature; it has WebGPU's default limits, and of the sizes
+    /// of buffers and bindings, where the plan can use more, as much as the adapter offers.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`], [`Error::RequestDevice`].
+    pub async fn with_options(options: GpuOptions) -> Result<Self> {
+        let backends = options.backends.unwrap_or(BACKENDS) & BACKENDS;
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends,
+            ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
+        });
+        let adapter = choose_adapter(&instance, backends, &options).await?;
+        let offered = adapter.limits();
+        let required_limits = wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            ..wgpu::Limits::default().or_worse_values_from(&offered)
+        };
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor { label: Some("wgpu-gru"), required_limits, ..Default::default() })
+            .await?;
+        let lost = Arc::new(OnceLock::new());
+        let slot = lost.clone();
+        // This device is the crate's own, so its callback may be taken. The first loss is the one that is told.
+        device.set_device_lost_callback(move |reason, message| drop(slot.set(format!("{reason:?}: {message}"))));
+        Ok(Self::assemble(device, queue, lost))
+    }
+
+    /// Takes a device and queue that an app made. It needs no feature, and no more than WebGPU's default limits.
+    /// No handler of the device is replaced.
+    #[must_use]
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::assemble(device, queue, Arc::new(OnceLock::new()))
+    }
+
+    fn assemble(device: wgpu::Device, queue: wgpu::Queue, lost: Arc<OnceLock<String>>) -> Self {
+        #[cfg_attr(
+            target_arch = "wasm32",
+            expect(
+                clippy::arc_with_non_send_sync,
+                reason = "wgpu's handles are not Send in a browser; Arc is for native"
+            )
+        )]
+        let inner = Arc::new(Inner {
+            info: device.adapter_info(),
+            limits: device.limits(),
+            device,
+            queue,
+            kernels: Mutex::default(),
+            staging: StagingPool::default(),
+            timeout: Mutex::new(DEFAULT_TIMEOUT),
+            lost,
+            activity: ActivityCounters::default(),
+        });
+        Self { inner }
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// The adapter's name, driver and kind.
+    #[must_use]
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.inner.info
+    }
+
+    /// The limits that the device was opened with.
+    #[must_use]
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.inner.limits
+    }
+
+    /// Whether the adapter is a CPU that plays a GPU (lavapipe, SwiftShader, WARP). Its times say nothing about GPUs.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.inner.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// One line that says which adapter and driver this is, and plainly when it is software.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let info = self.info();
+        let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
+        let software = if self.is_software() { " (SOFTWARE: a CPU plays the GPU)" } else { "" };
+        format!("{}, {:?}, driver {}{software}", info.name, info.backend, driver.trim())
+    }
+
+    /// Whether two handles are of the same device.
+    #[must_use]
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        self.inner.device == other.inner.device
+    }
+
+    /// What the crate has done on the device so far.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        let counters = &self.inner.activity;
+        Activity {
+            buffers: counters.buffers.load(Relaxed),
+            bind_groups: counters.bind_groups.load(Relaxed),
+            pipelines: counters.pipelines.load(Relaxed),
+            submissions: counters.submissions.load(Relaxed),
+        }
+    }
+
+    /// How long a readback waits before it gives up, at first [`DEFAULT_TIMEOUT`](crate::gpu::DEFAULT_TIMEOUT). It has
+    /// no effect in a browser, where no timer is at hand.
+    pub fn set_readback_timeout(&self, timeout: Duration) {
+        *lock(&self.inner.timeout) = timeout;
+    }
+
+    /// Records commands with `record` and submits them. For apps that own an encoder there are the `encode_*` calls.
+    ///
+    /// # Errors
+    /// Those of `record`; then nothing is submitted.
+    pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
+        let mut encoder =
+            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgpu-gru") });
+        let value = record(&mut encoder)?;
+        self.submit_encoder(encoder);
+        Ok(value)
+    }
+
+    /// Waits until the GPU has done everything that was submitted.
+    ///
+    /// # Errors
+    /// [`Error::ReadbackTimeout`], [`Error::DeviceLost`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn wait_blocking(&self) -> Result<()> {
+        let done = Arc::new(AtomicBool::new(false));
+        let flag = done.clone();
+        self.queue().on_submitted_work_done(move || flag.store(true, Release));
+        self.poll_until(None, &done)
+    }
+
+    pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        self.inner.activity.submissions.fetch_add(1, Relaxed);
+        self.queue().submit([encoder.finish()])
+    }
+
+    pub(super) fn readback_timeout(&self) -> Duration {
+        *lock(&self.inner.timeout)
+    }
+
+    pub(super) fn staging(&self) -> &StagingPool {
+        &self.inner.staging
+    }
+
+    /// Gives the error where it is known that the device was lost. Of a device that an app owns it is not known: the
+    /// app's callback hears of it.
+    pub(crate) fn expect_alive(&self) -> Result<()> {
+        self.lost().map_or(Ok(()), Err)
+    }
+
+    /// What is known of a loss of the device.
+    pub(super) fn lost(&self) -> Option<Error> {
+        self.inner.lost.get().map(|reason| Error::DeviceLost { reason: reason.clone() })
+    }
+
+    /// Makes a buffer. The one place where the crate does.
+    pub(crate) fn create_buffer(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        self.create_buffer_with(what, bytes, usage, None)
+    }
+
+    /// Makes a buffer, with what it holds at first.
+    pub(crate) fn create_buffer_with(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+        contents: Option<&[u8]>,
+    ) -> Result<wgpu::Buffer> {
+        let available = self.limits().max_buffer_size;
+        if bytes > available {
+            return Err(Error::LimitExceeded { what, limit: "max_buffer_size", required: bytes, available });
+        }
+        self.expect_alive()?;
+        self.inner.activity.buffers.fetch_add(1, Relaxed);
+        let descriptor =
+            wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: contents.is_some() };
+        // Memory that cannot be had is the caller's to hear of, not the uncaptured-error handler's.
+        #[cfg(not(target_arch = "wasm32"))]
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device().create_buffer(&descriptor);
+        #[cfg(not(target_arch = "wasm32"))]
+        if pollster::block_on(scope.pop()).is_some() {
+            return Err(Error::OutOfMemory { what, bytes });
+        }
+        if let Some(contents) = contents {
+            match buffer.get_mapped_range_mut(..) {
+                Ok(mut mapped) => mapped.slice(..contents.len()).copy_from_slice(contents),
+                Err(_) => return Err(self.lost().unwrap_or(Error::OutOfMemory { what, bytes })),
+            }
+            buffer.unmap();
+        }
+        Ok(buffer)
+    }
+
+    /// Makes a bind group. The one place where the crate does.
+    pub(super) fn create_bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
+        self.inner.activity.bind_groups.fetch_add(1, Relaxed);
+        self.device().create_bind_group(descriptor)
+    }
+
+    /// The kernel with these values of its overrides, made at the first call and kept.
+    pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
+        let key = (spec.label, overrides.iter().map(|(_, value)| value.to_bits()).collect());
+        let mut kernels = lock(&self.inner.kernels);
+        if let Some(kernel) = kernels.get(&key) {
+            return kernel.clone();
+        }
+        self.inner.activity.pipelines.fetch_add(1, Relaxed);
+        let kernel = Arc::new(Kernel::new(self.device(), spec, overrides));
+        kernels.insert(key, kernel.clone());
+        kernel
+    }
+}
+
+/// A lock that a panic elsewhere does not poison: what these mutexes guard is whole between any two statements.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn choose_adapter(
+    instance: &wgpu::Instance,
+    backends: wgpu::Backends,
+    options: &GpuOptions,
+) -> Result<wgpu::Adapter> {
+    if let Some(wanted) = &options.adapter_name {
+        let adapters = instance.enumerate_adapters(backends).await;
+        let found = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        let wanted_lower = wanted.to_lowercase();
+        return adapters
+            .into_iter()
+            .find(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted_lower))
+            .ok_or_else(|| Error::NoAdapter { wanted: Some(wanted.clone()), found });
+    }
+    let request = wgpu::RequestAdapterOptions { power_preference: options.power_preference, ..Default::default() };
+    match instance.request_adapter(&request).await {
+        Ok(adapter) => Ok(adapter),
+        Err(_) => {
+            let adapters = instance.enumerate_adapters(backends).await;
+            let found = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+            Err(Error::NoAdapter { wanted: None, found })
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A compute kernel: what the table says of it, its pipeline, and its bind groups.
+
+use crate::gpu::Gpu;
+
+/// What one WGSL file is: its bindings and overrides, from which layout and pipeline come. `tests/shaders.rs` holds every
+/// part of it against the WGSL text.
+#[derive(Debug)]
+pub struct KernelSpec {
+    /// The kernel's name, that of its file.
+    pub label: &'static str,
+    /// The whole WGSL text: shared parts, then the file.
+    pub source: &'static str,
+    /// The bindings of group 0, in order.
+    pub bindings: &'static [Binding],
+    /// The names of the overrides, in order.
+    pub overrides: &'static [&'static str],
+}
+
+/// One binding of a kernel.
+#[derive(Debug)]
+pub struct Binding {
+    /// The variable's name.
+    pub name: &'static str,
+    /// What it binds.
+    pub kind: BindingKind,
+}
+
+/// What a binding binds.
+#[derive(Debug)]
+pub enum BindingKind {
+    /// A uniform struct with these fields.
+    Uniform {
+        /// Its size in bytes.
+        size: u64,
+        /// Its fields.
+        fields: &'static [Field],
+        /// Whether each dispatch chooses its own with a dynamic offset.
+        dynamic: bool,
+    },
+    /// An array that is only read.
+    Read,
+    /// An array that is read and written.
+    ReadWrite,
+}
+
+/// One field of a uniform struct.
+#[derive(Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Its offset in bytes.
+    pub offset: usize,
+}
+
+/// A range of a buffer, to be bound. Its offset is aligned as the device asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The buffer.
+    pub buffer: &'a wgpu::Buffer,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// How long it is, in bytes.
+    pub size: u64,
+}
+
+/// A pipeline and the layout of its one bind group.
+#[derive(Debug)]
+pub struct Kernel {
+    pub(super) spec: &'static KernelSpec,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+impl Kernel {
+    pub(super) fn new(device: &wgpu::Device, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
+        debug_assert!(
+            overrides.iter().map(|(name, _)| name).eq(spec.overrides.iter()),
+            "the overrides of {} are {:?}",
+            spec.label,
+            spec.overrides
+        );
+        let entries: Vec<_> = (0..).zip(spec.bindings).map(|(binding, b)| layout_entry(binding, &b.kind)).collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(spec.label), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(spec.label),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(spec.label),
+            source: wgpu::ShaderSource::Wgsl(spec.source.into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(spec.label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            // Every kernel writes its workgroup memory before it reads it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: overrides,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Self { spec, pipeline, layout }
+    }
+
+    pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> wgpu::BindGroup {
+        let entries: Vec<_> = (0..)
+            .zip(views)
+            .map(|(binding, view)| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: view.buffer,
+                    offset: view.offset,
+                    size: wgpu::BufferSize::new(view.size),
+                }),
+            })
+            .collect();
+        gpu.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.spec.label),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+}
+
+fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {
+    let (ty, has_dynamic_offset, size) = match *kind {
+        BindingKind::Uniform { size, dynamic, .. } => (wgpu::BufferBindingType::Uniform, dynamic, size),
+        BindingKind::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, 4),
+        BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, 4),
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: wgpu::BufferSize::new(size) },
+        count: None,
+    }
+}

@@ -1,0 +1,15 @@
+//! What the crate needs of wgpu, and nothing of recurrences: a device, tensors of f32, kernels, programs, readback.
+
+mod context;
+mod kernel;
+mod program;
+mod readback;
+mod tensor;
+
+pub use context::{Activity, Gpu, GpuOptions};
+pub use program::Program;
+pub use readback::DEFAULT_TIMEOUT;
+pub use tensor::Tensor;
+
+pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
+pub(crate) use program::{Dispatch, ProgramBuilder};

@@ -1,0 +1,190 @@
+//! A program: dispatches whose pipelines, bind groups and uniforms were made beforehand, to be recorded again and again.
+
+use std::sync::Arc;
+
+use bytemuck::Pod;
+
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::gpu::kernel::{BindingKind, Kernel, View};
+
+/// A fixed list of dispatches. Recording it makes nothing: no buffer, no bind group, no pipeline.
+#[derive(Debug)]
+pub struct Program {
+    label: &'static str,
+    dispatches: Vec<Dispatch>,
+}
+
+/// One dispatch of a program.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    kernel: Arc<Kernel>,
+    bind_group: wgpu::BindGroup,
+    dynamic_offset: Option<u32>,
+    workgroups: [u32; 3],
+}
+
+impl Program {
+    /// Records everything into one compute pass of the encoder. It neither submits nor waits.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(self.label), timestamp_writes: None });
+        self.record(&mut pass);
+    }
+
+    /// Records everything into a compute pass that is already open. Bind group 0 and the pipeline are changed.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let mut current: Option<&Arc<Kernel>> = None;
+        for dispatch in &self.dispatches {
+            if !current.is_some_and(|kernel| Arc::ptr_eq(kernel, &dispatch.kernel)) {
+                pass.set_pipeline(&dispatch.kernel.pipeline);
+                current = Some(&dispatch.kernel);
+            }
+            pass.set_bind_group(0, &dispatch.bind_group, dispatch.dynamic_offset.as_slice());
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// How many dispatches there are.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// How many dispatches of each kernel there are, in the order of their first use.
+    #[must_use]
+    pub fn kernels(&self) -> Vec<(&'static str, usize)> {
+        let mut counts: Vec<(&'static str, usize)> = Vec::new();
+        for dispatch in &self.dispatches {
+            let label = dispatch.kernel.spec.label;
+            match counts.iter_mut().find(|(name, _)| *name == label) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((label, 1)),
+            }
+        }
+        counts
+    }
+}
+
+/// Collects what a program needs. Uniforms of all dispatches share one buffer, which is made at the end; so the bind
+/// groups are made at the end too.
+pub(crate) struct ProgramBuilder<'a> {
+    gpu: &'a Gpu,
+    label: &'static str,
+    stride: usize,
+    uniforms: Vec<u8>,
+    groups: Vec<Group<'a>>,
+    pending: Vec<PendingDispatch>,
+}
+
+struct Group<'a> {
+    kernel: Arc<Kernel>,
+    /// Where the fixed uniform of this group lies, if the kernel has one; its first uniform otherwise.
+    uniform: usize,
+    storage: Vec<View<'a>>,
+}
+
+struct PendingDispatch {
+    group: usize,
+    dynamic_offset: Option<u32>,
+    workgroups: [u32; 3],
+}
+
+/// A bind group of a program that is being built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupId(usize);
+
+impl<'a> ProgramBuilder<'a> {
+    pub(crate) fn new(gpu: &'a Gpu, label: &'static str) -> Self {
+        let stride = gpu.limits().min_uniform_buffer_offset_alignment as usize;
+        Self { gpu, label, stride, uniforms: Vec::new(), groups: Vec::new(), pending: Vec::new() }
+    }
+
+    pub(crate) fn gpu(&self) -> &'a Gpu {
+        self.gpu
+    }
+
+    /// A bind group: the kernel, its uniform, and its storage bindings in the order of the table. For a kernel whose
+    /// uniform is chosen dynamically, `uniform` stands for the first of those to come.
+    pub(crate) fn group(&mut self, kernel: Arc<Kernel>, uniform: &impl Pod, storage: Vec<View<'a>>) -> GroupId {
+        let uniform = self.push(uniform);
+        self.groups.push(Group { kernel, uniform, storage });
+        GroupId(self.groups.len() - 1)
+    }
+
+    /// A dispatch with the uniform of its group.
+    pub(crate) fn dispatch(&mut self, group: GroupId, workgroups: [u32; 3]) {
+        let dynamic = self.groups[group.0].is_dynamic();
+        self.pending.push(PendingDispatch { group: group.0, dynamic_offset: dynamic.then_some(0), workgroups });
+    }
+
+    /// A dispatch with a uniform of its own.
+    pub(crate) fn dispatch_with(&mut self, group: GroupId, uniform: &impl Pod, workgroups: [u32; 3]) {
+        let offset = self.push(uniform) - self.groups[group.0].uniform;
+        self.pending.push(PendingDispatch { group: group.0, dynamic_offset: Some(offset as u32), workgroups });
+    }
+
+    /// A kernel with one dispatch.
+    pub(crate) fn once(
+        &mut self,
+        kernel: Arc<Kernel>,
+        uniform: &impl Pod,
+        storage: Vec<View<'a>>,
+        workgroups: [u32; 3],
+    ) {
+        let group = self.group(kernel, uniform, storage);
+        self.dispatch(group, workgroups);
+    }
+
+    /// Makes the uniform buffer and the bind groups.
+    pub(crate) fn build(self) -> Result<Program> {
+        let uniforms = self.gpu.create_buffer_with(
+            "uniforms",
+            self.uniforms.len().max(4) as u64,
+            wgpu::BufferUsages::UNIFORM,
+            Some(&self.uniforms),
+        )?;
+        let mut groups = Vec::new();
+        for Group { kernel, uniform, storage } in &self.groups {
+            let mut storage = storage.iter();
+            let views: Vec<View<'_>> = kernel
+                .spec
+                .bindings
+                .iter()
+                .filter_map(|binding| match binding.kind {
+                    BindingKind::Uniform { size, .. } => {
+                        Some(View { buffer: &uniforms, offset: *uniform as u64, size })
+                    }
+                    _ => storage.next().copied(),
+                })
+                .collect();
+            groups.push(kernel.bind(self.gpu, &views));
+        }
+        let dispatches = self
+            .pending
+            .into_iter()
+            .map(|PendingDispatch { group, dynamic_offset, workgroups }| Dispatch {
+                kernel: self.groups[group].kernel.clone(),
+                bind_group: groups[group].clone(),
+                dynamic_offset,
+                workgroups,
+            })
+            .collect();
+        Ok(Program { label: self.label, dispatches })
+    }
+
+    fn push(&mut self, uniform: &impl Pod) -> usize {
+        let offset = self.uniforms.len();
+        self.uniforms.extend_from_slice(bytemuck::bytes_of(uniform));
+        self.uniforms.resize(self.uniforms.len().next_multiple_of(self.stride), 0);
+        offset
+    }
+}
+
+impl Group<'_> {
+    fn is_dynamic(&self) -> bool {
+        let bindings = self.kernel.spec.bindings;
+        bindings.iter().any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
+    }
+}

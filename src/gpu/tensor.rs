@@ -1,0 +1,192 @@
+//! Arrays of f32 on the GPU, with a shape.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result, at_least_one, expect_len};
+use crate::gpu::Gpu;
+use crate::gpu::kernel::View;
+
+/// An array of f32 in a GPU buffer, row-major, with a shape. A clone is another handle to the same numbers, and so is a
+/// part of it.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    gpu: Gpu,
+    buffer: wgpu::Buffer,
+    /// Where it begins in the buffer, in elements.
+    offset: usize,
+    shape: Vec<usize>,
+}
+
+impl Tensor {
+    const USAGE: wgpu::BufferUsages =
+        wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn zeros(gpu: &Gpu, shape: &[usize]) -> Result<Self> {
+        Self::named(gpu, "tensor", shape, None)
+    }
+
+    /// A tensor that holds a copy of `host`.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::zeros`], and [`Error::ShapeMismatch`] where the shape holds another number of elements.
+    pub fn from_slice(gpu: &Gpu, shape: &[usize], host: &[f32]) -> Result<Self> {
+        Self::named(gpu, "tensor", shape, Some(host))
+    }
+
+    /// A tensor whose buffer has a label.
+    pub(crate) fn named(gpu: &Gpu, name: &'static str, shape: &[usize], host: Option<&[f32]>) -> Result<Self> {
+        for &size in shape {
+            at_least_one(name, size)?;
+        }
+        if let Some(host) = host {
+            expect_len(name, shape, host.len())?;
+        }
+        let bytes = shape.iter().try_fold(4_u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
+        let buffer = gpu.create_buffer_with(name, bytes, Self::USAGE, host.map(bytemuck::cast_slice))?;
+        Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
+    }
+
+    /// The GPU that it lives on.
+    #[must_use]
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The buffer, to be bound in the app's own shaders together with [`Tensor::byte_offset`] and [`Tensor::byte_len`].
+    /// Usage: `STORAGE | COPY_SRC | COPY_DST`.
+    #[must_use]
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    /// The shape.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of elements, at least 1.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a tensor is never empty")]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Where the tensor begins in its buffer, in bytes.
+    #[must_use]
+    pub fn byte_offset(&self) -> u64 {
+        self.offset as u64 * 4
+    }
+
+    /// How long the tensor is, in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.len() as u64 * 4
+    }
+
+    /// The part with these indices of the outermost axis: the same buffer, no copy.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] if the range is empty or reaches past the end.
+    pub fn outer(&self, range: Range<usize>) -> Result<Self> {
+        let rows = self.shape.first().copied().unwrap_or(1);
+        if range.is_empty() || range.end > rows {
+            return Err(Error::ShapeMismatch {
+                tensor: "range of the outermost axis",
+                expected: vec![0, rows],
+                actual: vec![range.start, range.end],
+            });
+        }
+        let mut part = self.clone();
+        part.offset += range.start * (self.len() / rows);
+        if let Some(outermost) = part.shape.first_mut() {
+            *outermost = range.len();
+        }
+        Ok(part)
+    }
+
+    /// The same numbers with another shape: the same buffer, no copy.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] if the shape holds another number of elements.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        expect_len("reshaped tensor", shape, self.len())?;
+        Ok(Self { shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// Replaces the numbers. They arrive before the next submission's commands run.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] if `host` holds another number of elements.
+    pub fn write(&self, host: &[f32]) -> Result<()> {
+        expect_len("data to write", &self.shape, host.len())?;
+        self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytemuck::cast_slice(host));
+        Ok(())
+    }
+
+    /// Records a copy of `source`, which must have the same shape, into this tensor.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`] if both lie in one buffer.
+    pub fn encode_copy_from(&self, encoder: &mut wgpu::CommandEncoder, source: &Self) -> Result<()> {
+        crate::error::expect_shape("source of the copy", &self.shape, &source.shape)?;
+        self.expect_same_device("source of the copy", source)?;
+        if self.buffer == source.buffer {
+            return Err(Error::Aliased { first: "source of the copy", second: "destination of the copy" });
+        }
+        let (from, to) = (source.byte_offset(), self.byte_offset());
+        encoder.copy_buffer_to_buffer(&source.buffer, from, &self.buffer, to, self.byte_len());
+        Ok(())
+    }
+
+    /// Records that the tensor becomes zero.
+    pub fn encode_clear(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.clear_buffer(&self.buffer, self.byte_offset(), Some(self.byte_len()));
+    }
+
+    /// Reads the numbers. Submits a copy into a staging buffer, which is kept for the next time, and waits for it.
+    ///
+    /// # Errors
+    /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn read(&self) -> Result<Vec<f32>> {
+        crate::gpu::readback::read(self).await
+    }
+
+    /// [`Tensor::read`], blocking this thread.
+    ///
+    /// # Errors
+    /// As [`Tensor::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking(&self) -> Result<Vec<f32>> {
+        crate::gpu::readback::read_blocking(self)
+    }
+
+    /// Checks that another tensor lives on the same device.
+    pub(crate) fn expect_same_device(&self, name: &'static str, other: &Self) -> Result<()> {
+        if self.gpu.is_same_device(&other.gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name }) }
+    }
+
+    /// Whether two handles are of the very same elements.
+    pub(crate) fn is_same_memory(&self, other: &Self) -> bool {
+        self.buffer == other.buffer && self.offset == other.offset && self.len() == other.len()
+    }
+
+    /// The whole tensor as a binding. Bindings begin at multiples of the device's alignment, tensors anywhere: the second
+    /// value says how many elements of the binding come before the tensor. Kernels take it as an offset.
+    pub(crate) fn view(&self) -> (View<'_>, u32) {
+        self.view_of(0..self.len())
+    }
+
+    /// [`Tensor::view`] of some of the elements.
+    pub(crate) fn view_of(&self, elements: Range<usize>) -> (View<'_>, u32) {
+        let alignment = u64::from(self.gpu.limits().min_storage_buffer_offset_alignment);
+        let begin = self.byte_offset() + elements.start as u64 * 4;
+        let offset = begin / alignment * alignment;
+        let before = begin - offset;
+        (View { buffer: &self.buffer, offset, size: before + elements.len() as u64 * 4 }, (before / 4) as u32)
+    }
+}

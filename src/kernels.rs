@@ -1,0 +1,170 @@
+//! THE table of kernels: for each WGSL file its bindings, its uniform struct and its overrides. Layouts, bind groups and
+//! uniforms come from here, and the tests below hold every entry against the WGSL text.
+//!
+//! `kernel!` makes of an entry a struct with one named field a storage binding, so that no call passes buffers by
+//! position, and a `Pod` struct of the uniform. Files with the same interface (two ways to do one thing) share an entry.
+
+use crate::gpu::{Binding, BindingKind, Field, KernelSpec, View};
+
+macro_rules! binding_kind {
+    (read) => {
+        BindingKind::Read
+    };
+    (read_write) => {
+        BindingKind::ReadWrite
+    };
+}
+
+macro_rules! kernel {
+    (
+        $(#[$doc:meta])*
+        $kernel:ident = $($spec:ident $file:literal with [$($shared:literal),*]),+;
+        uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
+        storage { $($binding:ident: $kind:ident),* $(,)? }
+        overrides $overrides:expr
+    ) => {
+        $(#[$doc])*
+        pub(crate) struct $kernel<'a> {
+            $(pub(crate) $binding: View<'a>,)*
+        }
+
+        #[doc = concat!("The uniform of ", stringify!($kernel), ".")]
+        #[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        #[repr(C)]
+        pub(crate) struct $params {
+            $(pub(crate) $field: $ty,)*
+        }
+
+        impl<'a> $kernel<'a> {
+            const BINDINGS: &'static [Binding] = &[
+                Binding {
+                    name: stringify!($uniform),
+                    kind: BindingKind::Uniform {
+                        size: size_of::<$params>() as u64,
+                        fields: &[$(Field {
+                            name: stringify!($field),
+                            offset: std::mem::offset_of!($params, $field),
+                        },)*],
+                        dynamic: $dynamic,
+                    },
+                },
+                $(Binding { name: stringify!($binding), kind: binding_kind!($kind) },)*
+            ];
+
+            /// The storage bindings, in order.
+            pub(crate) fn storage(self) -> Vec<View<'a>> {
+                vec![$(self.$binding,)*]
+            }
+        }
+
+        $(pub(crate) static $spec: KernelSpec = KernelSpec {
+            label: $file,
+            source: concat!(
+                $(include_str!(concat!("../shaders/shared/", $shared, ".wgsl")), "\n",)*
+                include_str!(concat!("../shaders/", $file, ".wgsl"))
+            ),
+            bindings: $kernel::BINDINGS,
+            overrides: &$overrides,
+        };)+
+    };
+}
+
+/// Every kernel there is.
+pub(crate) static ALL: [&KernelSpec; 9] =
+    [&MATMUL_TILED, &MATMUL_DIRECT, &GRU_STEP, &GRU_STEP_BACKWARD, &SUM_ROWS, &MSE, &SUM_SQUARES, &ADAM_PREPARE, &ADAM];
+
+kernel! {
+    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters.
+    Matmul = MATMUL_TILED "matmul_tiled" with ["matmul"], MATMUL_DIRECT "matmul_direct" with ["matmul"];
+    uniform(dynamic: false) params: MatmulParams {
+        m: u32, n: u32, k: u32,
+        a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
+        b_offset: u32, b_stride: u32,
+        c_offset: u32, c_stride: u32,
+        accumulate: u32,
+    }
+    storage { a: read, b: read, bias: read, c: read_write }
+    overrides ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"]
+}
+
+kernel! {
+    /// One step of the GRU.
+    GruStep = GRU_STEP "gru_step" with ["activation"];
+    uniform(dynamic: true) params: GruStepParams { t: u32, batch: u32, hidden: u32, h_offset: u32, gates_offset: u32 }
+    storage { weight_hh: read, bias_hh: read, h: read_write, gates: read_write }
+    overrides ["LANES", "ROWS", "SAVE"]
+}
+
+kernel! {
+    /// One step of back-propagation through time.
+    GruStepBackward = GRU_STEP_BACKWARD "gru_step_backward" with [];
+    uniform(dynamic: true) params: GruStepBackwardParams {
+        t: u32, batch: u32, hidden: u32,
+        is_last: u32, is_final: u32,
+        h_offset: u32, gates_offset: u32, d_output_offset: u32,
+    }
+    storage { weight_hh: read, h: read, d_output: read, d_h_n: read, gates: read_write, d_h0: read_write }
+    overrides ["LANES", "ROWS"]
+}
+
+kernel! {
+    /// The sum over the rows of a matrix.
+    SumRows = SUM_ROWS "sum_rows" with [];
+    uniform(dynamic: false) params: SumRowsParams {
+        rows: u32, columns: u32,
+        input_offset: u32, input_stride: u32, split: u32, skip: u32,
+        accumulate: u32,
+    }
+    storage { input: read, total: read_write }
+    overrides ["COLUMN_LANES", "ROW_LANES"]
+}
+
+kernel! {
+    /// Mean squared error and its gradient.
+    Mse = MSE "mse" with ["reduce"];
+    uniform(dynamic: false) params: MseParams {
+        len: u32,
+        prediction_offset: u32, expected_offset: u32, d_prediction_offset: u32,
+        workgroups: u32,
+        inverse_len: f32,
+    }
+    storage { prediction: read, expected: read, d_prediction: read_write, partial: read_write }
+    overrides []
+}
+
+kernel! {
+    /// The sum of squares, in parts.
+    SumSquares = SUM_SQUARES "sum_squares" with ["reduce"];
+    uniform(dynamic: false) params: SumSquaresParams { len: u32, input_offset: u32, partial_offset: u32, workgroups: u32 }
+    storage { input: read, partial: read_write }
+    overrides []
+}
+
+kernel! {
+    /// The scalars of one step of Adam.
+    AdamPrepare = ADAM_PREPARE "adam_prepare" with ["reduce", "adam"];
+    uniform(dynamic: false) params: AdamPrepareParams {
+        partials: u32,
+        clip: u32, max_norm: f32,
+        beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
+    }
+    storage { partial: read, state: read_write }
+    overrides []
+}
+
+kernel! {
+    /// One step of Adam on one parameter.
+    Adam = ADAM "adam" with ["adam"];
+    uniform(dynamic: false) params: AdamParams {
+        len: u32,
+        parameter_offset: u32, gradient_offset: u32,
+        workgroups: u32,
+        beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
+        epsilon: f32,
+    }
+    storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
+    overrides []
+}
+
+#[cfg(test)]
+mod tests;
