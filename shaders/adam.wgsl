@@ -16,7 +16,7 @@ struct AdamParams {
 }
 
 @group(0) @binding(0) var<uniform> params: AdamParams;
-@group(0) @binding(1) var<storage, read> state: AdamState;
+@group(0) @binding(1) var<storage, read> state: array<f32>;
 @group(0) @binding(2) var<storage, read> gradient: array<f32>;
 @group(0) @binding(3) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(4) var<storage, read_write> moment1: array<f32>;
@@ -25,12 +25,12 @@ struct AdamParams {
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     for (var i = global.x; i < params.len; i += params.workgroups * 256u) {
-        let g = gradient[params.gradient_offset + i] * state.scale;
+        let g = gradient[params.gradient_offset + i] * state[SCALE];
         let m = params.beta1 * moment1[i] + params.one_minus_beta1 * g;
         let v = params.beta2 * moment2[i] + params.one_minus_beta2 * g * g;
         moment1[i] = m;
         moment2[i] = v;
-        let step = state.learning_rate / state.correction1 * m / (sqrt(v / state.correction2) + params.epsilon);
+        let step = state[LEARNING_RATE] / state[CORRECTION1] * m / (sqrt(v / state[CORRECTION2]) + params.epsilon);
         parameter[params.parameter_offset + i] -= step;
     }
 }

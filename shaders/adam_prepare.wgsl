@@ -20,7 +20,7 @@ struct AdamPrepareParams {
 
 @group(0) @binding(0) var<uniform> params: AdamPrepareParams;
 @group(0) @binding(1) var<storage, read> partial: array<f32>;
-@group(0) @binding(2) var<storage, read_write> state: AdamState;
+@group(0) @binding(2) var<storage, read_write> state: array<f32>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) invocation: u32) {
@@ -30,12 +30,12 @@ fn main(@builtin(local_invocation_index) invocation: u32) {
     }
     let norm = sqrt(workgroup_sum(invocation, sum));
     if invocation == 0u {
-        state.norm = norm;
-        state.scale = 1.0;
+        state[NORM] = norm;
+        state[SCALE] = 1.0;
         if params.clip != 0u {
-            state.scale = min(1.0, params.max_norm / (norm + 1e-6));
+            state[SCALE] = min(1.0, params.max_norm / (norm + 1e-6));
         }
-        state.correction1 = params.beta1 * state.correction1 + params.one_minus_beta1;
-        state.correction2 = params.beta2 * state.correction2 + params.one_minus_beta2;
+        state[CORRECTION1] = params.beta1 * state[CORRECTION1] + params.one_minus_beta1;
+        state[CORRECTION2] = params.beta2 * state[CORRECTION2] + params.one_minus_beta2;
     }
 }

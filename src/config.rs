@@ -69,7 +69,7 @@ pub enum Mode {
 /// let unroll = Unroll::training(64, 32).input_gradient(false);
 /// assert_eq!((unroll.seq_len(), unroll.batch()), (64, 32));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Unroll {
     seq_len: usize,
     batch: usize,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
     GRU_STEP, GRU_STEP_BACKWARD, GruStep, GruStepBackward, GruStepBackwardParams, GruStepParams, MATMUL_DIRECT,
-    MATMUL_TILED, Matmul, MatmulParams, SUM_ROWS, SumRows, SumRowsParams,
+    MATMUL_TILED, Matmul, MatmulParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
 };
 use crate::plan::{MatmulKernel, Tuning};
 
@@ -231,4 +231,25 @@ pub(crate) struct OutputGradients<'a> {
     pub(crate) h_n: &'a Tensor,
     /// `[B, H]`
     pub(crate) h0: &'a Tensor,
+}
+
+/// How many workgroups of 256 an element-wise kernel gets: one an element up to this many, then each takes several.
+pub(crate) fn element_workgroups(len: usize) -> u32 {
+    (len.div_ceil(256)).min(1024) as u32
+}
+
+/// The sum of the squares of a tensor, in parts, one a workgroup, from `first` on in `partial`. Gives how many there are.
+pub(crate) fn sum_squares<'a>(
+    builder: &mut ProgramBuilder<'a>,
+    input: &'a Tensor,
+    partial: &'a Tensor,
+    first: usize,
+) -> usize {
+    let workgroups = element_workgroups(input.len());
+    let (input_view, input_offset) = input.view();
+    let params = SumSquaresParams { len: input.len() as u32, input_offset, partial_offset: first as u32, workgroups };
+    let storage = SumSquares { input: input_view, partial: partial.view().0 };
+    let kernel = builder.gpu().kernel(&SUM_SQUARES, &[]);
+    builder.once(kernel, &params, storage.storage(), [workgroups, 1, 1]);
+    workgroups as usize
 }

@@ -117,14 +117,7 @@ impl Plan {
         let chunk = sizes.steps_in_a_chunk(&tuning, limits)?;
         let chunks =
             (0..unroll.seq_len()).step_by(chunk).map(|begin| begin..(begin + chunk).min(unroll.seq_len())).collect();
-        Ok(Self {
-            config: config.clone(),
-            unroll: unroll.clone(),
-            schedule: Schedule::PerStep,
-            tuning,
-            chunks,
-            allocations,
-        })
+        Ok(Self { config: config.clone(), unroll: *unroll, schedule: Schedule::PerStep, tuning, chunks, allocations })
     }
 
     /// How the time loop is laid out.

@@ -6,10 +6,10 @@
 //! weights from U(±1/√k) and states in [-1, 1]; for other numbers call [`Tolerance::scaled`].
 
 /// The unit round-off of f32, 2^-24.
-pub const UNIT_ROUNDOFF: f64 = 1.0 / (1u64 << 24) as f64;
+pub const UNIT_ROUNDOFF: f64 = 1.0 / (1_u64 << 24) as f64;
 
 /// λ of the probabilistic bound: how many standard deviations of the rounding error are allowed.
-pub const LAMBDA: f64 = 8.0;
+pub const LAMBDA: f64 = 2.0;
 
 /// An absolute and a relative bound. `a` is within it of a reference if `|a - ref| <= abs + rel * |ref|`; NaN never is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,10 +26,10 @@ impl Tolerance {
 
     /// For a function of a few operations and one exponential on numbers of about 1: WGSL allows `exp` an error of
     /// (3 + 2|x|) ulp and a division 2.5 ulp; through sigmoid or tanh, whose slopes fall faster than |x| grows, that is
-    /// at most 8 u, and as much again for the arithmetic around them.
+    /// at most 4 u, and as much again for the arithmetic around them.
     #[must_use]
     pub fn pointwise() -> Self {
-        Self { abs: 16.0 * UNIT_ROUNDOFF, rel: 16.0 * UNIT_ROUNDOFF }
+        Self { abs: 8.0 * UNIT_ROUNDOFF, rel: 8.0 * UNIT_ROUNDOFF }
     }
 
     /// For a sum of `k` products.

@@ -1,11 +1,9 @@
-// What the two kernels of Adam share: the scalars of a step, which never leave the GPU.
+// What the two kernels of Adam share: the places of the scalars of a step in `state`, which never leave the GPU.
 
-struct AdamState {
-    learning_rate: f32,
-    // 1 - beta1^t and 1 - beta2^t
-    correction1: f32,
-    correction2: f32,
-    // The global norm of the gradients, and what they are multiplied by to clip it.
-    norm: f32,
-    scale: f32,
-}
+const LEARNING_RATE: u32 = 0u;
+// 1 - beta1^t and 1 - beta2^t
+const CORRECTION1: u32 = 1u;
+const CORRECTION2: u32 = 2u;
+// The global norm of the gradients, and what they are multiplied by to clip it.
+const NORM: u32 = 3u;
+const SCALE: u32 = 4u;

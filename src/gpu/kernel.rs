@@ -33,6 +33,7 @@ pub enum BindingKind {
         /// Its size in bytes.
         size: u64,
         /// Its fields.
+        #[cfg_attr(not(test), expect(dead_code, reason = "the tests hold them against the WGSL text"))]
         fields: &'static [Field],
         /// Whether each dispatch chooses its own with a dynamic offset.
         dynamic: bool,
@@ -45,6 +46,7 @@ pub enum BindingKind {
 
 /// One field of a uniform struct.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the tests hold them against the WGSL text"))]
 pub struct Field {
     /// Its name.
     pub name: &'static str,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::{BindingKind, Kernel, View};
 
@@ -137,8 +137,9 @@ impl<'a> ProgramBuilder<'a> {
         self.dispatch(group, workgroups);
     }
 
-    /// Makes the uniform buffer and the bind groups.
+    /// Checks every binding and dispatch against the limits, then makes the uniform buffer and the bind groups.
     pub(crate) fn build(self) -> Result<Program> {
+        self.check()?;
         let uniforms = self.gpu.create_buffer_with(
             "uniforms",
             self.uniforms.len().max(4) as u64,
@@ -172,6 +173,29 @@ impl<'a> ProgramBuilder<'a> {
             })
             .collect();
         Ok(Program { label: self.label, dispatches })
+    }
+
+    fn check(&self) -> Result<()> {
+        let limits = self.gpu.limits();
+        let within = |what, limit, required: u64, available: u64| {
+            if required <= available { Ok(()) } else { Err(Error::LimitExceeded { what, limit, required, available }) }
+        };
+        for Group { kernel, storage, .. } in &self.groups {
+            let bindings = kernel.spec.bindings.iter();
+            let names = bindings.filter(|b| !matches!(b.kind, BindingKind::Uniform { .. })).map(|b| b.name);
+            for (name, view) in names.zip(storage) {
+                let available = limits.max_storage_buffer_binding_size;
+                within(name, "max_storage_buffer_binding_size", view.size, available)?;
+            }
+        }
+        for PendingDispatch { group, workgroups, .. } in &self.pending {
+            let label = self.groups[*group].kernel.spec.label;
+            for &count in workgroups {
+                let available = u64::from(limits.max_compute_workgroups_per_dimension);
+                within(label, "max_compute_workgroups_per_dimension", u64::from(count), available)?;
+            }
+        }
+        Ok(())
     }
 
     fn push(&mut self, uniform: &impl Pod) -> usize {

@@ -131,7 +131,7 @@ mod native {
         let gpu = tensor.gpu().clone();
         std::thread::Builder::new()
             .name("wgpu-gru readback".into())
-            .spawn(move || drop(sender.send(gpu.poll_until(Some(submission), &called))))
+            .spawn(move || drop(sender.send(gpu.poll_until(Some(&submission), &called))))
             .map_err(|_| Error::OutOfMemory { what: "readback thread", bytes: 0 })?;
         waited.receive().await.unwrap_or(Err(Error::Readback(wgpu::BufferAsyncError)))?;
         let mapped = mapped.receive().await;
@@ -141,7 +141,7 @@ mod native {
     /// Reads a tensor, waiting on this thread.
     pub(in crate::gpu) fn read_blocking(tensor: &Tensor) -> Result<Vec<f32>> {
         let Pending { staging, mapped, called, submission } = start(tensor)?;
-        tensor.gpu().poll_until(Some(submission), &called)?;
+        tensor.gpu().poll_until(Some(&submission), &called)?;
         // The callback has run: this does not wait.
         finish(tensor, staging, pollster::block_on(mapped.receive()))
     }
@@ -150,14 +150,16 @@ mod native {
         /// Drives the device until `done` is set or the time is over.
         pub(in crate::gpu) fn poll_until(
             &self,
-            submission_index: Option<wgpu::SubmissionIndex>,
+            submission_index: Option<&wgpu::SubmissionIndex>,
             done: &AtomicBool,
         ) -> Result<()> {
             let (begin, timeout) = (Instant::now(), self.readback_timeout());
             loop {
                 let left = timeout.saturating_sub(begin.elapsed());
-                let wait =
-                    wgpu::PollType::Wait { submission_index: submission_index.clone(), timeout: Some(left.min(SLICE)) };
+                let wait = wgpu::PollType::Wait {
+                    submission_index: submission_index.cloned(),
+                    timeout: Some(left.min(SLICE)),
+                };
                 // wgpu panics when a device is lost inside a wait; here that is an error like any other.
                 let polled = catch_unwind(AssertUnwindSafe(|| self.device().poll(wait)));
                 if done.load(Ordering::Acquire) {

@@ -11,8 +11,7 @@ use crate::gpu::{BindingKind, KernelSpec};
 
 /// What is wrong with an entry of the table, if anything is.
 fn check(spec: &KernelSpec) -> Result<(), String> {
-    let module =
-        naga::front::wgsl::parse_str(spec.source).map_err(|error| error.emit_to_string(spec.source))?;
+    let module = naga::front::wgsl::parse_str(spec.source).map_err(|error| error.emit_to_string(spec.source))?;
     Validator::new(ValidationFlags::all(), Capabilities::empty())
         .validate(&module)
         .map_err(|error| error.emit_to_string(spec.source))?;

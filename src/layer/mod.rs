@@ -85,7 +85,7 @@ impl Gru {
     /// Those of [`Plan::new`](crate::plan::Plan::new) before anything is made;
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn unroll(&self, unroll: Unroll) -> Result<UnrolledGru> {
-        UnrolledGru::new(self, unroll)
+        UnrolledGru::new(self, &unroll)
     }
 
     /// Runs x `[T, B, I]` through the layer from `h0` `[B, H]`, or from zero. It makes an inference unroll for the shape

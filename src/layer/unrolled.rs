@@ -64,9 +64,9 @@ pub struct GruGradients {
 }
 
 impl UnrolledGru {
-    pub(super) fn new(gru: &Gru, unroll: Unroll) -> Result<Self> {
+    pub(super) fn new(gru: &Gru, unroll: &Unroll) -> Result<Self> {
         let (gpu, config) = (&gru.gpu, &gru.config);
-        let plan = Plan::new(config, &unroll, gpu.limits(), gpu.info().device_type)?;
+        let plan = Plan::new(config, unroll, gpu.limits(), gpu.info().device_type)?;
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden) = (config.input_size(), config.hidden_size());
         let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
@@ -74,7 +74,7 @@ impl UnrolledGru {
         let input = zeros("input", &[t, b, i])?;
         let h = zeros("h", &[t + 1, b, hidden])?;
         let gates = zeros("gates", &[t, b, gates_width(unroll.mode()), hidden])?;
-        let layer = Layer { gru, plan: &plan, unroll: &unroll, input: &input, h: &h, gates: &gates };
+        let layer = Layer { gru, plan: &plan, unroll, input: &input, h: &h, gates: &gates };
         let forward = layer.forward()?;
         let training = match unroll.mode() {
             Mode::Inference => None,

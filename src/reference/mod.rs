@@ -1,3 +1,65 @@
-//! CPU references.
+//! The CPU references: for each kernel its twin, in a file of the same name with the same argument names, in plain loops;
+//! and the [`oracle`], which is written from the equations alone and holds the twins.
+//!
+//! The twins work in f32, as the kernels do, and in f64. They know nothing of offsets, tiles and chunks.
 
+pub mod activation;
+pub mod adam;
+pub mod adam_prepare;
+pub mod gru_step;
+pub mod gru_step_backward;
+pub mod matmul;
+pub mod mse;
 pub mod oracle;
+pub mod sum_rows;
+pub mod sum_squares;
+
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+
+/// f32 or f64.
+pub trait Real:
+    Copy
+    + PartialOrd
+    + Default
+    + Into<f64>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+{
+    /// The nearest number.
+    #[must_use]
+    fn from_f64(value: f64) -> Self;
+    /// e to this power.
+    #[must_use]
+    fn exp(self) -> Self;
+    /// The square root.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// The absolute value.
+    #[must_use]
+    fn abs(self) -> Self;
+}
+
+macro_rules! real {
+    ($($ty:ty),*) => {$(
+        impl Real for $ty {
+            fn from_f64(value: f64) -> Self {
+                value as Self
+            }
+            fn exp(self) -> Self {
+                self.exp()
+            }
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            fn abs(self) -> Self {
+                self.abs()
+            }
+        }
+    )*};
+}
+real!(f32, f64);

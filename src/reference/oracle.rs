@@ -89,14 +89,7 @@ pub struct Gradients {
 /// # Panics
 /// If a length is wrong.
 #[must_use]
-pub fn forward(
-    config: &GruConfig,
-    weights: &Weights,
-    seq_len: usize,
-    batch: usize,
-    x: &[f64],
-    h0: &[f64],
-) -> Forward {
+pub fn forward(config: &GruConfig, weights: &Weights, seq_len: usize, batch: usize, x: &[f64], h0: &[f64]) -> Forward {
     let (inputs, units) = (config.input_size(), config.hidden_size());
     check_weights(config, weights);
     assert_eq!(x.len(), seq_len * batch * inputs, "x is [T, B, I]");

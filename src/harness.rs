@@ -1,0 +1,91 @@
+//! Single kernels as programs, for this crate's own tests and benches. No promise of stability.
+
+use crate::error::Result;
+use crate::gpu::{Program, ProgramBuilder, Tensor};
+use crate::ops::{self, MatmulArgs, Matrix, OutputGradients, Recurrence};
+use crate::plan::{MatmulKernel, Tuning};
+use crate::reference::matmul::MatmulParams;
+
+/// c (+)= op(a) op(b) + bias; the tensors hold nothing but the matrices.
+pub fn matmul(
+    kernel: MatmulKernel,
+    params: &MatmulParams,
+    a: &Tensor,
+    b: &Tensor,
+    bias: Option<&Tensor>,
+    c: &Tensor,
+) -> Result<Program> {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
+    let mut builder = ProgramBuilder::new(c.gpu(), "matmul");
+    let args = MatmulArgs {
+        size: [m, n, k],
+        a: Matrix::of(a, if transpose_a { m } else { k }),
+        transpose_a,
+        b: Matrix::of(b, if transpose_b { k } else { n }),
+        transpose_b,
+        bias: bias.map(|bias| bias.view().0),
+        c: Matrix::of(c, n),
+        accumulate,
+    };
+    ops::matmul(&mut builder, kernel, args);
+    builder.build()
+}
+
+/// The gates r, z and hn out of rows (r, z, n, hn): d_h_proj^T b, as the gradient of `weight_hh` reads them.
+pub fn matmul_with_gap(kernel: MatmulKernel, hidden: usize, gates: &Tensor, b: &Tensor, c: &Tensor) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(c.gpu(), "matmul with gap");
+    let rows = gates.len() / (4 * hidden);
+    let columns = b.len() / rows;
+    let args = MatmulArgs {
+        size: [3 * hidden, columns, rows],
+        a: Matrix::of(gates, 4 * hidden).with_gap(2 * hidden, hidden),
+        transpose_a: true,
+        b: Matrix::of(b, columns),
+        transpose_b: false,
+        bias: None,
+        c: Matrix::of(c, columns),
+        accumulate: false,
+    };
+    ops::matmul(&mut builder, kernel, args);
+    builder.build()
+}
+
+/// total (+)= the sum over the rows of input `[rows, columns]`.
+pub fn sum_rows(lanes: [u32; 2], accumulate: bool, input: &Tensor, total: &Tensor) -> Result<Program> {
+    let columns = total.len();
+    let mut builder = ProgramBuilder::new(total.gpu(), "sum rows");
+    let rows = input.len() / columns;
+    ops::sum_rows(&mut builder, lanes, Matrix::of(input, columns), [rows, columns], total.view().0, accumulate);
+    builder.build()
+}
+
+/// All steps of the recurrence, `h` `[T+1, B, H]`, `gates` `[T, B, 4, H]`, or `[T, B, 3, H]` without saving.
+pub fn gru_steps(
+    tuning: &Tuning,
+    [seq_len, batch, hidden]: [usize; 3],
+    weight_hh: &Tensor,
+    bias_hh: &Tensor,
+    h: &Tensor,
+    gates: &Tensor,
+) -> Result<Program> {
+    let save = gates.len() == seq_len * batch * 4 * hidden;
+    let mut builder = ProgramBuilder::new(h.gpu(), "gru steps");
+    let recurrence = Recurrence { batch, hidden, weight_hh, h, gates };
+    recurrence.forward(&mut builder, tuning, 0..seq_len, bias_hh, save);
+    builder.build()
+}
+
+/// All steps of the recurrence backward, and the final dispatch. `d` is `d_output`, `d_h_n`, `d_h0`.
+pub fn gru_steps_backward(
+    tuning: &Tuning,
+    [seq_len, batch, hidden]: [usize; 3],
+    weight_hh: &Tensor,
+    h: &Tensor,
+    gates: &Tensor,
+    [output, h_n, h0]: [&Tensor; 3],
+) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(h.gpu(), "gru steps backward");
+    let recurrence = Recurrence { batch, hidden, weight_hh, h, gates };
+    recurrence.backward(&mut builder, tuning, 0..seq_len, OutputGradients { output, h_n, h0 });
+    builder.build()
+}

@@ -1,0 +1,77 @@
+//! Mean squared error.
+
+use crate::error::{Error, Result, expect_shape};
+use crate::gpu::{Program, ProgramBuilder, Tensor};
+use crate::kernels::{MSE, Mse, MseParams};
+use crate::ops::{self, Matrix, element_workgroups};
+use crate::plan::Tuning;
+
+/// The mean over all elements of (prediction - expected)^2, as `nn.MSELoss`, and its gradient.
+#[derive(Debug)]
+pub struct MeanSquaredError {
+    expected: Tensor,
+    loss: Tensor,
+    program: Program,
+}
+
+impl MeanSquaredError {
+    /// The loss of `prediction`, whose gradient goes to `d_prediction`, a tensor of the same shape.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`], [`Error::LimitExceeded`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn new(prediction: &Tensor, d_prediction: &Tensor) -> Result<Self> {
+        expect_shape("d_prediction", prediction.shape(), d_prediction.shape())?;
+        prediction.expect_same_device("d_prediction", d_prediction)?;
+        if prediction.buffer() == d_prediction.buffer() {
+            return Err(Error::Aliased { first: "prediction", second: "d_prediction" });
+        }
+        let gpu = prediction.gpu();
+        let len = prediction.len();
+        let workgroups = element_workgroups(len);
+        let expected = Tensor::named(gpu, "expected", prediction.shape(), None)?;
+        let loss = Tensor::named(gpu, "loss", &[1], None)?;
+        let partial = Tensor::named(gpu, "partial losses", &[workgroups as usize], None)?;
+
+        let (prediction_view, prediction_offset) = prediction.view();
+        let (d_prediction_view, d_prediction_offset) = d_prediction.view();
+        let params = MseParams {
+            len: len as u32,
+            prediction_offset,
+            expected_offset: 0,
+            d_prediction_offset,
+            workgroups,
+            inverse_len: 1.0 / len as f32,
+        };
+        let storage = Mse {
+            prediction: prediction_view,
+            expected: expected.view().0,
+            d_prediction: d_prediction_view,
+            partial: partial.view().0,
+        };
+        let mut builder = ProgramBuilder::new(gpu, "mean squared error");
+        builder.once(gpu.kernel(&MSE, &[]), &params, storage.storage(), [workgroups, 1, 1]);
+        let tuning = Tuning::new(gpu.info().device_type, 1);
+        let rows = workgroups as usize;
+        ops::sum_rows(&mut builder, tuning.sum_lanes, Matrix::of(&partial, 1), [rows, 1], loss.view().0, false);
+        let program = builder.build()?;
+        Ok(Self { expected, loss, program })
+    }
+
+    /// What is expected, in the shape of the prediction, to be written.
+    #[must_use]
+    pub fn expected(&self) -> &Tensor {
+        &self.expected
+    }
+
+    /// The loss, `[1]`.
+    #[must_use]
+    pub fn loss(&self) -> &Tensor {
+        &self.loss
+    }
+
+    /// Records the loss and the gradient of the prediction.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.program.encode(encoder);
+    }
+}

@@ -1,0 +1,45 @@
+//! Training on the GPU: a linear head, a loss, an optimiser with clipping. Each records into the app's encoder and leaves
+//! what it makes in GPU tensors; nothing is read back unless the app does.
+//!
+//! ```no_run
+//! use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
+//! use wgpu_gru::{Gpu, Gru, GruConfig, Unroll};
+//!
+//! # fn main() -> wgpu_gru::Result<()> {
+//! let gpu = Gpu::new_blocking()?;
+//! let gru = Gru::new(&gpu, GruConfig::new(1, 32), 1)?;
+//! let linear = Linear::new(&gpu, 32, 1, 2)?;
+//!
+//! // Everything is made once ...
+//! let mut net = gru.unroll(Unroll::training(64, 16).input_gradient(false))?;
+//! let mut head = linear.unroll(net.output(), net.d_output()?)?;
+//! let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+//! let mut pairs: Vec<_> = gru.parameters().tensors().into_iter().zip(net.gradients()?.parameters.tensors()).collect();
+//! pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
+//! let adam = Adam::new(&pairs, &AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() })?;
+//!
+//! // ... and recorded again and again: one submission a training step.
+//! for _ in 0..100 {
+//!     net.input().write(&[0.0; 64 * 16])?;
+//!     loss.expected().write(&[0.0; 64 * 16])?;
+//!     gpu.submit(|encoder| {
+//!         net.encode_forward(encoder)?;
+//!         head.encode_forward(encoder);
+//!         loss.encode(encoder);
+//!         head.encode_backward(encoder);
+//!         net.encode_backward(encoder)?;
+//!         adam.encode(encoder);
+//!         Ok(())
+//!     })?;
+//! }
+//! println!("loss {}", loss.loss().read_blocking()?[0]);
+//! # Ok(()) }
+//! ```
+
+mod adam;
+mod linear;
+mod loss;
+
+pub use adam::{Adam, AdamOptions};
+pub use linear::{Linear, UnrolledLinear};
+pub use loss::MeanSquaredError;
