@@ -5,29 +5,29 @@ use crate::gpu::Gpu;
 /// What one WGSL file is: its bindings and overrides, from which layout and pipeline come. `tests/shaders.rs` holds every
 /// part of it against the WGSL text.
 #[derive(Debug)]
-pub struct KernelSpec {
+pub(crate) struct KernelSpec {
     /// The kernel's name, that of its file.
-    pub label: &'static str,
+    pub(crate) label: &'static str,
     /// The whole WGSL text: shared parts, then the file.
-    pub source: &'static str,
+    pub(crate) source: &'static str,
     /// The bindings of group 0, in order.
-    pub bindings: &'static [Binding],
+    pub(crate) bindings: &'static [Binding],
     /// The names of the overrides, in order.
-    pub overrides: &'static [&'static str],
+    pub(crate) overrides: &'static [&'static str],
 }
 
 /// One binding of a kernel.
 #[derive(Debug)]
-pub struct Binding {
+pub(crate) struct Binding {
     /// The variable's name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it binds.
-    pub kind: BindingKind,
+    pub(crate) kind: BindingKind,
 }
 
 /// What a binding binds.
 #[derive(Debug)]
-pub enum BindingKind {
+pub(crate) enum BindingKind {
     /// A uniform struct with these fields.
     Uniform {
         /// Its size in bytes.
@@ -47,27 +47,27 @@ pub enum BindingKind {
 /// One field of a uniform struct.
 #[derive(Debug)]
 #[cfg_attr(not(test), expect(dead_code, reason = "the tests hold them against the WGSL text"))]
-pub struct Field {
+pub(crate) struct Field {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its offset in bytes.
-    pub offset: usize,
+    pub(crate) offset: usize,
 }
 
 /// A range of a buffer, to be bound. Its offset is aligned as the device asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// The buffer.
-    pub buffer: &'a wgpu::Buffer,
+    pub(crate) buffer: &'a wgpu::Buffer,
     /// Where it begins, in bytes.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// How long it is, in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 /// A pipeline and the layout of its one bind group.
 #[derive(Debug)]
-pub struct Kernel {
+pub(crate) struct Kernel {
     pub(super) spec: &'static KernelSpec,
     pub(super) pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,

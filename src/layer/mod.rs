@@ -26,8 +26,8 @@ impl Gru {
     /// A layer with random weights, see [`GruWeights::random`].
     ///
     /// # Errors
-    /// [`Error::ZeroSize`](crate::Error::ZeroSize), [`Error::LimitExceeded`](crate::Error::LimitExceeded),
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::ZeroSize`], [`Error::LimitExceeded`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn new(gpu: &Gpu, config: GruConfig, seed: u64) -> Result<Self> {
         config.validate()?;
         let weights = GruWeights::random(&config, seed);
@@ -37,7 +37,7 @@ impl Gru {
     /// A layer with given weights.
     ///
     /// # Errors
-    /// Those of [`Gru::new`], and [`Error::ShapeMismatch`](crate::Error::ShapeMismatch).
+    /// Those of [`Gru::new`], and [`Error::ShapeMismatch`].
     pub fn with_weights(gpu: &Gpu, config: GruConfig, weights: &GruWeights) -> Result<Self> {
         weights.validate(&config)?;
         let parameters = GruParameters::new(gpu, &config, Some(weights))?;
@@ -65,7 +65,7 @@ impl Gru {
     /// Replaces the weights, before the next submission's commands run. Everything that was unrolled uses the new ones.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch); then no weight has changed.
+    /// [`Error::ShapeMismatch`]; then no weight has changed.
     pub fn set_weights(&self, weights: &GruWeights) -> Result<()> {
         weights.validate(&self.config)?;
         self.parameters.write(weights)
@@ -83,7 +83,7 @@ impl Gru {
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::plan::Plan::new) before anything is made;
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn unroll(&self, unroll: Unroll) -> Result<UnrolledGru> {
         UnrolledGru::new(self, &unroll)
     }
@@ -92,7 +92,7 @@ impl Gru {
     /// of x, submits, and does not wait. In a loop keep one [`UnrolledGru`] instead: it makes its buffers once.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch), [`Error::ForeignDevice`](crate::Error::ForeignDevice), and
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and
     /// those of [`Gru::unroll`].
     pub fn forward(&self, x: &Tensor, h0: Option<&Tensor>) -> Result<GruOutput> {
         let (seq_len, batch) = match *x.shape() {

@@ -1,0 +1,147 @@
+//! Single kernels on the GPU, each validated against its twin before it is timed. Throughput counts the FLOPs of the
+//! products, or the numbers that are summed: "Gelem/s" reads GFLOP/s, or 10^9 numbers a second.
+
+mod support;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use wgpu_gru::gpu::Program;
+use wgpu_gru::plan::{MatmulKernel, Tuning};
+use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
+use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
+use wgpu_gru::reference::matmul::{MatmulParams, matmul};
+use wgpu_gru::reference::sum_rows::sum_rows;
+use wgpu_gru::{Gpu, Result, Tensor, Tolerance, Uniform, harness};
+
+use support::{QUICK_FLOPS, configure, gpu, is_quick};
+
+fn check(name: &str, tensor: &Tensor, expected: &[f32], tolerance: Tolerance) -> Result<()> {
+    let most = expected.iter().fold(1.0_f64, |most, &value| most.max(f64::from(value).abs()));
+    // Kernel and twin both round.
+    let worst = tolerance.scaled(2.0 * most).compare(&tensor.read_blocking()?, expected);
+    assert!(worst.passed(), "{name}: {worst:?}");
+    Ok(())
+}
+
+fn run(gpu: &Gpu, program: &Program) -> Result<()> {
+    gpu.submit(|encoder| {
+        program.encode(encoder);
+        Ok(())
+    })?;
+    gpu.wait_blocking()
+}
+
+/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient.
+fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
+    let mut group = criterion.benchmark_group("matmul");
+    configure(&mut group);
+    let form =
+        |m, n, k, transpose_a, transpose_b| MatmulParams { m, n, k, transpose_a, transpose_b, accumulate: false };
+    for (name, params) in [
+        ("x_proj_nt", form(2048, 768, 256, false, true)),
+        ("d_x_nn", form(2048, 256, 768, false, false)),
+        ("d_weight_tn", form(768, 256, 2048, true, false)),
+    ] {
+        let MatmulParams { m, n, k, .. } = params;
+        let flops = (2 * m * n * k) as u64;
+        if is_quick() && flops > QUICK_FLOPS {
+            continue;
+        }
+        let mut uniform = Uniform::new(1);
+        let (a, b) = (uniform.vec(m * k, 1.0), uniform.vec(k * n, 1.0));
+        let mut expected = vec![0.0; m * n];
+        matmul(&params, &a, &b, None, &mut expected);
+        let (a, b) = (Tensor::from_slice(gpu, &[m * k], &a)?, Tensor::from_slice(gpu, &[k * n], &b)?);
+        let c = Tensor::zeros(gpu, &[m, n])?;
+        group.throughput(Throughput::Elements(flops));
+        for kernel in [MatmulKernel::Tiled, MatmulKernel::Direct] {
+            let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
+            run(gpu, &program)?;
+            check(name, &c, &expected, Tolerance::matmul(k))?;
+            group.bench_function(format!("{name}/{kernel:?}"), |bencher| {
+                bencher.iter(|| run(gpu, &program).expect("it was validated"));
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+/// The time loop alone, without the products before and after it.
+fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
+    for [seq_len, batch, hidden] in [[64, 32, 128], [32, 32, 256], [100, 1, 64], [480, 1, 96]] {
+        let label = format!("T{seq_len}_B{batch}_H{hidden}");
+        let (states, rows) = (batch * hidden, seq_len * batch);
+        let mut uniform = Uniform::new(2);
+        let bound = 1.0 / (hidden as f32).sqrt();
+        let (weight, bias) = (uniform.vec(3 * hidden * hidden, bound), uniform.vec(3 * hidden, bound));
+        let mut h = uniform.vec((seq_len + 1) * states, 1.0);
+        let mut gates = uniform.vec(rows * 4 * hidden, 1.0);
+        let [d_output, d_h_n] = [uniform.vec(rows * hidden, 1.0), uniform.vec(states, 1.0)];
+        let mut d_h0 = vec![0.0; states];
+
+        let upload = |host: &[f32]| Tensor::from_slice(gpu, &[host.len()], host);
+        let tensors = [&weight, &bias, &h, &gates, &d_output, &d_h_n, &d_h0].map(|host| upload(host));
+        let [weight_t, bias_t, h_t, gates_t, d_output_t, d_h_n_t, d_h0_t] = tensors.map(|t| t.expect("it fits"));
+        for t in 0..seq_len {
+            gru_step(&GruStepParams { t, batch, hidden, save: true }, &weight, &bias, &mut h, &mut gates);
+        }
+        for t in (0..seq_len).rev().map(Some).chain([None]) {
+            let params = GruStepBackwardParams { seq_len, batch, hidden, t };
+            gru_step_backward(&params, &weight, &h, &d_output, &d_h_n, &mut gates, &mut d_h0);
+        }
+
+        let tuning = Tuning::new(gpu.info().device_type, batch);
+        let sizes = [seq_len, batch, hidden];
+        let forward = harness::gru_steps(&tuning, sizes, &weight_t, &bias_t, &h_t, &gates_t)?;
+        let d = [&d_output_t, &d_h_n_t, &d_h0_t];
+        let backward = harness::gru_steps_backward(&tuning, sizes, &weight_t, &h_t, &gates_t, d)?;
+        run(gpu, &forward)?;
+        run(gpu, &backward)?;
+        check("h", &h_t, &h, Tolerance::through_time(hidden, seq_len))?;
+        check("gates", &gates_t, &gates, Tolerance::through_time(4 * hidden, seq_len))?;
+
+        // From here on the gates hold gradients, or whatever a step makes of them: the time does not depend on it.
+        let mut group = criterion.benchmark_group("steps");
+        configure(&mut group);
+        group.throughput(Throughput::Elements((6 * rows * hidden * hidden) as u64));
+        for (name, program) in [("forward", &forward), ("backward", &backward)] {
+            group.bench_function(format!("{name}/{label}"), |bencher| {
+                bencher.iter(|| run(gpu, program).expect("it was validated"));
+            });
+        }
+        group.finish();
+    }
+    Ok(())
+}
+
+/// The bias gradient.
+fn sums(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
+    let mut group = criterion.benchmark_group("sum_rows");
+    configure(&mut group);
+    let [rows, columns] = [2048, 768];
+    let input = Uniform::new(3).vec(rows * columns, 1.0);
+    let mut expected = vec![0.0; columns];
+    sum_rows(rows, columns, false, &input, &mut expected);
+    let (input, total) = (Tensor::from_slice(gpu, &[rows, columns], &input)?, Tensor::zeros(gpu, &[columns])?);
+    group.throughput(Throughput::Elements((rows * columns) as u64));
+    for lanes in [[8, 1], [32, 8]] {
+        let program = harness::sum_rows(lanes, false, &input, &total)?;
+        run(gpu, &program)?;
+        check("total", &total, &expected, Tolerance::matmul(rows))?;
+        group.bench_function(format!("{rows}x{columns}/{lanes:?}"), |bencher| {
+            bencher.iter(|| run(gpu, &program).expect("it was validated"));
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let Some(gpu) = gpu() else { return };
+    products(criterion, &gpu).expect("the products fit and are right");
+    steps(criterion, &gpu).expect("the steps fit and are right");
+    sums(criterion, &gpu).expect("the sums fit and are right");
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);
