@@ -11,7 +11,37 @@ use wgpu_gru::cpu::{CpuGru, CpuUnrolled};
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{Gpu, Gru, GruConfig, GruWeights, Plan, Tolerance, Unroll, UnrolledGru};
 
-use support::{QUICK_FLOPS, SIZES, Size, configure, gpu, is_quick};
+use support::{QUICK_FLOPS, configure, gpu, is_quick};
+
+/// The sizes of a layer and of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    seq_len: usize,
+    batch: usize,
+    input: usize,
+    hidden: usize,
+}
+
+/// (T, B, I, H): three of growing width, a short stream, one large step, a long stream.
+const SIZES: [Size; 6] = [
+    size(64, 32, 128, 128),
+    size(128, 32, 256, 256),
+    size(64, 64, 512, 512),
+    size(100, 1, 64, 64),
+    size(32, 64, 1024, 1024),
+    size(480, 1, 64, 96),
+];
+
+const fn size(seq_len: usize, batch: usize, input: usize, hidden: usize) -> Size {
+    Size { seq_len, batch, input, hidden }
+}
+
+impl Size {
+    /// The name in reports.
+    fn label(&self) -> String {
+        format!("T{}_B{}_I{}_H{}", self.seq_len, self.batch, self.input, self.hidden)
+    }
+}
 
 /// FLOPs of a training step up to which the oracle, at some 1 GFLOP/s, is the check.
 const ORACLE_FLOPS: u64 = 10_000_000_000;
