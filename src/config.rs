@@ -1,28 +1,247 @@
-//! What a layer is, and how long and wide it is unrolled.
+//! What a recurrent layer is, and how long and wide it is unrolled.
+//!
+//! [`Config`] is generic over its cell, so that a GRU has a reset gate to place and a plain RNN has not; everything else is
+//! common to both. The names are those of PyTorch's `nn.GRU` and `nn.RNN`, and of WebNN where PyTorch has no such option.
 
-use crate::error::{Result, at_least_one};
+use crate::activation::Activation;
+use crate::error::{Error, Result, at_least_one};
 
-/// A GRU layer: `input_size` I features in, `hidden_size` H units.
-///
-/// The names are those of PyTorch's `nn.GRU`.
-///
-/// ```
-/// use wgpu_gru::GruConfig;
-/// let config = GruConfig::new(28, 64);
-/// assert_eq!((config.input_size(), config.hidden_size()), (28, 64));
-/// assert_eq!(config.num_parameters(), 3 * 64 * (28 + 64 + 2));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GruConfig {
-    input_size: usize,
-    hidden_size: usize,
+/// Where the reset gate of a GRU acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reset {
+    /// After the product: n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), equation (3). cuDNN, PyTorch, Keras's
+    /// `reset_after=True` (its default), ONNX's `linear_before_reset=1`.
+    #[default]
+    After,
+    /// Before the product: n = tanh(W_in x + b_in + W_hn (r * h) + b_hn), equation (3'). Cho et al. (2014), Keras's
+    /// `reset_after=False`, ONNX's default.
+    Before,
 }
 
+/// In which order of time a layer reads its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Direction {
+    /// From the first step to the last.
+    #[default]
+    Forward,
+    /// From the last step (of each row, where rows have lengths) to the first.
+    Reverse,
+    /// Both, side by side: the output has 2H features, those of the forward direction first.
+    Bidirectional,
+}
+
+impl Direction {
+    /// How many directions that is: 1 or 2.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Forward | Self::Reverse => 1,
+            Self::Bidirectional => 2,
+        }
+    }
+
+    /// Whether each of them runs backwards in time.
+    pub(crate) fn reversed(self) -> &'static [bool] {
+        match self {
+            Self::Forward => &[false],
+            Self::Reverse => &[true],
+            Self::Bidirectional => &[false, true],
+        }
+    }
+}
+
+/// The gated recurrent unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GruCell {
+    reset: Reset,
+    gate: Activation,
+    candidate: Activation,
+}
+
+/// The plain recurrent unit: h' = f(W_ih x + b_ih + W_hh h + b_hh), with f tanh or relu (Elman 1990).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RnnCell {
+    nonlinearity: Activation,
+}
+
+/// Any cell: what the inside of the crate works with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell {
+    /// A GRU.
+    Gru {
+        /// Where the reset gate acts.
+        reset: Reset,
+        /// The activation of r and z.
+        gate: Activation,
+        /// The activation of n.
+        candidate: Activation,
+    },
+    /// A plain RNN.
+    Rnn {
+        /// Its activation.
+        nonlinearity: Activation,
+    },
+}
+
+impl From<GruCell> for Cell {
+    fn from(GruCell { reset, gate, candidate }: GruCell) -> Self {
+        Self::Gru { reset, gate, candidate }
+    }
+}
+
+impl From<RnnCell> for Cell {
+    fn from(RnnCell { nonlinearity }: RnnCell) -> Self {
+        Self::Rnn { nonlinearity }
+    }
+}
+
+impl Cell {
+    /// How many rows of H weights there are: 3 gates of a GRU, 1 of a plain RNN.
+    #[must_use]
+    pub fn gates(self) -> usize {
+        match self {
+            Self::Gru { .. } => 3,
+            Self::Rnn { .. } => 1,
+        }
+    }
+
+    /// The activations, with the names of their options.
+    pub(crate) fn activations(self) -> Vec<(&'static str, Activation)> {
+        match self {
+            Self::Gru { gate, candidate, .. } => vec![("gate_activation", gate), ("candidate_activation", candidate)],
+            Self::Rnn { nonlinearity } => vec![("nonlinearity", nonlinearity)],
+        }
+    }
+}
+
+/// A recurrent layer: `input_size` I features in, `hidden_size` H units, and options.
+///
+/// ```
+/// use wgpu_gru::{Direction, GruConfig};
+/// let config = GruConfig::new(28, 64).num_layers(2).direction(Direction::Bidirectional);
+/// assert_eq!(config.num_cells(), 4);
+/// assert_eq!(config.output_size(), 128);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config<C = Cell> {
+    cell: C,
+    input_size: usize,
+    hidden_size: usize,
+    num_layers: usize,
+    direction: Direction,
+    bias: bool,
+    batch_first: bool,
+    dropout: f32,
+    clip: Option<f32>,
+}
+
+/// A GRU layer, the gated recurrent unit of Cho et al. (2014).
+pub type GruConfig = Config<GruCell>;
+
+/// A plain RNN layer.
+pub type RnnConfig = Config<RnnCell>;
+
 impl GruConfig {
-    /// A layer with `input_size` features in and `hidden_size` units, candidate with the reset gate after the product.
+    /// One layer forward in time, with biases, reset gate after the product, sigmoid and tanh: PyTorch's `nn.GRU`.
     #[must_use]
     pub fn new(input_size: usize, hidden_size: usize) -> Self {
-        Self { input_size, hidden_size }
+        let cell = GruCell { reset: Reset::After, gate: Activation::Sigmoid, candidate: Activation::Tanh };
+        Self::with_cell(cell, input_size, hidden_size)
+    }
+
+    /// Where the reset gate acts.
+    #[must_use]
+    pub fn reset(mut self, reset: Reset) -> Self {
+        self.cell.reset = reset;
+        self
+    }
+
+    /// The activation of the gates r and z, at first sigmoid.
+    #[must_use]
+    pub fn gate_activation(mut self, activation: Activation) -> Self {
+        self.cell.gate = activation;
+        self
+    }
+
+    /// The activation of the candidate n, at first tanh.
+    #[must_use]
+    pub fn candidate_activation(mut self, activation: Activation) -> Self {
+        self.cell.candidate = activation;
+        self
+    }
+}
+
+impl RnnConfig {
+    /// One layer forward in time, with biases and tanh: PyTorch's `nn.RNN`.
+    #[must_use]
+    pub fn new(input_size: usize, hidden_size: usize) -> Self {
+        Self::with_cell(RnnCell { nonlinearity: Activation::Tanh }, input_size, hidden_size)
+    }
+
+    /// The activation, at first tanh.
+    #[must_use]
+    pub fn nonlinearity(mut self, activation: Activation) -> Self {
+        self.cell.nonlinearity = activation;
+        self
+    }
+}
+
+impl<C> Config<C> {
+    fn with_cell(cell: C, input_size: usize, hidden_size: usize) -> Self {
+        Self {
+            cell,
+            input_size,
+            hidden_size,
+            num_layers: 1,
+            direction: Direction::Forward,
+            bias: true,
+            batch_first: false,
+            dropout: 0.0,
+            clip: None,
+        }
+    }
+
+    /// How many layers lie on top of each other, at first 1: each reads the output of the one below.
+    #[must_use]
+    pub fn num_layers(mut self, num_layers: usize) -> Self {
+        self.num_layers = num_layers;
+        self
+    }
+
+    /// In which order of time the layers read, at first forward.
+    #[must_use]
+    pub fn direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
+        self
+    }
+
+    /// Whether there are biases, at first yes.
+    #[must_use]
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Whether input and output are `[B, T, ..]`, not `[T, B, ..]`, at first no.
+    #[must_use]
+    pub fn batch_first(mut self, batch_first: bool) -> Self {
+        self.batch_first = batch_first;
+        self
+    }
+
+    /// The share of the outputs of every layer but the last that is set to zero in training, in [0, 1), at first 0; the
+    /// others are divided by 1 - dropout (Srivastava et al. 2014).
+    #[must_use]
+    pub fn dropout(mut self, dropout: f32) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
+    /// Limits what goes into every activation to [-clip, clip], as ONNX's `clip` does.
+    #[must_use]
+    pub fn clip(mut self, clip: f32) -> Self {
+        self.clip = Some(clip);
+        self
     }
 
     /// I, the number of features of the input.
@@ -37,22 +256,143 @@ impl GruConfig {
         self.hidden_size
     }
 
+    /// L, the number of layers.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.num_layers
+    }
+
+    /// D, the number of directions: 1 or 2.
+    #[must_use]
+    pub fn directions(&self) -> usize {
+        self.direction.count()
+    }
+
+    /// The number of cells, layers times directions: the first axis of `h0` and `h_n`.
+    #[must_use]
+    pub fn num_cells(&self) -> usize {
+        self.num_layers * self.directions()
+    }
+
+    /// The number of features of the output: directions times H.
+    #[must_use]
+    pub fn output_size(&self) -> usize {
+        self.directions() * self.hidden_size
+    }
+
+    /// The number of features that a layer reads: I for the first, the output size of the one below for the others.
+    #[must_use]
+    pub fn layer_input_size(&self, layer: usize) -> usize {
+        if layer == 0 { self.input_size } else { self.output_size() }
+    }
+
+    /// In which order of time the layers read.
+    #[must_use]
+    pub fn layer_direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Whether there are biases.
+    #[must_use]
+    pub fn has_bias(&self) -> bool {
+        self.bias
+    }
+
+    /// Whether input and output are `[B, T, ..]`.
+    #[must_use]
+    pub fn is_batch_first(&self) -> bool {
+        self.batch_first
+    }
+
+    /// The share of outputs that dropout sets to zero.
+    #[must_use]
+    pub fn dropout_share(&self) -> f32 {
+        self.dropout
+    }
+
+    /// The limit of what goes into the activations.
+    #[must_use]
+    pub fn clip_limit(&self) -> Option<f32> {
+        self.clip
+    }
+}
+
+impl<C: Copy + Into<Cell>> Config<C> {
+    /// The cell.
+    #[must_use]
+    pub fn cell(&self) -> Cell {
+        self.cell.into()
+    }
+
+    /// The same config with the kind of its cell known at run time only.
+    #[must_use]
+    pub fn erased(&self) -> Config {
+        Config {
+            cell: self.cell.into(),
+            input_size: self.input_size,
+            hidden_size: self.hidden_size,
+            num_layers: self.num_layers,
+            direction: self.direction,
+            bias: self.bias,
+            batch_first: self.batch_first,
+            dropout: self.dropout,
+            clip: self.clip,
+        }
+    }
+
     /// How many numbers the weights and biases hold.
     #[must_use]
     pub fn num_parameters(&self) -> usize {
-        3 * self.hidden_size * (self.input_size + self.hidden_size + 2)
+        let biases = if self.bias { 2 } else { 0 };
+        let rows = self.cell().gates() * self.hidden_size * self.directions();
+        (0..self.num_layers).map(|layer| rows * (self.layer_input_size(layer) + self.hidden_size + biases)).sum()
     }
 
     /// Checks that the layer can exist. Everything that takes a config calls this first.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`](crate::Error::ZeroSize) for an `input_size` or `hidden_size` of 0.
+    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for a dropout outside [0, 1), or
+    /// one that no layer could use, a clip that is not over 0, a parameter of an activation that is not finite.
     pub fn validate(&self) -> Result<()> {
         at_least_one("input_size", self.input_size)?;
-        at_least_one("hidden_size", self.hidden_size)
+        at_least_one("hidden_size", self.hidden_size)?;
+        at_least_one("num_layers", self.num_layers)?;
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(invalid("dropout", self.dropout, "0 <= dropout < 1"));
+        }
+        if self.dropout > 0.0 && self.num_layers == 1 {
+            return Err(invalid("dropout", self.dropout, "0 where there is one layer: dropout acts between layers"));
+        }
+        if let Some(clip) = self.clip
+            && !(clip.is_finite() && clip > 0.0)
+        {
+            return Err(invalid("clip", clip, "finite and over 0"));
+        }
+        for (option, activation) in self.cell().activations() {
+            if let Some(value) = activation.parameters().into_iter().find(|value| !value.is_finite()) {
+                return Err(invalid(option, value, "an activation with finite parameters"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the layer can be trained: every activation has a derivative that its output tells.
+    ///
+    /// # Errors
+    /// [`Error::NoDerivative`].
+    pub fn validate_training(&self) -> Result<()> {
+        for (option, activation) in self.cell().activations() {
+            if !activation.has_derivative() {
+                return Err(Error::NoDerivative { option, activation });
+            }
+        }
+        Ok(())
     }
 }
 
+fn invalid(option: &'static str, value: f32, expected: &'static str) -> Error {
+    Error::InvalidOption { option, value: f64::from(value), expected }
+}
 /// What an unrolled layer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {

@@ -1,69 +1,122 @@
 //! Weights on the host, in PyTorch's layout, and their seeded initialisation.
 
-use crate::config::GruConfig;
-use crate::error::{Result, expect_len};
+use crate::config::{Cell, Config};
+use crate::error::{Error, Result, expect_len};
 
-/// The weights of a layer on the host, or numbers of the same shapes, such as their gradients.
+/// The weights of one cell (one direction of one layer) on the host, or numbers of the same shapes, such as their
+/// gradients.
 ///
-/// Row-major, as `nn.GRU` has them; the 3H rows are those of the gates r, z, n in this order.
+/// Row-major, as `nn.GRU` and `nn.RNN` have them. G is 3 for a GRU, whose rows are those of the gates r, z, n in this order,
+/// and 1 for a plain RNN. `in` is I in the first layer, directions times H in the others.
 ///
-/// | field       | PyTorch's name | shape     |
-/// |-------------|----------------|-----------|
-/// | `weight_ih` | `weight_ih_l0` | `[3H, I]` |
-/// | `weight_hh` | `weight_hh_l0` | `[3H, H]` |
-/// | `bias_ih`   | `bias_ih_l0`   | `[3H]`    |
-/// | `bias_hh`   | `bias_hh_l0`   | `[3H]`    |
+/// | field       | PyTorch's name            | shape      |
+/// |-------------|---------------------------|------------|
+/// | `weight_ih` | `weight_ih_l{k}{_reverse}` | `[GH, in]` |
+/// | `weight_hh` | `weight_hh_l{k}{_reverse}` | `[GH, H]`  |
+/// | `bias_ih`   | `bias_ih_l{k}{_reverse}`   | `[GH]`     |
+/// | `bias_hh`   | `bias_hh_l{k}{_reverse}`   | `[GH]`     |
+///
+/// Without biases the last two are empty.
 #[derive(Debug, Clone, PartialEq)]
-pub struct GruWeights {
-    /// From the input to the gates, `[3H, I]`.
+pub struct CellWeights {
+    /// From the input to the gates, `[GH, in]`.
     pub weight_ih: Vec<f32>,
-    /// From the hidden state to the gates, `[3H, H]`.
+    /// From the hidden state to the gates, `[GH, H]`.
     pub weight_hh: Vec<f32>,
-    /// Added to the product with the input, `[3H]`.
+    /// Added to the product with the input, `[GH]`, or empty.
     pub bias_ih: Vec<f32>,
-    /// Added to the product with the hidden state, `[3H]`.
+    /// Added to the product with the hidden state, `[GH]`, or empty.
     pub bias_hh: Vec<f32>,
 }
 
-impl GruWeights {
-    /// The four names, in the order of [`GruWeights::arrays`].
+impl CellWeights {
+    /// The four names, in the order of [`CellWeights::arrays`].
     pub const NAMES: [&'static str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
 
-    /// Weights drawn from U(-1/sqrt(H), 1/sqrt(H)), as PyTorch draws them, from a seed. The same seed gives the same
-    /// weights on every machine. (PyTorch's generator is another one, so the numbers differ from its own.)
+    /// The four shapes of the cells of a layer, in the order of [`CellWeights::NAMES`]; `[0]` for a bias that is not there.
     #[must_use]
-    pub fn random(config: &GruConfig, seed: u64) -> Self {
-        let bound = 1.0 / (config.hidden_size().max(1) as f32).sqrt();
-        let mut uniform = Uniform::new(seed);
-        let [weight_ih, weight_hh, bias_ih, bias_hh] =
-            Self::shapes(config).map(|shape| uniform.vec(shape.iter().product(), bound));
-        Self { weight_ih, weight_hh, bias_ih, bias_hh }
+    pub fn shapes<C: Copy + Into<Cell>>(config: &Config<C>, layer: usize) -> [Vec<usize>; 4] {
+        let rows = config.cell().gates() * config.hidden_size();
+        let bias = if config.has_bias() { rows } else { 0 };
+        [vec![rows, config.layer_input_size(layer)], vec![rows, config.hidden_size()], vec![bias], vec![bias]]
     }
 
-    /// The four shapes, in the order of [`GruWeights::NAMES`].
-    #[must_use]
-    pub fn shapes(config: &GruConfig) -> [Vec<usize>; 4] {
-        let (i, h) = (config.input_size(), config.hidden_size());
-        [vec![3 * h, i], vec![3 * h, h], vec![3 * h], vec![3 * h]]
-    }
-
-    /// The four arrays, in the order of [`GruWeights::NAMES`].
+    /// The four arrays, in the order of [`CellWeights::NAMES`].
     #[must_use]
     pub fn arrays(&self) -> [&[f32]; 4] {
         [&self.weight_ih, &self.weight_hh, &self.bias_ih, &self.bias_hh]
     }
+}
 
-    /// Checks that every array has the length that the config asks for.
+/// The weights of a whole layer: one entry a cell, layer by layer, in each the forward direction first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// Layers times directions of them.
+    pub cells: Vec<CellWeights>,
+}
+
+impl From<CellWeights> for Weights {
+    fn from(cell: CellWeights) -> Self {
+        Self { cells: vec![cell] }
+    }
+}
+
+impl Weights {
+    /// Weights drawn from U(-1/sqrt(H), 1/sqrt(H)), as PyTorch draws them, from a seed. The same seed gives the same
+    /// weights on every machine. (PyTorch's generator is another one, so the numbers differ from its own.)
+    #[must_use]
+    pub fn random<C: Copy + Into<Cell>>(config: &Config<C>, seed: u64) -> Self {
+        let bound = 1.0 / (config.hidden_size().max(1) as f32).sqrt();
+        let mut uniform = Uniform::new(seed);
+        let cells = (0..config.num_cells())
+            .map(|cell| {
+                let shapes = CellWeights::shapes(config, cell / config.directions());
+                let [weight_ih, weight_hh, bias_ih, bias_hh] =
+                    shapes.map(|shape| uniform.vec(shape.iter().product(), bound));
+                CellWeights { weight_ih, weight_hh, bias_ih, bias_hh }
+            })
+            .collect();
+        Self { cells }
+    }
+
+    /// Every array with PyTorch's name, such as `weight_ih_l0_reverse`, in PyTorch's order; biases that are not there are
+    /// left out.
+    pub fn named<C: Copy + Into<Cell>>(&self, config: &Config<C>) -> impl Iterator<Item = (String, &[f32])> {
+        let names = cell_names(config);
+        self.cells.iter().zip(names).flat_map(|(cell, suffix)| {
+            let arrays = CellWeights::NAMES.into_iter().zip(cell.arrays());
+            arrays.filter(|(_, array)| !array.is_empty()).map(move |(name, array)| (format!("{name}{suffix}"), array))
+        })
+    }
+
+    /// Checks that there is every cell and that every array has the length that the config asks for.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) names the first array that has another length.
-    pub fn validate(&self, config: &GruConfig) -> Result<()> {
+    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`] names the first array that has another length.
+    pub fn validate<C: Copy + Into<Cell>>(&self, config: &Config<C>) -> Result<()> {
         config.validate()?;
-        for ((name, array), shape) in Self::NAMES.into_iter().zip(self.arrays()).zip(Self::shapes(config)) {
-            expect_len(name, &shape, array.len())?;
+        if self.cells.len() != config.num_cells() {
+            let (expected, actual) = (vec![config.num_cells()], vec![self.cells.len()]);
+            return Err(Error::ShapeMismatch { tensor: "cells of the weights", expected, actual });
+        }
+        for (index, cell) in self.cells.iter().enumerate() {
+            let shapes = CellWeights::shapes(config, index / config.directions());
+            for ((name, array), shape) in CellWeights::NAMES.into_iter().zip(cell.arrays()).zip(shapes) {
+                expect_len(name, &shape, array.len())?;
+            }
         }
         Ok(())
     }
+}
+
+/// What PyTorch appends to the names of each cell's weights: `_l0`, `_l0_reverse`, `_l1`, and so on. A layer in reverse only
+/// has the names of PyTorch's reverse direction.
+pub(crate) fn cell_names<C>(config: &Config<C>) -> Vec<String> {
+    let directions = config.layer_direction().reversed();
+    let of_layer = |layer| {
+        directions.iter().map(move |&reverse| format!("_l{layer}{}", if reverse { "_reverse" } else { "" }))
+    };
+    (0..config.layers()).flat_map(of_layer).collect()
 }
 
 /// A seeded generator of uniform numbers: SplitMix64 (Steele, Lea and Flood, 2014), the same on every machine.

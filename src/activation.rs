@@ -1,0 +1,78 @@
+//! The activations of gates and candidates.
+
+/// An activation. ONNX's and Keras's names and parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Activation {
+    /// 1 / (1 + e^-x)
+    Sigmoid,
+    /// tanh x
+    Tanh,
+    /// max(0, x)
+    Relu,
+    /// max(0, min(1, alpha x + beta)). See [`Activation::HARD_SIGMOID_ONNX`] and [`Activation::HARD_SIGMOID_KERAS`].
+    HardSigmoid {
+        /// The slope.
+        alpha: f32,
+        /// The value at 0.
+        beta: f32,
+    },
+    /// x where x >= 0, alpha x elsewhere
+    LeakyRelu {
+        /// The slope of the negative side. For training at least 0: only then does the output tell the side.
+        alpha: f32,
+    },
+    /// x where x > theta, 0 elsewhere
+    ThresholdedRelu {
+        /// The threshold. For training at least 0: only then does the output tell the side.
+        theta: f32,
+    },
+    /// x / (1 + |x|)
+    Softsign,
+    /// ln(1 + e^x)
+    Softplus,
+    /// x
+    Linear,
+}
+
+impl Activation {
+    /// ONNX's and old Keras's hard sigmoid: slope 0.2.
+    pub const HARD_SIGMOID_ONNX: Self = Self::HardSigmoid { alpha: 0.2, beta: 0.5 };
+    /// Keras 3's hard sigmoid: slope 1/6.
+    pub const HARD_SIGMOID_KERAS: Self = Self::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
+
+    /// The number that the kernels know it by.
+    pub(crate) fn code(self) -> u32 {
+        match self {
+            Self::Sigmoid => 0,
+            Self::Tanh => 1,
+            Self::Relu => 2,
+            Self::HardSigmoid { .. } => 3,
+            Self::LeakyRelu { .. } => 4,
+            Self::ThresholdedRelu { .. } => 5,
+            Self::Softsign => 6,
+            Self::Softplus => 7,
+            Self::Linear => 8,
+        }
+    }
+
+    /// alpha (or theta) and beta; 0 where there is none.
+    pub(crate) fn parameters(self) -> [f32; 2] {
+        match self {
+            Self::HardSigmoid { alpha, beta } => [alpha, beta],
+            Self::LeakyRelu { alpha } => [alpha, 0.0],
+            Self::ThresholdedRelu { theta } => [theta, 0.0],
+            _ => [0.0, 0.0],
+        }
+    }
+
+    /// Whether the output tells the derivative, which training needs.
+    #[must_use]
+    pub fn has_derivative(self) -> bool {
+        match self {
+            Self::LeakyRelu { alpha } => alpha >= 0.0,
+            Self::ThresholdedRelu { theta } => theta >= 0.0,
+            _ => true,
+        }
+    }
+}
