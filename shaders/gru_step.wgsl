@@ -1,40 +1,31 @@
-// One step of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs.
+// One step of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs, or with RESET_BEFORE
+// (2), (3'), (4), after gru_reset has made (1). Parameters and bindings: shared/step.wgsl.
 //
-// h      [T+1, B, H]      read at t, written at t + 1
-// gates  [T, B, W, H]     holds x_proj [3, H] = (r, z, n) before the step; with SAVE (W = 4) it holds r, z, n, hn
-//                         after it, without SAVE (W = 3) it is left as it is
-// weight_hh [3H, H], bias_hh [3H]
+// h      rows of H states, read at h_before, written at h_after
+// gates  [B, W, H] of this step; x_proj = (r, z, n) in the first three before it. With SAVE r, z, n, hn after it, without
+//        it is left as it is. W is 4 with SAVE or RESET_BEFORE, else 3. With RESET_BEFORE the first is r and the fourth
+//        r * h before and after.
+// weight_hh [3H, H], bias_hh [3H], lengths [B]
 //
 // An invocation owns one unit of ROWS neighbouring rows of the batch; a workgroup owns LANES units of them.
 // workgroups: (ceil(H / LANES), ceil(B / ROWS), 1).
 //
 // Departures from the plain loop of the twin (reference::gru_step):
-// 1. The three products of a unit share one walk over h, whose loads are the same for a whole workgroup.
+// 1. The products of a unit share one walk over h, whose loads are the same for a whole workgroup.
 // 2. ROWS rows share each load of a weight: 3 weights and ROWS states for 3 ROWS multiply-adds.
 // 3. x_proj and what backward needs lie in the same place: each invocation replaces its own numbers, so a step needs one
 //    buffer and training 5 states a step, h among them.
-// 4. Rows past the batch read its last row, and are not stored.
+// 4. Rows past the batch read its last row, and are not stored. Where all rows of a workgroup are over, nothing is
+//    multiplied.
 
-struct GruStepParams {
-    // Which step this is, counted from the begin of the bound range.
-    t: u32,
-    batch: u32,
-    hidden: u32,
-    // Elements of the binding before the first state, and before the first gate.
-    h_offset: u32,
-    gates_offset: u32,
-}
-
-override LANES: u32;
-// 1 or 4.
-override ROWS: u32;
 override SAVE: bool;
-
-@group(0) @binding(0) var<uniform> params: GruStepParams;
-@group(0) @binding(1) var<storage, read> weight_hh: array<f32>;
-@group(0) @binding(2) var<storage, read> bias_hh: array<f32>;
-@group(0) @binding(3) var<storage, read_write> h: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gates: array<f32>;
+override RESET_BEFORE: bool;
+override GATE: u32;
+override GATE_ALPHA: f32;
+override GATE_BETA: f32;
+override CANDIDATE: u32;
+override CANDIDATE_ALPHA: f32;
+override CANDIDATE_BETA: f32;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -44,28 +35,36 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     let row = workgroup.y * ROWS;
-    let last_row = params.batch - 1u;
-    let h_begin = params.h_offset + params.t * params.batch * hidden;
-    let h0 = h_begin + row * hidden;
-    let h1 = h_begin + min(row + 1u, last_row) * hidden;
-    let h2 = h_begin + min(row + 2u, last_row) * hidden;
-    let h3 = h_begin + min(row + 3u, last_row) * hidden;
+    let rows = state_rows(row);
     let weight_r = unit * hidden;
     let weight_z = (hidden + unit) * hidden;
     let weight_n = (2u * hidden + unit) * hidden;
 
     // W_hr h + b_hr, W_hz h + b_hz, hn = W_hn h + b_hn; one component a row.
-    var sum_r = vec4<f32>(bias_hh[unit]);
-    var sum_z = vec4<f32>(bias_hh[hidden + unit]);
-    var hn = vec4<f32>(bias_hh[2u * hidden + unit]);
-    for (var k = 0u; k < hidden; k++) {
-        var state = vec4<f32>(h[h0 + k], 0.0, 0.0, 0.0);
-        if ROWS > 1u {
-            state = vec4<f32>(state.x, h[h1 + k], h[h2 + k], h[h3 + k]);
+    var sum_r = vec4<f32>();
+    var sum_z = vec4<f32>(bias_of(hidden + unit));
+    var hn = vec4<f32>(bias_of(2u * hidden + unit));
+    if !all_over(row) {
+        if RESET_BEFORE {
+            let at = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.batch - 1u));
+            let reset = params.gates_offset + (at * 4u + 3u) * hidden;
+            for (var k = 0u; k < hidden; k++) {
+                sum_z += weight_hh[weight_z + k] * states(rows, k);
+                var reset_states = vec4<f32>(gates[reset.x + k], 0.0, 0.0, 0.0);
+                if ROWS > 1u {
+                    reset_states = vec4<f32>(reset_states.x, gates[reset.y + k], gates[reset.z + k], gates[reset.w + k]);
+                }
+                hn += weight_hh[weight_n + k] * reset_states;
+            }
+        } else {
+            sum_r = vec4<f32>(bias_of(unit));
+            for (var k = 0u; k < hidden; k++) {
+                let state = states(rows, k);
+                sum_r += weight_hh[weight_r + k] * state;
+                sum_z += weight_hh[weight_z + k] * state;
+                hn += weight_hh[weight_n + k] * state;
+            }
         }
-        sum_r += weight_hh[weight_r + k] * state;
-        sum_z += weight_hh[weight_z + k] * state;
-        hn += weight_hh[weight_n + k] * state;
     }
 
     finish(row, unit, sum_r.x, sum_z.x, hn.x);
@@ -81,18 +80,27 @@ fn finish(row: u32, unit: u32, sum_r: f32, sum_z: f32, hn: f32) {
         return;
     }
     let hidden = params.hidden;
-    let width = select(3u, 4u, SAVE) * hidden;
-    let at = params.t * params.batch + row;
-    let gate = params.gates_offset + at * width + unit;
-    let state = params.h_offset + at * hidden + unit;
-    let r = sigmoid(gates[gate] + sum_r);                                   // (1)
-    let z = sigmoid(gates[gate + hidden] + sum_z);                          // (2)
-    let n = tanh_guarded(gates[gate + 2u * hidden] + r * hn);               // (3)
-    h[state + params.batch * hidden] = (1.0 - z) * n + z * h[state];        // (4)
+    let before = h[params.h_before + row * params.h_stride + unit];
+    let after = params.h_after + row * params.h_stride + unit;
+    if is_over(row) {
+        h[after] = before;
+        return;
+    }
+    let width = select(3u, 4u, SAVE || RESET_BEFORE) * hidden;
+    let gate = params.gates_offset + row * width + unit;
+    var r = 1.0;
+    if !RESET_BEFORE {
+        r = activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate] + sum_r);                                   // (1)
+    }
+    let z = activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate + hidden] + sum_z);                          // (2)
+    let n = activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, gates[gate + 2u * hidden] + r * hn);     // (3), (3')
+    h[after] = (1.0 - z) * n + z * before;                                                                // (4)
     if SAVE {
-        gates[gate] = r;
         gates[gate + hidden] = z;
         gates[gate + 2u * hidden] = n;
-        gates[gate + 3u * hidden] = hn;
+        if !RESET_BEFORE {
+            gates[gate] = r;
+            gates[gate + 3u * hidden] = hn;
+        }
     }
 }

@@ -18,12 +18,15 @@ struct SumRowsParams {
     input_stride: u32,
     split: u32,
     skip: u32,
+    total_offset: u32,
     // 1: add to what total holds. 0: replace it.
     accumulate: u32,
 }
 
 override COLUMN_LANES: u32;
 override ROW_LANES: u32;
+// Take the square root of the sum: a norm, where squares are summed.
+override ROOT: bool;
 
 @group(0) @binding(0) var<uniform> params: SumRowsParams;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
@@ -52,8 +55,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     if local.y == 0u && column < params.columns {
         if params.accumulate != 0u {
-            sum += total[column];
+            sum += total[params.total_offset + column];
         }
-        total[column] = sum;
+        if ROOT {
+            sum = sqrt(sum);
+        }
+        total[params.total_offset + column] = sum;
     }
 }

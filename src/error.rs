@@ -53,6 +53,30 @@ pub enum Error {
         expected: &'static str,
     },
 
+    /// A length of a row is over the number of steps.
+    #[error("the length of row {row} is {length}, expected at most seq_len, which is {seq_len}")]
+    LengthExceeded {
+        /// Which row.
+        row: usize,
+        /// Its length.
+        length: usize,
+        /// T.
+        seq_len: usize,
+    },
+
+    /// Lengths were given to something that was unrolled without them.
+    #[error("made without lengths: see Unroll::lengths")]
+    NoLengths,
+
+    /// An activation whose output does not tell its derivative, where training is asked for.
+    #[error("{option} is {activation:?}, whose output does not tell its derivative: it cannot be trained")]
+    NoDerivative {
+        /// Which option.
+        option: &'static str,
+        /// The activation.
+        activation: crate::activation::Activation,
+    },
+
     /// A size is over a limit of the device.
     #[error("{what} needs {required}, but the device's {limit} is {available}")]
     LimitExceeded {

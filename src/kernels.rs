@@ -18,10 +18,9 @@ macro_rules! binding_kind {
 macro_rules! kernel {
     (
         $(#[$doc:meta])*
-        $kernel:ident = $($spec:ident $file:literal with [$($shared:literal),*]),+;
+        $kernel:ident = $($spec:ident $file:literal with [$($shared:literal),*] [$($override:literal),*]),+;
         uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
         storage { $($binding:ident: $kind:ident),* $(,)? }
-        overrides $overrides:expr
     ) => {
         $(#[$doc])*
         pub(crate) struct $kernel<'a> {
@@ -64,65 +63,146 @@ macro_rules! kernel {
                 include_str!(concat!("../shaders/", $file, ".wgsl"))
             ),
             bindings: $kernel::BINDINGS,
-            overrides: &$overrides,
+            overrides: &[$($override),*],
         };)+
     };
 }
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 9] =
-    [&MATMUL_TILED, &MATMUL_DIRECT, &GRU_STEP, &GRU_STEP_BACKWARD, &SUM_ROWS, &MSE, &SUM_SQUARES, &ADAM_PREPARE, &ADAM];
+static ALL: [&KernelSpec; 16] = [
+    &MATMUL_TILED,
+    &MATMUL_DIRECT,
+    &GRU_STEP,
+    &GRU_RESET,
+    &RNN_STEP,
+    &GRU_STEP_BACKWARD,
+    &GRU_RESET_BACKWARD,
+    &RNN_STEP_BACKWARD,
+    &GRU_GATES,
+    &ARRANGE,
+    &COUNT,
+    &SUM_ROWS,
+    &MSE,
+    &SUM_SQUARES,
+    &ADAM_PREPARE,
+    &ADAM,
+];
 
 kernel! {
     /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters.
-    Matmul = MATMUL_TILED "matmul_tiled" with ["matmul"], MATMUL_DIRECT "matmul_direct" with ["matmul"];
+    Matmul =
+        MATMUL_TILED "matmul_tiled" with ["matmul"] ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"],
+        MATMUL_DIRECT "matmul_direct" with ["matmul"] ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"];
     uniform(dynamic: false) params: MatmulParams {
         m: u32, n: u32, k: u32,
         a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
         b_offset: u32, b_stride: u32,
+        bias_offset: u32,
         c_offset: u32, c_stride: u32,
         accumulate: u32,
     }
     storage { a: read, b: read, bias: read, c: read_write }
-    overrides ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"]
 }
 
 kernel! {
-    /// One step of the GRU.
-    GruStep = GRU_STEP "gru_step" with ["activation"];
-    uniform(dynamic: true) params: GruStepParams { t: u32, batch: u32, hidden: u32, h_offset: u32, gates_offset: u32 }
-    storage { weight_hh: read, bias_hh: read, h: read_write, gates: read_write }
-    overrides ["LANES", "ROWS", "SAVE"]
-}
-
-kernel! {
-    /// One step of back-propagation through time.
-    GruStepBackward = GRU_STEP_BACKWARD "gru_step_backward" with [];
-    uniform(dynamic: true) params: GruStepBackwardParams {
+    /// One step forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    Step =
+        GRU_STEP "gru_step" with ["activation", "step"] [
+            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
+            "RESET_BEFORE", "SAVE"
+        ],
+        GRU_RESET "gru_reset" with ["activation", "step"] [
+            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"
+        ],
+        RNN_STEP "rnn_step" with ["activation", "step"] [
+            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "ACTIVATION", "ALPHA", "BETA"
+        ];
+    uniform(dynamic: true) params: StepParams {
         t: u32, batch: u32, hidden: u32,
-        is_last: u32, is_final: u32,
-        h_offset: u32, gates_offset: u32, d_output_offset: u32,
+        h_stride: u32, h_before: u32, h_after: u32,
+        gates_offset: u32,
     }
-    storage { weight_hh: read, h: read, d_output: read, d_h_n: read, gates: read_write, d_h0: read_write }
-    overrides ["LANES", "ROWS", "UNITS"]
+    storage { weight_hh: read, bias_hh: read, lengths: read, h: read_write, gates: read_write }
+}
+
+kernel! {
+    /// One step back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    StepBackward =
+        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "step_backward"] [
+            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
+            "RESET_BEFORE"
+        ],
+        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "step_backward"] [
+            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"
+        ],
+        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "step_backward"] [
+            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP", "ACTIVATION", "ALPHA", "BETA"
+        ];
+    uniform(dynamic: true) params: StepBackwardParams {
+        t: u32, batch: u32, hidden: u32,
+        h_stride: u32, h_before: u32, h_after: u32,
+        gates_offset: u32, gates_after: u32,
+        d_output_offset: u32, d_output_stride: u32,
+        d_h_n_offset: u32, d_h0_offset: u32,
+        from_d_h_n: u32, has_product: u32, is_final: u32,
+        norms_offset: u32, norms_stride: u32,
+    }
+    storage {
+        weight_hh: read, h: read, lengths: read, d_output: read, d_h_n: read,
+        gates: read_write, d_h0: read_write, norms: read_write,
+    }
+}
+
+kernel! {
+    /// The gates of many rows from the two products.
+    GruGates = GRU_GATES "gru_gates" with ["activation"] [
+        "HAS_CLIP", "CLIP",
+        "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
+        "RESET_BEFORE"
+    ];
+    uniform(dynamic: false) params: GruGatesParams {
+        rows: u32, hidden: u32, gates_offset: u32, h_offset: u32, h_stride: u32, pass_index: u32,
+    }
+    storage { h: read, h_proj: read, gates: read_write }
+}
+
+kernel! {
+    /// A copy into another arrangement, with zeros past the ends of rows, with dropout.
+    Arrange = ARRANGE "arrange" with [] ["HAS_LENGTHS", "HAS_DROPOUT"];
+    uniform(dynamic: false) params: ArrangeParams {
+        steps: u32, batch: u32, width: u32,
+        source_offset: u32, source_stride_t: u32, source_stride_b: u32,
+        destination_offset: u32, destination_stride_t: u32, destination_stride_b: u32,
+        layer: u32, threshold: u32, keep_scale: f32,
+    }
+    storage { source: read, lengths: read, dropout: read, destination: read_write }
+}
+
+kernel! {
+    /// Adds to the count of forward passes.
+    Count = COUNT "count" with [] [];
+    uniform(dynamic: false) params: CountParams { by: u32 }
+    storage { counter: read_write }
 }
 
 kernel! {
     /// The sum over the rows of a matrix.
-    SumRows = SUM_ROWS "sum_rows" with [];
+    SumRows = SUM_ROWS "sum_rows" with [] ["COLUMN_LANES", "ROW_LANES", "ROOT"];
     uniform(dynamic: false) params: SumRowsParams {
         rows: u32, columns: u32,
         input_offset: u32, input_stride: u32, split: u32, skip: u32,
+        total_offset: u32,
         accumulate: u32,
     }
     storage { input: read, total: read_write }
-    overrides ["COLUMN_LANES", "ROW_LANES"]
 }
 
 kernel! {
     /// Mean squared error and its gradient.
-    Mse = MSE "mse" with ["reduce"];
+    Mse = MSE "mse" with ["reduce"] [];
     uniform(dynamic: false) params: MseParams {
         len: u32,
         prediction_offset: u32, expected_offset: u32, d_prediction_offset: u32,
@@ -130,32 +210,29 @@ kernel! {
         inverse_len: f32,
     }
     storage { prediction: read, expected: read, d_prediction: read_write, partial: read_write }
-    overrides []
 }
 
 kernel! {
     /// The sum of squares, in parts.
-    SumSquares = SUM_SQUARES "sum_squares" with ["reduce"];
+    SumSquares = SUM_SQUARES "sum_squares" with ["reduce"] [];
     uniform(dynamic: false) params: SumSquaresParams { len: u32, input_offset: u32, partial_offset: u32, workgroups: u32 }
     storage { input: read, partial: read_write }
-    overrides []
 }
 
 kernel! {
     /// The scalars of one step of Adam.
-    AdamPrepare = ADAM_PREPARE "adam_prepare" with ["reduce", "adam"];
+    AdamPrepare = ADAM_PREPARE "adam_prepare" with ["reduce", "adam"] [];
     uniform(dynamic: false) params: AdamPrepareParams {
         partials: u32,
         clip: u32, max_norm: f32,
         beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
     }
     storage { partial: read, state: read_write }
-    overrides []
 }
 
 kernel! {
     /// One step of Adam on one parameter.
-    Adam = ADAM "adam" with ["adam"];
+    Adam = ADAM "adam" with ["adam"] [];
     uniform(dynamic: false) params: AdamParams {
         len: u32,
         parameter_offset: u32, gradient_offset: u32,
@@ -164,7 +241,6 @@ kernel! {
         epsilon: f32,
     }
     storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
-    overrides []
 }
 
 #[cfg(test)]

@@ -1,14 +1,31 @@
 //! What a dispatch of each kernel needs besides its buffers: the uniform, the overrides, the number of workgroups.
-//! `layer` and `train` build their programs of these.
+//! `layer` and `train` build their programs of these. Steps are in [`steps`].
 
-use std::ops::Range;
+mod steps;
 
+pub(crate) use steps::{CellSteps, StepsBackward, gru_gates};
+
+use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
-    GRU_STEP, GRU_STEP_BACKWARD, GruStep, GruStepBackward, GruStepBackwardParams, GruStepParams, MATMUL_DIRECT,
-    MATMUL_TILED, Matmul, MatmulParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
+    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_DIRECT, MATMUL_TILED, Matmul, MatmulParams,
+    SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
 };
-use crate::plan::{MatmulKernel, Tuning};
+use crate::plan::MatmulKernel;
+
+/// A list of overrides, in the order of the table.
+type Overrides = Vec<(&'static str, f64)>;
+
+/// The three overrides of an activation.
+fn activation(names: [&'static str; 3], activation: Activation) -> Overrides {
+    let [alpha, beta] = activation.parameters().map(f64::from);
+    names.into_iter().zip([f64::from(activation.code()), alpha, beta]).collect()
+}
+
+/// The two overrides of the clip.
+fn clip(clip: Option<f32>) -> Overrides {
+    vec![("HAS_CLIP", f64::from(clip.is_some())), ("CLIP", clip.map_or(0.0, f64::from))]
+}
 
 /// A matrix in a buffer: rows of `stride` elements, of which the columns in use may have a gap.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +49,11 @@ impl<'a> Matrix<'a> {
         Self::rows_of(tensor, 0, tensor.len() / stride, stride)
     }
 
+    /// The same from a column on.
+    pub(crate) fn from_column(self, column: usize) -> Self {
+        Self { offset: self.offset + column as u32, ..self }
+    }
+
     /// The same with a gap before column `split`.
     pub(crate) fn with_gap(self, split: usize, skip: usize) -> Self {
         Self { gap: Some((split, skip)), ..self }
@@ -39,6 +61,21 @@ impl<'a> Matrix<'a> {
 
     fn split_and_skip(&self) -> [u32; 2] {
         self.gap.map_or([u32::MAX, 0], |(split, skip)| [split as u32, skip as u32])
+    }
+}
+
+/// A vector in a buffer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vector<'a> {
+    pub(crate) view: View<'a>,
+    pub(crate) offset: u32,
+}
+
+impl<'a> Vector<'a> {
+    /// A tensor from an element on.
+    pub(crate) fn of(tensor: &'a Tensor, begin: usize) -> Self {
+        let (view, offset) = tensor.view_of(begin..tensor.len());
+        Self { view, offset }
     }
 }
 
@@ -52,7 +89,7 @@ pub(crate) struct MatmulArgs<'a> {
     pub(crate) b: Matrix<'a>,
     /// b is stored `[n, k]`.
     pub(crate) transpose_b: bool,
-    pub(crate) bias: Option<View<'a>>,
+    pub(crate) bias: Option<Vector<'a>>,
     pub(crate) c: Matrix<'a>,
     /// Add to what c holds.
     pub(crate) accumulate: bool,
@@ -71,6 +108,7 @@ pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel,
         a_skip,
         b_offset: args.b.offset,
         b_stride: args.b.stride as u32,
+        bias_offset: args.bias.map_or(0, |bias| bias.offset),
         c_offset: args.c.offset,
         c_stride: args.c.stride as u32,
         accumulate: u32::from(args.accumulate),
@@ -89,153 +127,45 @@ pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel,
         a: args.a.view,
         b: args.b.view,
         // Something must be bound; without HAS_BIAS it is not read.
-        bias: args.bias.unwrap_or(args.b.view),
+        bias: args.bias.map_or(args.b.view, |bias| bias.view),
         c: args.c.view,
     };
     let kernel = builder.gpu().kernel(spec, &overrides);
     builder.once(kernel, &params, storage.storage(), [n.div_ceil(columns), m.div_ceil(rows), 1]);
 }
 
-/// total `[columns]` (+)= the sum over the rows of input `[rows, columns]`.
-pub(crate) fn sum_rows<'a>(
-    builder: &mut ProgramBuilder<'a>,
-    lanes: [u32; 2],
-    input: Matrix<'a>,
-    [rows, columns]: [usize; 2],
-    total: View<'a>,
-    accumulate: bool,
-) {
-    let [split, skip] = input.split_and_skip();
+/// total `[columns]` (+)= the sum over the rows of input `[rows, columns]`; with `root` its square root.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SumRowsArgs<'a> {
+    pub(crate) input: Matrix<'a>,
+    pub(crate) size: [usize; 2],
+    pub(crate) total: Vector<'a>,
+    pub(crate) accumulate: bool,
+    pub(crate) root: bool,
+}
+
+pub(crate) fn sum_rows<'a>(builder: &mut ProgramBuilder<'a>, lanes: [u32; 2], args: SumRowsArgs<'a>) {
+    let [split, skip] = args.input.split_and_skip();
+    let [rows, columns] = args.size.map(|size| size as u32);
     let params = SumRowsParams {
-        rows: rows as u32,
-        columns: columns as u32,
-        input_offset: input.offset,
-        input_stride: input.stride as u32,
+        rows,
+        columns,
+        input_offset: args.input.offset,
+        input_stride: args.input.stride as u32,
         split,
         skip,
-        accumulate: u32::from(accumulate),
+        total_offset: args.total.offset,
+        accumulate: u32::from(args.accumulate),
     };
     let [column_lanes, row_lanes] = lanes;
-    let overrides = [("COLUMN_LANES", f64::from(column_lanes)), ("ROW_LANES", f64::from(row_lanes))];
+    let overrides = [
+        ("COLUMN_LANES", f64::from(column_lanes)),
+        ("ROW_LANES", f64::from(row_lanes)),
+        ("ROOT", f64::from(args.root)),
+    ];
     let kernel = builder.gpu().kernel(&SUM_ROWS, &overrides);
-    let storage = SumRows { input: input.view, total };
-    builder.once(kernel, &params, storage.storage(), [(columns as u32).div_ceil(column_lanes), 1, 1]);
-}
-
-/// The buffers of the time loop of one layer, see `shaders/gru_step.wgsl`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Recurrence<'a> {
-    pub(crate) batch: usize,
-    pub(crate) hidden: usize,
-    pub(crate) weight_hh: &'a Tensor,
-    /// `[T+1, B, H]`
-    pub(crate) h: &'a Tensor,
-    /// `[T, B, W, H]`
-    pub(crate) gates: &'a Tensor,
-}
-
-impl<'a> Recurrence<'a> {
-    /// The grid of a step whose workgroups own `units` units.
-    fn workgroups(&self, tuning: &Tuning, units: u32) -> [u32; 3] {
-        [(self.hidden as u32).div_ceil(units), (self.batch as u32).div_ceil(tuning.step_rows), 1]
-    }
-
-    fn states(&self, steps: Range<usize>) -> (View<'a>, u32) {
-        let size = self.batch * self.hidden;
-        self.h.view_of(steps.start * size..steps.end * size)
-    }
-
-    fn gates_of(&self, steps: Range<usize>, width: usize) -> (View<'a>, u32) {
-        let size = self.batch * width * self.hidden;
-        self.gates.view_of(steps.start * size..steps.end * size)
-    }
-
-    /// The forward steps of one chunk. `save` keeps r, z, n and hn.
-    pub(crate) fn forward(
-        &self,
-        builder: &mut ProgramBuilder<'a>,
-        tuning: &Tuning,
-        steps: Range<usize>,
-        bias_hh: &'a Tensor,
-        save: bool,
-    ) {
-        let (h, h_offset) = self.states(steps.start..steps.end + 1);
-        let (gates, gates_offset) = self.gates_of(steps.clone(), if save { 4 } else { 3 });
-        let params = |t: usize| GruStepParams {
-            t: t as u32,
-            batch: self.batch as u32,
-            hidden: self.hidden as u32,
-            h_offset,
-            gates_offset,
-        };
-        let overrides =
-            [("LANES", f64::from(tuning.step_lanes)), ("ROWS", f64::from(tuning.step_rows)), ("SAVE", f64::from(save))];
-        let kernel = builder.gpu().kernel(&GRU_STEP, &overrides);
-        let storage = GruStep { weight_hh: self.weight_hh.view().0, bias_hh: bias_hh.view().0, h, gates };
-        let group = builder.group(kernel, &params(0), storage.storage());
-        for t in 0..steps.len() {
-            builder.dispatch_with(group, &params(t), self.workgroups(tuning, tuning.step_lanes));
-        }
-    }
-
-    /// The backward steps of one chunk, the last first; behind the first chunk also the final dispatch, which makes d_h0.
-    pub(crate) fn backward(
-        &self,
-        builder: &mut ProgramBuilder<'a>,
-        tuning: &Tuning,
-        steps: Range<usize>,
-        d: OutputGradients<'a>,
-    ) {
-        let seq_len = self.h.len() / (self.batch * self.hidden) - 1;
-        let size = self.batch * self.hidden;
-        let (h, h_offset) = self.states(steps.clone());
-        let (gates, gates_offset) = self.gates_of(steps.start..(steps.end + 1).min(seq_len), 4);
-        let (d_output, d_output_offset) = d.output.view_of(steps.start * size..steps.end * size);
-        let params = |t: u32| GruStepBackwardParams {
-            t,
-            batch: self.batch as u32,
-            hidden: self.hidden as u32,
-            is_last: 0,
-            is_final: 0,
-            h_offset,
-            gates_offset,
-            d_output_offset,
-        };
-        let overrides = [
-            ("LANES", f64::from(tuning.step_lanes)),
-            ("ROWS", f64::from(tuning.step_rows)),
-            ("UNITS", f64::from(tuning.step_backward_units)),
-        ];
-        let kernel = builder.gpu().kernel(&GRU_STEP_BACKWARD, &overrides);
-        let storage = GruStepBackward {
-            weight_hh: self.weight_hh.view().0,
-            h,
-            d_output,
-            d_h_n: d.h_n.view().0,
-            gates,
-            d_h0: d.h0.view().0,
-        };
-        let group = builder.group(kernel, &params(0), storage.storage());
-        let workgroups = self.workgroups(tuning, tuning.step_lanes * tuning.step_backward_units);
-        for t in (0..steps.len()).rev() {
-            let is_last = u32::from(steps.start + t + 1 == seq_len);
-            builder.dispatch_with(group, &GruStepBackwardParams { is_last, ..params(t as u32) }, workgroups);
-        }
-        if steps.start == 0 {
-            builder.dispatch_with(group, &GruStepBackwardParams { is_final: 1, ..params(u32::MAX) }, workgroups);
-        }
-    }
-}
-
-/// Where the gradients of the outputs come from, and where that of h0 goes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OutputGradients<'a> {
-    /// `[T, B, H]`
-    pub(crate) output: &'a Tensor,
-    /// `[B, H]`
-    pub(crate) h_n: &'a Tensor,
-    /// `[B, H]`
-    pub(crate) h0: &'a Tensor,
+    let storage = SumRows { input: args.input.view, total: args.total.view };
+    builder.once(kernel, &params, storage.storage(), [columns.div_ceil(column_lanes), 1, 1]);
 }
 
 /// How many workgroups of 256 an element-wise kernel gets: one an element up to this many, then each takes several.
@@ -257,4 +187,94 @@ pub(crate) fn sum_squares<'a>(
     let kernel = builder.gpu().kernel(&SUM_SQUARES, &[]);
     builder.once(kernel, &params, storage.storage(), [workgroups, 1, 1]);
     workgroups as usize
+}
+
+/// Elements `[T, B, F]` in a buffer: element f of step t of row b lies at `offset + t strides[0] + b strides[1] + f`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrangement<'a> {
+    pub(crate) view: View<'a>,
+    pub(crate) offset: u32,
+    pub(crate) strides: [usize; 2],
+}
+
+impl<'a> Arrangement<'a> {
+    /// A tensor `[T, B, F]`, or `[B, T, F]` if batch-first.
+    pub(crate) fn of(tensor: &'a Tensor, [steps, batch, width]: [usize; 3], batch_first: bool) -> Self {
+        let (view, offset) = tensor.view();
+        let strides = if batch_first { [width, steps * width] } else { [batch * width, width] };
+        Self { view, offset, strides }
+    }
+
+    /// One step of rows `stride` apart, from an element of a tensor on.
+    pub(crate) fn state(tensor: &'a Tensor, begin: usize, batch: usize, stride: usize, width: usize) -> Self {
+        let (view, offset) = tensor.view_of(begin..begin + (batch - 1) * stride + width);
+        Self { view, offset, strides: [0, stride] }
+    }
+}
+
+/// Dropout between two layers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dropout<'a> {
+    /// Seed and count of forward passes.
+    pub(crate) state: View<'a>,
+    pub(crate) layer: usize,
+    pub(crate) share: f32,
+}
+
+/// Under which random number of 32 bits an element is dropped, and what the others are multiplied by.
+pub(crate) fn dropout_constants(share: f32) -> (u32, f32) {
+    ((f64::from(share) * 4_294_967_296.0) as u32, 1.0 / (1.0 - share))
+}
+
+/// A copy of `[T, B, F]` into another arrangement.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ArrangeArgs<'a> {
+    pub(crate) size: [usize; 3],
+    pub(crate) source: Arrangement<'a>,
+    pub(crate) destination: Arrangement<'a>,
+    /// Zeros past the ends of the rows.
+    pub(crate) lengths: Option<View<'a>>,
+    pub(crate) dropout: Option<Dropout<'a>>,
+}
+
+pub(crate) fn arrange<'a>(builder: &mut ProgramBuilder<'a>, args: ArrangeArgs<'a>) {
+    let [steps, batch, width] = args.size.map(|size| size as u32);
+    let [source_stride_t, source_stride_b] = args.source.strides.map(|stride| stride as u32);
+    let [destination_stride_t, destination_stride_b] = args.destination.strides.map(|stride| stride as u32);
+    let (threshold, keep_scale) = dropout_constants(args.dropout.map_or(0.0, |dropout| dropout.share));
+    let params = ArrangeParams {
+        steps,
+        batch,
+        width,
+        source_offset: args.source.offset,
+        source_stride_t,
+        source_stride_b,
+        destination_offset: args.destination.offset,
+        destination_stride_t,
+        destination_stride_b,
+        layer: args.dropout.map_or(0, |dropout| dropout.layer as u32),
+        threshold,
+        keep_scale,
+    };
+    let overrides = [
+        ("HAS_LENGTHS", f64::from(args.lengths.is_some())),
+        ("HAS_DROPOUT", f64::from(args.dropout.is_some())),
+    ];
+    let kernel = builder.gpu().kernel(&ARRANGE, &overrides);
+    let storage = Arrange {
+        source: args.source.view,
+        // Something must be bound; what is not there is not read.
+        lengths: args.lengths.unwrap_or(args.source.view),
+        dropout: args.dropout.map_or(args.source.view, |dropout| dropout.state),
+        destination: args.destination.view,
+    };
+    let rows = steps * batch;
+    let y = rows.min(builder.gpu().limits().max_compute_workgroups_per_dimension);
+    builder.once(kernel, &params, storage.storage(), [width.div_ceil(64), y, rows.div_ceil(y)]);
+}
+
+/// Counts one more forward pass.
+pub(crate) fn count<'a>(builder: &mut ProgramBuilder<'a>, counter: View<'a>) {
+    let kernel = builder.gpu().kernel(&COUNT, &[]);
+    builder.once(kernel, &CountParams { by: 1 }, Count { counter }.storage(), [1, 1, 1]);
 }

@@ -5,8 +5,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::config::{GruConfig, Mode, Unroll};
+use crate::config::{Cell, Config, Direction, Mode, Reset, Saved, Unroll};
 use crate::error::{Error, Result};
+use crate::weights::CellWeights;
 
 /// How the time loop is laid out over dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,17 +81,20 @@ impl Tuning {
 pub struct Allocation {
     /// What it holds.
     pub name: &'static str,
-    /// Its size in bytes.
+    /// How many of them there are.
+    pub count: usize,
+    /// The size of one in bytes.
     pub bytes: u64,
 }
 
 /// What an unrolled layer does. See the [module](self).
 #[derive(Debug, Clone)]
 pub struct Plan {
-    config: GruConfig,
+    config: Config,
     unroll: Unroll,
     schedule: Schedule,
     tuning: Tuning,
+    layout: Layout,
     chunks: Vec<Range<usize>>,
     allocations: Vec<Allocation>,
 }
@@ -99,28 +103,32 @@ impl Plan {
     /// Plans a layer for a device with these limits.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], and [`Error::LimitExceeded`] where no cutting of the time axis makes the layer fit.
-    pub fn new(
-        config: &GruConfig,
+    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`], and
+    /// [`Error::LimitExceeded`] where no cutting of the time axis makes the layer fit.
+    pub fn new<C: Copy + Into<Cell>>(
+        config: &Config<C>,
         unroll: &Unroll,
         limits: &wgpu::Limits,
         device_type: wgpu::DeviceType,
     ) -> Result<Self> {
         config.validate()?;
         unroll.validate()?;
+        if unroll.mode() == Mode::Training {
+            config.validate_training()?;
+        }
+        let config = config.erased();
         let tuning = Tuning::new(device_type, unroll.batch());
         check_kernels(&tuning, limits)?;
-        let sizes = Sizes::new(config, unroll);
-        let allocations = sizes.allocations();
-        for &Allocation { name, bytes } in &allocations {
+        let layout = Layout::new(&config, unroll);
+        let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning };
+        let chunk = sizes.steps_in_a_chunk(limits)?;
+        let allocations = sizes.allocations(chunk);
+        for &Allocation { name, bytes, .. } in &allocations {
             at_most(name, "max_buffer_size", bytes, limits.max_buffer_size)?;
         }
-        at_most("weight_ih", BINDING, sizes.weight_ih, limits.max_storage_buffer_binding_size)?;
-        at_most("weight_hh", BINDING, sizes.weight_hh, limits.max_storage_buffer_binding_size)?;
-        let chunk = sizes.steps_in_a_chunk(&tuning, limits)?;
-        let chunks =
-            (0..unroll.seq_len()).step_by(chunk).map(|begin| begin..(begin + chunk).min(unroll.seq_len())).collect();
-        Ok(Self { config: config.clone(), unroll: *unroll, schedule: Schedule::PerStep, tuning, chunks, allocations })
+        let seq_len = unroll.seq_len();
+        let chunks = (0..seq_len).step_by(chunk).map(|begin| begin..(begin + chunk).min(seq_len)).collect();
+        Ok(Self { config, unroll: *unroll, schedule: Schedule::PerStep, tuning, layout, chunks, allocations })
     }
 
     /// How the time loop is laid out.
@@ -150,63 +158,140 @@ impl Plan {
     /// The bytes of all [`allocations`](Self::allocations).
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.allocations.iter().map(|allocation| allocation.bytes).sum()
+        self.allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
     }
 
-    /// Dispatches of a forward pass: one product a chunk, and one dispatch a step.
+    /// Dispatches of a forward pass: for each cell one product a chunk and one dispatch a step (two where the reset gate acts
+    /// before the product); and copies where options need them: in and out of another layout, of first and last states of
+    /// more than one cell, of outputs that dropout acts on.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
-        self.chunks.len() + self.unroll.seq_len()
+        let layout = &self.layout;
+        let states = usize::from(layout.copies_h0) + usize::from(layout.copies_h_n);
+        let of_cell = self.chunks.len() + self.unroll.seq_len() * layout.dispatches_a_step + states;
+        let dropout = if layout.has_dropout { self.config.layers() } else { 0 };
+        self.config.num_cells() * of_cell + dropout + usize::from(layout.copies_input) + usize::from(layout.copies_output)
     }
 
-    /// Dispatches of a backward pass: one a step and one for `d_h0`, and a chunk's two weight gradients, two bias
-    /// gradients and input gradient. 0 for inference.
+    /// Dispatches of a backward pass: for each cell one a step (or two), and for each chunk one that ends it, the products
+    /// and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
-        match self.unroll.mode() {
-            Mode::Inference => 0,
-            Mode::Training => {
-                let products = 4 + usize::from(self.unroll.has_input_gradient());
-                self.unroll.seq_len() + 1 + products * self.chunks.len()
-            }
+        if self.unroll.mode() == Mode::Inference {
+            return 0;
         }
+        let (config, layout) = (&self.config, &self.layout);
+        let before = usize::from(layout.is_reset_before);
+        let biases = if config.has_bias() { 2 } else { 0 };
+        let again = match (layout.keeps_gates, config.cell()) {
+            (true, _) | (_, Cell::Rnn { .. }) => 0,
+            (false, Cell::Gru { .. }) => 3 + 2 * before,
+        };
+        let of_chunk = 1 + 2 + before + biases + again;
+        let norms = usize::from(self.unroll.has_gradient_norms());
+        let of_cell = self.unroll.seq_len() * layout.dispatches_a_step + self.chunks.len() * of_chunk + norms;
+        let input_gradients = config.layers() - usize::from(!self.unroll.has_input_gradient());
+        let products = input_gradients * config.directions() * self.chunks.len();
+        let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
+        let copies = usize::from(config.is_batch_first()) * (1 + usize::from(self.unroll.has_input_gradient()));
+        config.num_cells() * of_cell + products + dropout + copies
     }
 
-    /// Floating-point operations of the matrix products of a forward pass: 2 T B 3H (I + H).
+    /// Floating-point operations of the matrix products of a forward pass: 2 T B GH (I + H) a cell, with G gates.
     #[must_use]
     pub fn forward_flops(&self) -> u64 {
-        let (rows, i, h) = self.rows_and_sizes();
-        6 * rows * h * (i + h)
+        self.flops(|inputs, hidden, _| inputs + hidden)
     }
 
     /// Floating-point operations of the matrix products of a backward pass: as many as forward for the weights, as many
-    /// again for `d_h` and, where it is wanted, `d_x`. 0 for inference.
+    /// again for `d_h` and, where it is wanted, `d_x`; as many again where the gates are made again. 0 for inference.
     #[must_use]
     pub fn backward_flops(&self) -> u64 {
-        let (rows, i, h) = self.rows_and_sizes();
-        match self.unroll.mode() {
-            Mode::Inference => 0,
-            Mode::Training => {
-                let d_x = if self.unroll.has_input_gradient() { i } else { 0 };
-                6 * rows * h * (i + h + h + d_x)
-            }
+        if self.unroll.mode() == Mode::Inference {
+            return 0;
         }
+        let again = !self.layout.keeps_gates && matches!(self.config.cell(), Cell::Gru { .. });
+        self.flops(|inputs, hidden, layer| {
+            let d_x = if layer > 0 || self.unroll.has_input_gradient() { inputs } else { 0 };
+            inputs + 2 * hidden + d_x + if again { inputs + hidden } else { 0 }
+        })
     }
 
-    fn rows_and_sizes(&self) -> (u64, u64, u64) {
+    /// The sum over all cells of 2 T B GH times the columns of their products.
+    fn flops(&self, columns: impl Fn(u64, u64, usize) -> u64) -> u64 {
+        let config = &self.config;
         let rows = self.unroll.seq_len() as u64 * self.unroll.batch() as u64;
-        (rows, self.config.input_size() as u64, self.config.hidden_size() as u64)
+        let hidden = config.hidden_size() as u64;
+        let of_column = 2 * rows * config.cell().gates() as u64 * hidden * config.directions() as u64;
+        (0..config.layers()).map(|layer| of_column * columns(config.layer_input_size(layer) as u64, hidden, layer)).sum()
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// What the options of a layer mean for its buffers and copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The input is copied: from batch-major, or with zeros past the ends of rows.
+    pub(crate) copies_input: bool,
+    /// The output is copied: to batch-major, or with zeros past the ends of rows.
+    pub(crate) copies_output: bool,
+    /// `h0` and `h_n` are tensors of their own, not parts of the states.
+    pub(crate) copies_h0: bool,
+    pub(crate) copies_h_n: bool,
+    pub(crate) has_dropout: bool,
+    /// Slots of states: T + 1, or T + 2 where a direction begins at the end.
+    pub(crate) slots: usize,
+    /// Numbers a unit has in the gates buffer.
+    pub(crate) gates_width: usize,
+    /// The gates of all steps are kept, a buffer a cell; otherwise those of one chunk, one buffer for all cells.
+    pub(crate) keeps_gates: bool,
+    pub(crate) is_reset_before: bool,
+    pub(crate) dispatches_a_step: usize,
+}
+
+impl Layout {
+    fn new(config: &Config, unroll: &Unroll) -> Self {
+        let training = unroll.mode() == Mode::Training;
+        let rearranged = config.is_batch_first() || unroll.has_lengths();
+        let reverse = config.layer_direction() != Direction::Forward;
+        let one_cell_forward = config.num_cells() == 1 && !reverse;
+        let is_reset_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
+        Self {
+            copies_input: rearranged,
+            copies_output: rearranged,
+            copies_h0: !one_cell_forward,
+            copies_h_n: !one_cell_forward,
+            has_dropout: training && config.dropout_share() > 0.0,
+            slots: unroll.seq_len() + if reverse { 2 } else { 1 },
+            gates_width: match config.cell() {
+                Cell::Rnn { .. } => 1,
+                Cell::Gru { .. } if training || is_reset_before => 4,
+                Cell::Gru { .. } => 3,
+            },
+            keeps_gates: training && unroll.saved_gates() == Saved::Everything,
+            is_reset_before,
+            dispatches_a_step: if is_reset_before { 2 } else { 1 },
+        }
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (config, unroll) = (&self.config, &self.unroll);
+        let cell = match config.cell() {
+            Cell::Gru { .. } => "GRU",
+            Cell::Rnn { .. } => "RNN",
+        };
         writeln!(
             f,
-            "GRU {} -> {}, {:?} over T={} B={}",
+            "{cell} {} -> {}, {} layer(s), {:?}, {:?} over T={} B={}",
             config.input_size(),
             config.hidden_size(),
+            config.layers(),
+            config.layer_direction(),
             unroll.mode(),
             unroll.seq_len(),
             unroll.batch()
@@ -226,8 +311,11 @@ impl fmt::Display for Plan {
             writeln!(f, "  backward {dispatches} dispatches, {:.3e} FLOP", flops as f64)?;
         }
         write!(f, "  buffers  {} bytes:", self.bytes())?;
-        for Allocation { name, bytes } in &self.allocations {
-            write!(f, " {name} {bytes}")?;
+        for Allocation { name, count, bytes } in &self.allocations {
+            match count {
+                1 => write!(f, " {name} {bytes}")?,
+                _ => write!(f, " {name} {count} x {bytes}")?,
+            }
         }
         Ok(())
     }
@@ -250,106 +338,128 @@ fn check_kernels(tuning: &Tuning, limits: &wgpu::Limits) -> Result<()> {
         ("max_compute_workgroup_size_x", 256, limits.max_compute_workgroup_size_x),
         ("max_compute_workgroup_size_y", 16, limits.max_compute_workgroup_size_y),
         ("max_compute_workgroup_storage_size", memory, limits.max_compute_workgroup_storage_size),
-        ("max_storage_buffers_per_shader_stage", 6, limits.max_storage_buffers_per_shader_stage),
-        ("max_bindings_per_bind_group", 7, limits.max_bindings_per_bind_group),
-        ("max_dynamic_uniform_buffers_per_pipeline_layout", 1, limits.max_dynamic_uniform_buffers_per_pipeline_layout),
+        ("max_storage_buffers_per_shader_stage", 8, limits.max_storage_buffers_per_shader_stage),
+        ("max_bindings_per_bind_group", 9, limits.max_bindings_per_bind_group),
+        (
+            "max_dynamic_uniform_buffers_per_pipeline_layout",
+            1,
+            limits.max_dynamic_uniform_buffers_per_pipeline_layout,
+        ),
     ] {
         at_most(what, limit, required, u64::from(available))?;
     }
     Ok(())
 }
 
-/// The sizes of a layer in bytes. A product that does not fit 64 bits saturates, and is over every limit.
-struct Sizes<'a> {
-    unroll: &'a Unroll,
-    weight_ih: u64,
-    weight_hh: u64,
-    biases: u64,
-    /// `[B, I]`, `[B, H]`, `[B, W, H]`: one step.
-    input: u64,
-    state: u64,
-    gates: u64,
-    hidden: u64,
+/// Bytes of f32 numbers. What does not fit 64 bits saturates, and is over every limit.
+fn bytes(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
-impl<'a> Sizes<'a> {
-    fn new(config: &GruConfig, unroll: &'a Unroll) -> Self {
-        let bytes = |sizes: &[usize]| sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64));
-        let (i, h, b) = (config.input_size(), config.hidden_size(), unroll.batch());
-        let width = gates_width(unroll.mode());
-        Self {
-            unroll,
-            weight_ih: bytes(&[3, h, i]),
-            weight_hh: bytes(&[3, h, h]),
-            biases: bytes(&[3, h]),
-            input: bytes(&[b, i]),
-            state: bytes(&[b, h]),
-            gates: bytes(&[b, width, h]),
-            hidden: h as u64,
-        }
-    }
+/// The sizes of a layer.
+struct Sizes<'a> {
+    config: &'a Config,
+    unroll: &'a Unroll,
+    layout: &'a Layout,
+    tuning: &'a Tuning,
+}
 
-    fn allocations(&self) -> Vec<Allocation> {
-        let steps = self.unroll.seq_len() as u64;
-        let over = |bytes: u64, steps: u64| bytes.saturating_mul(steps);
-        let mut list = vec![
-            Allocation { name: "input", bytes: over(self.input, steps) },
-            Allocation { name: "h", bytes: over(self.state, steps + 1) },
-            Allocation { name: "gates", bytes: over(self.gates, steps) },
-        ];
-        if self.unroll.mode() == Mode::Training {
-            list.extend([
-                Allocation { name: "d_output", bytes: over(self.state, steps) },
-                Allocation { name: "d_h_n", bytes: self.state },
-                Allocation { name: "d_h0", bytes: self.state },
-                Allocation { name: "d_weight_ih", bytes: self.weight_ih },
-                Allocation { name: "d_weight_hh", bytes: self.weight_hh },
-                Allocation { name: "d_bias_ih", bytes: self.biases },
-                Allocation { name: "d_bias_hh", bytes: self.biases },
-            ]);
-            if self.unroll.has_input_gradient() {
-                list.push(Allocation { name: "d_input", bytes: over(self.input, steps) });
+impl Sizes<'_> {
+    /// What is made, in chunks of `chunk` steps.
+    fn allocations(&self, chunk: usize) -> Vec<Allocation> {
+        let (config, layout) = (self.config, self.layout);
+        let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
+        let (i, h, width) = (config.input_size(), config.hidden_size(), config.output_size());
+        let (cells, layers) = (config.num_cells(), config.layers());
+        let training = self.unroll.mode() == Mode::Training;
+        let mut list: Vec<Allocation> = Vec::new();
+        let mut add = |count: usize, name, sizes: &[usize]| {
+            if count > 0 {
+                list.push(Allocation { name, count, bytes: bytes(sizes) });
             }
+        };
+        let one = usize::from;
+        add(1, "input", &[t, b, i]);
+        add(one(layout.copies_input), "arranged input", &[t, b, i]);
+        add(layers, "h", &[layout.slots, b, width]);
+        add(if layout.keeps_gates { cells } else { 0 }, "gates", &[t, b, layout.gates_width, h]);
+        add(one(!layout.keeps_gates), "gates", &[chunk, b, layout.gates_width, h]);
+        add(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width]);
+        add(one(layout.copies_output), "output", &[t, b, width]);
+        add(one(layout.copies_h0), "h0", &[cells, b, h]);
+        add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
+        add(one(self.unroll.has_lengths()), "lengths", &[b]);
+        if training {
+            let is_gru = matches!(config.cell(), Cell::Gru { .. });
+            add(one(!layout.keeps_gates && is_gru), "h_proj", &[chunk, b, 3, h]);
+            add(1, "d_output", &[t, b, width]);
+            add(one(config.is_batch_first()), "arranged d_output", &[t, b, width]);
+            add(layers - 1, "d_layer", &[t, b, width]);
+            add(one(layout.has_dropout), "d_dropped", &[t, b, width]);
+            add(1, "d_h_n", &[cells, b, h]);
+            add(1, "d_h0", &[cells, b, h]);
+            let directions = config.directions();
+            for layer in 0..layers {
+                let shapes = CellWeights::shapes(config, layer);
+                for (name, shape) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().zip(shapes) {
+                    add(if shape.contains(&0) { 0 } else { directions }, name, &shape);
+                }
+            }
+            let d_input = self.unroll.has_input_gradient();
+            add(one(d_input), "d_input", &[t, b, i]);
+            add(one(d_input && config.is_batch_first()), "arranged d_input", &[t, b, i]);
         }
         list
     }
 
     /// How many steps every binding and every grid of a chunk can hold.
-    fn steps_in_a_chunk(&self, tuning: &Tuning, limits: &wgpu::Limits) -> Result<usize> {
+    fn steps_in_a_chunk(&self, limits: &wgpu::Limits) -> Result<usize> {
+        let (config, layout) = (self.config, self.layout);
+        let (t, b, h) = (self.unroll.seq_len(), self.unroll.batch(), config.hidden_size());
         let workgroups = u64::from(limits.max_compute_workgroups_per_dimension);
-        let [tile_rows, tile_columns] = tuning.matmul.tile().map(u64::from);
-        let batch = self.unroll.batch() as u64;
-        let columns = (3 * self.hidden).max(self.input / 4 / batch);
+        let [tile_rows, tile_columns] = self.tuning.matmul.tile().map(u64::from);
+        let batch = b as u64;
+        let inputs = config.input_size().max(config.layer_input_size(config.layers() - 1));
+        let columns = (config.cell().gates() as u64).saturating_mul(h as u64).max(inputs as u64);
         at_most("the columns of the products", WORKGROUPS, columns.div_ceil(tile_rows.min(tile_columns)), workgroups)?;
-        at_most("the units of a step", WORKGROUPS, self.hidden.div_ceil(u64::from(tuning.step_lanes)), workgroups)?;
-        at_most("the rows of a step", WORKGROUPS, batch.div_ceil(u64::from(tuning.step_rows)), workgroups)?;
-        at_most("the rows of one step's product", WORKGROUPS, batch.div_ceil(tile_rows), workgroups)?;
+        at_most("the rows of a step", WORKGROUPS, batch.div_ceil(u64::from(self.tuning.step_rows)), workgroups)?;
+        at_most("the rows of one step's product", WORKGROUPS, batch.div_ceil(tile_rows.min(8)), workgroups)?;
 
-        // A binding of n steps begins up to one alignment early, and backward reads one step past the chunk.
-        let slack = u64::from(limits.min_storage_buffer_offset_alignment);
         let available = limits.max_storage_buffer_binding_size;
-        let mut steps = workgroups * tile_rows / batch;
-        for (what, bytes, further) in [("input", self.input, 0), ("h", self.state, 1), ("gates", self.gates, 1)] {
-            at_most(what, BINDING, bytes.saturating_mul(1 + further).saturating_add(slack), available)?;
-            steps = steps.min((available - slack) / bytes - further);
+        let gates = config.cell().gates();
+        at_most("weight_ih", BINDING, bytes(&[gates, h, inputs]), available)?;
+        at_most("weight_hh", BINDING, bytes(&[gates, h, h]), available)?;
+        // A binding of n steps begins up to one alignment early, and reads one state past the chunk.
+        let slack = u64::from(limits.min_storage_buffer_offset_alignment);
+        let width = config.output_size();
+        let mut steps = (workgroups * tile_rows.min(8) / batch).max(1);
+        for (what, size, further) in [
+            ("input", bytes(&[b, inputs]), 0),
+            ("h", bytes(&[b, width]), 1),
+            ("gates", bytes(&[b, layout.gates_width, h]), 0),
+        ] {
+            at_most(what, BINDING, size.saturating_mul(1 + further).saturating_add(slack), available)?;
+            steps = steps.min((available - slack) / size - further);
+        }
+        // What is copied as a whole is bound as a whole.
+        let copies = [
+            (layout.copies_input, "input", bytes(&[t, b, config.input_size()])),
+            (layout.copies_output || layout.has_dropout, "output", bytes(&[layout.slots, b, width])),
+        ];
+        for (copied, what, size) in copies {
+            at_most(what, BINDING, if copied { size.saturating_add(slack) } else { 0 }, available)?;
         }
         // The uniforms of all steps lie in one buffer, whose dynamic offsets have 32 bits.
         let stride = u64::from(limits.min_uniform_buffer_offset_alignment);
-        let uniforms = stride.saturating_mul(self.unroll.seq_len() as u64 + 64);
-        at_most(
-            "the uniforms of all steps",
-            "max_buffer_size",
-            uniforms,
-            limits.max_buffer_size.min(u64::from(u32::MAX)),
-        )?;
-        Ok(steps.min(self.unroll.seq_len() as u64) as usize)
-    }
-}
+        let dispatches = (t as u64 + 64).saturating_mul(2 * config.num_cells() as u64);
+        let available = limits.max_buffer_size.min(u64::from(u32::MAX));
+        at_most("the uniforms of all steps", "max_buffer_size", stride.saturating_mul(dispatches), available)?;
 
-/// How many numbers a unit has in the gates buffer: x_proj alone for inference; r, z, n and hn for training.
-pub(crate) fn gates_width(mode: Mode) -> usize {
-    match mode {
-        Mode::Inference => 3,
-        Mode::Training => 4,
+        let mut steps = steps.min(t as u64) as usize;
+        if self.unroll.mode() == Mode::Training && !layout.keeps_gates {
+            // What one chunk keeps for a while is small beside the states that are kept for all steps.
+            steps = steps.min(t.div_ceil(32));
+        }
+        Ok(steps)
     }
 }

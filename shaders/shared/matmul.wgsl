@@ -14,6 +14,7 @@ struct MatmulParams {
     a_skip: u32,
     b_offset: u32,
     b_stride: u32,
+    bias_offset: u32,
     c_offset: u32,
     c_stride: u32,
     // 1: add to what c holds. 0: replace it.
@@ -46,7 +47,7 @@ fn store_c(row: u32, column: u32, sum: f32) {
     let index = params.c_offset + row * params.c_stride + column;
     var value = sum;
     if HAS_BIAS {
-        value += bias[column];
+        value += bias[params.bias_offset + column];
     }
     if params.accumulate != 0u {
         value += c[index];

@@ -1,57 +1,95 @@
 //! Weights and biases on the GPU, or their gradients.
 
-use crate::config::GruConfig;
+use crate::config::{Cell, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::weights::GruWeights;
+use crate::weights::{CellWeights, Weights};
 
-/// The weights and biases of a layer on the GPU, or their gradients. Shapes as in [`GruWeights`].
+/// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
 #[derive(Debug, Clone)]
-pub struct GruParameters {
-    /// `[3H, I]`
+pub struct CellParameters {
+    /// `[GH, in]`
     pub weight_ih: Tensor,
-    /// `[3H, H]`
+    /// `[GH, H]`
     pub weight_hh: Tensor,
-    /// `[3H]`
-    pub bias_ih: Tensor,
-    /// `[3H]`
-    pub bias_hh: Tensor,
+    /// `[GH]`, if there are biases.
+    pub bias_ih: Option<Tensor>,
+    /// `[GH]`, if there are biases.
+    pub bias_hh: Option<Tensor>,
 }
 
-impl GruParameters {
+impl CellParameters {
+    fn all(&self) -> [Option<&Tensor>; 4] {
+        [Some(&self.weight_ih), Some(&self.weight_hh), self.bias_ih.as_ref(), self.bias_hh.as_ref()]
+    }
+
+    /// The tensors that there are, in the order of [`CellWeights::NAMES`].
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.all().into_iter().flatten()
+    }
+}
+
+/// The weights and biases of a layer on the GPU, or their gradients: one entry a cell, layer by layer, in each the forward
+/// direction first.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// Layers times directions of them.
+    pub cells: Vec<CellParameters>,
+}
+
+impl Parameters {
     /// Zeros, or a copy of weights of the right shapes.
-    pub(crate) fn new(gpu: &Gpu, config: &GruConfig, weights: Option<&GruWeights>) -> Result<Self> {
-        let shapes = GruWeights::shapes(config);
-        let make = |index: usize| {
-            let host = weights.map(|weights| weights.arrays()[index]);
-            Tensor::named(gpu, GruWeights::NAMES[index], &shapes[index], host)
+    pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
+        let cell = |index: usize| {
+            let shapes = CellWeights::shapes(config, index / config.directions());
+            let make = |array: usize| {
+                let host = weights.map(|weights| weights.cells[index].arrays()[array]);
+                Tensor::named(gpu, CellWeights::NAMES[array], &shapes[array], host)
+            };
+            let bias = |array: usize| config.has_bias().then(|| make(array)).transpose();
+            Ok(CellParameters { weight_ih: make(0)?, weight_hh: make(1)?, bias_ih: bias(2)?, bias_hh: bias(3)? })
         };
-        Ok(Self { weight_ih: make(0)?, weight_hh: make(1)?, bias_ih: make(2)?, bias_hh: make(3)? })
+        Ok(Self { cells: (0..config.num_cells()).map(cell).collect::<Result<_>>()? })
     }
 
-    /// The four tensors, in the order of [`GruWeights::NAMES`].
-    #[must_use]
-    pub fn tensors(&self) -> [&Tensor; 4] {
-        [&self.weight_ih, &self.weight_hh, &self.bias_ih, &self.bias_hh]
+    /// All tensors, in PyTorch's order.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.cells.iter().flat_map(CellParameters::tensors)
     }
 
-    pub(crate) fn write(&self, weights: &GruWeights) -> Result<()> {
-        for (tensor, host) in self.tensors().into_iter().zip(weights.arrays()) {
-            tensor.write(host)?;
+    /// All tensors with PyTorch's names, such as `weight_ih_l0_reverse`, in PyTorch's order.
+    pub fn named<C: Copy + Into<Cell>>(&self, config: &Config<C>) -> impl Iterator<Item = (String, &Tensor)> {
+        self.cells.iter().zip(crate::weights::cell_names(config)).flat_map(|(cell, suffix)| {
+            let tensors = CellWeights::NAMES.into_iter().zip(cell.all());
+            tensors.filter_map(move |(name, tensor)| Some((format!("{name}{suffix}"), tensor?)))
+        })
+    }
+
+    pub(crate) fn write(&self, weights: &Weights) -> Result<()> {
+        for (cell, host) in self.cells.iter().zip(&weights.cells) {
+            for (tensor, host) in cell.all().into_iter().zip(host.arrays()) {
+                tensor.map_or(Ok(()), |tensor| tensor.write(host))?;
+            }
         }
         Ok(())
     }
 
-    /// Reads all four.
+    /// Reads all of them.
     ///
     /// # Errors
     /// Those of [`Tensor::read`].
-    pub async fn read(&self) -> Result<GruWeights> {
-        Ok(GruWeights {
-            weight_ih: self.weight_ih.read().await?,
-            weight_hh: self.weight_hh.read().await?,
-            bias_ih: self.bias_ih.read().await?,
-            bias_hh: self.bias_hh.read().await?,
-        })
+    pub async fn read(&self) -> Result<Weights> {
+        let mut cells = Vec::with_capacity(self.cells.len());
+        for cell in &self.cells {
+            let mut arrays: [Vec<f32>; 4] = Default::default();
+            for (array, tensor) in arrays.iter_mut().zip(cell.all()) {
+                if let Some(tensor) = tensor {
+                    *array = tensor.read().await?;
+                }
+            }
+            let [weight_ih, weight_hh, bias_ih, bias_hh] = arrays;
+            cells.push(CellWeights { weight_ih, weight_hh, bias_ih, bias_hh });
+        }
+        Ok(Weights { cells })
     }
 }

@@ -1,161 +1,311 @@
-//! The oracle: the GRU in f64, straight from the equations (1) to (10), in plain loops.
+//! The oracle: GRU and plain RNN in f64 with every option, straight from the equations, in plain loops.
 //!
-//! Everything else is held against this file, so it shares no code with anything else and has no options but the
-//! sizes. It is itself held by finite differences (`tests/oracle.rs`). Slow on purpose; lengths are asserted, since a
-//! wrong one is a bug of the comparison.
+//! Everything else is held against this file, so it shares no code with anything else but the types that say what to
+//! compute, and takes each derivative from the argument of an activation, where the kernels take it from the value. It is
+//! itself held by finite differences (`tests/oracle.rs`) and by the numbers of PyTorch, Keras and ONNX (`tests/golden`).
+//! Slow on purpose; lengths are asserted, since a wrong one is a bug of the comparison.
 
-use crate::config::GruConfig;
-use crate::weights::GruWeights;
+use crate::activation::Activation;
+use crate::config::{Cell, Config, Reset};
+use crate::weights;
 
-/// The weights of a layer in f64, of the same shapes as [`GruWeights`].
+/// The weights of one cell in f64, of the shapes of [`weights::CellWeights`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Weights {
-    /// From the input to the gates, `[3H, I]`.
+pub struct CellWeights {
+    /// `[GH, in]`
     pub weight_ih: Vec<f64>,
-    /// From the hidden state to the gates, `[3H, H]`.
+    /// `[GH, H]`
     pub weight_hh: Vec<f64>,
-    /// Added to the product with the input, `[3H]`.
+    /// `[GH]`, or empty.
     pub bias_ih: Vec<f64>,
-    /// Added to the product with the hidden state, `[3H]`.
+    /// `[GH]`, or empty.
     pub bias_hh: Vec<f64>,
 }
 
-impl From<&GruWeights> for Weights {
-    fn from(weights: &GruWeights) -> Self {
-        let widen = |array: &[f32]| array.iter().map(|&v| f64::from(v)).collect();
+impl From<&weights::CellWeights> for CellWeights {
+    fn from(cell: &weights::CellWeights) -> Self {
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = cell.arrays().map(widen);
+        Self { weight_ih, weight_hh, bias_ih, bias_hh }
+    }
+}
+
+impl CellWeights {
+    fn zeros(like: &Self) -> Self {
+        let zeros = |array: &[f64]| vec![0.0; array.len()];
         Self {
-            weight_ih: widen(&weights.weight_ih),
-            weight_hh: widen(&weights.weight_hh),
-            bias_ih: widen(&weights.bias_ih),
-            bias_hh: widen(&weights.bias_hh),
+            weight_ih: zeros(&like.weight_ih),
+            weight_hh: zeros(&like.weight_hh),
+            bias_ih: zeros(&like.bias_ih),
+            bias_hh: zeros(&like.bias_hh),
         }
+    }
+}
+
+/// The f64 form of every cell's weights.
+#[must_use]
+pub fn cells(weights: &weights::Weights) -> Vec<CellWeights> {
+    weights.cells.iter().map(CellWeights::from).collect()
+}
+
+/// Numbers in f64.
+#[must_use]
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// What is run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// T.
+    pub seq_len: usize,
+    /// B.
+    pub batch: usize,
+    /// How long each row is, `[B]`, 0 to T; `None`: all T.
+    pub lengths: Option<Vec<usize>>,
+    /// The factors that dropout multiplies the output of each layer but the last with, `[layers - 1][T, B, DH]` (time-major
+    /// always); empty: none.
+    pub dropout: Vec<Vec<f64>>,
+}
+
+impl Run {
+    fn length(&self, row: usize) -> usize {
+        self.lengths.as_ref().map_or(self.seq_len, |lengths| lengths[row])
     }
 }
 
 /// What a forward pass gives and what a backward pass needs of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
-    /// T, the number of time steps.
-    pub seq_len: usize,
-    /// B, the number of rows.
-    pub batch: usize,
-    /// H, the number of units.
-    pub hidden_size: usize,
-    /// The hidden state before each step and after the last, `[T+1, B, H]`; `h[0]` is `h0`.
-    pub h: Vec<f64>,
-    /// The reset gate, `[T, B, H]`.
-    pub r: Vec<f64>,
-    /// The update gate, `[T, B, H]`.
-    pub z: Vec<f64>,
-    /// The candidate, `[T, B, H]`.
-    pub n: Vec<f64>,
-    /// `W_hn h + b_hn`, what the reset gate acts on, `[T, B, H]`.
-    pub hn: Vec<f64>,
+    /// The output of the last layer, `[T, B, DH]`, or `[B, T, DH]` if the config is batch-first.
+    pub output: Vec<f64>,
+    /// The last state of every cell, `[LD, B, H]`.
+    pub h_n: Vec<f64>,
+    /// What each layer reads, time-major.
+    inputs: Vec<Vec<f64>>,
+    cells: Vec<Vec<Step>>,
 }
 
-impl Forward {
-    /// The hidden state after each step, `[T, B, H]`.
-    #[must_use]
-    pub fn output(&self) -> &[f64] {
-        &self.h[self.batch * self.hidden_size..]
-    }
-
-    /// The hidden state after the last step, `[B, H]`.
-    #[must_use]
-    pub fn h_n(&self) -> &[f64] {
-        &self.h[self.seq_len * self.batch * self.hidden_size..]
-    }
+/// One step of one row of one cell; `steps[t * B + b]`. Past a row's end all are empty.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Step {
+    /// The state before.
+    h: Vec<f64>,
+    /// Arguments of the activations, after clipping, and whether they were clipped: `[GH]`.
+    argument: Vec<f64>,
+    clipped: Vec<bool>,
+    /// GRU: r, z, n, and hn = W_hn h + b_hn (reset after) or W_hn (r h) + b_hn (before).
+    r: Vec<f64>,
+    z: Vec<f64>,
+    n: Vec<f64>,
+    hn: Vec<f64>,
+    /// The state after.
+    new: Vec<f64>,
 }
 
 /// The gradients of a loss with respect to everything that went into a forward pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradients {
-    /// Of the input, `[T, B, I]`.
+    /// Of the input, in its own layout.
     pub d_x: Vec<f64>,
-    /// Of the initial state, `[B, H]`.
+    /// Of the first states, `[LD, B, H]`.
     pub d_h0: Vec<f64>,
-    /// Of `weight_ih`, `[3H, I]`.
-    pub d_weight_ih: Vec<f64>,
-    /// Of `weight_hh`, `[3H, H]`.
-    pub d_weight_hh: Vec<f64>,
-    /// Of `bias_ih`, `[3H]`.
-    pub d_bias_ih: Vec<f64>,
-    /// Of `bias_hh`, `[3H]`.
-    pub d_bias_hh: Vec<f64>,
+    /// Of every cell's weights.
+    pub cells: Vec<CellWeights>,
+    /// The norm of d_h' at every step, `[LD, T]`: over all rows and units, d_h' being the whole gradient of the loss with
+    /// respect to the state after the step. Rows that have ended count nothing.
+    pub d_h_norms: Vec<f64>,
 }
 
-/// Runs the layer over `seq_len` T steps of `batch` B rows: `x` is `[T, B, I]`, `h0` is `[B, H]`.
+/// The whole layer: x `[T, B, I]` (or batch-first), h0 `[LD, B, H]`.
 ///
 /// # Panics
 /// If a length is wrong.
 #[must_use]
-pub fn forward(config: &GruConfig, weights: &Weights, seq_len: usize, batch: usize, x: &[f64], h0: &[f64]) -> Forward {
-    let (inputs, units) = (config.input_size(), config.hidden_size());
-    check_weights(config, weights);
-    assert_eq!(x.len(), seq_len * batch * inputs, "x is [T, B, I]");
-    assert_eq!(h0.len(), batch * units, "h0 is [B, H]");
+pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h0: &[f64]) -> Forward {
+    let (units, directions) = (config.hidden_size(), config.directions());
+    let states = run.batch * units;
+    assert_eq!(x.len(), run.seq_len * run.batch * config.input_size(), "x is [T, B, I]");
+    assert_eq!(h0.len(), config.num_cells() * states, "h0 is [LD, B, H]");
+    assert_eq!(weights.len(), config.num_cells(), "one set of weights a cell");
 
-    let saved = || vec![0.0; seq_len * batch * units];
-    let (mut r, mut z, mut n, mut hn) = (saved(), saved(), saved(), saved());
-    let mut h = vec![0.0; (seq_len + 1) * batch * units];
-    h[..batch * units].copy_from_slice(h0);
-
-    for t in 0..seq_len {
-        for b in 0..batch {
-            let row = t * batch + b; // the row of x, r, z, n, hn, and of the state before the step
-            let x_row = &x[row * inputs..(row + 1) * inputs];
-            let h_row = h[row * units..(row + 1) * units].to_vec();
-            for j in 0..units {
-                let at = row * units + j;
-                r[at] = reset_gate(config, weights, x_row, &h_row, j);
-                z[at] = update_gate(config, weights, x_row, &h_row, j);
-                (n[at], hn[at]) = candidate(config, weights, x_row, &h_row, r[at], j);
-                h[(row + batch) * units + j] = new_state(z[at], n[at], h_row[j]);
+    let mut inputs = vec![swap_if(config.is_batch_first(), x, run.batch, run.seq_len, config.input_size())];
+    let mut cells = Vec::new();
+    let mut h_n = Vec::new();
+    let mut output = Vec::new();
+    for layer in 0..config.layers() {
+        output = vec![0.0; run.seq_len * run.batch * directions * units];
+        for (direction, &reverse) in config.layer_direction().reversed().iter().enumerate() {
+            let cell = layer * directions + direction;
+            let mut steps = vec![Step::default(); run.seq_len * run.batch];
+            for b in 0..run.batch {
+                let mut h = h0[cell * states + b * units..][..units].to_vec();
+                for t in order(run.length(b), reverse) {
+                    let at = t * run.batch + b;
+                    let width = config.layer_input_size(layer);
+                    let step = cell_step(config, &weights[cell], &inputs[layer][at * width..][..width], &h);
+                    h.clone_from(&step.new);
+                    output[(at * directions + direction) * units..][..units].copy_from_slice(&h);
+                    steps[at] = step;
+                }
+                h_n.extend(h);
             }
+            cells.push(steps);
+        }
+        if layer + 1 < config.layers() {
+            let factors = run.dropout.get(layer);
+            inputs.push(output.iter().enumerate().map(|(i, y)| y * factors.map_or(1.0, |f| f[i])).collect());
         }
     }
-    Forward { seq_len, batch, hidden_size: units, h, r, z, n, hn }
+    let output = swap_if(config.is_batch_first(), &output, run.seq_len, run.batch, directions * units);
+    Forward { output, h_n, inputs, cells }
 }
 
-/// (1) r = sigmoid(W_ir x + b_ir + W_hr h + b_hr), unit `j` of one row.
-fn reset_gate(config: &GruConfig, weights: &Weights, x: &[f64], h: &[f64], j: usize) -> f64 {
-    sigmoid(input_product(config, weights, x, j) + hidden_product(config, weights, h, j))
+/// The steps of a row in the order in which a direction takes them.
+fn order(length: usize, reverse: bool) -> Vec<usize> {
+    if reverse { (0..length).rev().collect() } else { (0..length).collect() }
 }
 
-/// (2) z = sigmoid(W_iz x + b_iz + W_hz h + b_hz), unit `j` of one row.
-fn update_gate(config: &GruConfig, weights: &Weights, x: &[f64], h: &[f64], j: usize) -> f64 {
+/// `[outer, inner, width]` to `[inner, outer, width]`, where wanted.
+fn swap_if(wanted: bool, values: &[f64], outer: usize, inner: usize, width: usize) -> Vec<f64> {
+    if !wanted {
+        return values.to_vec();
+    }
+    let mut swapped = vec![0.0; values.len()];
+    for o in 0..outer {
+        for i in 0..inner {
+            swapped[(i * outer + o) * width..][..width].copy_from_slice(&values[(o * inner + i) * width..][..width]);
+        }
+    }
+    swapped
+}
+
+fn cell_step(config: &Config, weights: &CellWeights, x: &[f64], h: &[f64]) -> Step {
+    match config.cell() {
+        Cell::Gru { reset, gate, candidate } => gru_step(config, weights, (reset, gate, candidate), x, h),
+        Cell::Rnn { nonlinearity } => rnn_step(config, weights, nonlinearity, x, h),
+    }
+}
+
+/// (1), (2), (3) or (3'), (4), one row.
+fn gru_step(
+    config: &Config,
+    weights: &CellWeights,
+    (reset, gate, candidate): (Reset, Activation, Activation),
+    x: &[f64],
+    h: &[f64],
+) -> Step {
     let units = config.hidden_size();
-    sigmoid(input_product(config, weights, x, units + j) + hidden_product(config, weights, h, units + j))
+    let mut step = Step { h: h.to_vec(), argument: vec![0.0; 3 * units], clipped: vec![false; 3 * units], ..Step::default() };
+    let into = |step: &mut Step, row: usize, sum: f64| {
+        (step.argument[row], step.clipped[row]) = clip(config, sum);
+        step.argument[row]
+    };
+    for j in 0..units {
+        let a = into(&mut step, j, input_product(weights, x, j) + hidden_product(weights, h, j));
+        step.r.push(activate(gate, a)); // (1)
+        let row = units + j;
+        let a = into(&mut step, row, input_product(weights, x, row) + hidden_product(weights, h, row));
+        step.z.push(activate(gate, a)); // (2)
+    }
+    let reset_state: Vec<f64> = (0..units).map(|k| step.r[k] * h[k]).collect();
+    for j in 0..units {
+        let row = 2 * units + j;
+        let (hn, sum) = match reset {
+            Reset::After => {
+                let hn = hidden_product(weights, h, row);
+                (hn, input_product(weights, x, row) + step.r[j] * hn) // (3)
+            }
+            Reset::Before => {
+                let hn = hidden_product(weights, &reset_state, row);
+                (hn, input_product(weights, x, row) + hn) // (3')
+            }
+        };
+        step.hn.push(hn);
+        let a = into(&mut step, row, sum);
+        step.n.push(activate(candidate, a));
+        step.new.push((1.0 - step.z[j]) * step.n[j] + step.z[j] * h[j]); // (4)
+    }
+    step
 }
 
-/// (3) n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), unit `j` of one row. Gives n and hn = W_hn h + b_hn.
-fn candidate(config: &GruConfig, weights: &Weights, x: &[f64], h: &[f64], r: f64, j: usize) -> (f64, f64) {
-    let units = config.hidden_size();
-    let hn = hidden_product(config, weights, h, 2 * units + j);
-    ((input_product(config, weights, x, 2 * units + j) + r * hn).tanh(), hn)
-}
-
-/// (4) h' = (1 - z) * n + z * h.
-fn new_state(z: f64, n: f64, h: f64) -> f64 {
-    (1.0 - z) * n + z * h
+/// h' = f(W_ih x + b_ih + W_hh h + b_hh), one row.
+fn rnn_step(config: &Config, weights: &CellWeights, nonlinearity: Activation, x: &[f64], h: &[f64]) -> Step {
+    let mut step = Step { h: h.to_vec(), ..Step::default() };
+    for j in 0..config.hidden_size() {
+        let (argument, clipped) = clip(config, input_product(weights, x, j) + hidden_product(weights, h, j));
+        step.argument.push(argument);
+        step.clipped.push(clipped);
+        step.new.push(activate(nonlinearity, argument));
+    }
+    step
 }
 
 /// Row `row` of W_i x + b_i.
-fn input_product(config: &GruConfig, weights: &Weights, x: &[f64], row: usize) -> f64 {
-    let mut sum = weights.bias_ih[row];
-    for i in 0..config.input_size() {
-        sum += weights.weight_ih[row * config.input_size() + i] * x[i];
+fn input_product(weights: &CellWeights, x: &[f64], row: usize) -> f64 {
+    product(&weights.weight_ih, &weights.bias_ih, x, row)
+}
+
+/// Row `row` of W_h h + b_h.
+fn hidden_product(weights: &CellWeights, h: &[f64], row: usize) -> f64 {
+    product(&weights.weight_hh, &weights.bias_hh, h, row)
+}
+
+fn product(weight: &[f64], bias: &[f64], vector: &[f64], row: usize) -> f64 {
+    let mut sum = if bias.is_empty() { 0.0 } else { bias[row] };
+    for k in 0..vector.len() {
+        sum += weight[row * vector.len() + k] * vector[k];
     }
     sum
 }
 
-/// Row `row` of W_h h + b_h.
-fn hidden_product(config: &GruConfig, weights: &Weights, h: &[f64], row: usize) -> f64 {
-    let mut sum = weights.bias_hh[row];
-    for k in 0..config.hidden_size() {
-        sum += weights.weight_hh[row * config.hidden_size() + k] * h[k];
+/// The argument of an activation, and whether the clip changed it.
+fn clip(config: &Config, sum: f64) -> (f64, bool) {
+    let limit = config.clip_limit().map_or(f64::INFINITY, f64::from);
+    if sum > limit {
+        (limit, true)
+    } else if sum < -limit {
+        (-limit, true)
+    } else {
+        (sum, false)
     }
-    sum
+}
+
+/// An activation, from its definition.
+#[must_use]
+pub fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Tanh => x.tanh(),
+        Activation::Relu => if x > 0.0 { x } else if x.is_nan() { x } else { 0.0 },
+        Activation::HardSigmoid { alpha, beta } => {
+            let line = f64::from(alpha) * x + f64::from(beta);
+            if line > 1.0 { 1.0 } else if line < 0.0 { 0.0 } else { line }
+        }
+        Activation::LeakyRelu { alpha } => if x >= 0.0 { x } else { f64::from(alpha) * x },
+        Activation::ThresholdedRelu { theta } => if x > f64::from(theta) || x.is_nan() { x } else { 0.0 },
+        Activation::Softsign => x / (1.0 + x.abs()),
+        Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        Activation::Linear => x,
+    }
+}
+
+/// Its derivative, from its definition. At a kink, that of the left side.
+#[must_use]
+pub fn slope(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Sigmoid => sigmoid(x) * sigmoid(-x),
+        Activation::Tanh => 1.0 - x.tanh() * x.tanh(),
+        Activation::Relu => if x > 0.0 { 1.0 } else { 0.0 },
+        Activation::HardSigmoid { alpha, beta } => {
+            let line = f64::from(alpha) * x + f64::from(beta);
+            if line > 0.0 && line < 1.0 { f64::from(alpha) } else { 0.0 }
+        }
+        Activation::LeakyRelu { alpha } => if x > 0.0 { 1.0 } else { f64::from(alpha) },
+        Activation::ThresholdedRelu { theta } => if x > f64::from(theta) { 1.0 } else { 0.0 },
+        Activation::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
+        Activation::Softplus => sigmoid(x),
+        Activation::Linear => 1.0,
+    }
 }
 
 /// 1 / (1 + exp(-x)) without overflow: the exponential is only taken of numbers that are not positive.
@@ -168,133 +318,143 @@ fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// Goes back through time: `d_output` is `[T, B, H]`, `d_h_n` is `[B, H]`, both are added at the last step. `x` is what
-/// `forward` was made of.
+/// Back through time and layers: `d_output` has the layout of `output`, `d_h_n` is `[LD, B, H]`; what `d_output` says of
+/// steps past a row's end is left out.
 ///
 /// # Panics
 /// If a length is wrong.
 #[must_use]
 pub fn backward(
-    config: &GruConfig,
-    weights: &Weights,
-    x: &[f64],
+    config: &Config,
+    weights: &[CellWeights],
+    run: &Run,
     forward: &Forward,
     d_output: &[f64],
     d_h_n: &[f64],
 ) -> Gradients {
-    let (inputs, units) = (config.input_size(), config.hidden_size());
-    let (seq_len, batch) = (forward.seq_len, forward.batch);
-    check_weights(config, weights);
-    assert_eq!(units, forward.hidden_size, "the forward pass of another layer");
-    assert_eq!(x.len(), seq_len * batch * inputs, "x is [T, B, I]");
-    assert_eq!(d_output.len(), seq_len * batch * units, "d_output is [T, B, H]");
-    assert_eq!(d_h_n.len(), batch * units, "d_h_n is [B, H]");
+    let (units, directions) = (config.hidden_size(), config.directions());
+    let (states, width) = (run.batch * units, directions * units);
+    assert_eq!(d_output.len(), run.seq_len * run.batch * width, "d_output is [T, B, DH]");
+    assert_eq!(d_h_n.len(), config.num_cells() * states, "d_h_n is [LD, B, H]");
 
     let mut gradients = Gradients {
-        d_x: vec![0.0; x.len()],
-        d_h0: vec![0.0; batch * units],
-        d_weight_ih: vec![0.0; weights.weight_ih.len()],
-        d_weight_hh: vec![0.0; weights.weight_hh.len()],
-        d_bias_ih: vec![0.0; 3 * units],
-        d_bias_hh: vec![0.0; 3 * units],
+        d_x: Vec::new(),
+        d_h0: vec![0.0; d_h_n.len()],
+        cells: weights.iter().map(CellWeights::zeros).collect(),
+        d_h_norms: vec![0.0; config.num_cells() * run.seq_len],
     };
-    for b in 0..batch {
-        let mut d_h = d_h_n[b * units..(b + 1) * units].to_vec();
-        for t in (0..seq_len).rev() {
-            let row = t * batch + b;
-            for j in 0..units {
-                d_h[j] += d_output[row * units + j];
+    let mut d_layer = swap_if(config.is_batch_first(), d_output, run.batch, run.seq_len, width);
+    for layer in (0..config.layers()).rev() {
+        let inputs = config.layer_input_size(layer);
+        let mut d_input = vec![0.0; run.seq_len * run.batch * inputs];
+        for (direction, &reverse) in config.layer_direction().reversed().iter().enumerate() {
+            let cell = layer * directions + direction;
+            for b in 0..run.batch {
+                let mut d_h = d_h_n[cell * states + b * units..][..units].to_vec();
+                for t in order(run.length(b), reverse).into_iter().rev() {
+                    let at = t * run.batch + b;
+                    for j in 0..units {
+                        d_h[j] += d_layer[(at * directions + direction) * units + j];
+                        gradients.d_h_norms[cell * run.seq_len + t] += d_h[j] * d_h[j];
+                    }
+                    let x = &forward.inputs[layer][at * inputs..][..inputs];
+                    let d_x = &mut d_input[at * inputs..][..inputs];
+                    let step = &forward.cells[cell][at];
+                    d_h = cell_backward(config, &weights[cell], step, x, &d_h, d_x, &mut gradients.cells[cell]);
+                }
+                gradients.d_h0[cell * states + b * units..][..units].copy_from_slice(&d_h);
             }
-            let step = step_gradients(forward, row, &d_h);
-            d_h = state_gradient(config, weights, forward, row, &d_h, &step.d_h_proj);
-            add_input_and_weight_gradients(config, weights, x, forward, row, &step, &mut gradients);
         }
-        gradients.d_h0[b * units..(b + 1) * units].copy_from_slice(&d_h);
+        if layer > 0
+            && let Some(factors) = run.dropout.get(layer - 1)
+        {
+            d_input.iter_mut().zip(factors).for_each(|(d, factor)| *d *= factor);
+        }
+        d_layer = d_input;
     }
+    gradients.d_h_norms.iter_mut().for_each(|sum| *sum = sum.sqrt());
+    gradients.d_x = swap_if(config.is_batch_first(), &d_layer, run.seq_len, run.batch, config.input_size());
     gradients
 }
 
-/// The gradients of the two products that go into one step of one row.
-struct StepGradients {
-    /// Of W_i x + b_i, `[3H]`.
-    d_x_proj: Vec<f64>,
-    /// Of W_h h + b_h, `[3H]`.
-    d_h_proj: Vec<f64>,
-}
-
-/// (5) to (8), one row: `d_h_new` is the gradient of the new state, `[H]`.
-fn step_gradients(forward: &Forward, row: usize, d_h_new: &[f64]) -> StepGradients {
-    let units = forward.hidden_size;
-    let mut step = StepGradients { d_x_proj: vec![0.0; 3 * units], d_h_proj: vec![0.0; 3 * units] };
-    for j in 0..units {
-        let at = row * units + j;
-        let (r, z, n, hn, h) = (forward.r[at], forward.z[at], forward.n[at], forward.hn[at], forward.h[at]);
-        let d_n = d_h_new[j] * (1.0 - z); // (5)
-        let d_an = d_n * (1.0 - n * n);
-        let d_z = d_h_new[j] * (h - n); // (6)
-        let d_az = d_z * z * (1.0 - z);
-        let d_r = d_an * hn; // (7)
-        let d_ar = d_r * r * (1.0 - r);
-        step.d_x_proj[j] = d_ar; // (8)
-        step.d_x_proj[units + j] = d_az;
-        step.d_x_proj[2 * units + j] = d_an;
-        step.d_h_proj[j] = d_ar;
-        step.d_h_proj[units + j] = d_az;
-        step.d_h_proj[2 * units + j] = d_an * r;
-    }
-    step
-}
-
-/// (9) d_h = d_h' * z + d_h_proj . W_hh, one row.
-fn state_gradient(
-    config: &GruConfig,
-    weights: &Weights,
-    forward: &Forward,
-    row: usize,
-    d_h_new: &[f64],
-    d_h_proj: &[f64],
+/// (5) to (10), one row: from d_h' the gradient of the state before, of the input, and what is added to the weights'.
+fn cell_backward(
+    config: &Config,
+    weights: &CellWeights,
+    step: &Step,
+    x: &[f64],
+    d_new: &[f64],
+    d_x: &mut [f64],
+    d_weights: &mut CellWeights,
 ) -> Vec<f64> {
     let units = config.hidden_size();
+    let slope_at = |activation, row: usize| {
+        if step.clipped[row] { 0.0 } else { slope(activation, step.argument[row]) }
+    };
+    // What each row of W_hh was multiplied with, and the gradients of the two products.
+    let mut sources = vec![step.h.clone(); config.cell().gates()];
+    let mut d_x_proj = vec![0.0; config.cell().gates() * units];
     let mut d_h = vec![0.0; units];
-    for k in 0..units {
-        d_h[k] = d_h_new[k] * forward.z[row * units + k];
-        for g in 0..3 * units {
-            d_h[k] += d_h_proj[g] * weights.weight_hh[g * units + k];
+    let d_h_proj = match config.cell() {
+        Cell::Rnn { nonlinearity } => {
+            for j in 0..units {
+                d_x_proj[j] = d_new[j] * slope_at(nonlinearity, j);
+            }
+            d_x_proj.clone()
+        }
+        Cell::Gru { reset, gate, candidate } => {
+            let mut d_q = vec![0.0; units];
+            for j in 0..units {
+                d_x_proj[2 * units + j] = d_new[j] * (1.0 - step.z[j]) * slope_at(candidate, 2 * units + j); // (5)
+                d_x_proj[units + j] = d_new[j] * (step.h[j] - step.n[j]) * slope_at(gate, units + j); // (6)
+                d_h[j] = d_new[j] * step.z[j];
+            }
+            if reset == Reset::Before {
+                sources[2] = (0..units).map(|k| step.r[k] * step.h[k]).collect();
+                for k in 0..units {
+                    for j in 0..units {
+                        d_q[k] += d_x_proj[2 * units + j] * weights.weight_hh[(2 * units + j) * units + k];
+                    }
+                    d_h[k] += d_q[k] * step.r[k];
+                }
+            }
+            for j in 0..units {
+                let d_r = match reset {
+                    Reset::After => d_x_proj[2 * units + j] * step.hn[j],
+                    Reset::Before => d_q[j] * step.h[j],
+                };
+                d_x_proj[j] = d_r * slope_at(gate, j); // (7)
+            }
+            let mut d_h_proj = d_x_proj.clone(); // (8)
+            if reset == Reset::After {
+                for j in 0..units {
+                    d_h_proj[2 * units + j] *= step.r[j];
+                }
+            }
+            d_h_proj
+        }
+    };
+
+    for row in 0..d_x_proj.len() {
+        let source = &sources[row / units];
+        for i in 0..x.len() {
+            d_x[i] += d_x_proj[row] * weights.weight_ih[row * x.len() + i]; // (10)
+            d_weights.weight_ih[row * x.len() + i] += d_x_proj[row] * x[i];
+        }
+        for k in 0..units {
+            // The path through r h was taken above.
+            let through_reset = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. }) && row >= 2 * units;
+            if !through_reset {
+                d_h[k] += d_h_proj[row] * weights.weight_hh[row * units + k]; // (9)
+            }
+            d_weights.weight_hh[row * units + k] += d_h_proj[row] * source[k];
+        }
+        if config.has_bias() {
+            d_weights.bias_ih[row] += d_x_proj[row];
+            d_weights.bias_hh[row] += d_h_proj[row];
         }
     }
     d_h
-}
-
-/// (10) d_x = d_x_proj . W_ih; dW_ih += d_x_proj^T x; dW_hh += d_h_proj^T h; db_* += d_*_proj, one row.
-fn add_input_and_weight_gradients(
-    config: &GruConfig,
-    weights: &Weights,
-    x: &[f64],
-    forward: &Forward,
-    row: usize,
-    step: &StepGradients,
-    gradients: &mut Gradients,
-) {
-    let (inputs, units) = (config.input_size(), config.hidden_size());
-    for g in 0..3 * units {
-        for i in 0..inputs {
-            gradients.d_x[row * inputs + i] += step.d_x_proj[g] * weights.weight_ih[g * inputs + i];
-            gradients.d_weight_ih[g * inputs + i] += step.d_x_proj[g] * x[row * inputs + i];
-        }
-        for k in 0..units {
-            gradients.d_weight_hh[g * units + k] += step.d_h_proj[g] * forward.h[row * units + k];
-        }
-        gradients.d_bias_ih[g] += step.d_x_proj[g];
-        gradients.d_bias_hh[g] += step.d_h_proj[g];
-    }
-}
-
-fn check_weights(config: &GruConfig, weights: &Weights) {
-    let (inputs, units) = (config.input_size(), config.hidden_size());
-    assert_eq!(weights.weight_ih.len(), 3 * units * inputs, "weight_ih is [3H, I]");
-    assert_eq!(weights.weight_hh.len(), 3 * units * units, "weight_hh is [3H, H]");
-    assert_eq!(weights.bias_ih.len(), 3 * units, "bias_ih is [3H]");
-    assert_eq!(weights.bias_hh.len(), 3 * units, "bias_hh is [3H]");
 }
 
 #[cfg(test)]

@@ -1,0 +1,15 @@
+// Adds 1 to a counter: the number of forward passes, from which dropout draws. One invocation; workgroups: (1, 1, 1).
+//
+// counter [2]: seed, and the number.
+
+struct CountParams {
+    by: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: CountParams;
+@group(0) @binding(1) var<storage, read_write> counter: array<u32>;
+
+@compute @workgroup_size(1)
+fn main() {
+    counter[1] += params.by;
+}

@@ -1,0 +1,63 @@
+// The gates of a GRU for many rows at once, from the two products that are known for all of them: what a forward pass that
+// keeps states only has to make again before the backward loop. Equations (1), (2), (3) of lib.rs.
+//
+// gates   [rows, 4, H]: x_proj = (r, z, n) in the first three before, r, z, n, hn after it
+// h_proj  [rows, 3, H]: W_hh h + b_hh of r, z, n
+//
+// With RESET_BEFORE in two passes, since W_hn (r * h) needs r: pass 0 makes r, z and r * h (from h, rows of H states
+// h_stride apart), pass 1 makes n from `W_hn (r * h) + b_hn` in the last third of h_proj.
+//
+// An invocation takes one unit of one row. workgroups: (ceil(H / 8), ceil(rows / 8), 1).
+// Twin: reference::gru_gates, the same loop.
+
+struct GruGatesParams {
+    rows: u32,
+    hidden: u32,
+    gates_offset: u32,
+    h_offset: u32,
+    h_stride: u32,
+    pass_index: u32,
+}
+
+override RESET_BEFORE: bool;
+override GATE: u32;
+override GATE_ALPHA: f32;
+override GATE_BETA: f32;
+override CANDIDATE: u32;
+override CANDIDATE_ALPHA: f32;
+override CANDIDATE_BETA: f32;
+
+@group(0) @binding(0) var<uniform> params: GruGatesParams;
+@group(0) @binding(1) var<storage, read> h: array<f32>;
+@group(0) @binding(2) var<storage, read> h_proj: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gates: array<f32>;
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+    let hidden = params.hidden;
+    let unit = global.x;
+    let row = global.y;
+    if unit >= hidden || row >= params.rows {
+        return;
+    }
+    let gate = params.gates_offset + row * 4u * hidden + unit;
+    let product = row * 3u * hidden + unit;
+    if params.pass_index == 0u {
+        let r = activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate] + h_proj[product]);                       // (1)
+        gates[gate] = r;
+        gates[gate + hidden] =
+            activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate + hidden] + h_proj[product + hidden]);         // (2)
+        if RESET_BEFORE {
+            gates[gate + 3u * hidden] = r * h[params.h_offset + row * params.h_stride + unit];
+            return;
+        }
+    }
+    let hn = h_proj[product + 2u * hidden];
+    var reset = hn;
+    if !RESET_BEFORE {
+        reset = gates[gate] * hn;
+        gates[gate + 3u * hidden] = hn;
+    }
+    gates[gate + 2u * hidden] =
+        activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, gates[gate + 2u * hidden] + reset);            // (3), (3')
+}

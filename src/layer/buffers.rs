@@ -1,0 +1,136 @@
+//! The buffers of an unrolled layer.
+
+use crate::config::{Config, Mode, Unroll};
+use crate::error::Result;
+use crate::gpu::{Gpu, Tensor, View};
+use crate::layer::Parameters;
+use crate::plan::Plan;
+
+/// Everything that a forward pass reads and writes, parameters aside. Which of them are there, [`Plan`] says.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    /// `[T, B, I]`, or `[B, T, I]` if batch-first.
+    pub(super) input: Tensor,
+    /// The input time-major, with zeros past the ends of rows.
+    pub(super) arranged_input: Option<Tensor>,
+    /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1.
+    pub(super) h: Vec<Tensor>,
+    /// The gates of each cell for all steps, or one buffer of one chunk.
+    pub(super) gates: Vec<Tensor>,
+    /// What each layer but the first reads where dropout acts, `[T, B, DH]`.
+    pub(super) layer_inputs: Vec<Tensor>,
+    /// `[T, B, DH]`, or `[B, T, DH]` if batch-first: a part of the last layer's states, or a tensor of its own.
+    pub(super) output: Tensor,
+    /// `[LD, B, H]`, parts of the states where there is one cell that runs forward, or tensors of their own.
+    pub(super) h0: Tensor,
+    pub(super) h_n: Tensor,
+    /// `[B]`, whole numbers.
+    pub(super) lengths: Option<Tensor>,
+    /// Seed of dropout and count of forward passes, whole numbers.
+    pub(super) dropout: Option<Tensor>,
+    pub(super) training: Option<TrainingBuffers>,
+}
+
+/// What a backward pass reads and writes besides.
+#[derive(Debug)]
+pub(super) struct TrainingBuffers {
+    /// In the layout of the output.
+    pub(super) d_output: Tensor,
+    pub(super) arranged_d_output: Option<Tensor>,
+    /// The gradient of the output of each layer but the last, `[T, B, DH]`.
+    pub(super) d_layers: Vec<Tensor>,
+    /// The gradient of an output that was dropped out, before that is taken into account.
+    pub(super) d_dropped: Option<Tensor>,
+    /// `[LD, B, H]`
+    pub(super) d_h_n: Tensor,
+    pub(super) d_h0: Tensor,
+    pub(super) d_parameters: Parameters,
+    /// In the layout of the input.
+    pub(super) d_input: Option<Tensor>,
+    pub(super) arranged_d_input: Option<Tensor>,
+    /// The recurrent product of one chunk, where the gates are made again.
+    pub(super) h_proj: Option<Tensor>,
+    /// Sums of squares of d_h of each cell, `[workgroups, T]`; one number that is not used where norms are not wanted.
+    pub(super) squares: Vec<Tensor>,
+    /// `[LD, T]`
+    pub(super) norms: Option<Tensor>,
+}
+
+impl Buffers {
+    /// `groups`: how many sums of squares a step backward makes.
+    pub(super) fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, groups: usize) -> Result<Self> {
+        let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
+        let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| zeros(name, shape)).transpose();
+        let layout = plan.layout();
+        let (t, b) = (unroll.seq_len(), unroll.batch());
+        let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
+        let (cells, layers) = (config.num_cells(), config.layers());
+        let chunk = plan.chunks().first().map_or(t, ExactSizeIterator::len);
+        let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
+
+        let h = (0..layers).map(|_| zeros("h", &[layout.slots, b, width])).collect::<Result<Vec<_>>>()?;
+        let (gates_buffers, gates_steps) = if layout.keeps_gates { (cells, t) } else { (1, chunk) };
+        let gates = (0..gates_buffers).map(|_| zeros("gates", &[gates_steps, b, layout.gates_width, hidden]));
+        let last = &h[layers - 1];
+        let state = |slot: usize| last.outer(slot..slot + 1);
+        let dropped_layers = if layout.has_dropout { layers - 1 } else { 0 };
+        let training = unroll.mode() == Mode::Training;
+        Ok(Self {
+            input: zeros("input", &outer(i))?,
+            arranged_input: zeros_if(layout.copies_input, "arranged input", &[t, b, i])?,
+            gates: gates.collect::<Result<_>>()?,
+            layer_inputs: (0..dropped_layers).map(|_| zeros("layer input", &[t, b, width])).collect::<Result<_>>()?,
+            output: if layout.copies_output { zeros("output", &outer(width))? } else { last.outer(1..t + 1)? },
+            h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
+            h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
+            lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
+            dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
+            training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, chunk, groups)).transpose()?,
+            h,
+        })
+    }
+
+    /// What a layer reads, `[T, B, in]`.
+    pub(super) fn layer_input(&self, layer: usize, seq_len: usize) -> Result<Tensor> {
+        match layer.checked_sub(1) {
+            None => Ok(self.arranged_input.as_ref().unwrap_or(&self.input).clone()),
+            Some(below) if self.layer_inputs.is_empty() => self.h[below].outer(1..seq_len + 1),
+            Some(below) => Ok(self.layer_inputs[below].clone()),
+        }
+    }
+
+    pub(super) fn lengths_view(&self) -> Option<View<'_>> {
+        self.lengths.as_ref().map(|lengths| lengths.view().0)
+    }
+}
+
+impl TrainingBuffers {
+    fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, chunk: usize, groups: usize) -> Result<Self> {
+        let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
+        let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| zeros(name, shape)).transpose();
+        let layout = plan.layout();
+        let (t, b) = (unroll.seq_len(), unroll.batch());
+        let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
+        let cells = config.num_cells();
+        let batch_first = config.is_batch_first();
+        let outer = |features: usize| if batch_first { [b, t, features] } else { [t, b, features] };
+        let has_norms = unroll.has_gradient_norms();
+        let squares = |_| if has_norms { zeros("squares of d_h", &[groups, t]) } else { zeros("unused", &[1]) };
+        let d_input = unroll.has_input_gradient();
+        let makes_gates_again = !layout.keeps_gates && layout.gates_width == 4;
+        Ok(Self {
+            d_output: zeros("d_output", &outer(width))?,
+            arranged_d_output: zeros_if(batch_first, "arranged d_output", &[t, b, width])?,
+            d_layers: (1..config.layers()).map(|_| zeros("d_layer", &[t, b, width])).collect::<Result<_>>()?,
+            d_dropped: zeros_if(layout.has_dropout, "d_dropped", &[t, b, width])?,
+            d_h_n: zeros("d_h_n", &[cells, b, hidden])?,
+            d_h0: zeros("d_h0", &[cells, b, hidden])?,
+            d_parameters: Parameters::new(gpu, config, None)?,
+            d_input: zeros_if(d_input, "d_input", &outer(i))?,
+            arranged_d_input: zeros_if(d_input && batch_first, "arranged d_input", &[t, b, i])?,
+            h_proj: zeros_if(makes_gates_again, "h_proj", &[chunk, b, 3, hidden])?,
+            squares: (0..cells).map(squares).collect::<Result<_>>()?,
+            norms: zeros_if(has_norms, "norms of d_h", &[cells, t])?,
+        })
+    }
+}

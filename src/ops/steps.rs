@@ -1,0 +1,323 @@
+//! The time loop of one cell: a chunk of steps forward, a chunk of steps backward.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Matrix, Overrides, activation, clip};
+use crate::config::{Cell, Reset};
+use crate::gpu::{Gpu, Kernel, KernelSpec, ProgramBuilder, Tensor, View};
+use crate::kernels::{
+    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_STEP, GRU_STEP_BACKWARD, GruGates, GruGatesParams, RNN_STEP,
+    RNN_STEP_BACKWARD, Step, StepBackward, StepBackwardParams, StepParams,
+};
+use crate::plan::Tuning;
+
+const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];
+const CANDIDATE: [&str; 3] = ["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"];
+const ACTIVATION: [&str; 3] = ["ACTIVATION", "ALPHA", "BETA"];
+
+/// One cell over a chunk of steps, and where its numbers lie.
+///
+/// The states of a layer lie in `h` `[S, B, DH]`, with those after step t at slot t + 1. A direction that runs forward
+/// begins at slot 0, one that runs in reverse at slot T + 1.
+#[derive(Debug, Clone)]
+pub(crate) struct CellSteps<'a> {
+    pub(crate) cell: Cell,
+    pub(crate) clip: Option<f32>,
+    pub(crate) batch: usize,
+    pub(crate) hidden: usize,
+    pub(crate) reverse: bool,
+    /// The steps of the chunk.
+    pub(crate) steps: Range<usize>,
+    pub(crate) weight_hh: &'a Tensor,
+    pub(crate) bias_hh: Option<&'a Tensor>,
+    pub(crate) lengths: Option<View<'a>>,
+    pub(crate) h: &'a Tensor,
+    /// DH, and in which column this direction's units begin.
+    pub(crate) h_stride: usize,
+    pub(crate) h_column: usize,
+    /// `[.., B, W, H]`, and which of its steps is the first of the chunk.
+    pub(crate) gates: &'a Tensor,
+    pub(crate) gates_first: usize,
+    /// W.
+    pub(crate) gates_width: usize,
+}
+
+impl<'a> CellSteps<'a> {
+    fn is_reset_before(&self) -> bool {
+        matches!(self.cell, Cell::Gru { reset: Reset::Before, .. })
+    }
+
+    /// The steps in the order in which the direction takes them.
+    fn order(&self) -> Vec<usize> {
+        if self.reverse { self.steps.clone().rev().collect() } else { self.steps.clone().collect() }
+    }
+
+    /// The slots that hold the states before and after a step.
+    fn slots(&self, t: usize) -> [usize; 2] {
+        if self.reverse { [t + 2, t + 1] } else { [t, t + 1] }
+    }
+
+    /// The first slot of the chunk, and how many there are.
+    fn slot_range(&self) -> Range<usize> {
+        if self.reverse { self.steps.start + 1..self.steps.end + 2 } else { self.steps.start..self.steps.end + 1 }
+    }
+
+    fn states(&self) -> (View<'a>, u32) {
+        let size = self.batch * self.h_stride;
+        let slots = self.slot_range();
+        self.h.view_of(slots.start * size..slots.end * size)
+    }
+
+    /// The states before every step of the chunk as one matrix `[steps * B, H]`.
+    pub(crate) fn h_before(&self) -> Matrix<'a> {
+        let first = self.slots(self.steps.start)[0];
+        let size = self.batch * self.h_stride;
+        let rows = self.steps.len() * self.batch;
+        Matrix::rows_of(self.h, first * size, rows, self.h_stride).from_column(self.h_column)
+    }
+
+    /// The gates of the chunk as one matrix `[steps * B, W * H]`.
+    pub(crate) fn gates_matrix(&self) -> Matrix<'a> {
+        let stride = self.gates_width * self.hidden;
+        Matrix::rows_of(self.gates, self.gates_first * self.batch * stride, self.rows(), stride)
+    }
+
+    /// Rows of the products: steps times B.
+    pub(crate) fn rows(&self) -> usize {
+        self.steps.len() * self.batch
+    }
+
+    /// The grid of a step whose workgroups own `units` units.
+    fn workgroups(&self, tuning: &Tuning, units: u32) -> [u32; 3] {
+        [(self.hidden as u32).div_ceil(units), (self.batch as u32).div_ceil(tuning.step_rows), 1]
+    }
+
+    fn shared_overrides(&self, tuning: &Tuning, backward: Option<bool>) -> Overrides {
+        let mut overrides = vec![("LANES", f64::from(tuning.step_lanes)), ("ROWS", f64::from(tuning.step_rows))];
+        match backward {
+            None => overrides.push(("HAS_BIAS", f64::from(self.bias_hh.is_some()))),
+            Some(_) => overrides.push(("UNITS", f64::from(tuning.step_backward_units))),
+        }
+        overrides.push(("HAS_LENGTHS", f64::from(self.lengths.is_some())));
+        if let Some(norms) = backward {
+            overrides.push(("HAS_NORMS", f64::from(norms)));
+        }
+        overrides.extend(clip(self.clip));
+        overrides
+    }
+
+    /// The kernels of a step, in their order.
+    fn forward_kernels(&self, gpu: &Gpu, tuning: &Tuning, save: bool) -> Vec<Arc<Kernel>> {
+        let shared = self.shared_overrides(tuning, None);
+        let kernel = |spec: &'static KernelSpec, own: Overrides| gpu.kernel(spec, &[shared.clone(), own].concat());
+        match self.cell {
+            Cell::Rnn { nonlinearity } => vec![kernel(&RNN_STEP, activation(ACTIVATION, nonlinearity))],
+            Cell::Gru { reset, gate, candidate } => {
+                let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
+                own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
+                own.push(("SAVE", f64::from(save)));
+                let step = kernel(&GRU_STEP, own);
+                match reset {
+                    Reset::After => vec![step],
+                    Reset::Before => vec![kernel(&GRU_RESET, activation(GATE, gate)), step],
+                }
+            }
+        }
+    }
+
+    /// The forward steps of the chunk. `save` keeps r, z, n and hn.
+    pub(crate) fn forward(&self, builder: &mut ProgramBuilder<'a>, tuning: &Tuning, save: bool) {
+        let (h, h_offset) = self.states();
+        let gates = self.gates_matrix();
+        let state = self.batch * self.h_stride;
+        let params = |t: usize| {
+            let at = |slot: usize| {
+                h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32
+            };
+            let [before, after] = self.slots(t);
+            StepParams {
+                t: t as u32,
+                batch: self.batch as u32,
+                hidden: self.hidden as u32,
+                h_stride: self.h_stride as u32,
+                h_before: at(before),
+                h_after: at(after),
+                gates_offset: gates.offset + self.gates_step(t),
+            }
+        };
+        let weight_hh = self.weight_hh.view().0;
+        let groups: Vec<_> = self
+            .forward_kernels(builder.gpu(), tuning, save)
+            .into_iter()
+            .map(|kernel| {
+                let storage = Step {
+                    weight_hh,
+                    // What is not there is not read.
+                    bias_hh: self.bias_hh.map_or(weight_hh, |bias| bias.view().0),
+                    lengths: self.lengths.unwrap_or(weight_hh),
+                    h,
+                    gates: gates.view,
+                };
+                builder.group(kernel, &params(self.steps.start), storage.storage())
+            })
+            .collect();
+        for t in self.order() {
+            for &group in &groups {
+                builder.dispatch_with(group, &params(t), self.workgroups(tuning, tuning.step_lanes));
+            }
+        }
+    }
+
+    /// Where the gates of a step begin, counted from those of the chunk's first step.
+    fn gates_step(&self, t: usize) -> u32 {
+        ((t - self.steps.start) * self.batch * self.gates_width * self.hidden) as u32
+    }
+
+    fn backward_kernels(&self, gpu: &Gpu, tuning: &Tuning, norms: bool) -> Vec<Arc<Kernel>> {
+        let shared = self.shared_overrides(tuning, Some(norms));
+        let kernel = |spec: &'static KernelSpec, own: Overrides| gpu.kernel(spec, &[shared.clone(), own].concat());
+        match self.cell {
+            Cell::Rnn { nonlinearity } => vec![kernel(&RNN_STEP_BACKWARD, activation(ACTIVATION, nonlinearity))],
+            Cell::Gru { reset, gate, candidate } => {
+                let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
+                own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
+                let step = kernel(&GRU_STEP_BACKWARD, own);
+                match reset {
+                    Reset::After => vec![step],
+                    Reset::Before => vec![step, kernel(&GRU_RESET_BACKWARD, activation(GATE, gate))],
+                }
+            }
+        }
+    }
+
+    /// How many workgroups a step backward has: so many sums of squares of d_h it makes.
+    pub(crate) fn backward_groups(&self, tuning: &Tuning) -> usize {
+        let [x, y, _] = self.workgroups(tuning, tuning.step_lanes * tuning.step_backward_units);
+        (x * y) as usize
+    }
+
+    /// The backward steps of the chunk, in the opposite order, and a dispatch that adds the product of the last of them to
+    /// `d_h0`: so chunks share nothing but that.
+    pub(crate) fn backward(&self, builder: &mut ProgramBuilder<'a>, tuning: &Tuning, d: &StepsBackward<'a>) {
+        let (h, h_offset) = self.states();
+        let gates = self.gates_matrix();
+        let state = self.batch * self.h_stride;
+        let rows = self.steps.start * self.batch..self.steps.end * self.batch;
+        let (d_output, d_output_offset) = d.d_output.view_of(rows.start * self.h_stride..rows.end * self.h_stride);
+        let first = d.cell_index * self.batch * self.hidden;
+        let own = first..first + self.batch * self.hidden;
+        let ((d_h_n, d_h_n_offset), (d_h0, d_h0_offset)) = (d.d_h_n.view_of(own.clone()), d.d_h0.view_of(own));
+        let (norms, norms_first) = d.norms.view();
+        let params = |t: usize| {
+            let slot = |slot: usize| {
+                h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32
+            };
+            let [before, after] = self.slots(t);
+            StepBackwardParams {
+                t: t as u32,
+                batch: self.batch as u32,
+                hidden: self.hidden as u32,
+                h_stride: self.h_stride as u32,
+                h_before: slot(before),
+                h_after: slot(after),
+                gates_offset: gates.offset + self.gates_step(t),
+                gates_after: 0,
+                d_output_offset: d_output_offset
+                    + ((t - self.steps.start) * state) as u32
+                    + self.h_column as u32,
+                d_output_stride: self.h_stride as u32,
+                d_h_n_offset,
+                d_h0_offset,
+                from_d_h_n: 0,
+                has_product: 0,
+                is_final: 0,
+                norms_offset: norms_first + t as u32,
+                norms_stride: d.seq_len as u32,
+            }
+        };
+        let weight_hh = self.weight_hh.view().0;
+        let kernels = self.backward_kernels(builder.gpu(), tuning, d.has_norms);
+        let groups: Vec<_> = kernels
+            .into_iter()
+            .map(|kernel| {
+                let storage = StepBackward {
+                    weight_hh,
+                    h,
+                    lengths: self.lengths.unwrap_or(weight_hh),
+                    d_output,
+                    d_h_n,
+                    gates: gates.view,
+                    d_h0,
+                    norms,
+                };
+                builder.group(kernel, &params(self.steps.start), storage.storage())
+            })
+            .collect();
+        let workgroups = self.workgroups(tuning, tuning.step_lanes * tuning.step_backward_units);
+        let mut after: Option<usize> = None;
+        for t in self.order().into_iter().rev() {
+            let params = StepBackwardParams {
+                from_d_h_n: u32::from(d.is_first_chunk && after.is_none()),
+                has_product: u32::from(after.is_some()),
+                gates_after: after.map_or(0, |after| gates.offset + self.gates_step(after)),
+                ..params(t)
+            };
+            for &group in &groups {
+                builder.dispatch_with(group, &params, workgroups);
+            }
+            after = Some(t);
+        }
+        if let Some(t) = after {
+            let params = StepBackwardParams {
+                has_product: 1,
+                gates_after: gates.offset + self.gates_step(t),
+                is_final: 1,
+                ..params(t)
+            };
+            builder.dispatch_with(groups[0], &params, workgroups);
+        }
+    }
+}
+
+/// Where the gradients of a cell's steps come from, and where they go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StepsBackward<'a> {
+    pub(crate) seq_len: usize,
+    /// Which cell this is, in `d_h_n` and `d_h0`.
+    pub(crate) cell_index: usize,
+    /// The chunk with which backward begins: there d_h comes from `d_h_n`.
+    pub(crate) is_first_chunk: bool,
+    /// `[T, B, DH]`
+    pub(crate) d_output: &'a Tensor,
+    /// `[LD, B, H]`
+    pub(crate) d_h_n: &'a Tensor,
+    /// `[LD, B, H]`
+    pub(crate) d_h0: &'a Tensor,
+    /// `[workgroups, T]` with `has_norms`; something else that is not bound twice without.
+    pub(crate) norms: &'a Tensor,
+    pub(crate) has_norms: bool,
+}
+
+/// The gates of a chunk from x_proj in `gates` and the product in `h_proj` `[rows, 3H]`. `pass` is 0 or, for reset before
+/// the product, 0 and then 1.
+pub(crate) fn gru_gates<'a>(builder: &mut ProgramBuilder<'a>, steps: &CellSteps<'a>, h_proj: &'a Tensor, pass: u32) {
+    let Cell::Gru { reset, gate, candidate } = steps.cell else { return };
+    let (gates, h) = (steps.gates_matrix(), steps.h_before());
+    let params = GruGatesParams {
+        rows: steps.rows() as u32,
+        hidden: steps.hidden as u32,
+        gates_offset: gates.offset,
+        h_offset: h.offset,
+        h_stride: h.stride as u32,
+        pass_index: pass,
+    };
+    let mut overrides = clip(steps.clip);
+    overrides.extend(activation(GATE, gate));
+    overrides.extend(activation(CANDIDATE, candidate));
+    overrides.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
+    let kernel = builder.gpu().kernel(&GRU_GATES, &overrides);
+    let storage = GruGates { h: h.view, h_proj: h_proj.view().0, gates: gates.view };
+    let workgroups = [(steps.hidden as u32).div_ceil(8), (steps.rows() as u32).div_ceil(8), 1];
+    builder.once(kernel, &params, storage.storage(), workgroups);
+}
