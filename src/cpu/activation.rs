@@ -16,8 +16,7 @@ const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 /// exp(f) = 1 + f + f^2 P(f) on [-ln 2 / 2, ln 2 / 2], the coefficients of Cephes' `expf`, highest first.
-const EXP_POLYNOMIAL: [f32; 6] =
-    [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+const EXP_POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// exp(-t) for t in [0, [`MAX_EXPONENT`]], as 2^-k * exp(f) with f = k ln 2 - t.
 #[inline(always)]

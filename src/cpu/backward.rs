@@ -64,7 +64,7 @@ impl WithSimd for BackwardRows<'_> {
     }
 }
 
-/// (5) to (8) of one row, and d_h = d_h' * z, the first term of (9).
+/// (5) to (8) of one row, and `d_h = d_h' * z`, the first term of (9).
 #[inline(always)]
 fn gate_gradients<S: Simd>(simd: S, h: &[f32], d_output: Option<&[f32]>, gates: &mut [f32], d_h: &mut [f32]) {
     let units = h.len();
@@ -97,7 +97,7 @@ fn gate_gradients<S: Simd>(simd: S, h: &[f32], d_output: Option<&[f32]>, gates: 
     }
 }
 
-/// d_h += d_h_proj . W_hh, the second term of (9), of all rows.
+/// `d_h += d_h_proj . W_hh`, the second term of (9), of all rows.
 #[inline(always)]
 fn add_state_gradient<S: Simd>(simd: S, pack: &BackwardPack, rows: usize, gates: &[f32], d_h: &mut [f32]) {
     let width = TILE_VECTORS * S::F32_LANES;

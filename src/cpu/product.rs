@@ -3,8 +3,10 @@
 use gemm::Parallelism;
 use pulp::{Arch, Simd, WithSimd};
 
-/// How many rows a tile takes at once: with three vectors of columns each, 12 sums stay in registers.
-pub(super) const TILE_ROWS: usize = 4;
+/// How many rows a tile takes at once. With three vectors of columns that makes 9 sums, enough to hide the latency of a
+/// multiply-add. A fourth row would need all 16 registers of AVX2, and one sum that the compiler then keeps in memory
+/// makes every multiply-add wait for a store.
+pub(super) const TILE_ROWS: usize = 3;
 
 /// How many vectors of columns a tile takes at once.
 pub(super) const TILE_VECTORS: usize = 3;
@@ -148,7 +150,8 @@ fn add_row<S: Simd>(simd: S, panel: &Panel<S>, row: &[f32], sums: &mut [S::f32s;
     }
 }
 
-/// Calls `$tile::<S, R>($($argument),*, row)` for all of `$rows` rows, four at a time and then what is left.
+/// Runs `$body` for all of `$rows` rows, [`TILE_ROWS`] at a time and then what is left: `$row` is the first row of a tile,
+/// the constant `$count` how many rows it has.
 macro_rules! for_row_tiles {
     ($rows:expr, |$row:ident, $count:ident| $body:expr) => {{
         let rows: usize = $rows;
@@ -159,10 +162,6 @@ macro_rules! for_row_tiles {
             $row += $count;
         }
         match rows - $row {
-            3 => {
-                const $count: usize = 3;
-                $body
-            }
             2 => {
                 const $count: usize = 2;
                 $body
