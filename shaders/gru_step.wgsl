@@ -3,8 +3,8 @@
 //
 // h      rows of H states, read at h_before, written at h_after
 // gates  [B, W, H] of this step; x_proj = (r, z, n) in the first three before it. With SAVE r, z, n, hn after it, without
-//        it is left as it is. W is 4 with SAVE or RESET_BEFORE, else 3. With RESET_BEFORE the first is r and the fourth
-//        r * h before and after.
+//        it is left as it is. W is WIDTH: 4 with SAVE or RESET_BEFORE, else 3 or 4. With RESET_BEFORE the first is r and
+//        the fourth r * h before and after.
 // weight_hh [3H, H], bias_hh [3H], lengths [B]
 //
 // An invocation owns one unit of ROWS neighbouring rows of the batch; a workgroup owns LANES units of them.
@@ -19,6 +19,8 @@
 //    multiplied.
 
 override SAVE: bool;
+// W
+override WIDTH: u32;
 override RESET_BEFORE: bool;
 override GATE: u32;
 override GATE_ALPHA: f32;
@@ -86,7 +88,7 @@ fn finish(row: u32, unit: u32, sum_r: f32, sum_z: f32, hn: f32) {
         h[after] = before;
         return;
     }
-    let width = select(3u, 4u, SAVE || RESET_BEFORE) * hidden;
+    let width = WIDTH * hidden;
     let gate = params.gates_offset + row * width + unit;
     var r = 1.0;
     if !RESET_BEFORE {

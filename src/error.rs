@@ -77,6 +77,13 @@ pub enum Error {
         activation: crate::activation::Activation,
     },
 
+    /// The fast CPU layer, the rival of the benches, has not this option. The GPU layer and the oracle have it.
+    #[error("the CPU layer has no option {option}: it is a plain GRU of one layer, forward in time, with biases")]
+    CpuOption {
+        /// Which option.
+        option: &'static str,
+    },
+
     /// A size is over a limit of the device.
     #[error("{what} needs {required}, but the device's {limit} is {available}")]
     LimitExceeded {

@@ -1,8 +1,10 @@
 //! Single kernels as programs, for this crate's own tests and benches. No promise of stability.
 
+use crate::activation::Activation;
+use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Program, ProgramBuilder, Tensor};
-use crate::ops::{self, MatmulArgs, Matrix, OutputGradients, Recurrence};
+use crate::ops::{self, CellSteps, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector};
 use crate::plan::{MatmulKernel, Tuning};
 use crate::reference::matmul::MatmulParams;
 
@@ -23,7 +25,7 @@ pub fn matmul(
         transpose_a,
         b: Matrix::of(b, if transpose_b { k } else { n }),
         transpose_b,
-        bias: bias.map(|bias| bias.view().0),
+        bias: bias.map(|bias| Vector::of(bias, 0)),
         c: Matrix::of(c, n),
         accumulate,
     };
@@ -55,37 +57,74 @@ pub fn sum_rows(lanes: [u32; 2], accumulate: bool, input: &Tensor, total: &Tenso
     let columns = total.len();
     let mut builder = ProgramBuilder::new(total.gpu(), "sum rows");
     let rows = input.len() / columns;
-    ops::sum_rows(&mut builder, lanes, Matrix::of(input, columns), [rows, columns], total.view().0, accumulate);
+    let (input, total) = (Matrix::of(input, columns), Vector::of(total, 0));
+    ops::sum_rows(&mut builder, lanes, SumRowsArgs { input, size: [rows, columns], total, accumulate, root: false });
     builder.build()
 }
 
-/// All steps of the recurrence, `h` `[T+1, B, H]`, `gates` `[T, B, 4, H]`, or `[T, B, 3, H]` without saving.
+/// All steps of a GRU (reset after, sigmoid, tanh), `h` `[T+1, B, H]`, `gates` `[T, B, 4, H]`, or `[T, B, 3, H]` without
+/// saving.
 pub fn gru_steps(
     tuning: &Tuning,
-    [seq_len, batch, hidden]: [usize; 3],
+    sizes: [usize; 3],
     weight_hh: &Tensor,
     bias_hh: &Tensor,
     h: &Tensor,
     gates: &Tensor,
 ) -> Result<Program> {
-    let save = gates.len() == seq_len * batch * 4 * hidden;
     let mut builder = ProgramBuilder::new(h.gpu(), "gru steps");
-    let recurrence = Recurrence { batch, hidden, weight_hh, h, gates };
-    recurrence.forward(&mut builder, tuning, 0..seq_len, bias_hh, save);
+    let steps = plain_steps(sizes, weight_hh, Some(bias_hh), h, gates);
+    steps.forward(&mut builder, tuning, steps.gates_width == 4);
     builder.build()
 }
 
-/// All steps of the recurrence backward, and the final dispatch. `d` is `d_output`, `d_h_n`, `d_h0`.
+/// All steps of it backward, and the final dispatch. `d` is `d_output`, `d_h_n`, `d_h0`.
 pub fn gru_steps_backward(
     tuning: &Tuning,
-    [seq_len, batch, hidden]: [usize; 3],
+    sizes: [usize; 3],
     weight_hh: &Tensor,
     h: &Tensor,
     gates: &Tensor,
-    [output, h_n, h0]: [&Tensor; 3],
+    [d_output, d_h_n, d_h0]: [&Tensor; 3],
 ) -> Result<Program> {
+    let unused = Tensor::zeros(h.gpu(), &[1])?;
     let mut builder = ProgramBuilder::new(h.gpu(), "gru steps backward");
-    let recurrence = Recurrence { batch, hidden, weight_hh, h, gates };
-    recurrence.backward(&mut builder, tuning, 0..seq_len, OutputGradients { output, h_n, h0 });
+    let from = StepsBackward {
+        seq_len: sizes[0],
+        cell_index: 0,
+        is_first_chunk: true,
+        d_output,
+        d_h_n,
+        d_h0,
+        norms: &unused,
+        has_norms: false,
+    };
+    plain_steps(sizes, weight_hh, None, h, gates).backward(&mut builder, tuning, &from);
     builder.build()
+}
+
+fn plain_steps<'a>(
+    [seq_len, batch, hidden]: [usize; 3],
+    weight_hh: &'a Tensor,
+    bias_hh: Option<&'a Tensor>,
+    h: &'a Tensor,
+    gates: &'a Tensor,
+) -> CellSteps<'a> {
+    CellSteps {
+        cell: Cell::Gru { reset: Reset::After, gate: Activation::Sigmoid, candidate: Activation::Tanh },
+        clip: None,
+        batch,
+        hidden,
+        reverse: false,
+        steps: 0..seq_len,
+        weight_hh,
+        bias_hh,
+        lengths: None,
+        h,
+        h_stride: hidden,
+        h_column: 0,
+        gates,
+        gates_first: 0,
+        gates_width: gates.len() / (seq_len * batch * hidden),
+    }
 }

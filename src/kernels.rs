@@ -111,7 +111,7 @@ kernel! {
         GRU_STEP "gru_step" with ["activation", "step"] [
             "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
-            "RESET_BEFORE", "SAVE"
+            "RESET_BEFORE", "SAVE", "WIDTH"
         ],
         GRU_RESET "gru_reset" with ["activation", "step"] [
             "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"

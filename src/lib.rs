@@ -69,6 +69,7 @@
 //! Every mistake of the caller is an [`Error`] with what was expected and what came, before anything is recorded. Nothing
 //! submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
+pub mod activation;
 pub mod config;
 pub mod cpu;
 pub mod error;
@@ -85,12 +86,13 @@ pub mod train;
 pub mod verify;
 pub mod weights;
 
-pub use config::{GruConfig, Mode, Unroll};
+pub use activation::Activation;
+pub use config::{Cell, Config, Direction, GruConfig, Mode, Reset, RnnConfig, Saved, Unroll};
 pub use error::{Error, Result};
 pub use gpu::{Gpu, GpuOptions, Tensor};
-pub use layer::{Gru, GruGradients, GruOutput, GruParameters, UnrolledGru};
+pub use layer::{Gradients, Gru, Output, Parameters, Recurrent, Rnn, Unrolled};
 pub use plan::Plan;
 pub use tolerance::Tolerance;
 pub use verify::verify;
-pub use weights::{GruWeights, Uniform};
+pub use weights::{CellWeights, Uniform, Weights};
 pub use wgpu;

@@ -77,6 +77,11 @@ impl<'a> Vector<'a> {
         let (view, offset) = tensor.view_of(begin..tensor.len());
         Self { view, offset }
     }
+
+    /// The same from an element on.
+    pub(crate) fn from(self, element: usize) -> Self {
+        Self { offset: self.offset + element as u32, ..self }
+    }
 }
 
 /// c `[m, n]` (+)= op(a) `[m, k]` op(b) `[k, n]` + bias `[n]`.
@@ -256,10 +261,8 @@ pub(crate) fn arrange<'a>(builder: &mut ProgramBuilder<'a>, args: ArrangeArgs<'a
         threshold,
         keep_scale,
     };
-    let overrides = [
-        ("HAS_LENGTHS", f64::from(args.lengths.is_some())),
-        ("HAS_DROPOUT", f64::from(args.dropout.is_some())),
-    ];
+    let overrides =
+        [("HAS_LENGTHS", f64::from(args.lengths.is_some())), ("HAS_DROPOUT", f64::from(args.dropout.is_some()))];
     let kernel = builder.gpu().kernel(&ARRANGE, &overrides);
     let storage = Arrange {
         source: args.source.view,

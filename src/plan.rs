@@ -170,7 +170,10 @@ impl Plan {
         let states = usize::from(layout.copies_h0) + usize::from(layout.copies_h_n);
         let of_cell = self.chunks.len() + self.unroll.seq_len() * layout.dispatches_a_step + states;
         let dropout = if layout.has_dropout { self.config.layers() } else { 0 };
-        self.config.num_cells() * of_cell + dropout + usize::from(layout.copies_input) + usize::from(layout.copies_output)
+        self.config.num_cells() * of_cell
+            + dropout
+            + usize::from(layout.copies_input)
+            + usize::from(layout.copies_output)
     }
 
     /// Dispatches of a backward pass: for each cell one a step (or two), and for each chunk one that ends it, the products
@@ -223,7 +226,9 @@ impl Plan {
         let rows = self.unroll.seq_len() as u64 * self.unroll.batch() as u64;
         let hidden = config.hidden_size() as u64;
         let of_column = 2 * rows * config.cell().gates() as u64 * hidden * config.directions() as u64;
-        (0..config.layers()).map(|layer| of_column * columns(config.layer_input_size(layer) as u64, hidden, layer)).sum()
+        (0..config.layers())
+            .map(|layer| of_column * columns(config.layer_input_size(layer) as u64, hidden, layer))
+            .sum()
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -340,11 +345,7 @@ fn check_kernels(tuning: &Tuning, limits: &wgpu::Limits) -> Result<()> {
         ("max_compute_workgroup_storage_size", memory, limits.max_compute_workgroup_storage_size),
         ("max_storage_buffers_per_shader_stage", 8, limits.max_storage_buffers_per_shader_stage),
         ("max_bindings_per_bind_group", 9, limits.max_bindings_per_bind_group),
-        (
-            "max_dynamic_uniform_buffers_per_pipeline_layout",
-            1,
-            limits.max_dynamic_uniform_buffers_per_pipeline_layout,
-        ),
+        ("max_dynamic_uniform_buffers_per_pipeline_layout", 1, limits.max_dynamic_uniform_buffers_per_pipeline_layout),
     ] {
         at_most(what, limit, required, u64::from(available))?;
     }
@@ -388,6 +389,7 @@ impl Sizes<'_> {
         add(one(layout.copies_output), "output", &[t, b, width]);
         add(one(layout.copies_h0), "h0", &[cells, b, h]);
         add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
+        add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
         add(one(self.unroll.has_lengths()), "lengths", &[b]);
         if training {
             let is_gru = matches!(config.cell(), Cell::Gru { .. });

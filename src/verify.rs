@@ -3,63 +3,82 @@
 
 use std::fmt;
 
-use crate::config::{GruConfig, Unroll};
+use crate::config::{Cell, Config, Unroll};
 use crate::error::{Error, Result, expect_len};
 use crate::gpu::{Gpu, Tensor};
-use crate::layer::{Gru, UnrolledGru};
+use crate::layer::{Recurrent, Unrolled};
+use crate::reference::arrange::dropout_factor;
 use crate::reference::oracle;
 use crate::tolerance::{Comparison, Tolerance};
-use crate::weights::{GruWeights, Uniform};
+use crate::weights::{CellWeights, Uniform, Weights, cell_names};
 
-/// A batch on the host: what goes into a forward and a backward pass.
+/// A batch on the host: what goes into a forward and a backward pass. L is the number of layers, D that of directions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// T.
     pub seq_len: usize,
     /// B.
     pub batch: usize,
-    /// The input, `[T, B, I]`.
+    /// How long each row is, `[B]`; `None`: all T.
+    pub lengths: Option<Vec<usize>>,
+    /// The input, `[T, B, I]`, or `[B, T, I]` if batch-first.
     pub x: Vec<f32>,
-    /// The first state, `[B, H]`.
+    /// The first states, `[LD, B, H]`.
     pub h0: Vec<f32>,
-    /// The gradient of the loss with respect to the output, `[T, B, H]`.
+    /// The gradient of the loss with respect to the output, `[T, B, DH]`, or `[B, T, DH]` if batch-first.
     pub d_output: Vec<f32>,
-    /// The gradient of the loss with respect to the last state, `[B, H]`, in addition to that of `d_output`.
+    /// The gradient of the loss with respect to the last states, `[LD, B, H]`, in addition to that of `d_output`.
     pub d_h_n: Vec<f32>,
+    /// The seed of dropout.
+    pub dropout_seed: u32,
 }
 
 impl Batch {
-    /// Numbers from U(-1, 1), from a seed.
+    /// Numbers from U(-1, 1), from a seed; no lengths.
     #[must_use]
-    pub fn random(config: &GruConfig, seq_len: usize, batch: usize, seed: u64) -> Self {
+    pub fn random<C>(config: &Config<C>, seq_len: usize, batch: usize, seed: u64) -> Self {
         let mut uniform = Uniform::new(seed);
-        let (i, h) = (config.input_size(), config.hidden_size());
+        let (rows, states) = (seq_len * batch, config.num_cells() * batch * config.hidden_size());
         Self {
             seq_len,
             batch,
-            x: uniform.vec(seq_len * batch * i, 1.0),
-            h0: uniform.vec(batch * h, 1.0),
-            d_output: uniform.vec(seq_len * batch * h, 1.0),
-            d_h_n: uniform.vec(batch * h, 1.0),
+            lengths: None,
+            x: uniform.vec(rows * config.input_size(), 1.0),
+            h0: uniform.vec(states, 1.0),
+            d_output: uniform.vec(rows * config.output_size(), 1.0),
+            d_h_n: uniform.vec(states, 1.0),
+            dropout_seed: uniform.next_u64() as u32,
         }
     }
 
-    fn arrays(&self, config: &GruConfig) -> [(&'static str, Vec<usize>, &[f32]); 4] {
-        let (t, b, i, h) = (self.seq_len, self.batch, config.input_size(), config.hidden_size());
+    fn arrays<C>(&self, config: &Config<C>) -> [(&'static str, Vec<usize>, &[f32]); 4] {
+        let (t, b, h) = (self.seq_len, self.batch, config.hidden_size());
+        let outer = |width| if config.is_batch_first() { vec![b, t, width] } else { vec![t, b, width] };
+        let states = || vec![config.num_cells(), b, h];
         [
-            ("x", vec![t, b, i], &self.x),
-            ("h0", vec![b, h], &self.h0),
-            ("d_output", vec![t, b, h], &self.d_output),
-            ("d_h_n", vec![b, h], &self.d_h_n),
+            ("x", outer(config.input_size()), &self.x),
+            ("h0", states(), &self.h0),
+            ("d_output", outer(config.output_size()), &self.d_output),
+            ("d_h_n", states(), &self.d_h_n),
         ]
+    }
+
+    /// What the oracle runs; dropout as in the first forward pass of the seed.
+    fn run<C>(&self, config: &Config<C>) -> oracle::Run {
+        let elements = self.seq_len * self.batch * config.output_size();
+        let share = config.dropout_share();
+        let factor = |layer| move |element| f64::from(dropout_factor(element, layer, self.dropout_seed, 1, share));
+        let layers = if share > 0.0 { config.layers() - 1 } else { 0 };
+        let dropout = (0..layers).map(|layer| (0..elements).map(factor(layer)).collect()).collect();
+        oracle::Run { seq_len: self.seq_len, batch: self.batch, lengths: self.lengths.clone(), dropout }
     }
 }
 
 /// How one tensor compares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorReport {
-    /// Its name.
-    pub tensor: &'static str,
+    /// Its name: `output`, `h_n`, `d_input`, `d_h0`, or `d_` and PyTorch's name of a parameter.
+    pub tensor: String,
     /// The budget that was allowed.
     pub tolerance: Tolerance,
     /// The worst element, and the largest error.
@@ -97,7 +116,7 @@ impl fmt::Display for Report {
             let Comparison { index, actual, expected, share, max_error } = worst;
             write!(
                 f,
-                "{tensor:<12} largest error {max_error:.2e}, {:6.2} % of the budget, worst [{index}] {actual:.7e} against {expected:.7e}{}",
+                "{tensor:<14} largest error {max_error:.2e}, {:6.2} % of the budget, worst [{index}] {actual:.7e} against {expected:.7e}{}",
                 share * 100.0,
                 mark(worst.passed())
             )?;
@@ -118,88 +137,136 @@ impl fmt::Display for Report {
 /// ```
 ///
 /// # Errors
-/// [`Error::OverBudget`] with the report if any tensor is over its budget; those of [`Gru::unroll`] and
+/// [`Error::OverBudget`] with the report if any tensor is over its budget; those of [`Recurrent::unroll`] and
 /// [`Tensor::read`].
-pub async fn verify(gpu: &Gpu, config: &GruConfig, seq_len: usize, batch: usize, seed: u64) -> Result<Report> {
+pub async fn verify<C: Copy + Into<Cell>>(
+    gpu: &Gpu,
+    config: &Config<C>,
+    seq_len: usize,
+    batch: usize,
+    seed: u64,
+) -> Result<Report> {
     let unroll = Unroll::training(seq_len, batch);
     config.validate()?;
     unroll.validate()?;
-    let gru = Gru::new(gpu, config.clone(), seed)?;
-    let mut net = gru.unroll(unroll)?;
-    verify_batch(&gru, &mut net, &Batch::random(config, seq_len, batch, seed.wrapping_add(1))).await
+    let layer = Recurrent::new(gpu, config.erased(), seed)?;
+    let mut net = layer.unroll(unroll)?;
+    verify_batch(&layer, &mut net, &Batch::random(config, seq_len, batch, seed.wrapping_add(1))).await
 }
 
 /// [`verify`] of a layer's own weights over a given batch, in an unroll that is there. It writes the unroll's input,
-/// first state and output gradients.
+/// lengths, first states, output gradients and seed of dropout.
 ///
 /// # Errors
-/// Those of [`verify`], and [`Error::ShapeMismatch`], [`Error::NotTraining`].
-pub async fn verify_batch(gru: &Gru, net: &mut UnrolledGru, batch: &Batch) -> Result<Report> {
-    let arrays = batch.arrays(gru.config());
+/// Those of [`verify`], and [`Error::ShapeMismatch`], [`Error::NotTraining`], [`Error::NoLengths`],
+/// [`Error::LengthExceeded`].
+pub async fn verify_batch<C: Copy + Into<Cell>>(
+    layer: &Recurrent<C>,
+    net: &mut Unrolled,
+    batch: &Batch,
+) -> Result<Report> {
+    let config = layer.config().erased();
+    let arrays = batch.arrays(&config);
     net.d_output()?;
     for (name, shape, host) in &arrays {
         expect_len(name, shape, host.len())?;
     }
+    if let Some(lengths) = &batch.lengths {
+        net.set_lengths(lengths)?;
+    }
+    net.set_dropout_seed(batch.dropout_seed)?;
     let [x, h0, d_output, d_h_n] = &arrays;
-    let upload = |(_, shape, host): &(&str, Vec<usize>, &[f32])| Tensor::from_slice(gru.gpu(), shape, host);
+    let upload = |(_, shape, host): &(&str, Vec<usize>, &[f32])| Tensor::from_slice(layer.gpu(), shape, host);
     net.forward(&upload(x)?, Some(&upload(h0)?))?;
     // Backward leaves the states as they are.
     let gradients = net.backward(Some(&upload(d_output)?), Some(&upload(d_h_n)?))?;
-    let weights = gru.read_weights().await?;
-    let (expected, budgets) = expectation(gru.config(), &weights, batch);
+    let weights = layer.read_weights().await?;
 
-    let [d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh] = gradients.parameters.tensors();
-    let tensors = [
-        ("output", Some(net.output())),
-        ("h_n", Some(net.h_n())),
-        ("d_input", gradients.input.as_ref()),
-        ("d_h0", Some(&gradients.h0)),
-        ("d_weight_ih", Some(d_weight_ih)),
-        ("d_weight_hh", Some(d_weight_hh)),
-        ("d_bias_ih", Some(d_bias_ih)),
-        ("d_bias_hh", Some(d_bias_hh)),
-    ];
+    let mut tensors = vec![("output".to_owned(), net.output()), ("h_n".to_owned(), net.h_n())];
+    tensors.extend(gradients.input.iter().map(|input| ("d_input".to_owned(), input)));
+    tensors.push(("d_h0".to_owned(), &gradients.h0));
+    tensors.extend(gradients.parameters.named(&config).map(|(name, tensor)| (format!("d_{name}"), tensor)));
+    tensors.extend(gradients.norms.iter().map(|norms| ("norms of d_h".to_owned(), norms)));
+    let mut expectations = expectation(&config, &weights, batch).into_iter();
     let mut report = Report { tensors: Vec::new() };
-    for (((name, tensor), tolerance), expected) in tensors.into_iter().zip(budgets).zip(&expected) {
-        // No gradient of the input, where the unroll was told not to make it.
-        let Some(tensor) = tensor else { continue };
-        let worst = tolerance.compare(&tensor.read().await?, expected);
-        report.tensors.push(TensorReport { tensor: name, tolerance, worst });
+    for (name, tensor) in tensors {
+        // In the same order; what the unroll does not make is passed over.
+        let Some(expected) = expectations.by_ref().find(|expected| expected.tensor == name) else { continue };
+        let worst = expected.tolerance.compare(&tensor.read().await?, &expected.values);
+        report.tensors.push(TensorReport { tensor: name, tolerance: expected.tolerance, worst });
     }
     if report.passed() { Ok(report) } else { Err(Error::OverBudget(Box::new(report))) }
 }
 
-/// What the oracle says of a batch, and the error budget of each tensor, in the order output, h_n,
-/// `d_input`, `d_h0`, `d_weight_ih`, `d_weight_hh`, `d_bias_ih`, `d_bias_hh`.
+/// What the oracle says of one tensor, and its error budget.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    /// Its name, as in [`TensorReport`].
+    pub tensor: String,
+    /// Its numbers.
+    pub values: Vec<f64>,
+    /// Its budget.
+    pub tolerance: Tolerance,
+}
+
+/// What the oracle says of a batch, tensor by tensor: `output`, `h_n`, `d_input`, `d_h0`, the gradients of the parameters in
+/// PyTorch's order, and `norms of d_h`.
 ///
 /// The budget of a state is [`Tolerance::through_time`] over sums of I + H products, scaled by the largest pre-activation
-/// term. The budget of a gradient adds the sums of backward: 3H products a step, and T B for weights and biases; it is
-/// relative to the largest number of the tensor, since that is what the partial sums are like.
+/// term, for each layer that lies below. The budget of a gradient adds the sums of backward: GH products a step, and T B for
+/// weights and biases; it is relative to the largest number of the tensor, since that is what the partial sums are like.
 #[must_use]
-pub fn expectation(config: &GruConfig, weights: &GruWeights, batch: &Batch) -> ([Vec<f64>; 8], [Tolerance; 8]) {
-    let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-    let (t, b, i, h) = (batch.seq_len, batch.batch, config.input_size(), config.hidden_size());
-    let oracle_weights = oracle::Weights::from(weights);
-    let x = wide(&batch.x);
-    let forward = oracle::forward(config, &oracle_weights, t, b, &x, &wide(&batch.h0));
-    let d = oracle::backward(config, &oracle_weights, &x, &forward, &wide(&batch.d_output), &wide(&batch.d_h_n));
-    let (output, h_n) = (forward.output().to_vec(), forward.h_n().to_vec());
-    let expected = [output, h_n, d.d_x, d.d_h0, d.d_weight_ih, d.d_weight_hh, d.d_bias_ih, d.d_bias_hh];
+pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, batch: &Batch) -> Vec<Expectation> {
+    let config = &config.erased();
+    let (t, h) = (batch.seq_len, config.hidden_size());
+    let (run, cells) = (batch.run(config), oracle::cells(weights));
+    let forward = oracle::forward(config, &cells, &run, &oracle::widen(&batch.x), &oracle::widen(&batch.h0));
+    let (d_output, d_h_n) = (oracle::widen(&batch.d_output), oracle::widen(&batch.d_h_n));
+    let d = oracle::backward(config, &cells, &run, &forward, &d_output, &d_h_n);
 
     // Terms of a pre-activation are about largest weight * sqrt(k) * largest input: 1 for weights from U(+-1/sqrt(k)) and
     // states up to 1.
     let largest = |values: &[f32]| values.iter().fold(0.0_f64, |most, &value| most.max(f64::from(value).abs()));
+    let state = largest(&batch.h0).max(forward.largest_state()).max(1.0);
+    let x = largest(&batch.x);
     let term = |weight: &[f32], k: usize, source: f64| largest(weight) * (k as f64).sqrt() * source;
-    let state = largest(&batch.h0).max(1.0);
-    let terms = term(&weights.weight_ih, i, largest(&batch.x)) + term(&weights.weight_hh, h, state);
-    let through_time = Tolerance::through_time(i + h, t).scaled(terms.max(1.0) * state);
-    let back = through_time.plus(Tolerance::through_time(3 * h, t));
-    let of_weights = back.plus(Tolerance::matmul(t * b));
-    let inputs = [1.0, 1.0, 1.0, 1.0, largest(&batch.x), state, 1.0, 1.0];
-    let mut budgets = [through_time, through_time, back, back, of_weights, of_weights, of_weights, of_weights];
-    for ((budget, expected), input) in budgets.iter_mut().zip(&expected).zip(inputs).skip(2) {
-        let most = expected.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-        *budget = budget.scaled(most.max(input).max(1.0));
+    let mut through_time = Tolerance::EXACT;
+    for layer in 0..config.layers() {
+        let inputs = config.layer_input_size(layer);
+        let source = if layer == 0 { x } else { state };
+        let terms = (0..config.directions()).fold(1.0_f64, |most, direction| {
+            let cell = &weights.cells[layer * config.directions() + direction];
+            most.max(term(&cell.weight_ih, inputs, source) + term(&cell.weight_hh, h, state))
+        });
+        through_time = through_time.plus(Tolerance::through_time(inputs + h, t).scaled(terms * state));
     }
-    (expected, budgets)
+    let back_step = Tolerance::through_time(config.cell().gates() * h, t);
+    let back = (0..config.layers()).fold(through_time, |sum, _| sum.plus(back_step));
+    let of_weights = back.plus(Tolerance::matmul(t * batch.batch));
+    let relative = |budget: Tolerance, values: &[f64], source: f64| {
+        budget.scaled(values.iter().fold(source.max(1.0), |most, value| most.max(value.abs())))
+    };
+
+    let mut list = Vec::new();
+    let mut add = |tensor: String, values: Vec<f64>, tolerance| list.push(Expectation { tensor, values, tolerance });
+    add("output".into(), forward.output, through_time);
+    add("h_n".into(), forward.h_n, through_time);
+    let tolerance = relative(back, &d.d_x, 1.0);
+    add("d_input".into(), d.d_x, tolerance);
+    let tolerance = relative(back, &d.d_h0, 1.0);
+    add("d_h0".into(), d.d_h0, tolerance);
+    for ((index, cell), suffix) in d.cells.into_iter().enumerate().zip(cell_names(config)) {
+        let source = if index < config.directions() { x } else { state };
+        let arrays = [(cell.weight_ih, source), (cell.weight_hh, state), (cell.bias_ih, 1.0), (cell.bias_hh, 1.0)];
+        for (name, (values, source)) in CellWeights::NAMES.into_iter().zip(arrays) {
+            if !values.is_empty() {
+                let tolerance = relative(of_weights, &values, source);
+                add(format!("d_{name}{suffix}"), values, tolerance);
+            }
+        }
+    }
+    let tolerance =
+        relative(back.scaled((batch.batch * h) as f64).plus(Tolerance::matmul(batch.batch * h)), &d.d_h_norms, 1.0);
+    add("norms of d_h".into(), d.d_h_norms, tolerance);
+    list
 }

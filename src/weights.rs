@@ -113,9 +113,8 @@ impl Weights {
 /// has the names of PyTorch's reverse direction.
 pub(crate) fn cell_names<C>(config: &Config<C>) -> Vec<String> {
     let directions = config.layer_direction().reversed();
-    let of_layer = |layer| {
-        directions.iter().map(move |&reverse| format!("_l{layer}{}", if reverse { "_reverse" } else { "" }))
-    };
+    let of_layer =
+        |layer| directions.iter().map(move |&reverse| format!("_l{layer}{}", if reverse { "_reverse" } else { "" }));
     (0..config.layers()).flat_map(of_layer).collect()
 }
 

@@ -57,10 +57,18 @@ fn activate(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     return unclipped(kind, alpha, beta, x);
 }
 
+// Whether the clip gave a value. The ends are met to within some rounding errors, since a compiler may compute them
+// otherwise than the value: so a value that close to an end counts as clipped too.
+fn is_clipped(kind: u32, alpha: f32, beta: f32, y: f32) -> bool {
+    let ends = vec2<f32>(unclipped(kind, alpha, beta, -CLIP), unclipped(kind, alpha, beta, CLIP));
+    let slack = 4e-7 * max(1.0, max(abs(ends.x), abs(ends.y)));
+    return y >= max(ends.x, ends.y) - slack || y <= min(ends.x, ends.y) + slack;
+}
+
 // Its derivative, from its value y. A value that the clip gives has slope 0.
 fn activation_slope(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
     if HAS_CLIP {
-        if y == unclipped(kind, alpha, beta, CLIP) || y == unclipped(kind, alpha, beta, -CLIP) {
+        if is_clipped(kind, alpha, beta, y) {
             return 0.0;
         }
     }

@@ -76,15 +76,15 @@ fn add_product(sums: ptr<function, array<vec4<f32>, 4>>, rows: vec4<u32>, column
         vec4<u32>(unit, unit + LANES, unit + LANES * 2u, unit + LANES * 3u),
         vec4<u32>(hidden - 1u),
     );
-    let from = rows + column;
+    let first = rows + column;
     var sum0 = (*sums)[0];
     var sum1 = (*sums)[1];
     var sum2 = (*sums)[2];
     var sum3 = (*sums)[3];
     for (var k = 0u; k < hidden; k++) {
-        var d_proj = vec4<f32>(gates[from.x + k], 0.0, 0.0, 0.0);
+        var d_proj = vec4<f32>(gates[first.x + k], 0.0, 0.0, 0.0);
         if ROWS > 1u {
-            d_proj = vec4<f32>(d_proj.x, gates[from.y + k], gates[from.z + k], gates[from.w + k]);
+            d_proj = vec4<f32>(d_proj.x, gates[first.y + k], gates[first.z + k], gates[first.w + k]);
         }
         let weight_row = (weight + k) * hidden;
         sum0 += weight_hh[weight_row + units.x] * d_proj;
@@ -144,7 +144,7 @@ fn d_output_of(row: u32, unit: u32) -> f32 {
 
 // The sum of the squares of d_h of a workgroup. Must be reached by all of its invocations.
 fn store_norm(workgroup: vec2<u32>, groups: u32, lane: u32, total: f32) {
-    if HAS_NORMS {
+    if HAS_NORMS && params.is_final == 0u {
         squares[lane] = total;
         workgroupBarrier();
         if lane == 0u {

@@ -1,7 +1,7 @@
 //! The recurrent half of the backward pass, (5) to (9), and the sums of the biases in (10).
 
 use super::product::{TILE_VECTORS, add_tile, for_row_tiles, load, panel, store};
-use crate::weights::GruWeights;
+use crate::weights::CellWeights;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::array::from_fn;
@@ -14,7 +14,7 @@ pub(super) struct BackwardPack {
 }
 
 impl BackwardPack {
-    pub(super) fn new(weights: &GruWeights, units: usize, lanes: usize) -> Self {
+    pub(super) fn new(weights: &CellWeights, units: usize, lanes: usize) -> Self {
         let width = TILE_VECTORS * lanes;
         let mut packed = vec![0.0; units.div_ceil(width) * 3 * units * width];
         for (block, panel) in packed.chunks_exact_mut(3 * units * width).enumerate() {

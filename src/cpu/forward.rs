@@ -2,7 +2,7 @@
 
 use super::activation::{sigmoid, tanh};
 use super::product::{TILE_VECTORS, add_tile, for_row_tiles, load, panel, store};
-use crate::weights::GruWeights;
+use crate::weights::CellWeights;
 use pulp::{Simd, WithSimd};
 use std::array::from_fn;
 
@@ -20,7 +20,7 @@ pub(super) struct ForwardPack {
 }
 
 impl ForwardPack {
-    pub(super) fn new(weights: &GruWeights, units: usize, lanes: usize) -> Self {
+    pub(super) fn new(weights: &CellWeights, units: usize, lanes: usize) -> Self {
         let blocks = units.div_ceil(lanes);
         let mut packed = vec![0.0; blocks * units * TILE_VECTORS * lanes];
         let mut biases = vec![0.0; blocks * BIASES * lanes];

@@ -17,9 +17,10 @@ mod backward;
 mod forward;
 mod product;
 
-use crate::config::{GruConfig, Mode, Unroll};
+use crate::activation::Activation;
+use crate::config::{Cell, Direction, GruConfig, Mode, Reset, Unroll};
 use crate::error::{Error, Result, expect_len};
-use crate::weights::GruWeights;
+use crate::weights::{CellWeights, Weights};
 use backward::{BackwardPack, BackwardRows, sum_rows};
 use forward::{ForwardPack, ForwardRows};
 use product::{Matrix, TILE_ROWS, multiply};
@@ -33,15 +34,17 @@ const PRODUCTS_PER_THREAD: usize = 1 << 18;
 /// The weights as they came, and packed for the time loop.
 #[derive(Debug)]
 struct Packed {
-    weights: GruWeights,
+    weights: CellWeights,
     forward: ForwardPack,
     /// Made by the first backward pass.
     backward: OnceLock<BackwardPack>,
 }
 
 impl Packed {
-    fn new(config: &GruConfig, weights: &GruWeights) -> Result<Arc<Self>> {
+    fn new(config: &GruConfig, weights: &Weights) -> Result<Arc<Self>> {
         weights.validate(config)?;
+        expect_plain(config)?;
+        let weights = &weights.cells[0];
         let forward = ForwardPack::new(weights, config.hidden_size(), product::lanes());
         Ok(Arc::new(Self { weights: weights.clone(), forward, backward: OnceLock::new() }))
     }
@@ -51,16 +54,31 @@ impl Packed {
     }
 }
 
+/// The rival is the plain GRU that every framework has: one layer, forward in time, with biases, reset gate after the
+/// product, sigmoid and tanh.
+fn expect_plain(config: &GruConfig) -> Result<()> {
+    let plain = Cell::Gru { reset: Reset::After, gate: Activation::Sigmoid, candidate: Activation::Tanh };
+    let options = [
+        ("the cell", config.cell() == plain),
+        ("num_layers", config.layers() == 1),
+        ("direction", config.layer_direction() == Direction::Forward),
+        ("bias", config.has_bias()),
+        ("batch_first", !config.is_batch_first()),
+        ("clip", config.clip_limit().is_none()),
+    ];
+    options.into_iter().find(|(_, plain)| !plain).map_or(Ok(()), |(option, _)| Err(Error::CpuOption { option }))
+}
+
 /// The weights of a layer, shared with everything that was unrolled from it.
 type Shared = Arc<RwLock<Arc<Packed>>>;
 
 /// A GRU layer on the CPU.
 ///
 /// ```
-/// use wgpu_gru::{GruConfig, GruWeights, Unroll, cpu::CpuGru};
+/// use wgpu_gru::{GruConfig, Unroll, Weights, cpu::CpuGru};
 /// # fn main() -> wgpu_gru::Result<()> {
 /// let config = GruConfig::new(3, 5);
-/// let gru = CpuGru::new(config.clone(), &GruWeights::random(&config, 1))?;
+/// let gru = CpuGru::new(config.clone(), &Weights::random(&config, 1))?;
 /// let mut net = gru.unroll(Unroll::training(4, 2))?;
 /// net.forward(&[0.5; 4 * 2 * 3], None)?;
 /// assert_eq!(net.output().len(), 4 * 2 * 5);
@@ -79,8 +97,9 @@ impl CpuGru {
     /// A layer with these weights.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`] if a size of the config is 0, [`Error::ShapeMismatch`] if a weight has another shape.
-    pub fn new(config: GruConfig, weights: &GruWeights) -> Result<Self> {
+    /// [`Error::ZeroSize`] if a size of the config is 0, [`Error::ShapeMismatch`] if a weight has another shape,
+    /// [`Error::CpuOption`] for any option but the sizes.
+    pub fn new(config: GruConfig, weights: &Weights) -> Result<Self> {
         let packed = Packed::new(&config, weights)?;
         Ok(Self { config, weights: Arc::new(RwLock::new(packed)) })
     }
@@ -96,7 +115,7 @@ impl CpuGru {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] if a weight has another shape; the weights stay as they were.
-    pub fn set_weights(&mut self, weights: &GruWeights) -> Result<()> {
+    pub fn set_weights(&mut self, weights: &Weights) -> Result<()> {
         let packed = Packed::new(&self.config, weights)?;
         *self.weights.write().unwrap_or_else(PoisonError::into_inner) = packed;
         Ok(())
@@ -108,13 +127,19 @@ impl CpuGru {
     /// [`Error::ZeroSize`] for no steps or no rows, [`Error::OutOfMemory`] if the memory cannot be had.
     pub fn unroll(&self, unroll: Unroll) -> Result<CpuUnrolled> {
         unroll.validate()?;
+        if unroll.has_lengths() {
+            return Err(Error::CpuOption { option: "lengths" });
+        }
+        if unroll.has_gradient_norms() {
+            return Err(Error::CpuOption { option: "gradient_norms" });
+        }
         let (seq_len, batch) = (unroll.seq_len(), unroll.batch());
         let (inputs, units) = (self.config.input_size(), self.config.hidden_size());
         let training = unroll.mode() == Mode::Training;
         let d_x_steps = if unroll.has_input_gradient() { seq_len } else { 0 };
         let weight_sizes = if training { 3 * units } else { 0 };
         let gradients = CpuGradients {
-            weights: GruWeights {
+            weights: CellWeights {
                 weight_ih: zeros("gradient of weight_ih", &[weight_sizes, inputs])?,
                 weight_hh: zeros("gradient of weight_hh", &[weight_sizes, units])?,
                 bias_ih: zeros("gradient of bias_ih", &[weight_sizes])?,
@@ -156,7 +181,7 @@ fn zeros(what: &'static str, shape: &[usize]) -> Result<Vec<f32>> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CpuGradients {
     /// Of the weights, each of the shape of what it belongs to.
-    pub weights: GruWeights,
+    pub weights: CellWeights,
     /// Of the input, `[T, B, I]`, or empty where [`Unroll::input_gradient`] was switched off.
     pub input: Vec<f32>,
     /// Of the initial state, `[B, H]`.

@@ -11,5 +11,5 @@ pub use program::Program;
 pub use readback::DEFAULT_TIMEOUT;
 pub use tensor::Tensor;
 
-pub(crate) use kernel::{Binding, BindingKind, Field, KernelSpec, View};
+pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
 pub(crate) use program::ProgramBuilder;

@@ -128,6 +128,13 @@ impl Tensor {
         Ok(())
     }
 
+    /// Replaces what it holds by whole numbers, one a place, for kernels that read it so.
+    pub(crate) fn write_words(&self, host: &[u32]) -> Result<()> {
+        expect_len("data to write", &self.shape, host.len())?;
+        self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytemuck::cast_slice(host));
+        Ok(())
+    }
+
     /// Records a copy of `source`, which must have the same shape, into this tensor.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub(super) struct Buffers {
     /// `[LD, B, H]`, parts of the states where there is one cell that runs forward, or tensors of their own.
     pub(super) h0: Tensor,
     pub(super) h_n: Tensor,
+    /// On the way from `h_n` to `h0` where both are parts of the states, `[LD, B, H]`.
+    pub(super) carried: Option<Tensor>,
     /// `[B]`, whole numbers.
     pub(super) lengths: Option<Tensor>,
     /// Seed of dropout and count of forward passes, whole numbers.
@@ -83,6 +85,7 @@ impl Buffers {
             output: if layout.copies_output { zeros("output", &outer(width))? } else { last.outer(1..t + 1)? },
             h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
             h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
+            carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
             training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, chunk, groups)).transpose()?,

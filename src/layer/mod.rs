@@ -1,46 +1,53 @@
-//! The GRU layer on the GPU: its parameters, and its unrolled forms.
+//! Recurrent layers on the GPU: their parameters, and their unrolled forms.
 
+mod buffers;
 mod parameters;
+mod programs;
 mod unrolled;
 
-pub use parameters::GruParameters;
-pub use unrolled::{GruGradients, GruOutput, UnrolledGru};
+pub use parameters::{CellParameters, Parameters};
+pub use unrolled::{Gradients, Output, Unrolled};
 
-use crate::config::{GruConfig, Unroll};
+use crate::config::{Cell, Config, GruCell, RnnCell, Unroll};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
-use crate::weights::GruWeights;
+use crate::weights::Weights;
 
-/// A GRU layer whose parameters live on a GPU: the gated recurrent unit of Cho et al. (2014), with the reset gate applied
-/// after the product as cuDNN and PyTorch do. The equations are in the [crate's documentation](crate).
+/// A recurrent layer whose parameters live on a GPU: [`Gru`] or [`Rnn`]. The equations are in the
+/// [crate's documentation](crate).
 ///
 /// A clone is another handle to the same parameters.
 #[derive(Debug, Clone)]
-pub struct Gru {
+pub struct Recurrent<C = Cell> {
     gpu: Gpu,
-    config: GruConfig,
-    parameters: GruParameters,
+    config: Config<C>,
+    parameters: Parameters,
 }
 
-impl Gru {
-    /// A layer with random weights, see [`GruWeights::random`].
+/// A GRU: the gated recurrent unit of Cho et al. (2014).
+pub type Gru = Recurrent<GruCell>;
+
+/// A plain RNN.
+pub type Rnn = Recurrent<RnnCell>;
+
+impl<C: Copy + Into<Cell>> Recurrent<C> {
+    /// A layer with random weights, see [`Weights::random`].
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], [`Error::LimitExceeded`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn new(gpu: &Gpu, config: GruConfig, seed: u64) -> Result<Self> {
+    /// Those of [`Config::validate`]; [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn new(gpu: &Gpu, config: Config<C>, seed: u64) -> Result<Self> {
         config.validate()?;
-        let weights = GruWeights::random(&config, seed);
+        let weights = Weights::random(&config, seed);
         Self::with_weights(gpu, config, &weights)
     }
 
     /// A layer with given weights.
     ///
     /// # Errors
-    /// Those of [`Gru::new`], and [`Error::ShapeMismatch`].
-    pub fn with_weights(gpu: &Gpu, config: GruConfig, weights: &GruWeights) -> Result<Self> {
+    /// Those of [`Recurrent::new`], and [`Error::ShapeMismatch`].
+    pub fn with_weights(gpu: &Gpu, config: Config<C>, weights: &Weights) -> Result<Self> {
         weights.validate(&config)?;
-        let parameters = GruParameters::new(gpu, &config, Some(weights))?;
+        let parameters = Parameters::new(gpu, &config.erased(), Some(weights))?;
         Ok(Self { gpu: gpu.clone(), config, parameters })
     }
 
@@ -50,15 +57,15 @@ impl Gru {
         &self.gpu
     }
 
-    /// The sizes.
+    /// What the layer is.
     #[must_use]
-    pub fn config(&self) -> &GruConfig {
+    pub fn config(&self) -> &Config<C> {
         &self.config
     }
 
     /// The weights and biases on the GPU.
     #[must_use]
-    pub fn parameters(&self) -> &GruParameters {
+    pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
@@ -66,7 +73,7 @@ impl Gru {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`]; then no weight has changed.
-    pub fn set_weights(&self, weights: &GruWeights) -> Result<()> {
+    pub fn set_weights(&self, weights: &Weights) -> Result<()> {
         weights.validate(&self.config)?;
         self.parameters.write(weights)
     }
@@ -75,28 +82,28 @@ impl Gru {
     ///
     /// # Errors
     /// Those of [`Tensor::read`].
-    pub async fn read_weights(&self) -> Result<GruWeights> {
+    pub async fn read_weights(&self) -> Result<Weights> {
         self.parameters.read().await
     }
 
     /// Lays the layer out over time: plans, and makes every buffer, bind group and pipeline, once.
     ///
     /// # Errors
-    /// Those of [`Plan::new`](crate::plan::Plan::new) before anything is made;
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn unroll(&self, unroll: Unroll) -> Result<UnrolledGru> {
-        UnrolledGru::new(self, &unroll)
+    /// Those of [`Plan::new`](crate::plan::Plan::new) before anything is made; [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`].
+    pub fn unroll(&self, unroll: Unroll) -> Result<Unrolled> {
+        Unrolled::new(self, &unroll)
     }
 
-    /// Runs x `[T, B, I]` through the layer from `h0` `[B, H]`, or from zero. It makes an inference unroll for the shape
-    /// of x, submits, and does not wait. In a loop keep one [`UnrolledGru`] instead: it makes its buffers once.
+    /// Runs x `[T, B, I]`, or `[B, T, I]` if batch-first, through the layer from `h0` `[LD, B, H]`, or from zero. It makes
+    /// an inference unroll for the shape of x, submits, and does not wait. In a loop keep one [`Unrolled`] instead: it makes
+    /// its buffers once.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and
-    /// those of [`Gru::unroll`].
-    pub fn forward(&self, x: &Tensor, h0: Option<&Tensor>) -> Result<GruOutput> {
-        let (seq_len, batch) = match *x.shape() {
-            [seq_len, batch, input_size] if input_size == self.config.input_size() => (seq_len, batch),
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and those of [`Recurrent::unroll`].
+    pub fn forward(&self, x: &Tensor, h0: Option<&Tensor>) -> Result<Output> {
+        let (outer, inner) = match *x.shape() {
+            [outer, inner, input_size] if input_size == self.config.input_size() => (outer, inner),
             // The sizes that are free are shown as they came, or as 1.
             ref shape => {
                 let size = |axis: usize| shape.get(axis).copied().unwrap_or(1);
@@ -104,6 +111,7 @@ impl Gru {
                 return Err(Error::ShapeMismatch { tensor: "x", expected, actual: shape.to_vec() });
             }
         };
+        let (seq_len, batch) = if self.config.is_batch_first() { (inner, outer) } else { (outer, inner) };
         self.unroll(Unroll::inference(seq_len, batch))?.forward(x, h0)
     }
 }

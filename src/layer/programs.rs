@@ -64,8 +64,7 @@ impl<'a> Programs<'a> {
         let layout = self.plan.layout();
         let hidden = self.config.hidden_size();
         let parameters = self.cell_parameters(at);
-        let (gates, gates_first) =
-            if layout.keeps_gates { (self.index(at), steps.start) } else { (0, 0) };
+        let (gates, gates_first) = if layout.keeps_gates { (self.index(at), steps.start) } else { (0, 0) };
         CellSteps {
             cell: self.config.cell(),
             clip: self.config.clip_limit(),
@@ -311,12 +310,12 @@ impl<'a> Programs<'a> {
             Cell::Gru { .. } if !is_reset_before => d_x_proj.with_gap(2 * hidden, hidden),
             _ => d_x_proj,
         };
-        let product = |builder: &mut ProgramBuilder<'a>, a: Matrix<'a>, m: usize, b: Matrix<'a>, n: usize, c: Matrix<'a>| {
-            let size = [m, n, rows];
-            let args =
-                MatmulArgs { size, a, transpose_a: true, b, transpose_b: false, bias: None, c, accumulate };
-            ops::matmul(builder, tuning.matmul, args);
-        };
+        let product =
+            |builder: &mut ProgramBuilder<'a>, a: Matrix<'a>, m: usize, b: Matrix<'a>, n: usize, c: Matrix<'a>| {
+                let size = [m, n, rows];
+                let args = MatmulArgs { size, a, transpose_a: true, b, transpose_b: false, bias: None, c, accumulate };
+                ops::matmul(builder, tuning.matmul, args);
+            };
         let inputs = self.config.layer_input_size(at.layer);
         let x = self.input_rows(at.layer, steps);
         product(builder, d_x_proj, gates, x, inputs, Matrix::of(&d_parameters.weight_ih, inputs));

@@ -231,8 +231,15 @@ impl Unrolled {
     /// # Errors
     /// Those of [`Tensor::encode_copy_from`].
     pub fn encode_carry_state(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        self.carry.encode(encoder);
-        Ok(())
+        let buffers = &self.buffers;
+        match &buffers.carried {
+            // Both are parts of one buffer, inside of which nothing can be copied.
+            Some(carried) => {
+                carried.encode_copy_from(encoder, &buffers.h_n)?;
+                buffers.h0.encode_copy_from(encoder, carried)
+            }
+            None => buffers.h0.encode_copy_from(encoder, &buffers.h_n),
+        }
     }
 
     /// Copies x and `h0` `[LD, B, H]` (zero if `None`) to their places, runs the forward pass and submits it. It does not

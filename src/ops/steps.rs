@@ -44,10 +44,6 @@ pub(crate) struct CellSteps<'a> {
 }
 
 impl<'a> CellSteps<'a> {
-    fn is_reset_before(&self) -> bool {
-        matches!(self.cell, Cell::Gru { reset: Reset::Before, .. })
-    }
-
     /// The steps in the order in which the direction takes them.
     fn order(&self) -> Vec<usize> {
         if self.reverse { self.steps.clone().rev().collect() } else { self.steps.clone().collect() }
@@ -117,6 +113,7 @@ impl<'a> CellSteps<'a> {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
                 own.push(("SAVE", f64::from(save)));
+                own.push(("WIDTH", self.gates_width as f64));
                 let step = kernel(&GRU_STEP, own);
                 match reset {
                     Reset::After => vec![step],
@@ -132,9 +129,7 @@ impl<'a> CellSteps<'a> {
         let gates = self.gates_matrix();
         let state = self.batch * self.h_stride;
         let params = |t: usize| {
-            let at = |slot: usize| {
-                h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32
-            };
+            let at = |slot: usize| h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32;
             let [before, after] = self.slots(t);
             StepParams {
                 t: t as u32,
@@ -192,9 +187,9 @@ impl<'a> CellSteps<'a> {
     }
 
     /// How many workgroups a step backward has: so many sums of squares of d_h it makes.
-    pub(crate) fn backward_groups(&self, tuning: &Tuning) -> usize {
-        let [x, y, _] = self.workgroups(tuning, tuning.step_lanes * tuning.step_backward_units);
-        (x * y) as usize
+    pub(crate) fn groups(batch: usize, hidden: usize, tuning: &Tuning) -> usize {
+        let units = (tuning.step_lanes * tuning.step_backward_units) as usize;
+        hidden.div_ceil(units) * batch.div_ceil(tuning.step_rows as usize)
     }
 
     /// The backward steps of the chunk, in the opposite order, and a dispatch that adds the product of the last of them to
@@ -210,9 +205,8 @@ impl<'a> CellSteps<'a> {
         let ((d_h_n, d_h_n_offset), (d_h0, d_h0_offset)) = (d.d_h_n.view_of(own.clone()), d.d_h0.view_of(own));
         let (norms, norms_first) = d.norms.view();
         let params = |t: usize| {
-            let slot = |slot: usize| {
-                h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32
-            };
+            let slot =
+                |slot: usize| h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32;
             let [before, after] = self.slots(t);
             StepBackwardParams {
                 t: t as u32,
@@ -223,9 +217,7 @@ impl<'a> CellSteps<'a> {
                 h_after: slot(after),
                 gates_offset: gates.offset + self.gates_step(t),
                 gates_after: 0,
-                d_output_offset: d_output_offset
-                    + ((t - self.steps.start) * state) as u32
-                    + self.h_column as u32,
+                d_output_offset: d_output_offset + ((t - self.steps.start) * state) as u32 + self.h_column as u32,
                 d_output_stride: self.h_stride as u32,
                 d_h_n_offset,
                 d_h0_offset,

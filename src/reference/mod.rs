@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod adam;
 pub mod adam_prepare;
+pub mod arrange;
 pub mod gru_step;
 pub mod gru_step_backward;
 pub mod matmul;

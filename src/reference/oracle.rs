@@ -85,6 +85,15 @@ pub struct Forward {
     cells: Vec<Vec<Step>>,
 }
 
+impl Forward {
+    /// The largest absolute value of any state.
+    #[must_use]
+    pub fn largest_state(&self) -> f64 {
+        let states = self.cells.iter().flatten().flat_map(|step| step.h.iter().chain(&step.new));
+        states.fold(0.0, |most, value| most.max(value.abs()))
+    }
+}
+
 /// One step of one row of one cell; `steps[t * B + b]`. Past a row's end all are empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Step {
@@ -195,7 +204,8 @@ fn gru_step(
     h: &[f64],
 ) -> Step {
     let units = config.hidden_size();
-    let mut step = Step { h: h.to_vec(), argument: vec![0.0; 3 * units], clipped: vec![false; 3 * units], ..Step::default() };
+    let mut step =
+        Step { h: h.to_vec(), argument: vec![0.0; 3 * units], clipped: vec![false; 3 * units], ..Step::default() };
     let into = |step: &mut Step, row: usize, sum: f64| {
         (step.argument[row], step.clipped[row]) = clip(config, sum);
         step.argument[row]
@@ -276,13 +286,39 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Sigmoid => sigmoid(x),
         Activation::Tanh => x.tanh(),
-        Activation::Relu => if x > 0.0 { x } else if x.is_nan() { x } else { 0.0 },
+        Activation::Relu => {
+            if x > 0.0 {
+                x
+            } else if x.is_nan() {
+                x
+            } else {
+                0.0
+            }
+        }
         Activation::HardSigmoid { alpha, beta } => {
             let line = f64::from(alpha) * x + f64::from(beta);
-            if line > 1.0 { 1.0 } else if line < 0.0 { 0.0 } else { line }
+            if line > 1.0 {
+                1.0
+            } else if line < 0.0 {
+                0.0
+            } else {
+                line
+            }
         }
-        Activation::LeakyRelu { alpha } => if x >= 0.0 { x } else { f64::from(alpha) * x },
-        Activation::ThresholdedRelu { theta } => if x > f64::from(theta) || x.is_nan() { x } else { 0.0 },
+        Activation::LeakyRelu { alpha } => {
+            if x >= 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x
+            }
+        }
+        Activation::ThresholdedRelu { theta } => {
+            if x > f64::from(theta) || x.is_nan() {
+                x
+            } else {
+                0.0
+            }
+        }
         Activation::Softsign => x / (1.0 + x.abs()),
         Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
         Activation::Linear => x,
@@ -295,13 +331,31 @@ pub fn slope(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Sigmoid => sigmoid(x) * sigmoid(-x),
         Activation::Tanh => 1.0 - x.tanh() * x.tanh(),
-        Activation::Relu => if x > 0.0 { 1.0 } else { 0.0 },
+        Activation::Relu => {
+            if x > 0.0 {
+                1.0
+            } else {
+                0.0
+            }
+        }
         Activation::HardSigmoid { alpha, beta } => {
             let line = f64::from(alpha) * x + f64::from(beta);
             if line > 0.0 && line < 1.0 { f64::from(alpha) } else { 0.0 }
         }
-        Activation::LeakyRelu { alpha } => if x > 0.0 { 1.0 } else { f64::from(alpha) },
-        Activation::ThresholdedRelu { theta } => if x > f64::from(theta) { 1.0 } else { 0.0 },
+        Activation::LeakyRelu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                f64::from(alpha)
+            }
+        }
+        Activation::ThresholdedRelu { theta } => {
+            if x > f64::from(theta) {
+                1.0
+            } else {
+                0.0
+            }
+        }
         Activation::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
         Activation::Softplus => sigmoid(x),
         Activation::Linear => 1.0,

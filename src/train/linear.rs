@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, at_least_one, expect_shape};
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
-use crate::ops::{self, MatmulArgs, Matrix};
+use crate::ops::{self, MatmulArgs, Matrix, SumRowsArgs, Vector};
 use crate::plan::Tuning;
 use crate::weights::Uniform;
 
@@ -88,7 +88,7 @@ impl Linear {
             transpose_a: false,
             b: weight,
             transpose_b: true,
-            bias: Some(self.bias.view().0),
+            bias: Some(Vector::of(&self.bias, 0)),
             c: Matrix::of(&output, out_features),
             accumulate: false,
         };
@@ -112,7 +112,9 @@ impl Linear {
             accumulate: false,
         };
         ops::matmul(&mut builder, tuning.matmul, of_weight);
-        ops::sum_rows(&mut builder, tuning.sum_lanes, d_y, [rows, out_features], d_bias.view().0, false);
+        let total = Vector::of(&d_bias, 0);
+        let of_bias = SumRowsArgs { input: d_y, size: [rows, out_features], total, accumulate: false, root: false };
+        ops::sum_rows(&mut builder, tuning.sum_lanes, of_bias);
         let backward = builder.build()?;
         Ok(UnrolledLinear { output, d_output, d_weight, d_bias, forward, backward })
     }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{MSE, Mse, MseParams};
-use crate::ops::{self, Matrix, element_workgroups};
+use crate::ops::{self, Matrix, SumRowsArgs, Vector, element_workgroups};
 use crate::plan::Tuning;
 
 /// The mean over all elements of (prediction - expected)^2, as `nn.MSELoss`, and its gradient.
@@ -53,7 +53,9 @@ impl MeanSquaredError {
         builder.once(gpu.kernel(&MSE, &[]), &params, storage.storage(), [workgroups, 1, 1]);
         let tuning = Tuning::new(gpu.info().device_type, 1);
         let rows = workgroups as usize;
-        ops::sum_rows(&mut builder, tuning.sum_lanes, Matrix::of(&partial, 1), [rows, 1], loss.view().0, false);
+        let (input, total) = (Matrix::of(&partial, 1), Vector::of(&loss, 0));
+        let args = SumRowsArgs { input, size: [rows, 1], total, accumulate: false, root: false };
+        ops::sum_rows(&mut builder, tuning.sum_lanes, args);
         let program = builder.build()?;
         Ok(Self { expected, loss, program })
     }

@@ -14,7 +14,7 @@
 //! let mut net = gru.unroll(Unroll::training(64, 16).input_gradient(false))?;
 //! let mut head = linear.unroll(net.output(), net.d_output()?)?;
 //! let loss = MeanSquaredError::new(head.output(), head.d_output())?;
-//! let mut pairs: Vec<_> = gru.parameters().tensors().into_iter().zip(net.gradients()?.parameters.tensors()).collect();
+//! let mut pairs: Vec<_> = gru.parameters().tensors().zip(net.gradients()?.parameters.tensors()).collect();
 //! pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
 //! let adam = Adam::new(&pairs, &AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() })?;
 //!
