@@ -291,7 +291,7 @@ impl<'a> Sizes<'a> {
         let over = |bytes: u64, steps: u64| bytes.saturating_mul(steps);
         let mut list = vec![
             Allocation { name: "input", bytes: over(self.input, steps) },
-            Allocation { name: "h", bytes: over(self.state, steps + 1) },
+            Allocation { name: "h", bytes: over(self.state, steps.saturating_add(1)) },
             Allocation { name: "gates", bytes: over(self.gates, steps) },
         ];
         if self.unroll.mode() == Mode::Training {

@@ -44,7 +44,9 @@ impl GruWeights {
     #[must_use]
     pub fn shapes(config: &GruConfig) -> [Vec<usize>; 4] {
         let (i, h) = (config.input_size(), config.hidden_size());
-        [vec![3 * h, i], vec![3 * h, h], vec![3 * h], vec![3 * h]]
+        // A size that does not fit saturates, and is over every limit.
+        let rows = h.saturating_mul(3);
+        [vec![rows, i], vec![rows, h], vec![rows], vec![rows]]
     }
 
     /// The four arrays, in the order of [`GruWeights::NAMES`].

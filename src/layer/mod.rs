@@ -30,6 +30,7 @@ impl Gru {
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn new(gpu: &Gpu, config: GruConfig, seed: u64) -> Result<Self> {
         config.validate()?;
+        GruParameters::check_sizes(gpu, &config)?;
         let weights = GruWeights::random(&config, seed);
         Self::with_weights(gpu, config, &weights)
     }

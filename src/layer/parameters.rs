@@ -19,6 +19,12 @@ pub struct GruParameters {
 }
 
 impl GruParameters {
+    /// Checks that buffers can hold the parameters, before arrays of them are made on the host.
+    pub(crate) fn check_sizes(gpu: &Gpu, config: &GruConfig) -> Result<()> {
+        let shapes = GruWeights::shapes(config);
+        GruWeights::NAMES.into_iter().zip(&shapes).try_for_each(|(name, shape)| Tensor::check_size(gpu, name, shape))
+    }
+
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &GruConfig, weights: Option<&GruWeights>) -> Result<Self> {
         let shapes = GruWeights::shapes(config);
