@@ -4,8 +4,8 @@
 use wgpu_gru::verify::{Batch, expectation, verify_batch};
 use wgpu_gru::{Gpu, Gru, GruConfig, GruWeights, Tolerance, Unroll, UnrolledGru, wgpu};
 
-use crate::device::{bits, gru, open, read};
-use crate::support::{assert_close, largest};
+use crate::device::{bits, gru, largest, open, read};
+use crate::support::assert_close;
 
 trials![small_bindings, few_workgroups, inference, one_step_a_chunk];
 

@@ -60,6 +60,11 @@ pub(crate) fn forward(net: &mut UnrolledGru, gpu: &Gpu, x: &[f32], h0: Option<&[
     net.forward(&x, h0.as_ref()).expect("a forward pass")
 }
 
+/// The largest absolute value.
+pub(crate) fn largest<R: Copy + Into<f64>>(values: &[R]) -> f64 {
+    values.iter().fold(0.0, |most, &value| most.max(value.into().abs()))
+}
+
 /// Runs a property over random cases, always the same ones.
 pub(crate) fn property<S: Strategy>(cases: u32, strategy: &S, holds: impl Fn(S::Value)) {
     let config = Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..Config::default() };

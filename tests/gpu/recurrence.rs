@@ -7,8 +7,8 @@ use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform, harness};
 
-use crate::device::{bits, property, read, run, tensor};
-use crate::support::{assert_close, largest, wide};
+use crate::device::{bits, largest, property, read, run, tensor};
+use crate::support::{assert_close, wide};
 
 trials![table_forward, table_backward, random_shapes, inference_leaves_the_projection, saturating];
 

@@ -3,8 +3,8 @@
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, UnrolledLinear};
 use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll, UnrolledGru, wgpu};
 
-use crate::device::{own, read, tensor};
-use crate::support::{assert_close, largest, wide};
+use crate::device::{largest, own, read, tensor};
+use crate::support::{assert_close, wide};
 
 trials![training_lowers_the_loss, gradients_of_head_and_loss, gradient_through_head_into_the_layer];
 

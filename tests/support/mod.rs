@@ -23,8 +23,3 @@ where
 pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
-
-/// The largest absolute value.
-pub(crate) fn largest<R: Copy + Into<f64>>(values: &[R]) -> f64 {
-    values.iter().fold(0.0, |most, &value| most.max(value.into().abs()))
-}
