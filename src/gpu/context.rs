@@ -248,7 +248,9 @@ impl Gpu {
         let done = Arc::new(AtomicBool::new(false));
         let flag = done.clone();
         self.queue().on_submitted_work_done(move || flag.store(true, Release));
-        self.poll_until(None, &done)
+        self.poll_until(None, &done)?;
+        // On a lost device wgpu calls everything done.
+        self.expect_alive()
     }
 
     pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
