@@ -28,6 +28,7 @@ trials![
 ];
 
 /// An error is exactly this, fields and all.
+#[track_caller]
 fn assert_error<T>(result: Result<T, Error>, expected: &Error) {
     match result {
         Err(error) => assert_eq!(format!("{error:?}"), format!("{expected:?}")),

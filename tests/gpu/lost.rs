@@ -20,6 +20,7 @@ fn in_finite_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     receiver.recv_timeout(FINITE).expect("an answer in finite time, and no panic")
 }
 
+#[track_caller]
 fn assert_lost<T>(result: Result<T, Error>) {
     match result {
         Err(Error::DeviceLost { reason }) => assert!(!reason.is_empty(), "a reason"),

@@ -4,6 +4,7 @@ use wgpu_gru::Tolerance;
 use wgpu_gru::tolerance::Comparison;
 
 /// Fails unless every element of a tensor is within its bound, and says which is furthest out and by how much.
+#[track_caller]
 pub(crate) fn assert_close<A, E>(tensor: &str, actual: &[A], expected: &[E], tolerance: Tolerance)
 where
     A: Copy + Into<f64>,
