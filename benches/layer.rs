@@ -61,9 +61,9 @@ impl Case {
         let config = GruConfig::new(input, hidden);
         let weights = GruWeights::random(&config, 1);
         let unroll = Unroll::training(seq_len, batch);
-        let plan = Plan::new(&config, &unroll, &wgpu_gru::wgpu::Limits::default(), wgpu_gru::wgpu::DeviceType::Cpu)?;
+        let plan = Plan::new(&config, &unroll, &wgpu::Limits::default(), wgpu::DeviceType::Cpu)?;
         let cpu = CpuGru::new(config.clone(), &weights)?.unroll(unroll)?;
-        let on_gpu = |gpu: &Gpu| {
+        let on_gpu = |gpu: &Gpu| -> wgpu_gru::Result<_> {
             let gru = Gru::with_weights(gpu, config.clone(), &weights)?;
             let net = gru.unroll(unroll)?;
             Ok((gru, net))

@@ -9,15 +9,16 @@
 // d_h0      [B, H]         d_h' * z of the step after, replaced by that of this step; after the final dispatch d_h0
 // weight_hh [3H, H]
 //
-// An invocation owns one unit of ROWS neighbouring rows of the batch; a workgroup owns LANES units of them.
-// workgroups: (ceil(H / LANES), ceil(B / ROWS), 1).
+// An invocation owns the units x, x + LANES, .. (UNITS of them) of ROWS neighbouring rows of the batch; a workgroup owns
+// LANES UNITS units of these rows. workgroups: (ceil(H / (LANES UNITS)), ceil(B / ROWS), 1).
 //
 // Departures from the plain loop of the twin (reference::gru_step_backward):
 // 1. The product d_h_proj . W_hh needs all units of a step, so it is taken at the begin of the next dispatch: one
 //    dispatch a step, and a final one for d_h0.
-// 2. ROWS rows share each load of a weight, whose neighbours are read by neighbouring invocations.
+// 2. ROWS rows share each load of a weight, and UNITS units each load of a gradient; neighbouring invocations read
+//    neighbouring weights.
 // 3. Gates and their gradients lie in the same place: each invocation replaces its own numbers.
-// 4. Rows past the batch read its last row, and are not stored.
+// 4. Rows past the batch read its last row, units past H the last unit; neither is stored.
 
 struct GruStepBackwardParams {
     // Which step this is, counted from the begin of the bound range. In the final dispatch -1, as all bits set.
@@ -37,6 +38,8 @@ struct GruStepBackwardParams {
 override LANES: u32;
 // 1 or 4.
 override ROWS: u32;
+// 1 or 4.
+override UNITS: u32;
 
 @group(0) @binding(0) var<uniform> params: GruStepBackwardParams;
 @group(0) @binding(1) var<storage, read> weight_hh: array<f32>;
@@ -49,12 +52,16 @@ override ROWS: u32;
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let hidden = params.hidden;
-    let unit = workgroup.x * LANES + local.x;
+    let unit = workgroup.x * LANES * UNITS + local.x;
     if unit >= hidden {
         return;
     }
     let row = workgroup.y * ROWS;
-    var d_h = vec4<f32>();
+    // sumN: the recurrent part of unit + N LANES, one component a row.
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    var sum2 = vec4<f32>();
+    var sum3 = vec4<f32>();
     if params.is_last == 0u {
         let last_row = params.batch - 1u;
         // t + 1 wraps to 0 in the final dispatch.
@@ -63,10 +70,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let row1 = begin + min(row + 1u, last_row) * 4u * hidden;
         let row2 = begin + min(row + 2u, last_row) * 4u * hidden;
         let row3 = begin + min(row + 3u, last_row) * 4u * hidden;
+        let last_unit = hidden - 1u;
+        let unit1 = min(unit + LANES, last_unit);
+        let unit2 = min(unit + LANES * 2u, last_unit);
+        let unit3 = min(unit + LANES * 3u, last_unit);
         for (var gate = 0u; gate < 3u; gate++) {
             // The gates of d_h_proj are the first, second and fourth.
             let column = select(gate, 3u, gate == 2u) * hidden;
-            let weight = gate * hidden * hidden + unit;
+            let weight = gate * hidden * hidden;
             for (var k = 0u; k < hidden; k++) {
                 var d_proj = vec4<f32>(gates[row0 + column + k], 0.0, 0.0, 0.0);
                 if ROWS > 1u {
@@ -77,16 +88,34 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                         gates[row3 + column + k],
                     );
                 }
-                d_h += weight_hh[weight + k * hidden] * d_proj;
+                let from_k = weight + k * hidden;
+                sum0 += weight_hh[from_k + unit] * d_proj;
+                if UNITS > 1u {
+                    sum1 += weight_hh[from_k + unit1] * d_proj;
+                    sum2 += weight_hh[from_k + unit2] * d_proj;
+                    sum3 += weight_hh[from_k + unit3] * d_proj;
+                }
             }
         }
     }
 
-    finish(row, unit, d_h.x);
+    finish_rows(row, unit, sum0);
+    if UNITS > 1u {
+        finish_rows(row, unit + LANES, sum1);
+        finish_rows(row, unit + LANES * 2u, sum2);
+        finish_rows(row, unit + LANES * 3u, sum3);
+    }
+}
+
+fn finish_rows(row: u32, unit: u32, recurrent: vec4<f32>) {
+    if unit >= params.hidden {
+        return;
+    }
+    finish(row, unit, recurrent.x);
     if ROWS > 1u {
-        finish(row + 1u, unit, d_h.y);
-        finish(row + 2u, unit, d_h.z);
-        finish(row + 3u, unit, d_h.w);
+        finish(row + 1u, unit, recurrent.y);
+        finish(row + 2u, unit, recurrent.z);
+        finish(row + 3u, unit, recurrent.w);
     }
 }
 

@@ -105,7 +105,7 @@ kernel! {
         h_offset: u32, gates_offset: u32, d_output_offset: u32,
     }
     storage { weight_hh: read, h: read, d_output: read, d_h_n: read, gates: read_write, d_h0: read_write }
-    overrides ["LANES", "ROWS"]
+    overrides ["LANES", "ROWS", "UNITS"]
 }
 
 kernel! {

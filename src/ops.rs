@@ -135,8 +135,9 @@ pub(crate) struct Recurrence<'a> {
 }
 
 impl<'a> Recurrence<'a> {
-    fn workgroups(&self, tuning: &Tuning) -> [u32; 3] {
-        [(self.hidden as u32).div_ceil(tuning.step_lanes), (self.batch as u32).div_ceil(tuning.step_rows), 1]
+    /// The grid of a step whose workgroups own `units` units.
+    fn workgroups(&self, tuning: &Tuning, units: u32) -> [u32; 3] {
+        [(self.hidden as u32).div_ceil(units), (self.batch as u32).div_ceil(tuning.step_rows), 1]
     }
 
     fn states(&self, steps: Range<usize>) -> (View<'a>, u32) {
@@ -173,7 +174,7 @@ impl<'a> Recurrence<'a> {
         let storage = GruStep { weight_hh: self.weight_hh.view().0, bias_hh: bias_hh.view().0, h, gates };
         let group = builder.group(kernel, &params(0), storage.storage());
         for t in 0..steps.len() {
-            builder.dispatch_with(group, &params(t), self.workgroups(tuning));
+            builder.dispatch_with(group, &params(t), self.workgroups(tuning, tuning.step_lanes));
         }
     }
 
@@ -200,7 +201,11 @@ impl<'a> Recurrence<'a> {
             gates_offset,
             d_output_offset,
         };
-        let overrides = [("LANES", f64::from(tuning.step_lanes)), ("ROWS", f64::from(tuning.step_rows))];
+        let overrides = [
+            ("LANES", f64::from(tuning.step_lanes)),
+            ("ROWS", f64::from(tuning.step_rows)),
+            ("UNITS", f64::from(tuning.step_backward_units)),
+        ];
         let kernel = builder.gpu().kernel(&GRU_STEP_BACKWARD, &overrides);
         let storage = GruStepBackward {
             weight_hh: self.weight_hh.view().0,
@@ -211,7 +216,7 @@ impl<'a> Recurrence<'a> {
             d_h0: d.h0.view().0,
         };
         let group = builder.group(kernel, &params(0), storage.storage());
-        let workgroups = self.workgroups(tuning);
+        let workgroups = self.workgroups(tuning, tuning.step_lanes * tuning.step_backward_units);
         for t in (0..steps.len()).rev() {
             let is_last = u32::from(steps.start + t + 1 == seq_len);
             builder.dispatch_with(group, &GruStepBackwardParams { is_last, ..params(t as u32) }, workgroups);

@@ -46,6 +46,8 @@ pub struct Tuning {
     pub step_lanes: u32,
     /// Rows of the batch that an invocation of a step owns: 1 or 4.
     pub step_rows: u32,
+    /// Units that an invocation of a step backward owns: 1 or 4.
+    pub step_backward_units: u32,
     /// Columns and partial sums of a workgroup of the sum over rows.
     pub sum_lanes: [u32; 2],
 }
@@ -59,6 +61,7 @@ impl Tuning {
             matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled },
             step_lanes: if software { 8 } else { 32 },
             step_rows: if batch == 1 { 1 } else { 4 },
+            step_backward_units: if software { 4 } else { 1 },
             sum_lanes: if software { [8, 1] } else { [32, 8] },
         }
     }

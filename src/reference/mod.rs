@@ -2,7 +2,6 @@
 //! and the [`oracle`], which is written from the equations alone and holds the twins.
 //!
 //! The twins work in f32, as the kernels do, and in f64. They know nothing of offsets, tiles and chunks.
-#![expect(clippy::needless_range_loop, reason = "the loops read as the kernels and the equations do, index by index")]
 
 pub mod activation;
 pub mod adam;

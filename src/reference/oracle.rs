@@ -4,6 +4,8 @@
 //! sizes. It is itself held by finite differences (`tests/oracle.rs`). Slow on purpose; lengths are asserted, since a
 //! wrong one is a bug of the comparison.
 
+#![expect(clippy::needless_range_loop, reason = "the loops run over the indices that the equations have")]
+
 use crate::config::GruConfig;
 use crate::weights::GruWeights;
 
@@ -117,30 +119,30 @@ pub fn forward(config: &GruConfig, weights: &Weights, seq_len: usize, batch: usi
     Forward { seq_len, batch, hidden_size: units, h, r, z, n, hn }
 }
 
-/// (1) r = sigmoid(W_ir x + b_ir + W_hr h + b_hr), unit `j` of one row.
+/// (1) `r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)`, unit `j` of one row.
 fn reset_gate(config: &GruConfig, weights: &Weights, x: &[f64], h: &[f64], j: usize) -> f64 {
     sigmoid(input_product(config, weights, x, j) + hidden_product(config, weights, h, j))
 }
 
-/// (2) z = sigmoid(W_iz x + b_iz + W_hz h + b_hz), unit `j` of one row.
+/// (2) `z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)`, unit `j` of one row.
 fn update_gate(config: &GruConfig, weights: &Weights, x: &[f64], h: &[f64], j: usize) -> f64 {
     let units = config.hidden_size();
     sigmoid(input_product(config, weights, x, units + j) + hidden_product(config, weights, h, units + j))
 }
 
-/// (3) n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), unit `j` of one row. Gives n and hn = W_hn h + b_hn.
+/// (3) `n = tanh(W_in x + b_in + r * (W_hn h + b_hn))`, unit `j` of one row. Gives n and `hn = W_hn h + b_hn`.
 fn candidate(config: &GruConfig, weights: &Weights, x: &[f64], h: &[f64], r: f64, j: usize) -> (f64, f64) {
     let units = config.hidden_size();
     let hn = hidden_product(config, weights, h, 2 * units + j);
     ((input_product(config, weights, x, 2 * units + j) + r * hn).tanh(), hn)
 }
 
-/// (4) h' = (1 - z) * n + z * h.
+/// (4) `h' = (1 - z) * n + z * h`.
 fn new_state(z: f64, n: f64, h: f64) -> f64 {
     (1.0 - z) * n + z * h
 }
 
-/// Row `row` of W_i x + b_i.
+/// Row `row` of `W_i x + b_i`.
 fn input_product(config: &GruConfig, weights: &Weights, x: &[f64], row: usize) -> f64 {
     let mut sum = weights.bias_ih[row];
     for i in 0..config.input_size() {
@@ -149,7 +151,7 @@ fn input_product(config: &GruConfig, weights: &Weights, x: &[f64], row: usize) -
     sum
 }
 
-/// Row `row` of W_h h + b_h.
+/// Row `row` of `W_h h + b_h`.
 fn hidden_product(config: &GruConfig, weights: &Weights, h: &[f64], row: usize) -> f64 {
     let mut sum = weights.bias_hh[row];
     for k in 0..config.hidden_size() {
@@ -216,9 +218,9 @@ pub fn backward(
 
 /// The gradients of the two products that go into one step of one row.
 struct StepGradients {
-    /// Of W_i x + b_i, `[3H]`.
+    /// Of `W_i x + b_i`, `[3H]`.
     d_x_proj: Vec<f64>,
-    /// Of W_h h + b_h, `[3H]`.
+    /// Of `W_h h + b_h`, `[3H]`.
     d_h_proj: Vec<f64>,
 }
 
@@ -245,7 +247,7 @@ fn step_gradients(forward: &Forward, row: usize, d_h_new: &[f64]) -> StepGradien
     step
 }
 
-/// (9) d_h = d_h' * z + d_h_proj . W_hh, one row.
+/// (9) `d_h = d_h' * z + d_h_proj . W_hh`, one row.
 fn state_gradient(
     config: &GruConfig,
     weights: &Weights,
@@ -265,7 +267,7 @@ fn state_gradient(
     d_h
 }
 
-/// (10) d_x = d_x_proj . W_ih; dW_ih += d_x_proj^T x; dW_hh += d_h_proj^T h; db_* += d_*_proj, one row.
+/// (10) `d_x = d_x_proj . W_ih; dW_ih += d_x_proj^T x; dW_hh += d_h_proj^T h; db_* += d_*_proj`, one row.
 fn add_input_and_weight_gradients(
     config: &GruConfig,
     weights: &Weights,
