@@ -17,7 +17,7 @@ fn small(limits: &Limits) -> Result<Plan, Error> {
 #[track_caller]
 fn assert_error<T: std::fmt::Debug>(result: Result<T, Error>, expected: &Error) {
     let error = result.expect_err("this must fail");
-    assert_eq!(format!("{error:?}"), format!("{expected:?}"));
+    assert_eq!(format!("{error:?}"), format!("{expected:?}"), "the whole error");
 }
 
 fn limit(what: &'static str, limit: &'static str, required: u64, available: u64) -> Error {

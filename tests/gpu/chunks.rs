@@ -31,7 +31,7 @@ fn compare(gpu: &Gpu, limits: wgpu::Limits, fewest_chunks: usize) {
     let small = open(gpu, limits);
     let (gru, cut, batch) = run(&small);
     let (_, whole, _) = run(gpu);
-    assert_eq!(whole.plan().chunks(), [0..STEPS]);
+    assert_eq!(whole.plan().chunks().len(), 1, "the whole device needs no chunks");
     let chunks = cut.plan().chunks();
     assert!(chunks.len() >= fewest_chunks, "{chunks:?}");
     assert_eq!(chunks.iter().map(ExactSizeIterator::len).sum::<usize>(), STEPS, "{chunks:?}");

@@ -31,7 +31,7 @@ trials![
 #[track_caller]
 fn assert_error<T>(result: Result<T, Error>, expected: &Error) {
     match result {
-        Err(error) => assert_eq!(format!("{error:?}"), format!("{expected:?}")),
+        Err(error) => assert_eq!(format!("{error:?}"), format!("{expected:?}"), "the whole error"),
         Ok(_) => panic!("no error, expected {expected:?}"),
     }
 }
@@ -56,7 +56,7 @@ fn no_adapter_of_this_name(gpu: &Gpu) {
     options.adapter_name = Some("no such adapter".into());
     match pollster::block_on(Gpu::with_options(options)) {
         Err(Error::NoAdapter { wanted: Some(wanted), found }) => {
-            assert_eq!(wanted, "no such adapter");
+            assert_eq!(wanted, "no such adapter", "what was asked for");
             assert!(found.contains(&gpu.info().name), "{found:?}");
         }
         other => panic!("{other:?}"),
@@ -99,8 +99,8 @@ fn tensor_shapes(gpu: &Gpu) {
         &shape("source of the copy", &[2, 3], &[3, 2]),
     );
     assert_eq!(read(&t), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "nothing was written");
-    assert_eq!(read(&t.outer(1..2).expect("a row")), [4.0, 5.0, 6.0]);
-    assert_eq!(t.reshape(&[6]).expect("a row").shape(), [6]);
+    assert_eq!(read(&t.outer(1..2).expect("a row")), [4.0, 5.0, 6.0], "a part");
+    assert_eq!(t.reshape(&[6]).expect("a row").shape(), [6], "a good shape");
 }
 
 fn tensor_sizes(gpu: &Gpu) {
@@ -176,7 +176,7 @@ fn sizes_near_the_end(gpu: &Gpu) {
     for (inputs, outputs) in [(usize::MAX, usize::MAX), (1 << 40, 1 << 40)] {
         match Linear::new(gpu, inputs, outputs, 1) {
             Err(Error::LimitExceeded { what: "weight", required, available, .. }) => {
-                assert!(required > available, "{inputs}")
+                assert!(required > available, "{inputs}");
             }
             other => panic!("{inputs} {outputs}: {other:?}"),
         }

@@ -50,7 +50,7 @@ fn recording_makes_nothing(gpu: &Gpu) {
     let before = counts(&gpu);
     for _ in 0..3 {
         trainer.encode(&mut commands);
-        assert_eq!(counts(&gpu), before);
+        assert_eq!(counts(&gpu), before, "recording makes nothing");
     }
     gpu.queue().submit([commands.finish()]);
     gpu.wait_blocking().expect("the GPU is done");
@@ -66,7 +66,7 @@ fn forward_and_backward_make_nothing(gpu: &Gpu) {
     let before = gpu.activity();
     net.forward(&x, None).expect("a forward pass");
     net.backward(None, None).expect("a backward pass");
-    assert_eq!(gpu.activity(), Activity { submissions: before.submissions + 2, ..before });
+    assert_eq!(gpu.activity(), Activity { submissions: before.submissions + 2, ..before }, "two submissions");
 }
 
 /// The staging buffer is kept.
@@ -79,7 +79,7 @@ fn a_second_readback_makes_nothing(gpu: &Gpu) {
     for tensor in [&large, &small, &large] {
         tensor.read_blocking().expect("a readback");
     }
-    assert_eq!(gpu.activity(), Activity { submissions: before.submissions + 3, ..before });
+    assert_eq!(gpu.activity(), Activity { submissions: before.submissions + 3, ..before }, "three submissions");
 }
 
 /// Control: both counts see one buffer, one bind group, one pipeline, one submission.
@@ -90,7 +90,7 @@ fn the_count_can_fail(gpu: &Gpu) {
     };
     let (activity, before) = counts(&gpu);
     let tensor = Tensor::zeros(&gpu, &[1000]).expect("a tensor");
-    assert_eq!(gpu.activity(), Activity { buffers: activity.buffers + 1, ..activity });
+    assert_eq!(gpu.activity(), Activity { buffers: activity.buffers + 1, ..activity }, "one buffer");
     assert!(differing(before).contains(&"buffers"), "wgpu sees the buffer");
 
     let gradient = Tensor::zeros(&gpu, &[1000]).expect("a tensor");
@@ -103,7 +103,7 @@ fn the_count_can_fail(gpu: &Gpu) {
     }
     let submissions = gpu.activity().submissions;
     gpu.submit(|_| Ok(())).expect("a submission");
-    assert_eq!(gpu.activity().submissions, submissions + 1);
+    assert_eq!(gpu.activity().submissions, submissions + 1, "one submission");
 }
 
 /// The dispatches of each kernel in the line of `explain` that begins with `what`.
@@ -123,7 +123,7 @@ fn dispatches_of_the_issue(gpu: &Gpu) {
     let gpu = own(gpu);
     let gru = Gru::new(&gpu, GruConfig::new(128, 128), 1).expect("a layer");
     let mut net = gru.unroll(Unroll::training(64, 32)).expect("an unroll");
-    assert_eq!((net.plan().forward_dispatches(), net.plan().backward_dispatches()), (65, 70));
+    assert_eq!((net.plan().forward_dispatches(), net.plan().backward_dispatches()), (65, 70), "T + 1 and T + 6");
     let text = net.explain();
     assert!(text.contains("forward  65 dispatches") && text.contains("backward 70 dispatches"), "{text}");
     assert_eq!(total(&recorded(&text, "recorded forward:")), 65, "{text}");
@@ -171,5 +171,5 @@ fn pipelines_are_shared(gpu: &Gpu) {
     unroll(3, 5, 2);
     let before = gpu.activity().pipelines;
     unroll(7, 33, 9);
-    assert_eq!(gpu.activity().pipelines, before);
+    assert_eq!(gpu.activity().pipelines, before, "no pipeline");
 }

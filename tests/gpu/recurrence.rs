@@ -12,8 +12,8 @@ use crate::support::{assert_close, wide};
 
 trials![table_forward, table_backward, random_shapes, inference_leaves_the_projection, saturating];
 
-/// T, B, H: ones, primes, and the neighbours of rows (4) and lanes (8, 32).
-const SHAPES: [[usize; 3]; 12] = [
+/// T, B, H: ones, primes, and the neighbours of rows (4), of lanes (8, 32), and of four units a lane (32, 128).
+const SHAPES: [[usize; 3]; 14] = [
     [1, 1, 1],
     [2, 3, 1],
     [3, 1, 7],
@@ -26,14 +26,18 @@ const SHAPES: [[usize; 3]; 12] = [
     [2, 8, 65],
     [11, 1, 5],
     [4, 13, 17],
+    [2, 2, 127],
+    [2, 3, 129],
 ];
 
 fn tunings() -> impl Iterator<Item = Tuning> {
-    let pairs = [1, 4].into_iter().flat_map(|rows| [8, 32].map(|lanes| (rows, lanes)));
-    pairs.map(|(step_rows, step_lanes)| Tuning {
+    // Rows, lanes, and units of the backward step.
+    let choices = [[1, 8, 1], [1, 32, 4], [4, 8, 4], [4, 32, 1], [4, 8, 1], [1, 8, 4], [4, 32, 4], [1, 32, 1]];
+    choices.into_iter().map(|[step_rows, step_lanes, step_backward_units]| Tuning {
         matmul: MatmulKernel::Direct,
         step_lanes,
         step_rows,
+        step_backward_units,
         sum_lanes: [8, 1],
     })
 }
