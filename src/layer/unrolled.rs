@@ -216,7 +216,9 @@ impl UnrolledGru {
     /// It does not wait.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`]; then nothing is recorded.
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::DeviceLost`], and [`Error::Aliased`] for an `h0` that
+    /// is another part of [`states`](Self::states), such as `h_n`: copy it to a tensor of its own first. Then nothing is
+    /// submitted.
     pub fn forward(&mut self, x: &Tensor, h0: Option<&Tensor>) -> Result<GruOutput> {
         self.expect("x", x, self.input.shape())?;
         if let Some(h0) = h0 {
