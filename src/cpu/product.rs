@@ -1,0 +1,197 @@
+//! The products: large ones through gemm, the recurrent ones through a small tile over packed weights.
+
+use gemm::Parallelism;
+use pulp::{Arch, Simd, WithSimd};
+
+/// How many rows a tile takes at once: with three vectors of columns each, 12 sums stay in registers.
+pub(super) const TILE_ROWS: usize = 4;
+
+/// How many vectors of columns a tile takes at once.
+pub(super) const TILE_VECTORS: usize = 3;
+
+/// A matrix in a slice: element (i, j) is `data[i * row_stride + j * col_stride]`.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_stride: usize,
+    pub(super) col_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major, `row_stride` from row to row.
+    pub(super) fn new(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        Self { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        let Self { data, rows, cols, row_stride, col_stride } = self;
+        Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
+    }
+}
+
+/// How many elements a matrix of these sizes and strides spans.
+fn span(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
+    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+}
+
+/// `destination = lhs . rhs`, on all threads. The destination is row-major, `row_stride` from row to row; what lies
+/// between its rows is left alone.
+pub(super) fn multiply(destination: &mut [f32], row_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>) {
+    assert_eq!(lhs.cols, rhs.rows, "inner sizes");
+    assert!(rhs.cols <= row_stride, "rows of the destination do not overlap");
+    assert!(span(lhs.rows, rhs.cols, row_stride, 1) <= destination.len(), "the destination holds the product");
+    for side in [lhs, rhs] {
+        assert!(span(side.rows, side.cols, side.row_stride, side.col_stride) <= side.data.len(), "the slice holds it");
+    }
+    #[expect(unsafe_code, reason = "gemm takes pointers; the asserts above keep every element inside its slice")]
+    // SAFETY: for each of the three matrices the last element that its sizes and strides reach lies inside its slice,
+    // the destination is borrowed mutably and so overlaps neither side, and its elements are all different because a row
+    // is no longer than the row stride. Slices are at most isize::MAX bytes, so the strides fit an isize.
+    unsafe {
+        gemm::gemm(
+            lhs.rows,
+            rhs.cols,
+            lhs.cols,
+            destination.as_mut_ptr(),
+            1,
+            row_stride as isize,
+            false,
+            lhs.data.as_ptr(),
+            lhs.col_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.col_stride as isize,
+            rhs.row_stride as isize,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+/// How many floats a vector of this CPU holds.
+pub(super) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// A panel: for each k, the vectors of columns that a tile multiplies with element k of its rows.
+pub(super) type Panel<S> = [[<S as Simd>::f32s; TILE_VECTORS]];
+
+/// A slice of packed floats as a panel.
+#[inline(always)]
+pub(super) fn panel<S: Simd>(packed: &[f32]) -> &Panel<S> {
+    S::as_simd_f32s(packed).0.as_chunks().0
+}
+
+/// `sums[i] += rows[i] . panel`, for R rows that are as long as the panel.
+#[inline(always)]
+pub(super) fn add_tile<S: Simd, const R: usize>(
+    simd: S,
+    panel: &Panel<S>,
+    rows: [&[f32]; R],
+    sums: &mut [[S::f32s; TILE_VECTORS]; R],
+) {
+    if R == 1 {
+        return add_row(simd, panel, rows[0], &mut sums[0]);
+    }
+    let rows = rows.map(|row| &row[..panel.len()]);
+    let mut local = *sums;
+    for (k, columns) in panel.iter().enumerate() {
+        for (sums, row) in local.iter_mut().zip(rows) {
+            let a = simd.splat_f32s(row[k]);
+            for (sum, &column) in sums.iter_mut().zip(columns) {
+                *sum = simd.mul_add_e_f32s(a, column, *sum);
+            }
+        }
+    }
+    *sums = local;
+}
+
+/// `sums += row . panel`. Three sums alone would wait for each other, so four at a time are summed apart.
+#[inline(always)]
+fn add_row<S: Simd>(simd: S, panel: &Panel<S>, row: &[f32], sums: &mut [S::f32s; TILE_VECTORS]) {
+    const APART: usize = 4;
+    let mut parts = [[simd.splat_f32s(0.0); TILE_VECTORS]; APART];
+    let (fours, rest) = panel.as_chunks::<APART>();
+    let (row_fours, row_rest) = row[..panel.len()].as_chunks::<APART>();
+    for (columns, a) in fours.iter().zip(row_fours) {
+        for p in 0..APART {
+            let a = simd.splat_f32s(a[p]);
+            for v in 0..TILE_VECTORS {
+                parts[p][v] = simd.mul_add_e_f32s(a, columns[p][v], parts[p][v]);
+            }
+        }
+    }
+    for (columns, &a) in rest.iter().zip(row_rest) {
+        let a = simd.splat_f32s(a);
+        for v in 0..TILE_VECTORS {
+            parts[0][v] = simd.mul_add_e_f32s(a, columns[v], parts[0][v]);
+        }
+    }
+    for v in 0..TILE_VECTORS {
+        let (a, b) = (simd.add_f32s(parts[0][v], parts[1][v]), simd.add_f32s(parts[2][v], parts[3][v]));
+        sums[v] = simd.add_f32s(sums[v], simd.add_f32s(a, b));
+    }
+}
+
+/// Calls `$tile::<S, R>($($argument),*, row)` for all of `$rows` rows, four at a time and then what is left.
+macro_rules! for_row_tiles {
+    ($rows:expr, |$row:ident, $count:ident| $body:expr) => {{
+        let rows: usize = $rows;
+        let mut $row = 0;
+        while $row + $crate::cpu::product::TILE_ROWS <= rows {
+            const $count: usize = $crate::cpu::product::TILE_ROWS;
+            $body;
+            $row += $count;
+        }
+        match rows - $row {
+            3 => {
+                const $count: usize = 3;
+                $body
+            }
+            2 => {
+                const $count: usize = 2;
+                $body
+            }
+            1 => {
+                const $count: usize = 1;
+                $body
+            }
+            _ => {}
+        }
+    }};
+}
+pub(super) use for_row_tiles;
+
+/// A vector from a slice of at most as many floats; what is missing is 0.
+#[inline(always)]
+pub(super) fn load<S: Simd>(simd: S, slice: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(slice).0.first() {
+        Some(&full) => full,
+        None => simd.partial_load_f32s(slice),
+    }
+}
+
+/// As much of a vector as the slice holds.
+#[inline(always)]
+pub(super) fn store<S: Simd>(simd: S, slice: &mut [f32], value: S::f32s) {
+    if slice.len() == S::F32_LANES {
+        S::as_mut_simd_f32s(slice).0[0] = value;
+    } else {
+        simd.partial_store_f32s(slice, value);
+    }
+}

@@ -1,0 +1,311 @@
+//! The fast CPU layer against the oracle.
+
+use proptest::prelude::*;
+use wgpu_gru::cpu::{CpuGradients, CpuGru, CpuUnrolled};
+use wgpu_gru::reference::oracle;
+use wgpu_gru::{Error, GruConfig, GruWeights, Tolerance, Uniform, Unroll};
+
+/// T, B, I, H: ones, primes, sizes around a vector and around a tile, and some that keep several threads busy.
+const SHAPES: [[usize; 4]; 17] = [
+    [1, 1, 1, 1],
+    [1, 1, 5, 8],
+    [1, 7, 3, 13],
+    [9, 1, 4, 7],
+    [6, 2, 1, 9],
+    [5, 3, 8, 1],
+    [4, 4, 16, 16],
+    [3, 5, 7, 23],
+    [7, 6, 9, 24],
+    [7, 7, 31, 25],
+    [2, 8, 33, 47],
+    [11, 13, 17, 19],
+    [40, 1, 20, 65],
+    [12, 17, 29, 101],
+    [20, 9, 64, 96],
+    [16, 33, 50, 72],
+    [70, 3, 12, 10],
+];
+
+struct Case {
+    shape: [usize; 4],
+    config: GruConfig,
+    weights: GruWeights,
+    x: Vec<f32>,
+    h0: Vec<f32>,
+    d_output: Vec<f32>,
+    d_h_n: Vec<f32>,
+}
+
+impl Case {
+    fn new(shape: [usize; 4], seed: u64) -> Self {
+        let [seq_len, batch, inputs, units] = shape;
+        let config = GruConfig::new(inputs, units);
+        let mut uniform = Uniform::new(seed);
+        Self {
+            shape,
+            weights: GruWeights::random(&config, seed + 1),
+            x: uniform.vec(seq_len * batch * inputs, 1.0),
+            h0: uniform.vec(batch * units, 1.0),
+            d_output: uniform.vec(seq_len * batch * units, 1.0),
+            d_h_n: uniform.vec(batch * units, 1.0),
+            config,
+        }
+    }
+
+    fn unrolled(&self) -> CpuUnrolled {
+        let [seq_len, batch, ..] = self.shape;
+        let gru = CpuGru::new(self.config.clone(), &self.weights).expect("weights of the right shapes");
+        gru.unroll(Unroll::training(seq_len, batch)).expect("it fits the memory")
+    }
+
+    /// Both passes of the fast layer.
+    fn fast(&self) -> CpuUnrolled {
+        let mut net = self.unrolled();
+        net.forward(&self.x, Some(&self.h0)).expect("the right lengths");
+        net.backward(Some(&self.d_output), Some(&self.d_h_n)).expect("a forward pass before it");
+        net
+    }
+
+    /// Both passes of the oracle.
+    fn oracle(&self) -> (oracle::Forward, oracle::Gradients) {
+        let [seq_len, batch, ..] = self.shape;
+        let weights = oracle::Weights::from(&self.weights);
+        let (x, h0) = (wide(&self.x), wide(&self.h0));
+        let forward = oracle::forward(&self.config, &weights, seq_len, batch, &x, &h0);
+        let gradients =
+            oracle::backward(&self.config, &weights, &x, &forward, &wide(&self.d_output), &wide(&self.d_h_n));
+        (forward, gradients)
+    }
+}
+
+fn wide(array: &[f32]) -> Vec<f64> {
+    array.iter().map(|&v| f64::from(v)).collect()
+}
+
+/// The states: T steps that sum I products with numbers up to `size` and H with states.
+fn state_tolerance([seq_len, _, inputs, units]: [usize; 4], size: f64) -> Tolerance {
+    // GruWeights::random has weights of up to 1/sqrt(H), where the bound of a sum of I products takes 1/sqrt(I).
+    let input = Tolerance::matmul(inputs).scaled(size * (inputs as f64 / units as f64).sqrt());
+    let through = Tolerance::through_time(units, seq_len);
+    through.plus(Tolerance { abs: input.abs * (seq_len as f64).sqrt(), rel: 0.0 })
+}
+
+/// A gradient: the errors of the states and of the way back through 3H sums, and those of a sum of `terms` in the end,
+/// where the largest sum is the size of the numbers.
+fn gradient_tolerance(shape: [usize; 4], terms: usize, expected: &[f64]) -> Tolerance {
+    let size = expected.iter().fold(1.0_f64, |size, v| size.max(v.abs()));
+    let back = Tolerance::through_time(3 * shape[3], shape[0]);
+    state_tolerance(shape, 1.0).plus(back).plus(Tolerance::matmul(terms)).scaled(size)
+}
+
+/// The first tensor that is over its bound, and the largest share of a budget that any used.
+fn compare(case: &Case, net: &CpuUnrolled, size: f64) -> Result<f64, String> {
+    let (forward, gradients) = case.oracle();
+    let [seq_len, batch, inputs, units] = case.shape;
+    let (got, rows) = (net.gradients(), seq_len * batch);
+    let states = state_tolerance(case.shape, size);
+    let bound = |terms, expected: &[f64]| gradient_tolerance(case.shape, terms, expected).scaled(size);
+    let rows_of = [
+        ("output", states, net.output(), forward.output()),
+        ("h_n", states, net.h_n(), forward.h_n()),
+        ("d_h0", bound(3 * units, &gradients.d_h0), &got.h0, &gradients.d_h0),
+        ("d_x", bound(3 * units, &gradients.d_x), &got.input, &gradients.d_x),
+        ("d_weight_ih", bound(rows, &gradients.d_weight_ih), &got.weights.weight_ih, &gradients.d_weight_ih),
+        ("d_weight_hh", bound(rows, &gradients.d_weight_hh), &got.weights.weight_hh, &gradients.d_weight_hh),
+        ("d_bias_ih", bound(rows, &gradients.d_bias_ih), &got.weights.bias_ih, &gradients.d_bias_ih),
+        ("d_bias_hh", bound(rows, &gradients.d_bias_hh), &got.weights.bias_hh, &gradients.d_bias_hh),
+    ];
+    let mut largest = 0.0_f64;
+    for (name, tolerance, actual, expected) in rows_of {
+        let worst = tolerance.compare(actual, expected);
+        if !worst.passed() {
+            return Err(format!("{name} at T, B, I, H = {seq_len}, {batch}, {inputs}, {units}: {worst:?}"));
+        }
+        largest = largest.max(worst.share);
+    }
+    Ok(largest)
+}
+
+#[test]
+fn agrees_with_the_oracle() {
+    for (shape, seed) in SHAPES.into_iter().zip(100..) {
+        let case = Case::new(shape, seed);
+        let share = compare(&case, &case.fast(), 1.0).unwrap_or_else(|over| panic!("{over}"));
+        assert!(share.is_finite(), "a share of the budget");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_on_any_shape(shape in [1_usize..8, 1..11, 1..20, 1..40], seed in 0_u64..1 << 32) {
+        let case = Case::new(shape, seed);
+        compare(&case, &case.fast(), 1.0).map_err(TestCaseError::fail)?;
+    }
+}
+
+/// An input of up to 1e3 makes the rounding error of the sums as much larger.
+#[test]
+fn large_inputs() {
+    for shape in [[5, 3, 7, 9], [1, 1, 1, 1], [12, 6, 30, 40]] {
+        let mut case = Case::new(shape, 7);
+        case.x.iter_mut().for_each(|v| *v *= 1e3);
+        compare(&case, &case.fast(), 1e3).unwrap_or_else(|over| panic!("{over}"));
+    }
+}
+
+/// Every gate at one of its ends: there the bound of numbers around 1 holds, however large the input is.
+#[test]
+fn saturated_gates() {
+    for shape in [[6, 5, 1, 11], [3, 1, 1, 8]] {
+        let mut case = Case::new(shape, 8);
+        case.x.iter_mut().for_each(|v| *v = 1e3_f32.copysign(*v));
+        case.weights.weight_ih.iter_mut().for_each(|v| *v = 1_f32.copysign(*v));
+        let net = case.fast();
+        compare(&case, &net, 1.0).unwrap_or_else(|over| panic!("{over}"));
+        assert!(net.gradients().input.iter().all(|v| v.is_finite()), "finite gradients");
+    }
+}
+
+#[test]
+fn nan_comes_out_as_nan() {
+    let mut case = Case::new([3, 2, 4, 9], 9);
+    case.x[2 * 4 + 1] = f32::NAN; // step 1 of row 0
+    let net = case.fast();
+    for (step, expected) in [(0, [false, false]), (1, [true, false]), (2, [true, false])] {
+        for (row, expected) in expected.into_iter().enumerate() {
+            let state = &net.output()[(step * 2 + row) * 9..][..9];
+            assert!(state.iter().all(|v| v.is_nan() == expected), "step {step}, row {row}: {state:?}");
+        }
+    }
+    assert!(net.gradients().weights.weight_hh.iter().all(|v| v.is_nan()), "NaN gradients");
+    assert!(compare(&case, &net, 1.0).is_err(), "NaN is never within a bound");
+}
+
+/// The comparison sees one element that is off, a row of the batch too few, and r and z exchanged.
+#[test]
+fn the_comparison_can_fail() {
+    let case = Case::new([12, 17, 29, 101], 10);
+    let net = case.fast();
+    let (forward, gradients) = case.oracle();
+    let states = state_tolerance(case.shape, 1.0);
+    let mut output = net.output().to_vec();
+    assert!(states.compare(&output, forward.output()).passed());
+    output[4321] += 1e-4;
+    assert_eq!(states.compare(&output, forward.output()).index, 4321);
+    assert!(!states.compare(&output, forward.output()).passed());
+
+    let bound = gradient_tolerance(case.shape, 12 * 17, &gradients.d_weight_hh);
+    let mut swapped = net.gradients().weights.weight_hh.clone();
+    assert!(bound.compare(&swapped, &gradients.d_weight_hh).passed());
+    swapped.rotate_left(101 * 101);
+    assert!(!bound.compare(&swapped, &gradients.d_weight_hh).passed());
+
+    let mut other = Case::new(case.shape, 10);
+    other.weights.bias_hh[2 * 101 + 50] += 1e-3; // one element of b_hn
+    assert!(compare(&case, &other.fast(), 1.0).is_err(), "the weights of another layer");
+}
+
+#[test]
+fn the_same_bits_twice() {
+    for shape in [[16, 33, 50, 72], [40, 1, 20, 65]] {
+        let case = Case::new(shape, 11);
+        let (first, mut second) = (case.fast(), case.fast());
+        for _ in 0..3 {
+            assert_eq!(bits(second.output()), bits(first.output()));
+            assert_eq!(gradient_bits(second.gradients()), gradient_bits(first.gradients()));
+            second.forward(&case.x, Some(&case.h0)).expect("the right lengths");
+            second.backward(Some(&case.d_output), Some(&case.d_h_n)).expect("a forward pass before it");
+        }
+    }
+}
+
+fn bits(array: &[f32]) -> Vec<u32> {
+    array.iter().map(|v| v.to_bits()).collect()
+}
+
+fn gradient_bits(gradients: &CpuGradients) -> Vec<Vec<u32>> {
+    let CpuGradients { weights, input, h0 } = gradients;
+    weights.arrays().into_iter().chain([input.as_slice(), h0]).map(bits).collect()
+}
+
+/// Inference gives the same bits as training; what is not given is zero; a training step without the input's gradient
+/// gives the same others.
+#[test]
+fn options() {
+    let case = Case::new([7, 6, 9, 24], 12);
+    let gru = CpuGru::new(case.config.clone(), &case.weights).expect("weights of the right shapes");
+    assert_eq!(gru.config(), &case.config);
+    let mut inference = gru.unroll(Unroll::inference(7, 6)).expect("it fits the memory");
+    inference.forward(&case.x, None).expect("the right lengths");
+    let mut training = gru.unroll(Unroll::training(7, 6)).expect("it fits the memory");
+    training.forward(&case.x, Some(&[0.0; 6 * 24])).expect("the right lengths");
+    assert_eq!(bits(inference.output()), bits(training.output()));
+    training.backward(Some(&case.d_output), None).expect("a forward pass before it");
+
+    let mut lean = gru.unroll(Unroll::training(7, 6).input_gradient(false)).expect("it fits the memory");
+    lean.forward(&case.x, None).expect("the right lengths");
+    lean.backward(Some(&case.d_output), Some(&[0.0; 6 * 24])).expect("a forward pass before it");
+    assert_eq!(lean.gradients().input, []);
+    let expected = CpuGradients { input: Vec::new(), ..training.gradients().clone() };
+    assert_eq!(gradient_bits(lean.gradients()), gradient_bits(&expected));
+
+    lean.forward(&case.x, None).expect("the right lengths");
+    lean.backward(None, None).expect("a forward pass before it");
+    assert!(gradient_bits(lean.gradients()).concat().iter().all(|bits| bits << 1 == 0), "no loss, no gradient");
+}
+
+#[test]
+fn new_weights_count_from_the_next_forward() {
+    let case = Case::new([4, 5, 3, 10], 13);
+    let other = Case { weights: GruWeights::random(&case.config, 99), ..Case::new([4, 5, 3, 10], 13) };
+    let mut gru = CpuGru::new(case.config.clone(), &case.weights).expect("weights of the right shapes");
+    let mut net = gru.unroll(Unroll::training(4, 5)).expect("it fits the memory");
+    net.forward(&case.x, Some(&case.h0)).expect("the right lengths");
+    gru.set_weights(&other.weights).expect("weights of the right shapes");
+    net.backward(Some(&case.d_output), Some(&case.d_h_n)).expect("a forward pass before it");
+    assert_eq!(gradient_bits(net.gradients()), gradient_bits(case.fast().gradients()), "those of the forward pass");
+    net.forward(&case.x, Some(&case.h0)).expect("the right lengths");
+    net.backward(Some(&case.d_output), Some(&case.d_h_n)).expect("a forward pass before it");
+    assert_eq!(gradient_bits(net.gradients()), gradient_bits(other.fast().gradients()), "the new ones");
+}
+
+#[test]
+fn mistakes_are_errors_and_change_nothing() {
+    let case = Case::new([3, 2, 4, 5], 14);
+    let mut wrong = case.weights.clone();
+    wrong.bias_ih.pop();
+    let mismatch = |result: Result<(), Error>, name: &str, shape: &[usize], len: usize| match result {
+        Err(Error::ShapeMismatch { tensor, expected, actual }) => {
+            assert_eq!((tensor, expected.as_slice(), actual), (name, shape, vec![len]));
+        }
+        other => panic!("{name}: {other:?}"),
+    };
+    mismatch(CpuGru::new(case.config.clone(), &wrong).map(drop), "bias_ih", &[15], 14);
+    let zero = GruConfig::new(0, 5);
+    assert!(matches!(
+        CpuGru::new(zero.clone(), &GruWeights::random(&zero, 1)),
+        Err(Error::ZeroSize { what: "input_size" })
+    ));
+
+    let mut gru = CpuGru::new(case.config.clone(), &case.weights).expect("weights of the right shapes");
+    assert!(matches!(gru.unroll(Unroll::training(0, 2)), Err(Error::ZeroSize { what: "seq_len" })));
+    assert!(matches!(gru.unroll(Unroll::inference(3, 0)), Err(Error::ZeroSize { what: "batch" })));
+    assert!(matches!(gru.unroll(Unroll::inference(usize::MAX, 2)), Err(Error::OutOfMemory { bytes: u64::MAX, .. })));
+    let mut inference = gru.unroll(Unroll::inference(3, 2)).expect("it fits the memory");
+    inference.forward(&case.x, None).expect("the right lengths");
+    assert!(matches!(inference.backward(None, None), Err(Error::NotTraining)));
+
+    let mut net = gru.unroll(Unroll::training(3, 2)).expect("it fits the memory");
+    assert!(matches!(net.backward(None, None), Err(Error::BackwardWithoutForward)));
+    net.forward(&case.x, Some(&case.h0)).expect("the right lengths");
+    mismatch(gru.set_weights(&wrong), "bias_ih", &[15], 14);
+    mismatch(net.forward(&case.x[1..], None), "x", &[3, 2, 4], 23);
+    mismatch(net.forward(&case.x, Some(&case.h0[1..])), "h0", &[2, 5], 9);
+    mismatch(net.backward(Some(&case.d_output[1..]), None), "d_output", &[3, 2, 5], 29);
+    mismatch(net.backward(None, Some(&case.d_h_n[1..])), "d_h_n", &[2, 5], 9);
+    net.backward(Some(&case.d_output), Some(&case.d_h_n)).expect("the forward pass is still there");
+    assert_eq!(gradient_bits(net.gradients()), gradient_bits(case.fast().gradients()));
+    assert!(matches!(net.backward(None, None), Err(Error::BackwardWithoutForward)), "it is used up");
+}
