@@ -1,30 +1,19 @@
-//! What a forecast has to beat: the last value, the last cycle, and a linear autoregression.
-
-use crate::features::Scale;
-
-/// One solar cycle: about 11 years.
-pub const CYCLE: usize = 131;
-
-/// What was `months` ago.
-pub fn lagged(values: &[f32], origin: usize, horizon: usize, months: usize) -> f32 {
-    values[(origin + horizon).saturating_sub(months.max(horizon))]
-}
+//! A linear autoregression, the baseline that is hard to beat.
 
 /// A linear autoregression on the standardised square roots: `x[t+1] = c + sum of w[k] x[t-k]`.
 #[derive(Debug, Clone)]
-pub struct Autoregression {
+pub(crate) struct Autoregression {
     constant: f64,
     /// The latest month first.
     weights: Vec<f64>,
 }
 
 impl Autoregression {
-    /// The least-squares fit of an order to a series.
-    pub fn fit(x: &[f32], order: usize) -> Option<(Self, f64)> {
+    /// The least-squares fit of an order to a series; `None` where that has no unique solution.
+    pub(crate) fn fit(x: &[f32], order: usize) -> Option<Self> {
         let size = order + 1;
         let mut normal = vec![0.0; size * size];
         let mut right = vec![0.0; size];
-        let mut squares = 0.0;
         let row = |t: usize| -> Vec<f64> {
             std::iter::once(1.0).chain((1..=order).map(|lag| f64::from(x[t - lag]))).collect()
         };
@@ -36,17 +25,13 @@ impl Autoregression {
                     normal[i * size + j] += a * b;
                 }
             }
-            squares += y * y;
         }
-        let solution = solve(normal, right.clone())?;
-        let explained: f64 = solution.iter().zip(&right).map(|(a, b)| a * b).sum();
-        let rows = (x.len() - order) as f64;
-        let aic = rows * ((squares - explained) / rows).ln() + 2.0 * size as f64;
-        Some((Self { constant: solution[0], weights: solution[1..].to_vec() }, aic))
+        let solution = solve(normal, right)?;
+        Some(Self { constant: solution[0], weights: solution[1..].to_vec() })
     }
 
     /// The months after `past`, each forecast fed back as if it had been seen.
-    pub fn forecast(&self, past: &[f32], horizons: usize) -> Vec<f64> {
+    pub(crate) fn forecast(&self, past: &[f32], horizons: usize) -> Vec<f64> {
         let order = self.weights.len();
         let mut x: Vec<f64> = past[past.len() - order..].iter().map(|&value| f64::from(value)).collect();
         for _ in 0..horizons {
@@ -82,4 +67,23 @@ fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {
         b[i] = (b[i] - sum) / a[i * n + i];
     }
     Some(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x[t+1] = 1 + 1.5 x[t] - 0.7 x[t-1].
+    #[test]
+    fn a_fit_finds_the_recurrence_that_made_the_series() {
+        let mut x = vec![0.0_f32, 1.0];
+        for t in 2..200 {
+            x.push(1.0 + 1.5 * x[t - 1] - 0.7 * x[t - 2]);
+        }
+        let fit = Autoregression::fit(&x[..60], 2).expect("a positive definite system");
+        for (ahead, forecast) in fit.forecast(&x[..60], 24).into_iter().enumerate() {
+            let expected = f64::from(x[60 + ahead]);
+            assert!((forecast - expected).abs() < 1e-3, "{forecast} against {expected}, {ahead} months on");
+        }
+    }
 }

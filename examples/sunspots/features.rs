@@ -2,20 +2,24 @@
 
 use wgpu_gru::Uniform;
 
-/// Numbers of the network's input: see [`Features::input`].
-pub const INPUTS: usize = 3;
+/// Features of a month: see [`Features::input`].
+pub(crate) const INPUTS: usize = 3;
 /// Forecasts reach this many months ahead; the network gives all of them at once.
-pub const HORIZONS: usize = 24;
-/// Months of a window.
-pub const WINDOW: usize = 160;
-/// Months at the begin of a window in which the network listens and is not asked.
-pub const WARM_UP: usize = 64;
-/// Months of the trailing mean.
-const TRAIL: usize = 13;
+pub(crate) const HORIZONS: usize = 24;
+/// Months that the network sees before it is asked for a forecast: more than a cycle.
+pub(crate) const WINDOW: usize = 160;
+/// Months at the begin of a training window in which the network only listens.
+pub(crate) const WARM_UP: usize = 64;
 
-/// Square roots steady the noise, which grows with the count; then mean 0 and deviation 1 over the training part.
+/// Months of the slow and the fast trailing mean.
+const SLOW: usize = 13;
+const FAST: usize = 4;
+/// How much larger or smaller the square roots of a training window may be made.
+const GAIN: f32 = 0.4;
+
+/// Square roots even out the noise, which grows with the count. Then mean 0 and deviation 1 over the training part.
 #[derive(Debug, Clone, Copy)]
-pub struct Scale {
+pub(crate) struct Scale {
     mean: f32,
     deviation: f32,
 }
@@ -31,91 +35,101 @@ impl Scale {
         (root - self.mean) / self.deviation
     }
 
-    /// The count that is expected where the standardised root has this mean and variance.
-    pub fn count(self, mean: f64, variance: f64) -> f64 {
-        let (deviation, middle) = (f64::from(self.deviation), f64::from(self.mean));
-        let root = (middle + deviation * mean).max(0.0);
+    /// The count to be expected where the standardised root has this mean and this variance.
+    pub(crate) fn count(self, mean: f64, variance: f64) -> f64 {
+        let deviation = f64::from(self.deviation);
+        let root = (f64::from(self.mean) + deviation * mean).max(0.0);
         root * root + deviation * deviation * variance
     }
 }
 
-/// The series as the network sees it. Every number of a month is made of that month and months before it alone.
+/// The series as the network sees it. What it sees of a month is made of that month and months before it alone.
 #[derive(Debug, Clone)]
-pub struct Features {
-    pub scale: Scale,
+pub(crate) struct Features {
+    /// From standardised roots to counts.
+    pub(crate) scale: Scale,
+    /// The standardised roots.
+    pub(crate) standardised: Vec<f32>,
     roots: Vec<f32>,
-    /// Trailing means of the roots.
-    level: Vec<f32>,
+    slow: Vec<f32>,
     fast: Vec<f32>,
-    /// Standardised roots.
-    pub x: Vec<f32>,
-}
-
-fn trailing(roots: &[f32], months: usize) -> Vec<f32> {
-    (0..roots.len())
-        .map(|t| {
-            let past = &roots[(t + 1).saturating_sub(months)..=t];
-            past.iter().sum::<f32>() / past.len() as f32
-        })
-        .collect()
 }
 
 impl Features {
-    /// The first `training` months set the scale.
-    pub fn new(counts: &[f32], training: usize) -> Self {
+    /// The first `training` months alone set the scale.
+    pub(crate) fn new(counts: &[f32], training: usize) -> Self {
         let roots: Vec<f32> = counts.iter().map(|count| count.sqrt()).collect();
         let scale = Scale::fit(&roots[..training]);
-        let x = roots.iter().map(|&root| scale.apply(root)).collect();
-        Self { scale, level: trailing(&roots, TRAIL), fast: trailing(&roots, 4), roots, x }
+        let standardised = roots.iter().map(|&root| scale.apply(root)).collect();
+        Self { scale, standardised, slow: trailing_mean(&roots, SLOW), fast: trailing_mean(&roots, FAST), roots }
     }
 
-    /// What the network sees of month `t`, as if all counts were larger by the square of `gain`.
+    /// What the network sees of month `t`, as if all square roots were `gain` times as large.
     fn input(&self, t: usize, gain: f32) -> [f32; INPUTS] {
-        let level = self.scale.apply(gain * self.level[t]);
-        [self.scale.apply(gain * self.roots[t]), self.scale.apply(gain * self.fast[t]), level]
+        [self.roots[t], self.fast[t], self.slow[t]].map(|root| self.scale.apply(gain * root))
     }
 
-    /// The network gives differences from the level that it sees.
-    pub fn base(&self, t: usize, gain: f32) -> f32 {
-        self.scale.apply(gain * self.level[t])
+    /// The slow mean at month `t`. What the network gives is the difference from it.
+    pub(crate) fn level(&self, t: usize, gain: f32) -> f32 {
+        self.scale.apply(gain * self.slow[t])
     }
 
     /// The windows that end with each of `origins`, `[WINDOW, origins, INPUTS]`.
-    pub fn windows(&self, origins: &[usize]) -> Vec<f32> {
+    pub(crate) fn windows(&self, origins: &[usize]) -> Vec<f32> {
         let mut x = Vec::with_capacity(WINDOW * origins.len() * INPUTS);
         for step in 0..WINDOW {
-            for &origin in origins {
-                x.extend(self.input(origin + 1 + step - WINDOW, 1.0));
-            }
+            x.extend(origins.iter().flat_map(|&origin| self.input(origin + 1 + step - WINDOW, 1.0)));
         }
         x
     }
 
-    /// A batch of training windows, drawn at random from the first `training` months, each with a gain of its own: cycles
-    /// come in many sizes, and there are few of them. Gives the input `[WINDOW, B, INPUTS]` and what is expected
-    /// `[WINDOW - WARM_UP, B, HORIZONS]`.
-    pub fn batch(&self, training: usize, random: &mut Uniform, x: &mut Vec<f32>, y: &mut Vec<f32>, batch: usize) {
-        let last = training - WINDOW - HORIZONS;
-        let rows: Vec<(usize, f32)> = (0..batch)
-            .map(|_| {
-                let start = (random.next_u64() % (last as u64 + 1)) as usize;
-                (start, 1.0 + crate::env("GAIN", 0.25) * random.next_f32())
-            })
-            .collect();
+    /// Draws `rows` windows from the first `training` months, what they are asked for included. Each gets a gain of its
+    /// own: cycles come in many sizes, and there are few of them. Fills the input `[WINDOW, rows, INPUTS]` and what is
+    /// expected `[WINDOW - WARM_UP, rows, HORIZONS]`.
+    pub(crate) fn batch(&self, training: usize, rows: usize, random: &mut Uniform, x: &mut Vec<f32>, y: &mut Vec<f32>) {
+        let starts = training - WINDOW - HORIZONS + 1;
+        let rows: Vec<(usize, f32)> =
+            (0..rows).map(|_| ((random.next_u64() % starts as u64) as usize, 1.0 + GAIN * random.next_f32())).collect();
         x.clear();
         y.clear();
-        let noise = crate::env("NOISE", 0.0);
         for step in 0..WINDOW {
-            for &(start, gain) in &rows {
-                x.extend(self.input(start + step, gain).map(|v| v + noise * random.next_f32()));
-            }
+            x.extend(rows.iter().flat_map(|&(start, gain)| self.input(start + step, gain)));
         }
         for step in WARM_UP..WINDOW {
             for &(start, gain) in &rows {
-                let t = start + step;
-                let base = self.base(t, gain);
-                y.extend((1..=HORIZONS).map(|ahead| self.scale.apply(gain * self.roots[t + ahead]) - base));
+                let (now, level) = (start + step, self.level(start + step, gain));
+                let ahead = &self.roots[now + 1..=now + HORIZONS];
+                y.extend(ahead.iter().map(|root| self.scale.apply(gain * root) - level));
             }
         }
+    }
+}
+
+/// The mean of each number and those before it, `months` in all, or as many as there are.
+fn trailing_mean(values: &[f32], months: usize) -> Vec<f32> {
+    let mean = |past: &[f32]| past.iter().sum::<f32>() / past.len() as f32;
+    (0..values.len()).map(|t| mean(&values[(t + 1).saturating_sub(months)..=t])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Change everything after a month: what is seen at that month, and every training batch before it, stays.
+    #[test]
+    fn nothing_is_known_of_the_future() {
+        let now = 600;
+        let past: Vec<f32> = (0..800).map(|t| 50.0 + 40.0 * (t as f32 * 0.048).sin()).collect();
+        let mut other = past.clone();
+        other[now + 1..].fill(1e6);
+        let [a, b] = [past, other].map(|counts| Features::new(&counts, now + 1));
+        assert_eq!(a.windows(&[now - 7, now]), b.windows(&[now - 7, now]), "windows");
+        assert_eq!(a.level(now, 1.0), b.level(now, 1.0), "level");
+        let batch = |features: &Features| {
+            let (mut x, mut y) = (Vec::new(), Vec::new());
+            features.batch(now + 1, 500, &mut Uniform::new(3), &mut x, &mut y);
+            (x, y)
+        };
+        assert_eq!(batch(&a), batch(&b), "training batches");
     }
 }
