@@ -124,15 +124,6 @@ impl Trainer {
             self.step(x, y, 0.0)?;
             gpu.wait_blocking()
         })?;
-        macro_rules! t { ($name:expr, $e:ident => $b:expr) => { eprintln!("{} {:?}", $name, median(|| { gpu.submit(|$e| { $b; Ok(()) })?; gpu.wait_blocking() })?); } }
-        t!("nothing", _e => ());
-        t!("fwd", e => self.net.encode_forward(e)?);
-        t!("head fwd", e => self.head.encode_forward(e));
-        t!("loss", e => self.loss.encode(e));
-        t!("head bwd", e => self.head.encode_backward(e));
-        t!("adam", e => self.adam.encode(e));
-        t!("both", e => {self.net.encode_forward(e)?; self.net.encode_backward(e)?;});
-        eprintln!("writes {:?}", median(|| { self.net.input().write(x)?; self.loss.expected().write(y)?; self.adam.set_learning_rate(0.0)?; gpu.submit(|_| Ok(()))?; gpu.wait_blocking() })?);
         let gpu_passes = median(|| {
             self.net.input().write(x)?;
             gpu.submit(|encoder| {
