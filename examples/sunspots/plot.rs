@@ -144,13 +144,11 @@ impl Picture<'_> {
             .draw()?;
         for (curve, color, name) in curves {
             chart.draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(3)))?;
-            let Some(&end) = curve.last() else { continue };
-            // The upper curve is named above its line, the middle one too, the lowest below.
-            let vertical = if color == GRU { VPos::Top } else { VPos::Bottom };
-            let style = text(15).color(&color).pos(Pos::new(HPos::Right, vertical));
-            chart.draw_series([
-                EmptyElement::at(end) + Text::new(name.to_owned(), (0, if color == GRU { 12 } else { -8 }), style)
-            ])?;
+            // Named at its middle, where the curves lie apart; the lowest below its line, the others above.
+            let Some(&middle) = curve.get(curve.len() / 2) else { continue };
+            let (vertical, offset) = if color == GRU { (VPos::Top, 10) } else { (VPos::Bottom, -10) };
+            let style = text(15).color(&color).pos(Pos::new(HPos::Center, vertical));
+            chart.draw_series([EmptyElement::at(middle) + Text::new(name.to_owned(), (0, offset), style)])?;
         }
         Ok(())
     }
