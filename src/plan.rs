@@ -62,7 +62,7 @@ impl Tuning {
             step_lanes: if software { 8 } else { 32 },
             step_rows: if batch == 1 { 1 } else { 4 },
             step_backward_units: if software { 4 } else { 1 },
-            sum_lanes: if software { [8, 1] } else { [32, 8] },
+            sum_lanes: [32, 8],
         }
     }
 

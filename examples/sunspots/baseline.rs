@@ -14,11 +14,10 @@ impl Autoregression {
         let size = order + 1;
         let mut normal = vec![0.0; size * size];
         let mut right = vec![0.0; size];
-        let row = |t: usize| -> Vec<f64> {
-            std::iter::once(1.0).chain((1..=order).map(|lag| f64::from(x[t - lag]))).collect()
-        };
-        for t in order..x.len() {
-            let (row, y) = (row(t), f64::from(x[t]));
+        for window in x.windows(size) {
+            let y = f64::from(window[order]);
+            let past = window[..order].iter().rev().map(|&value| f64::from(value));
+            let row: Vec<f64> = std::iter::once(1.0).chain(past).collect();
             for (i, a) in row.iter().enumerate() {
                 right[i] += a * y;
                 for (j, b) in row.iter().enumerate().take(i + 1) {
