@@ -221,7 +221,7 @@ impl Gpu {
         }
     }
 
-    /// How long a readback waits before it gives up, at first [`DEFAULT_TIMEOUT`](crate::gpu::DEFAULT_TIMEOUT). It has
+    /// How long a readback waits before it gives up, at first [`DEFAULT_TIMEOUT`]. It has
     /// no effect in a browser, where no timer is at hand.
     pub fn set_readback_timeout(&self, timeout: Duration) {
         *lock(&self.inner.timeout) = timeout;
