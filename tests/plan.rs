@@ -230,7 +230,7 @@ fn tuning_goes_by_the_adapter() {
     assert_eq!((gpu.matmul, gpu.step_rows, gpu.step_lanes), (MatmulKernel::Tiled, 4, 32));
     assert_eq!(Tuning::new(DeviceType::IntegratedGpu, 1).step_rows, 1);
     let software = Tuning::new(DeviceType::Cpu, 8);
-    assert_eq!((software.matmul, software.step_lanes, software.sum_lanes), (MatmulKernel::Direct, 8, [8, 1]));
+    assert_eq!((software.matmul, software.step_lanes, software.sum_lanes), (MatmulKernel::Direct, 8, [32, 8]));
 }
 
 #[test]
