@@ -271,13 +271,13 @@ impl<C> Config<C> {
     /// The number of cells, layers times directions: the first axis of `h0` and `h_n`.
     #[must_use]
     pub fn num_cells(&self) -> usize {
-        self.num_layers * self.directions()
+        self.num_layers.saturating_mul(self.directions())
     }
 
     /// The number of features of the output: directions times H.
     #[must_use]
     pub fn output_size(&self) -> usize {
-        self.directions() * self.hidden_size
+        self.directions().saturating_mul(self.hidden_size)
     }
 
     /// The number of features that a layer reads: I for the first, the output size of the one below for the others.
@@ -340,12 +340,17 @@ impl<C: Copy + Into<Cell>> Config<C> {
         }
     }
 
-    /// How many numbers the weights and biases hold.
+    /// How many numbers the weights and biases hold; at most `usize::MAX`.
     #[must_use]
     pub fn num_parameters(&self) -> usize {
         let biases = if self.bias { 2 } else { 0 };
-        let rows = self.cell().gates() * self.hidden_size * self.directions();
-        (0..self.num_layers).map(|layer| rows * (self.layer_input_size(layer) + self.hidden_size + biases)).sum()
+        let rows = self.cell().gates().saturating_mul(self.output_size());
+        let of_layer = |layer| {
+            let columns = self.layer_input_size(layer).saturating_add(self.hidden_size).saturating_add(biases);
+            rows.saturating_mul(columns)
+        };
+        // All layers but the first are alike.
+        of_layer(0).saturating_add(of_layer(1).saturating_mul(self.num_layers.saturating_sub(1)))
     }
 
     /// Checks that the layer can exist. Everything that takes a config calls this first.

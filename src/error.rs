@@ -174,7 +174,8 @@ pub(crate) fn at_least_one(what: &'static str, size: usize) -> Result<()> {
 
 /// Checks that a slice holds as many elements as a shape.
 pub(crate) fn expect_len(tensor: &'static str, expected: &[usize], actual: usize) -> Result<()> {
-    if expected.iter().product::<usize>() == actual {
+    let len = expected.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
+    if len == Some(actual) {
         Ok(())
     } else {
         Err(Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: vec![actual] })

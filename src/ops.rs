@@ -178,6 +178,11 @@ pub(crate) fn element_workgroups(len: usize) -> u32 {
     (len.div_ceil(256)).min(1024) as u32
 }
 
+/// How many workgroups of 256 a reduction gets: at least 16 elements an invocation, since meeting costs more than adding.
+pub(crate) fn reduction_workgroups(len: usize) -> u32 {
+    (len.div_ceil(256 * 16)).min(256) as u32
+}
+
 /// The sum of the squares of a tensor, in parts, one a workgroup, from `first` on in `partial`. Gives how many there are.
 pub(crate) fn sum_squares<'a>(
     builder: &mut ProgramBuilder<'a>,
@@ -185,7 +190,7 @@ pub(crate) fn sum_squares<'a>(
     partial: &'a Tensor,
     first: usize,
 ) -> usize {
-    let workgroups = element_workgroups(input.len());
+    let workgroups = reduction_workgroups(input.len());
     let (input_view, input_offset) = input.view();
     let params = SumSquaresParams { len: input.len() as u32, input_offset, partial_offset: first as u32, workgroups };
     let storage = SumSquares { input: input_view, partial: partial.view().0 };

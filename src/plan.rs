@@ -270,7 +270,7 @@ impl Layout {
             copies_h0: !one_cell_forward,
             copies_h_n: !one_cell_forward,
             has_dropout: training && config.dropout_share() > 0.0,
-            slots: unroll.seq_len() + if reverse { 2 } else { 1 },
+            slots: unroll.seq_len().saturating_add(if reverse { 2 } else { 1 }),
             gates_width: match config.cell() {
                 Cell::Rnn { .. } => 1,
                 Cell::Gru { .. } if training || is_reset_before => 4,

@@ -1,14 +1,14 @@
 //! How far two results may be apart: bounds derived from the unit round-off and the length of the sums.
 //!
-//! A sum of k products of f32 numbers has a rounding error of at most k u Σ|a||b| with u = 2^-24, and with the
-//! probability that matters in practice of about λ √k u Σ|a||b| with a small λ (Higham and Mary 2019, "A new approach to
-//! probabilistic rounding error analysis"). The bounds below take λ = [`LAMBDA`] and Σ|a||b| ≤ √k·scale, which holds for
-//! weights from U(±1/√k) and states in [-1, 1]; for other numbers call [`Tolerance::scaled`].
+//! A sum of k products of f32 numbers rounds k times, each time by at most u = 2^-24 of the partial sum. Where the partial
+//! sums are at most 1 and the roundings do not conspire, the error is about λ √k u with a small λ (Higham and Mary 2019, "A
+//! new approach to probabilistic rounding error analysis"). Partial sums of at most 1 are what weights from U(±1/√k) and
+//! states in [-1, 1] give; for other numbers call [`Tolerance::scaled`]. λ is [`LAMBDA`].
 
 /// The unit round-off of f32, 2^-24.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / (1_u64 << 24) as f64;
 
-/// λ of the probabilistic bound: how many standard deviations of the rounding error are allowed.
+/// λ of the probabilistic bound: about how many standard deviations of the rounding error are allowed.
 pub const LAMBDA: f64 = 2.0;
 
 /// An absolute and a relative bound. `a` is within it of a reference if `|a - ref| <= abs + rel * |ref|`; NaN never is.

@@ -36,7 +36,8 @@ impl CellWeights {
     /// The four shapes of the cells of a layer, in the order of [`CellWeights::NAMES`]; `[0]` for a bias that is not there.
     #[must_use]
     pub fn shapes<C: Copy + Into<Cell>>(config: &Config<C>, layer: usize) -> [Vec<usize>; 4] {
-        let rows = config.cell().gates() * config.hidden_size();
+        // A size that does not fit saturates, and is over every limit.
+        let rows = config.cell().gates().saturating_mul(config.hidden_size());
         let bias = if config.has_bias() { rows } else { 0 };
         [vec![rows, config.layer_input_size(layer)], vec![rows, config.hidden_size()], vec![bias], vec![bias]]
     }

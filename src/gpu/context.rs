@@ -202,10 +202,11 @@ impl Gpu {
         format!("{}, {:?}, driver {}{software}", info.name, info.backend, driver.trim())
     }
 
-    /// Whether two handles are of the same device.
+    /// Whether two handles are clones of one. Two that were made apart count as two devices, even if both were made
+    /// [from](Self::from_device) one: wgpu's own comparison takes devices of two instances for the same one.
     #[must_use]
     pub fn is_same_device(&self, other: &Self) -> bool {
-        self.inner.device == other.inner.device
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// What the crate has done on the device so far.
@@ -220,7 +221,7 @@ impl Gpu {
         }
     }
 
-    /// How long a readback waits before it gives up, at first [`DEFAULT_TIMEOUT`](crate::gpu::DEFAULT_TIMEOUT). It has
+    /// How long a readback waits before it gives up, at first [`DEFAULT_TIMEOUT`]. It has
     /// no effect in a browser, where no timer is at hand.
     pub fn set_readback_timeout(&self, timeout: Duration) {
         *lock(&self.inner.timeout) = timeout;
@@ -247,7 +248,9 @@ impl Gpu {
         let done = Arc::new(AtomicBool::new(false));
         let flag = done.clone();
         self.queue().on_submitted_work_done(move || flag.store(true, Release));
-        self.poll_until(None, &done)
+        self.poll_until(None, &done)?;
+        // On a lost device wgpu calls everything done.
+        self.expect_alive()
     }
 
     pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
@@ -274,6 +277,29 @@ impl Gpu {
         self.inner.lost.get().map(|reason| Error::DeviceLost { reason: reason.clone() })
     }
 
+    /// Remembers a loss that showed in another way than by the callback.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn note_loss(&self, reason: String) -> Error {
+        Error::DeviceLost { reason: self.inner.lost.get_or_init(|| reason).clone() }
+    }
+
+    /// Checks that a buffer may be this large.
+    pub(super) fn check_buffer_size(&self, what: &'static str, bytes: u64) -> Result<()> {
+        let available = self.limits().max_buffer_size;
+        if bytes > available {
+            return Err(Error::LimitExceeded { what, limit: "max_buffer_size", required: bytes, available });
+        }
+        Ok(())
+    }
+
+    /// [`Gpu::lost`], after something has failed. wgpu tells of a loss when it is polled, not before.
+    pub(super) fn discover_loss(&self) -> Option<Error> {
+        // Whether this poll succeeds says nothing about why something failed before it.
+        #[cfg(not(target_arch = "wasm32"))]
+        drop(self.device().poll(wgpu::PollType::Poll));
+        self.lost()
+    }
+
     /// Makes a buffer. The one place where the crate does.
     pub(crate) fn create_buffer(
         &self,
@@ -292,10 +318,7 @@ impl Gpu {
         usage: wgpu::BufferUsages,
         contents: Option<&[u8]>,
     ) -> Result<wgpu::Buffer> {
-        let available = self.limits().max_buffer_size;
-        if bytes > available {
-            return Err(Error::LimitExceeded { what, limit: "max_buffer_size", required: bytes, available });
-        }
+        self.check_buffer_size(what, bytes)?;
         self.expect_alive()?;
         self.inner.activity.buffers.fetch_add(1, Relaxed);
         let descriptor =
@@ -311,7 +334,7 @@ impl Gpu {
         if let Some(contents) = contents {
             match buffer.get_mapped_range_mut(..) {
                 Ok(mut mapped) => mapped.slice(..contents.len()).copy_from_slice(contents),
-                Err(_) => return Err(self.lost().unwrap_or(Error::OutOfMemory { what, bytes })),
+                Err(_) => return Err(self.discover_loss().unwrap_or(Error::OutOfMemory { what, bytes })),
             }
             buffer.unmap();
         }

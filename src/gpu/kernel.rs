@@ -2,7 +2,7 @@
 
 use crate::gpu::Gpu;
 
-/// What one WGSL file is: its bindings and overrides, from which layout and pipeline come. `tests/shaders.rs` holds every
+/// What one WGSL file is: its bindings and overrides, from which layout and pipeline come. `src/kernels/tests.rs` holds every
 /// part of it against the WGSL text.
 #[derive(Debug)]
 pub(crate) struct KernelSpec {

@@ -71,11 +71,19 @@ fn start(tensor: &Tensor) -> Result<Pending> {
     let (sender, mapped) = oneshot_channel();
     let called = Arc::new(AtomicBool::new(false));
     let flag = called.clone();
+    // A device that was lost just now has made a staging buffer that cannot be mapped: the caller is to hear of it, not
+    // the uncaptured-error handler.
+    #[cfg(not(target_arch = "wasm32"))]
+    let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
     staging.map_async(wgpu::MapMode::Read, ..tensor.byte_len(), move |result| {
         // A receiver that is gone means that nobody waits any more.
         drop(sender.send(result));
         flag.store(true, Ordering::Release);
     });
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Some(error) = pollster::block_on(scope.pop()) {
+        return Err(gpu.discover_loss().unwrap_or_else(|| gpu.note_loss(error.to_string())));
+    }
     Ok(Pending {
         staging,
         mapped,
@@ -89,7 +97,7 @@ fn start(tensor: &Tensor) -> Result<Pending> {
 /// Takes the numbers out of a mapped staging buffer and gives the buffer back to the pool.
 fn finish(tensor: &Tensor, staging: wgpu::Buffer, mapped: Option<Mapped>) -> Result<Vec<f32>> {
     let gpu = tensor.gpu();
-    let failed = |error| gpu.lost().unwrap_or(Error::Readback(error));
+    let failed = |error| gpu.discover_loss().unwrap_or(Error::Readback(error));
     // No answer at all: the callback was dropped without a call, because wgpu gave the device up.
     mapped.unwrap_or(Err(wgpu::BufferAsyncError)).map_err(failed)?;
     let host = {

@@ -45,9 +45,13 @@ impl Tensor {
         if let Some(host) = host {
             expect_len(name, shape, host.len())?;
         }
-        let bytes = shape.iter().try_fold(4_u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
-        let buffer = gpu.create_buffer_with(name, bytes, Self::USAGE, host.map(bytemuck::cast_slice))?;
+        let buffer = gpu.create_buffer_with(name, bytes_of(shape), Self::USAGE, host.map(bytemuck::cast_slice))?;
         Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
+    }
+
+    /// Checks that a buffer can hold this shape, before an array of it is made on the host.
+    pub(crate) fn check_size(gpu: &Gpu, name: &'static str, shape: &[usize]) -> Result<()> {
+        gpu.check_buffer_size(name, bytes_of(shape))
     }
 
     /// The GPU that it lives on.
@@ -196,4 +200,9 @@ impl Tensor {
         let before = begin - offset;
         (View { buffer: &self.buffer, offset, size: before + elements.len() as u64 * 4 }, (before / 4) as u32)
     }
+}
+
+/// The bytes of a shape. A product that does not fit saturates, and is over every limit.
+fn bytes_of(shape: &[usize]) -> u64 {
+    shape.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }

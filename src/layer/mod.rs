@@ -37,6 +37,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// Those of [`Config::validate`]; [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn new(gpu: &Gpu, config: Config<C>, seed: u64) -> Result<Self> {
         config.validate()?;
+        Parameters::check_sizes(gpu, &config.erased())?;
         let weights = Weights::random(&config, seed);
         Self::with_weights(gpu, config, &weights)
     }

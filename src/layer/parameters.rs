@@ -38,6 +38,19 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Checks that buffers can hold the parameters, before arrays of them are made on the host.
+    pub(crate) fn check_sizes(gpu: &Gpu, config: &Config) -> Result<()> {
+        // The first layer reads I features, all others DH.
+        for layer in [0, config.layers() - 1] {
+            for (name, shape) in CellWeights::NAMES.into_iter().zip(CellWeights::shapes(config, layer)) {
+                if !shape.contains(&0) {
+                    Tensor::check_size(gpu, name, &shape)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
         let cell = |index: usize| {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{ADAM, ADAM_PREPARE, AdamParams, AdamPrepare, AdamPrepareParams};
-use crate::ops::{self, element_workgroups};
+use crate::ops::{self, element_workgroups, reduction_workgroups};
 
 /// The options of [`Adam`]; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,7 +83,7 @@ impl Adam {
         }
 
         let state = Tensor::named(gpu, "adam state", &[5], Some(&[options.learning_rate, 0.0, 0.0, 0.0, 1.0]))?;
-        let partials = pairs.iter().map(|(_, gradient)| element_workgroups(gradient.len()) as usize).sum();
+        let partials = pairs.iter().map(|(_, gradient)| reduction_workgroups(gradient.len()) as usize).sum();
         let partial = Tensor::named(gpu, "partial sums of squares", &[partials], None)?;
         let mut moments = Vec::new();
         for (parameter, _) in pairs {

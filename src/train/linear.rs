@@ -22,6 +22,7 @@ impl Linear {
     pub fn new(gpu: &Gpu, in_features: usize, out_features: usize, seed: u64) -> Result<Self> {
         at_least_one("in_features", in_features)?;
         at_least_one("out_features", out_features)?;
+        Tensor::check_size(gpu, "weight", &[out_features, in_features])?;
         let bound = 1.0 / (in_features as f32).sqrt();
         let mut uniform = Uniform::new(seed);
         let weight = uniform.vec(out_features * in_features, bound);

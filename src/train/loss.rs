@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{MSE, Mse, MseParams};
-use crate::ops::{self, Matrix, SumRowsArgs, Vector, element_workgroups};
+use crate::ops::{self, Matrix, SumRowsArgs, Vector, reduction_workgroups};
 use crate::plan::Tuning;
 
 /// The mean over all elements of (prediction - expected)^2, as `nn.MSELoss`, and its gradient.
@@ -28,7 +28,7 @@ impl MeanSquaredError {
         }
         let gpu = prediction.gpu();
         let len = prediction.len();
-        let workgroups = element_workgroups(len);
+        let workgroups = reduction_workgroups(len);
         let expected = Tensor::named(gpu, "expected", prediction.shape(), None)?;
         let loss = Tensor::named(gpu, "loss", &[1], None)?;
         let partial = Tensor::named(gpu, "partial losses", &[workgroups as usize], None)?;

@@ -1,0 +1,81 @@
+//! Every test that needs a GPU. Without an adapter each is reported as ignored; with `WGPU_GRU_REQUIRE_GPU=1`, as
+//! failed. The device is opened once; a test that breaks its device, counts what it makes, or needs other limits opens
+//! one of its own.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgpu_gru::{Error, Gpu};
+
+/// The tests of a module, by name.
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        pub(crate) const TRIALS: &[(&str, crate::Test)] = &[$((stringify!($test), $test)),*];
+    };
+}
+
+mod chunks;
+mod controls;
+mod device;
+mod errors;
+mod golden;
+mod layer;
+mod lost;
+mod matmul;
+mod promises;
+mod recurrence;
+mod sums;
+#[path = "../support/mod.rs"]
+mod support;
+mod train;
+mod training;
+#[path = "../support/golden.rs"]
+mod vectors;
+
+type Test = fn(&Gpu);
+
+const MODULES: &[(&str, &[(&str, Test)])] = &[
+    ("matmul", matmul::TRIALS),
+    ("sums", sums::TRIALS),
+    ("recurrence", recurrence::TRIALS),
+    ("train", train::TRIALS),
+    ("training", training::TRIALS),
+    ("golden", golden::TRIALS),
+    ("layer", layer::TRIALS),
+    ("chunks", chunks::TRIALS),
+    ("promises", promises::TRIALS),
+    ("errors", errors::TRIALS),
+    ("lost", lost::TRIALS),
+    ("controls", controls::TRIALS),
+];
+
+#[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let required = std::env::var("WGPU_GRU_REQUIRE_GPU").is_ok_and(|value| value == "1");
+    let gpu = Arc::new(Gpu::new_blocking());
+    match &*gpu {
+        Ok(gpu) => eprintln!("adapter: {}", gpu.describe()),
+        Err(error) => eprintln!("adapter: {error}"),
+    }
+    // An adapter that is there but does not open, or one that was asked for by name, is a failure in any case.
+    let absent = matches!(*gpu, Err(Error::NoAdapter { wanted: None, .. }));
+
+    let trial = |name: String, test: Test| {
+        let gpu = gpu.clone();
+        let run = move || match &*gpu {
+            Ok(gpu) => {
+                test(gpu);
+                Ok(())
+            }
+            Err(error) => Err(Failed::from(error)),
+        };
+        Trial::test(name, run).with_ignored_flag(absent && !required)
+    };
+    let mut trials = vec![trial("adapter".into(), |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name"))];
+    for &(module, tests) in MODULES {
+        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{module}::{name}"), test)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

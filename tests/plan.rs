@@ -1,0 +1,270 @@
+//! What is found before anything is made, without a GPU: sizes, options, limits; and the arithmetic of the plan.
+
+use wgpu_gru::plan::{MatmulKernel, Schedule, Tuning};
+use wgpu_gru::train::AdamOptions;
+use wgpu_gru::wgpu::{DeviceType, Limits};
+use wgpu_gru::{Error, GruConfig, GruWeights, Mode, Plan, Unroll};
+
+fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Error> {
+    Plan::new(config, unroll, limits, DeviceType::DiscreteGpu)
+}
+
+/// T 10, B 3, I 4, H 5.
+fn small(limits: &Limits) -> Result<Plan, Error> {
+    plan(&GruConfig::new(4, 5), &Unroll::training(10, 3), limits)
+}
+
+#[track_caller]
+fn assert_error<T: std::fmt::Debug>(result: Result<T, Error>, expected: &Error) {
+    let error = result.expect_err("this must fail");
+    assert_eq!(format!("{error:?}"), format!("{expected:?}"), "the whole error");
+}
+
+fn limit(what: &'static str, limit: &'static str, required: u64, available: u64) -> Error {
+    Error::LimitExceeded { what, limit, required, available }
+}
+
+#[test]
+fn zero_sizes() {
+    let zero = |what| Error::ZeroSize { what };
+    assert_error(GruConfig::new(0, 1).validate(), &zero("input_size"));
+    assert_error(GruConfig::new(1, 0).validate(), &zero("hidden_size"));
+    assert_error(Unroll::inference(0, 1).validate(), &zero("seq_len"));
+    assert_error(Unroll::training(1, 0).validate(), &zero("batch"));
+    let (config, unroll, limits) = (GruConfig::new(1, 1), Unroll::training(1, 1), Limits::default());
+    assert_error(plan(&GruConfig::new(0, 1), &unroll, &limits), &zero("input_size"));
+    assert_error(plan(&GruConfig::new(1, 0), &unroll, &limits), &zero("hidden_size"));
+    assert_error(plan(&config, &Unroll::training(0, 1), &limits), &zero("seq_len"));
+    assert_error(plan(&config, &Unroll::inference(1, 0), &limits), &zero("batch"));
+    plan(&config, &unroll, &limits).expect("a layer of ones");
+}
+
+#[test]
+fn weights_of_other_lengths() {
+    let config = GruConfig::new(2, 3);
+    let weights = GruWeights::random(&config, 1);
+    weights.validate(&config).expect("the right lengths");
+    let mismatch = |tensor, expected: &[usize], actual: usize| Error::ShapeMismatch {
+        tensor,
+        expected: expected.to_vec(),
+        actual: vec![actual],
+    };
+    assert_error(weights.validate(&GruConfig::new(3, 3)), &mismatch("weight_ih", &[9, 3], 18));
+    let other = GruWeights { weight_hh: vec![0.0; 26], ..weights.clone() };
+    assert_error(other.validate(&config), &mismatch("weight_hh", &[9, 3], 26));
+    let other = GruWeights { bias_ih: vec![0.0; 10], ..weights.clone() };
+    assert_error(other.validate(&config), &mismatch("bias_ih", &[9], 10));
+    let other = GruWeights { bias_hh: Vec::new(), ..weights };
+    assert_error(other.validate(&config), &mismatch("bias_hh", &[9], 0));
+}
+
+#[test]
+fn options_out_of_range() {
+    let good = AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() };
+    good.validate().expect("the defaults");
+    AdamOptions { learning_rate: 0.0, beta1: 0.0, beta2: 0.0, ..good }.validate().expect("zeros that are allowed");
+    let bad = |value: f32| {
+        [
+            ("learning_rate", "finite and at least 0", AdamOptions { learning_rate: value, ..good }),
+            ("beta1", "0 <= beta1 < 1", AdamOptions { beta1: value, ..good }),
+            ("beta2", "0 <= beta2 < 1", AdamOptions { beta2: value, ..good }),
+            ("epsilon", "finite and over 0", AdamOptions { epsilon: value, ..good }),
+            ("max_norm", "finite and over 0", AdamOptions { max_norm: Some(value), ..good }),
+        ]
+    };
+    for value in [f32::NAN, -0.5, f32::INFINITY, f32::NEG_INFINITY] {
+        for (option, expected, options) in bad(value) {
+            assert_error(options.validate(), &Error::InvalidOption { option, value: f64::from(value), expected });
+        }
+    }
+    for (option, expected, options) in bad(1.0).into_iter().filter(|(option, ..)| option.starts_with("beta")) {
+        assert_error(options.validate(), &Error::InvalidOption { option, value: 1.0, expected });
+    }
+    for (option, expected, options) in bad(0.0).into_iter().filter(|(_, expected, _)| *expected == "finite and over 0")
+    {
+        assert_error(options.validate(), &Error::InvalidOption { option, value: 0.0, expected });
+    }
+}
+
+/// What every kernel needs, whatever the sizes.
+#[test]
+fn limits_of_the_kernels() {
+    let what = "the largest kernel";
+    let default = Limits::default();
+    for (limits, name, required, available) in [
+        (
+            Limits { max_compute_invocations_per_workgroup: 255, ..default.clone() },
+            "max_compute_invocations_per_workgroup",
+            256,
+            255,
+        ),
+        (Limits { max_compute_workgroup_size_x: 128, ..default.clone() }, "max_compute_workgroup_size_x", 256, 128),
+        (Limits { max_compute_workgroup_size_y: 8, ..default.clone() }, "max_compute_workgroup_size_y", 16, 8),
+        (
+            Limits { max_compute_workgroup_storage_size: 8191, ..default.clone() },
+            "max_compute_workgroup_storage_size",
+            8192,
+            8191,
+        ),
+        (
+            Limits { max_storage_buffers_per_shader_stage: 4, ..default.clone() },
+            "max_storage_buffers_per_shader_stage",
+            6,
+            4,
+        ),
+        (Limits { max_bindings_per_bind_group: 6, ..default.clone() }, "max_bindings_per_bind_group", 7, 6),
+        (
+            Limits { max_dynamic_uniform_buffers_per_pipeline_layout: 0, ..default },
+            "max_dynamic_uniform_buffers_per_pipeline_layout",
+            1,
+            0,
+        ),
+    ] {
+        assert_error(small(&limits), &limit(what, name, required, available));
+    }
+}
+
+/// What the sizes need: each just does not fit, and fits with one byte or one workgroup more.
+#[test]
+fn limits_of_the_sizes() {
+    const BINDING: &str = "max_storage_buffer_binding_size";
+    const WORKGROUPS: &str = "max_compute_workgroups_per_dimension";
+    let whole = Limits::default();
+    let buffer = |max_buffer_size| Limits { max_buffer_size, ..whole.clone() };
+    let binding = |max_storage_buffer_binding_size| Limits { max_storage_buffer_binding_size, ..whole.clone() };
+    let grid = |max_compute_workgroups_per_dimension| Limits { max_compute_workgroups_per_dimension, ..whole.clone() };
+
+    // Gates of training: 10 steps of 3 rows of 4 times 5 numbers.
+    assert_error(small(&buffer(2399)), &limit("gates", "max_buffer_size", 2400, 2399));
+    // 10 + 64 uniforms of 256 bytes.
+    assert_error(small(&buffer(2400)), &limit("the uniforms of all steps", "max_buffer_size", 74 * 256, 2400));
+    small(&buffer(74 * 256)).expect("it fits");
+
+    let wide = |limits: &Limits| plan(&GruConfig::new(100, 2), &Unroll::inference(1, 1), limits);
+    assert_error(wide(&binding(2399)), &limit("weight_ih", BINDING, 2400, 2399));
+    wide(&binding(2400)).expect("it fits");
+    let units = |limits: &Limits| plan(&GruConfig::new(1, 30), &Unroll::inference(1, 1), limits);
+    assert_error(units(&binding(10_799)), &limit("weight_hh", BINDING, 10_800, 10_799));
+    units(&binding(10_800)).expect("it fits");
+
+    // One step of the input, two of the states, two of the gates, each with one alignment of 256 bytes.
+    let rows = |i, h, limits: &Limits| plan(&GruConfig::new(i, h), &Unroll::inference(9, 60), limits);
+    assert_error(rows(20, 1, &binding(5055)), &limit("input", BINDING, 4800 + 256, 5055));
+    rows(20, 1, &binding(5056)).expect("it fits");
+    assert_error(rows(1, 1, &binding(735)), &limit("h", BINDING, 480 + 256, 735));
+    assert_error(rows(1, 1, &binding(1695)), &limit("gates", BINDING, 1440 + 256, 1695));
+    assert_eq!(rows(1, 1, &binding(1696)).expect("it fits").chunks().len(), 9, "one step a chunk");
+
+    // Tiles of 64 x 64, steps of 32 units and 4 rows.
+    let layer = |i, h, b, limits: &Limits| plan(&GruConfig::new(i, h), &Unroll::inference(1, b), limits);
+    assert_error(layer(1, 43, 1, &grid(2)), &limit("the columns of the products", WORKGROUPS, 3, 2));
+    assert_error(layer(129, 1, 1, &grid(2)), &limit("the columns of the products", WORKGROUPS, 3, 2));
+    layer(128, 42, 1, &grid(2)).expect("it fits");
+    assert_error(layer(1, 1, 9, &grid(2)), &limit("the rows of a step", WORKGROUPS, 3, 2));
+    layer(1, 1, 8, &grid(2)).expect("it fits");
+}
+
+/// Nothing overflows, however large the sizes: every product saturates and is over a limit.
+#[test]
+fn sizes_near_the_end() {
+    const HUGE: [usize; 4] = [usize::MAX, usize::MAX / 2, 1 << 62, 1 << 32];
+    let unlimited =
+        Limits { max_buffer_size: u64::MAX - 1, max_storage_buffer_binding_size: u64::MAX - 1, ..Limits::default() };
+    for limits in [Limits::default(), unlimited] {
+        for size in HUGE {
+            for sizes in [[size, 1, 1, 1], [1, size, 1, 1], [1, 1, size, 1], [1, 1, 1, size], [size; 4]] {
+                let [t, b, i, h] = sizes;
+                for unroll in [Unroll::inference(t, b), Unroll::training(t, b)] {
+                    match plan(&GruConfig::new(i, h), &unroll, &limits) {
+                        Err(Error::LimitExceeded { required, available, .. }) => {
+                            assert!(required > available, "{sizes:?}");
+                        }
+                        other => panic!("{sizes:?}: {other:?}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The chunks cover the time axis without a gap, and each fits.
+#[test]
+fn chunks_cover_the_time_axis() {
+    for size in [760, 1000, 2048, 5000, 20_000] {
+        let limits = Limits { max_storage_buffer_binding_size: size, ..Limits::default() };
+        let plan = plan(&GruConfig::new(4, 5), &Unroll::training(50, 3), &limits).expect("it fits in chunks");
+        let mut next = 0;
+        for chunk in plan.chunks() {
+            assert!(chunk.start == next && !chunk.is_empty(), "{:?}", plan.chunks());
+            assert!((chunk.len() as u64 + 1) * 240 + 256 <= size, "gates of {chunk:?} in {size}");
+            next = chunk.end;
+        }
+        assert_eq!(next, 50);
+        assert_eq!(plan.forward_dispatches(), 50 + plan.chunks().len());
+        assert_eq!(plan.backward_dispatches(), 51 + 5 * plan.chunks().len());
+    }
+}
+
+#[test]
+fn the_plan_says_what_it_does() {
+    let unroll = Unroll::training(64, 32);
+    let plan = plan(&GruConfig::new(128, 128), &unroll, &Limits::default()).expect("it fits");
+    assert_eq!((plan.schedule(), plan.chunks().len()), (Schedule::PerStep, 1));
+    assert_eq!((plan.forward_dispatches(), plan.backward_dispatches()), (65, 70));
+    // 2 T B 3H (I + H), and twice as many back.
+    assert_eq!(plan.forward_flops(), 2 * 64 * 32 * 3 * 128 * 256);
+    assert_eq!(plan.backward_flops(), 2 * plan.forward_flops());
+    let bytes = |name| plan.allocations().iter().find(|a| a.name == name).map(|a| a.bytes);
+    assert_eq!(bytes("h"), Some(65 * 32 * 128 * 4));
+    assert_eq!(bytes("gates"), Some(64 * 32 * 4 * 128 * 4));
+    assert_eq!(plan.bytes(), plan.allocations().iter().map(|a| a.bytes).sum::<u64>());
+    let text = plan.to_string();
+    for part in ["T=64 B=32", "PerStep", "65 dispatches", "70 dispatches", "1 chunk(s) of time"] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn tuning_goes_by_the_adapter() {
+    let gpu = Tuning::new(DeviceType::DiscreteGpu, 8);
+    assert_eq!((gpu.matmul, gpu.step_rows, gpu.step_lanes), (MatmulKernel::Tiled, 4, 32));
+    assert_eq!(Tuning::new(DeviceType::IntegratedGpu, 1).step_rows, 1);
+    let software = Tuning::new(DeviceType::Cpu, 8);
+    assert_eq!((software.matmul, software.step_lanes, software.sum_lanes), (MatmulKernel::Direct, 8, [32, 8]));
+}
+
+#[test]
+fn inference_has_no_gradients() {
+    let unroll = Unroll::inference(3, 2).input_gradient(true);
+    assert!(unroll.mode() == Mode::Inference && !unroll.has_input_gradient(), "{unroll:?}");
+    let plan = plan(&GruConfig::new(4, 5), &unroll, &Limits::default()).expect("it fits");
+    assert_eq!((plan.backward_dispatches(), plan.backward_flops()), (0, 0));
+    assert!(plan.allocations().iter().all(|allocation| !allocation.name.starts_with("d_")), "{plan}");
+}
+
+/// Every message names what was expected and what came.
+#[test]
+fn messages() {
+    for (error, parts) in [
+        (Error::ZeroSize { what: "batch" }, &["batch is 0", "at least 1"][..]),
+        (limit("h", "max_buffer_size", 7, 5), &["h needs 7", "max_buffer_size is 5"]),
+        (
+            Error::ShapeMismatch { tensor: "x", expected: vec![1, 2], actual: vec![3] },
+            &["x has shape [3]", "expected [1, 2]"],
+        ),
+        (
+            Error::InvalidOption { option: "beta1", value: f64::NAN, expected: "0 <= beta1 < 1" },
+            &["beta1 is NaN", "< 1"],
+        ),
+        (Error::ForeignDevice { tensor: "x" }, &["x belongs to another device"]),
+        (Error::Aliased { first: "x", second: "y" }, &["x and y share memory"]),
+        (Error::NotTraining, &["Unroll::training"]),
+        (Error::BackwardWithoutForward, &["without a forward"]),
+        (Error::OutOfMemory { what: "h", bytes: 9 }, &["h of 9 bytes"]),
+        (Error::NoAdapter { wanted: Some("abc".into()), found: vec!["def".into()] }, &["abc", "def", "lavapipe"]),
+    ] {
+        for part in parts {
+            assert!(error.to_string().contains(part), "{part} is not in: {error}");
+        }
+    }
+}
