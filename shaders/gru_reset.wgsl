@@ -27,18 +27,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var k = 0u; k < hidden; k++) {
         sum_r += weight_hh[unit * hidden + k] * states(rows, k);
     }
-    finish(row, unit, sum_r.x);
-    if ROWS > 1u {
-        finish(row + 1u, unit, sum_r.y);
-        finish(row + 2u, unit, sum_r.z);
-        finish(row + 3u, unit, sum_r.w);
+    for (var r = 0u; r < rows_from(row); r++) {
+        finish(row + r, unit, pick(sum_r, r));
     }
 }
 
 fn finish(row: u32, unit: u32, sum_r: f32) {
-    if row >= params.batch {
-        return;
-    }
     if is_over(row) {
         return;
     }

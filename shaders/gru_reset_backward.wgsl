@@ -26,9 +26,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 }
 
 fn finish(row: u32, unit: u32, d_q: f32) -> f32 {
-    if row >= params.batch {
-        return 0.0;
-    }
     if is_over(row) {
         return 0.0;
     }

@@ -69,18 +69,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
-    finish(row, unit, sum_r.x, sum_z.x, hn.x);
-    if ROWS > 1u {
-        finish(row + 1u, unit, sum_r.y, sum_z.y, hn.y);
-        finish(row + 2u, unit, sum_r.z, sum_z.z, hn.z);
-        finish(row + 3u, unit, sum_r.w, sum_z.w, hn.w);
+    for (var r = 0u; r < rows_from(row); r++) {
+        finish(row + r, unit, pick(sum_r, r), pick(sum_z, r), pick(hn, r));
     }
 }
 
 fn finish(row: u32, unit: u32, sum_r: f32, sum_z: f32, hn: f32) {
-    if row >= params.batch {
-        return;
-    }
     let hidden = params.hidden;
     let before = h[params.h_before + row * params.h_stride + unit];
     let after = params.h_after + row * params.h_stride + unit;

@@ -55,9 +55,6 @@ fn main(
 }
 
 fn finish(row: u32, unit: u32, recurrent: f32) -> f32 {
-    if row >= params.batch {
-        return 0.0;
-    }
     let hidden = params.hidden;
     var d_h = d_state(row, unit, recurrent);                                            // (9)
     if params.is_final != 0u {

@@ -25,18 +25,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             sum += weight_hh[unit * hidden + k] * states(rows, k);
         }
     }
-    finish(row, unit, sum.x);
-    if ROWS > 1u {
-        finish(row + 1u, unit, sum.y);
-        finish(row + 2u, unit, sum.z);
-        finish(row + 3u, unit, sum.w);
+    for (var r = 0u; r < rows_from(row); r++) {
+        finish(row + r, unit, pick(sum, r));
     }
 }
 
 fn finish(row: u32, unit: u32, sum: f32) {
-    if row >= params.batch {
-        return;
-    }
     let after = params.h_after + row * params.h_stride + unit;
     if is_over(row) {
         h[after] = h[params.h_before + row * params.h_stride + unit];

@@ -34,9 +34,6 @@ fn main(
 }
 
 fn finish(row: u32, unit: u32, recurrent: f32) -> f32 {
-    if row >= params.batch {
-        return 0.0;
-    }
     var d_h = d_state(row, unit, recurrent);
     if params.is_final != 0u {
         store_d_state(row, unit, d_h);

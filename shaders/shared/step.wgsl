@@ -70,3 +70,14 @@ fn states(rows: vec4<u32>, k: u32) -> vec4<f32> {
     }
     return vec4<f32>(h[rows.x + k], 0.0, 0.0, 0.0);
 }
+
+// One of four numbers, without indexing registers.
+fn pick(values: vec4<f32>, i: u32) -> f32 {
+    return select(select(values.x, values.y, i == 1u), select(values.z, values.w, i == 3u), i > 1u);
+}
+
+// How many of the ROWS rows from `row` on there are. A loop over them has no fixed length and is not unrolled: so what ends
+// a step is compiled once.
+fn rows_from(row: u32) -> u32 {
+    return min(ROWS, params.batch - row);
+}

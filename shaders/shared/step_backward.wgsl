@@ -97,27 +97,29 @@ fn add_product(sums: ptr<function, array<vec4<f32>, 4>>, rows: vec4<u32>, column
     *sums = array<vec4<f32>, 4>(sum0, sum1, sum2, sum3);
 }
 
-// Takes each number of a block of UNITS units by ROWS rows through `finish` of the kernel, and gives the sum of what comes
-// out.
-fn finish_block(row: u32, unit: u32, sums: array<vec4<f32>, 4>) -> f32 {
-    var total = finish_rows(row, unit, sums[0]);
-    if UNITS > 1u {
-        total += finish_rows(row, unit + LANES, sums[1]);
-        total += finish_rows(row, unit + LANES * 2u, sums[2]);
-        total += finish_rows(row, unit + LANES * 3u, sums[3]);
-    }
-    return total;
+// One of four numbers, without indexing registers.
+fn pick(values: vec4<f32>, i: u32) -> f32 {
+    return select(select(values.x, values.y, i == 1u), select(values.z, values.w, i == 3u), i > 1u);
 }
 
-fn finish_rows(row: u32, unit: u32, sums: vec4<f32>) -> f32 {
-    if unit >= params.hidden {
-        return 0.0;
+fn pick_row(sums: array<vec4<f32>, 4>, i: u32) -> vec4<f32> {
+    if UNITS == 1u {
+        return sums[0];
     }
-    var total = finish(row, unit, sums.x);
-    if ROWS > 1u {
-        total += finish(row + 1u, unit, sums.y);
-        total += finish(row + 2u, unit, sums.z);
-        total += finish(row + 3u, unit, sums.w);
+    return select(select(sums[0], sums[1], i == 1u), select(sums[2], sums[3], i == 3u), i > 1u);
+}
+
+// Takes each number of a block of UNITS units by ROWS rows through `finish` of the kernel, and gives the sum of what comes
+// out. The loops end where the layer does: so they have no fixed length and are not unrolled, and `finish` is compiled once.
+fn finish_block(row: u32, unit: u32, sums: array<vec4<f32>, 4>) -> f32 {
+    var total = 0.0;
+    let rows = min(ROWS, params.batch - row);
+    let units = min(UNITS, (params.hidden - unit + LANES - 1u) / LANES);
+    for (var u = 0u; u < units; u++) {
+        let of_unit = pick_row(sums, u);
+        for (var r = 0u; r < rows; r++) {
+            total += finish(row + r, unit + u * LANES, pick(of_unit, r));
+        }
     }
     return total;
 }

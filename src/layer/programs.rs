@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::{Cell, Config, Mode, Unroll};
+use crate::config::{Cell, Config, Unroll};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
@@ -374,10 +374,5 @@ impl<'a> Programs<'a> {
             product(builder, steps.h_before(), 0, 3 * hidden);
             ops::gru_gates(builder, steps, h_proj, 0);
         }
-    }
-
-    /// Whether this is for training: then there is a backward program.
-    pub(super) fn is_training(&self) -> bool {
-        self.unroll.mode() == Mode::Training
     }
 }
