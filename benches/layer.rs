@@ -9,7 +9,7 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wgpu_gru::cpu::{CpuGru, CpuUnrolled};
 use wgpu_gru::verify::{Batch, verify_batch};
-use wgpu_gru::{Gpu, Gru, GruConfig, GruWeights, Plan, Tolerance, Unroll, UnrolledGru};
+use wgpu_gru::{Gpu, Gru, GruConfig, Plan, Tolerance, Unroll, Unrolled, Weights};
 
 use support::{QUICK_FLOPS, configure, gpu, is_quick};
 
@@ -50,7 +50,7 @@ struct Case {
     size: Size,
     batch: Batch,
     cpu: CpuUnrolled,
-    gpu: Option<(Gru, UnrolledGru)>,
+    gpu: Option<(Gru, Unrolled)>,
     forward_flops: u64,
     training_flops: u64,
 }
@@ -59,7 +59,7 @@ impl Case {
     fn new(gpu: Option<&Gpu>, size: Size) -> wgpu_gru::Result<Self> {
         let Size { seq_len, batch, input, hidden } = size;
         let config = GruConfig::new(input, hidden);
-        let weights = GruWeights::random(&config, 1);
+        let weights = Weights::random(&config, 1);
         let unroll = Unroll::training(seq_len, batch);
         let plan = Plan::new(&config, &unroll, &wgpu::Limits::default(), wgpu::DeviceType::Cpu)?;
         let cpu = CpuGru::new(config.clone(), &weights)?.unroll(unroll)?;
@@ -100,8 +100,8 @@ impl Case {
         let on_gpu = &net.gradients()?.parameters;
         for (name, tensor, expected, tolerance) in [
             ("output", net.output(), self.cpu.output(), time),
-            ("d_weight_ih", &on_gpu.weight_ih, &gradients.weights.weight_ih, sums),
-            ("d_weight_hh", &on_gpu.weight_hh, &gradients.weights.weight_hh, sums),
+            ("d_weight_ih", &on_gpu.cells[0].weight_ih, &gradients.weights.weight_ih, sums),
+            ("d_weight_hh", &on_gpu.cells[0].weight_hh, &gradients.weights.weight_hh, sums),
         ] {
             let most = expected.iter().fold(1.0_f64, |most, &value| most.max(f64::from(value).abs()));
             // Both sides round.
@@ -112,7 +112,7 @@ impl Case {
     }
 }
 
-fn train(gru: &Gru, net: &mut UnrolledGru) -> wgpu_gru::Result<()> {
+fn train(gru: &Gru, net: &mut Unrolled) -> wgpu_gru::Result<()> {
     gru.gpu().submit(|encoder| {
         net.encode_forward(encoder)?;
         net.encode_backward(encoder)

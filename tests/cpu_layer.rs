@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use wgpu_gru::cpu::{CpuGradients, CpuGru, CpuUnrolled};
-use wgpu_gru::reference::oracle;
-use wgpu_gru::{Error, GruConfig, GruWeights, Tolerance, Uniform, Unroll};
+#[path = "support/plain.rs"]
+mod oracle;
+use wgpu_gru::{Error, GruConfig, Tolerance, Uniform, Unroll, Weights};
 
 /// T, B, I, H: ones, primes, sizes around a vector and around a tile, and some that keep several threads busy.
 const SHAPES: [[usize; 4]; 17] = [
@@ -29,7 +30,7 @@ const SHAPES: [[usize; 4]; 17] = [
 struct Case {
     shape: [usize; 4],
     config: GruConfig,
-    weights: GruWeights,
+    weights: Weights,
     x: Vec<f32>,
     h0: Vec<f32>,
     d_output: Vec<f32>,
@@ -43,7 +44,7 @@ impl Case {
         let mut uniform = Uniform::new(seed);
         Self {
             shape,
-            weights: GruWeights::random(&config, seed + 1),
+            weights: Weights::random(&config, seed + 1),
             x: uniform.vec(seq_len * batch * inputs, 1.0),
             h0: uniform.vec(batch * units, 1.0),
             d_output: uniform.vec(seq_len * batch * units, 1.0),
@@ -69,11 +70,10 @@ impl Case {
     /// Both passes of the oracle.
     fn oracle(&self) -> (oracle::Forward, oracle::Gradients) {
         let [seq_len, batch, ..] = self.shape;
-        let weights = oracle::Weights::from(&self.weights);
+        let weights = &self.weights;
         let (x, h0) = (wide(&self.x), wide(&self.h0));
-        let forward = oracle::forward(&self.config, &weights, seq_len, batch, &x, &h0);
-        let gradients =
-            oracle::backward(&self.config, &weights, &x, &forward, &wide(&self.d_output), &wide(&self.d_h_n));
+        let forward = oracle::forward(&self.config, weights, seq_len, batch, &x, &h0);
+        let gradients = oracle::backward(&self.config, weights, &forward, &wide(&self.d_output), &wide(&self.d_h_n));
         (forward, gradients)
     }
 }
@@ -84,7 +84,7 @@ fn wide(array: &[f32]) -> Vec<f64> {
 
 /// The states: T steps that sum I products with numbers up to `size` and H with states.
 fn state_tolerance([seq_len, _, inputs, units]: [usize; 4], size: f64) -> Tolerance {
-    // GruWeights::random has weights of up to 1/sqrt(H), where the bound of a sum of I products takes 1/sqrt(I).
+    // Weights::random has weights of up to 1/sqrt(H), where the bound of a sum of I products takes 1/sqrt(I).
     let input = Tolerance::matmul(inputs).scaled(size * (inputs as f64 / units as f64).sqrt());
     let through = Tolerance::through_time(units, seq_len);
     through.plus(Tolerance { abs: input.abs * (seq_len as f64).sqrt(), rel: 0.0 })
@@ -161,7 +161,7 @@ fn saturated_gates() {
     for shape in [[6, 5, 1, 11], [3, 1, 1, 8]] {
         let mut case = Case::new(shape, 8);
         case.x.iter_mut().for_each(|v| *v = 1e3_f32.copysign(*v));
-        case.weights.weight_ih.iter_mut().for_each(|v| *v = 1_f32.copysign(*v));
+        case.weights.cells[0].weight_ih.iter_mut().for_each(|v| *v = 1_f32.copysign(*v));
         let net = case.fast();
         compare(&case, &net, 1.0).unwrap_or_else(|over| panic!("{over}"));
         assert!(net.gradients().input.iter().all(|v| v.is_finite()), "finite gradients");
@@ -203,7 +203,7 @@ fn the_comparison_can_fail() {
     assert!(!bound.compare(&swapped, &gradients.d_weight_hh).passed());
 
     let mut other = Case::new(case.shape, 10);
-    other.weights.bias_hh[2 * 101 + 50] += 1e-3; // one element of b_hn
+    other.weights.cells[0].bias_hh[2 * 101 + 50] += 1e-3; // one element of b_hn
     assert!(compare(&case, &other.fast(), 1.0).is_err(), "the weights of another layer");
 }
 
@@ -259,7 +259,7 @@ fn options() {
 #[test]
 fn new_weights_count_from_the_next_forward() {
     let case = Case::new([4, 5, 3, 10], 13);
-    let other = Case { weights: GruWeights::random(&case.config, 99), ..Case::new([4, 5, 3, 10], 13) };
+    let other = Case { weights: Weights::random(&case.config, 99), ..Case::new([4, 5, 3, 10], 13) };
     let mut gru = CpuGru::new(case.config.clone(), &case.weights).expect("weights of the right shapes");
     let mut net = gru.unroll(Unroll::training(4, 5)).expect("it fits the memory");
     net.forward(&case.x, Some(&case.h0)).expect("the right lengths");
@@ -275,7 +275,7 @@ fn new_weights_count_from_the_next_forward() {
 fn mistakes_are_errors_and_change_nothing() {
     let case = Case::new([3, 2, 4, 5], 14);
     let mut wrong = case.weights.clone();
-    wrong.bias_ih.pop();
+    wrong.cells[0].bias_ih.pop();
     let mismatch = |result: Result<(), Error>, name: &str, shape: &[usize], len: usize| match result {
         Err(Error::ShapeMismatch { tensor, expected, actual }) => {
             assert_eq!((tensor, expected.as_slice(), actual), (name, shape, vec![len]));
@@ -285,7 +285,7 @@ fn mistakes_are_errors_and_change_nothing() {
     mismatch(CpuGru::new(case.config.clone(), &wrong).map(drop), "bias_ih", &[15], 14);
     let zero = GruConfig::new(0, 5);
     assert!(matches!(
-        CpuGru::new(zero.clone(), &GruWeights::random(&zero, 1)),
+        CpuGru::new(zero.clone(), &Weights::random(&zero, 1)),
         Err(Error::ZeroSize { what: "input_size" })
     ));
 

@@ -2,9 +2,10 @@
 
 use approx::assert_relative_eq;
 use golden::{Golden, load_all};
-use wgpu_gru::reference::oracle;
+#[path = "support/plain.rs"]
+mod oracle;
 use wgpu_gru::tolerance::Comparison;
-use wgpu_gru::{GruWeights, Tolerance, Uniform};
+use wgpu_gru::{CellWeights, Tolerance, Uniform, Weights};
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -43,12 +44,12 @@ fn pytorch_tensors(golden: &Golden) -> Tensors {
     ]
 }
 
-fn oracle_tensors(golden: &Golden, weights: &GruWeights) -> Tensors {
-    let (config, weights) = (golden.config(), oracle::Weights::from(weights));
+fn oracle_tensors(golden: &Golden, weights: &Weights) -> Tensors {
+    let (config, weights) = (golden.config(), weights);
     let (x, h0) = (widen(&golden.x), widen(&golden.h0));
-    let forward = oracle::forward(&config, &weights, golden.seq_len, golden.batch, &x, &h0);
+    let forward = oracle::forward(&config, weights, golden.seq_len, golden.batch, &x, &h0);
     let (d_output, d_h_n) = (widen(&golden.d_output), widen(&golden.d_h_n));
-    let gradients = oracle::backward(&config, &weights, &x, &forward, &d_output, &d_h_n);
+    let gradients = oracle::backward(&config, weights, &forward, &d_output, &d_h_n);
     [
         ("output", forward.output().to_vec()),
         ("h_n", forward.h_n().to_vec()),
@@ -104,8 +105,8 @@ fn the_oracle_agrees_with_pytorch() {
 #[test]
 fn inputs_are_drawn_from_the_seed() {
     for golden in load_all() {
-        let mut weights = GruWeights::random(&golden.config(), golden.seed);
-        let GruWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut weights;
+        let mut weights = Weights::random(&golden.config(), golden.seed);
+        let CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut weights.cells[0];
         for array in [weight_ih, weight_hh, bias_ih, bias_hh] {
             array.iter_mut().for_each(|v| *v *= golden.weight_scale);
         }
@@ -172,7 +173,7 @@ fn h_n_is_the_last_output() {
 }
 
 /// The comparison sees wrong weights in every tensor of every case.
-fn every_tensor_disagrees(what: &str, spoil: impl Fn(&mut GruWeights, usize)) {
+fn every_tensor_disagrees(what: &str, spoil: impl Fn(&mut Weights, usize)) {
     for golden in load_all() {
         let mut weights = golden.weights();
         spoil(&mut weights, golden.hidden_size);
@@ -186,7 +187,7 @@ fn every_tensor_disagrees(what: &str, spoil: impl Fn(&mut GruWeights, usize)) {
 #[test]
 fn swapped_reset_and_update_gates_are_found() {
     every_tensor_disagrees("swapped gates", |weights, units| {
-        let GruWeights { weight_ih, weight_hh, bias_ih, bias_hh } = weights;
+        let CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut weights.cells[0];
         for array in [weight_ih, weight_hh, bias_ih, bias_hh] {
             let gate = array.len() / 3;
             assert_eq!(gate % units, 0, "whole rows");
@@ -200,7 +201,8 @@ fn swapped_reset_and_update_gates_are_found() {
 #[test]
 fn swapped_biases_of_the_candidate_are_found() {
     every_tensor_disagrees("swapped biases", |weights, units| {
-        weights.bias_ih[2 * units..].swap_with_slice(&mut weights.bias_hh[2 * units..]);
+        let cell = &mut weights.cells[0];
+        cell.bias_ih[2 * units..].swap_with_slice(&mut cell.bias_hh[2 * units..]);
     });
 }
 

@@ -3,7 +3,7 @@
 use wgpu_gru::plan::{MatmulKernel, Schedule, Tuning};
 use wgpu_gru::train::AdamOptions;
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{Error, GruConfig, GruWeights, Mode, Plan, Unroll};
+use wgpu_gru::{CellWeights, Error, GruConfig, Mode, Plan, Unroll, Weights};
 
 fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Error> {
     Plan::new(config, unroll, limits, DeviceType::DiscreteGpu)
@@ -42,7 +42,7 @@ fn zero_sizes() {
 #[test]
 fn weights_of_other_lengths() {
     let config = GruConfig::new(2, 3);
-    let weights = GruWeights::random(&config, 1);
+    let weights = Weights::random(&config, 1);
     weights.validate(&config).expect("the right lengths");
     let mismatch = |tensor, expected: &[usize], actual: usize| Error::ShapeMismatch {
         tensor,
@@ -50,11 +50,12 @@ fn weights_of_other_lengths() {
         actual: vec![actual],
     };
     assert_error(weights.validate(&GruConfig::new(3, 3)), &mismatch("weight_ih", &[9, 3], 18));
-    let other = GruWeights { weight_hh: vec![0.0; 26], ..weights.clone() };
+    let cell = weights.cells[0].clone();
+    let other = Weights::from(CellWeights { weight_hh: vec![0.0; 26], ..cell.clone() });
     assert_error(other.validate(&config), &mismatch("weight_hh", &[9, 3], 26));
-    let other = GruWeights { bias_ih: vec![0.0; 10], ..weights.clone() };
+    let other = Weights::from(CellWeights { bias_ih: vec![0.0; 10], ..cell.clone() });
     assert_error(other.validate(&config), &mismatch("bias_ih", &[9], 10));
-    let other = GruWeights { bias_hh: Vec::new(), ..weights };
+    let other = Weights::from(CellWeights { bias_hh: Vec::new(), ..cell });
     assert_error(other.validate(&config), &mismatch("bias_hh", &[9], 0));
 }
 

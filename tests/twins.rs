@@ -3,15 +3,15 @@
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{assert_close, wide};
+use support::{assert_close, expectation, wide};
 use wgpu_gru::reference::Real;
 use wgpu_gru::reference::activation::{sigmoid, tanh_guarded};
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::verify::{Batch, expectation};
-use wgpu_gru::{GruConfig, GruWeights, Tolerance};
+use wgpu_gru::verify::Batch;
+use wgpu_gru::{CellWeights, GruConfig, Tolerance, Weights};
 
 mod support;
 
@@ -26,13 +26,13 @@ fn columns<R: Real>(values: &[R], part: usize, width: usize, taken: &[usize]) ->
 /// A whole layer forward and backward by the twins. The tensors in the order of [`NAMES`].
 fn layer<R: Real>(
     config: &GruConfig,
-    weights: &GruWeights,
+    weights: &Weights,
     batch: &Batch,
     real: impl Fn(&[f32]) -> Vec<R>,
 ) -> [Vec<R>; 8] {
     let (seq_len, b, i, h) = (batch.seq_len, batch.batch, config.input_size(), config.hidden_size());
     let rows = seq_len * b;
-    let [weight_ih, weight_hh, bias_ih, bias_hh] = weights.arrays().map(&real);
+    let [weight_ih, weight_hh, bias_ih, bias_hh] = weights.cells[0].arrays().map(&real);
     let (x, d_output, d_h_n) = (real(&batch.x), real(&batch.d_output), real(&batch.d_h_n));
     let zeros = |len: usize| vec![R::default(); len];
 
@@ -81,8 +81,8 @@ fn in_f64(tolerance: Tolerance) -> Tolerance {
 
 fn check([t, b, i, h]: [usize; 4], x_scale: f32, weight_scale: f32, seed: u64) {
     let config = GruConfig::new(i, h);
-    let mut weights = GruWeights::random(&config, seed);
-    let GruWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut weights;
+    let mut weights = Weights::random(&config, seed);
+    let CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut weights.cells[0];
     for array in [weight_ih, weight_hh, bias_ih, bias_hh] {
         array.iter_mut().for_each(|weight| *weight *= weight_scale);
     }

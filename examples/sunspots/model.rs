@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wgpu_gru::cpu::CpuGru;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, UnrolledLinear};
 use wgpu_gru::verify::{Batch, Report, verify_batch};
-use wgpu_gru::{Gpu, Gru, GruConfig, Result, Tensor, Unroll, UnrolledGru};
+use wgpu_gru::{Gpu, Gru, GruConfig, Result, Tensor, Unroll, Unrolled};
 
 use crate::features::{Features, HORIZONS, INPUTS, WARM_UP, WINDOW};
 
@@ -20,7 +20,7 @@ pub(crate) struct Trainer {
     gpu: Gpu,
     gru: Gru,
     linear: Linear,
-    net: UnrolledGru,
+    net: Unrolled,
     head: UnrolledLinear,
     loss: MeanSquaredError,
     adam: Adam,
@@ -93,7 +93,8 @@ impl Trainer {
         d_output.iter_mut().for_each(|d| *d /= largest);
         let zeros = vec![0.0; BATCH * HIDDEN];
         let (x, h0) = (x.to_vec(), zeros.clone());
-        let batch = Batch { seq_len: WINDOW, batch: BATCH, x, h0, d_output, d_h_n: zeros };
+        let (seq_len, batch, d_h_n) = (WINDOW, BATCH, zeros);
+        let batch = Batch { seq_len, batch, lengths: None, x, h0, d_output, d_h_n, dropout_seed: 0 };
         pollster::block_on(verify_batch(&self.gru, &mut self.net, &batch))
     }
 

@@ -146,6 +146,13 @@ impl Unrolled {
         &self.buffers.h_n
     }
 
+    /// All states of a layer, `[slots, B, DH]`, those after step t at slot t + 1: T + 1 slots, and one more where a direction
+    /// begins at the end. Past its end a row keeps its state. `None` for a layer that there is not.
+    #[must_use]
+    pub fn states(&self, layer: usize) -> Option<&Tensor> {
+        self.buffers.h.get(layer)
+    }
+
     /// Sets how long each row is, before the next submission's commands run. They are T at first. A length of 0 is allowed:
     /// such a row has no output, and keeps its first state.
     ///

@@ -1,11 +1,11 @@
 //! A device with small limits cuts the time axis into chunks: the same states bit by bit, and gradients that differ by
 //! the order of the sums alone.
 
-use wgpu_gru::verify::{Batch, expectation, verify_batch};
-use wgpu_gru::{Gpu, Gru, GruConfig, GruWeights, Tolerance, Unroll, UnrolledGru, wgpu};
+use wgpu_gru::verify::{Batch, verify_batch};
+use wgpu_gru::{CellWeights, Gpu, Gru, GruConfig, Tolerance, Unroll, Unrolled, Weights, wgpu};
 
 use crate::device::{bits, gru, largest, open, read};
-use crate::support::assert_close;
+use crate::support::{assert_close, expectation};
 
 trials![small_bindings, few_workgroups, inference, one_step_a_chunk];
 
@@ -17,9 +17,9 @@ fn config() -> GruConfig {
     GruConfig::new(CONFIG[0], CONFIG[1])
 }
 
-fn run(gpu: &Gpu) -> (Gru, UnrolledGru, Batch) {
+fn run(gpu: &Gpu) -> (Gru, Unrolled, Batch) {
     let config = config();
-    let gru = gru(gpu, &config, &GruWeights::random(&config, 1));
+    let gru = gru(gpu, &config, &Weights::random(&config, 1));
     let mut net = gru.unroll(Unroll::training(STEPS, BATCH)).expect("an unroll");
     let batch = Batch::random(&config, STEPS, BATCH, 2);
     pollster::block_on(verify_batch(&gru, &mut net, &batch)).expect("verification");
@@ -42,15 +42,15 @@ fn compare(gpu: &Gpu, limits: wgpu::Limits, fewest_chunks: usize) {
     let tiled = steps.replace("direct", "tiled");
     assert!(text.contains(&steps) || text.contains(&tiled), "{text}");
 
-    assert_eq!(bits(cut.states()), bits(whole.states()), "states");
+    assert_eq!(bits(cut.states(0).expect("one layer")), bits(whole.states(0).expect("one layer")), "states");
     let [d_cut, d_whole] = [&cut, &whole].map(|net| net.gradients().expect("training"));
     assert_eq!(bits(&d_cut.h0), bits(&d_whole.h0), "d_h0");
-    let input = |gradients: &wgpu_gru::GruGradients| bits(gradients.input.as_ref().expect("it is wanted"));
+    let input = |gradients: &wgpu_gru::Gradients| bits(gradients.input.as_ref().expect("it is wanted"));
     assert_eq!(input(d_cut), input(d_whole), "d_input");
     let weights = pollster::block_on(gru.read_weights()).expect("the weights");
     let (expected, _) = expectation(gru.config(), &weights, &batch);
-    let names = GruWeights::NAMES;
-    let tensors = d_cut.parameters.tensors().into_iter().zip(d_whole.parameters.tensors());
+    let names = CellWeights::NAMES;
+    let tensors = d_cut.parameters.tensors().zip(d_whole.parameters.tensors());
     for ((name, (actual, expected)), exact) in names.into_iter().zip(tensors).zip(&expected[4..]) {
         // Two sums of the same T B terms in another order.
         let tolerance = Tolerance::matmul(STEPS * BATCH).scaled(largest(exact).max(1.0));
@@ -78,10 +78,10 @@ fn inference(gpu: &Gpu) {
     let small = open(gpu, small_binding_limits());
     let batch = Batch::random(&config(), STEPS, BATCH, 3);
     let states = [gpu, &small].map(|gpu| {
-        let gru = gru(gpu, &config(), &GruWeights::random(&config(), 4));
+        let gru = gru(gpu, &config(), &Weights::random(&config(), 4));
         let mut net = gru.unroll(Unroll::inference(STEPS, BATCH)).expect("an unroll");
         crate::device::forward(&mut net, gpu, &batch.x, Some(&batch.h0));
-        (net.plan().chunks().len(), bits(net.states()))
+        (net.plan().chunks().len(), bits(net.states(0).expect("one layer")))
     });
     assert_eq!(states[0].0, 1, "the whole device needs no chunks");
     assert!(states[1].0 > 1, "the small device does");

@@ -1,9 +1,10 @@
 //! Negative controls: wrong results that the comparisons must see.
 
-use wgpu_gru::verify::{Batch, Report, expectation, verify_batch};
-use wgpu_gru::{Error, Gpu, GruConfig, GruWeights, Tensor, Unroll, UnrolledGru};
+use wgpu_gru::verify::{Batch, Report, verify_batch};
+use wgpu_gru::{CellWeights, Error, Gpu, GruConfig, Tensor, Unroll, Unrolled, Weights};
 
 use crate::device::{bits, forward, gru, read, tensor};
+use crate::support::expectation;
 
 trials![
     swapped_gates_are_found,
@@ -27,7 +28,7 @@ fn batch() -> Batch {
 
 /// The layer runs with `run`, and is held against the oracle with `expected`: what a kernel would do that took the one
 /// for the other.
-fn over_budget(gpu: &Gpu, run: &GruWeights, expected: &GruWeights) -> Report {
+fn over_budget(gpu: &Gpu, run: &Weights, expected: &Weights) -> Report {
     let mut net = gru(gpu, &config(), run).unroll(Unroll::training(SIZES[0], SIZES[1])).expect("an unroll");
     match pollster::block_on(verify_batch(&gru(gpu, &config(), expected), &mut net, &batch())) {
         Err(Error::OverBudget(report)) => *report,
@@ -47,9 +48,9 @@ fn assert_all_far_off(report: &Report) {
 }
 
 fn swapped_gates_are_found(gpu: &Gpu) {
-    let weights = GruWeights::random(&config(), 1);
+    let weights = Weights::random(&config(), 1);
     let mut swapped = weights.clone();
-    let GruWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut swapped;
+    let CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut swapped.cells[0];
     for array in [weight_ih, weight_hh, bias_ih, bias_hh] {
         let gate = array.len() / 3;
         let (r, rest) = array.split_at_mut(gate);
@@ -60,20 +61,21 @@ fn swapped_gates_are_found(gpu: &Gpu) {
 
 /// b_hn lies inside of the product with r, b_in outside.
 fn swapped_biases_of_the_candidate_are_found(gpu: &Gpu) {
-    let weights = GruWeights::random(&config(), 1);
+    let weights = Weights::random(&config(), 1);
     let mut swapped = weights.clone();
     let candidate = 2 * SIZES[3]..;
-    swapped.bias_ih[candidate.clone()].swap_with_slice(&mut swapped.bias_hh[candidate]);
+    let swapped_cell = &mut swapped.cells[0];
+    swapped_cell.bias_ih[candidate.clone()].swap_with_slice(&mut swapped_cell.bias_hh[candidate]);
     assert_all_far_off(&over_budget(gpu, &swapped, &weights));
 }
 
 fn a_transposed_weight_is_found(gpu: &Gpu) {
-    let weights = GruWeights::random(&config(), 1);
+    let weights = Weights::random(&config(), 1);
     let mut transposed = weights.clone();
     let h = SIZES[3];
     for row in 0..h {
         for column in 0..h {
-            transposed.weight_hh[row * h + column] = weights.weight_hh[column * h + row];
+            transposed.cells[0].weight_hh[row * h + column] = weights.cells[0].weight_hh[column * h + row];
         }
     }
     assert_all_far_off(&over_budget(gpu, &transposed, &weights));
@@ -81,7 +83,7 @@ fn a_transposed_weight_is_found(gpu: &Gpu) {
 
 /// What the GPU made passes; with one element off by a little more than the budget, or not a number, it does not.
 fn one_wrong_element_is_found(gpu: &Gpu) {
-    let weights = GruWeights::random(&config(), 1);
+    let weights = Weights::random(&config(), 1);
     let mut net = gru(gpu, &config(), &weights).unroll(Unroll::inference(SIZES[0], SIZES[1])).expect("an unroll");
     let batch = batch();
     let output = read(&forward(&mut net, gpu, &batch.x, Some(&batch.h0)).output);
@@ -102,8 +104,8 @@ fn one_wrong_element_is_found(gpu: &Gpu) {
 /// NaN in a weight of unit 0 is NaN in that unit at once, and everywhere one step later; and it fails, though the oracle
 /// has NaN in the same places.
 fn nan_goes_through_and_is_found(gpu: &Gpu) {
-    let mut weights = GruWeights::random(&config(), 1);
-    weights.weight_ih[0] = f32::NAN;
+    let mut weights = Weights::random(&config(), 1);
+    weights.cells[0].weight_ih[0] = f32::NAN;
     let batch = batch();
     let mut net = gru(gpu, &config(), &weights).unroll(Unroll::training(SIZES[0], SIZES[1])).expect("an unroll");
     let output = read(&forward(&mut net, gpu, &batch.x, Some(&batch.h0)).output);
@@ -117,7 +119,7 @@ fn nan_goes_through_and_is_found(gpu: &Gpu) {
 }
 
 /// The output of the batch in an unroll, recorded without touching h0.
-fn output_from_there(gpu: &Gpu, net: &mut UnrolledGru, batch: &Batch) -> Vec<f32> {
+fn output_from_there(gpu: &Gpu, net: &mut Unrolled, batch: &Batch) -> Vec<f32> {
     net.input().write(&batch.x).expect("a write");
     gpu.submit(|encoder| net.encode_forward(encoder)).expect("a submission");
     read(net.output())
@@ -125,7 +127,7 @@ fn output_from_there(gpu: &Gpu, net: &mut UnrolledGru, batch: &Batch) -> Vec<f32
 
 /// h0 keeps what was written; who forgets to reset it gets another output, and the comparison says so.
 fn a_stale_state_is_found(gpu: &Gpu) {
-    let weights = GruWeights::random(&config(), 1);
+    let weights = Weights::random(&config(), 1);
     let mut net = gru(gpu, &config(), &weights).unroll(Unroll::inference(SIZES[0], SIZES[1])).expect("an unroll");
     let mut batch = batch();
     forward(&mut net, gpu, &batch.x, Some(&batch.h0));
@@ -144,12 +146,12 @@ fn a_stale_state_is_found(gpu: &Gpu) {
 
 /// An output that was not written, or lies one step off.
 fn a_step_too_few_is_found(gpu: &Gpu) {
-    let weights = GruWeights::random(&config(), 1);
+    let weights = Weights::random(&config(), 1);
     let mut net = gru(gpu, &config(), &weights).unroll(Unroll::inference(SIZES[0], SIZES[1])).expect("an unroll");
     let batch = batch();
     forward(&mut net, gpu, &batch.x, Some(&batch.h0));
     let (expected, budgets) = expectation(&config(), &weights, &batch);
-    let one_off = net.states().outer(0..SIZES[0]).expect("h[..T]");
+    let one_off = net.states(0).expect("one layer").outer(0..SIZES[0]).expect("h[..T]");
     assert!(budgets[0].compare(&read(&one_off), &expected[0]).share > 100.0, "h[..T] is not the output");
     let untouched = Tensor::zeros(gpu, &[SIZES[0], SIZES[1], SIZES[3]]).expect("a tensor");
     assert!(budgets[0].compare(&read(&untouched), &expected[0]).share > 100.0, "zeros are not the output");

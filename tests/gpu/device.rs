@@ -3,7 +3,7 @@
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use wgpu_gru::gpu::Program;
-use wgpu_gru::{Gpu, Gru, GruConfig, GruOutput, GruWeights, Tensor, UnrolledGru, wgpu};
+use wgpu_gru::{Gpu, Gru, GruConfig, Output, Tensor, Unrolled, Weights, wgpu};
 
 /// A second device of the same adapter, as an app would make it, with these limits and no feature.
 pub(crate) fn open(gpu: &Gpu, required_limits: wgpu::Limits) -> Gpu {
@@ -49,12 +49,12 @@ pub(crate) fn run(gpu: &Gpu, program: &Program) {
     .expect("a submission");
 }
 
-pub(crate) fn gru(gpu: &Gpu, config: &GruConfig, weights: &GruWeights) -> Gru {
+pub(crate) fn gru(gpu: &Gpu, config: &GruConfig, weights: &Weights) -> Gru {
     Gru::with_weights(gpu, config.clone(), weights).expect("a layer")
 }
 
 /// Forward from host numbers.
-pub(crate) fn forward(net: &mut UnrolledGru, gpu: &Gpu, x: &[f32], h0: Option<&[f32]>) -> GruOutput {
+pub(crate) fn forward(net: &mut Unrolled, gpu: &Gpu, x: &[f32], h0: Option<&[f32]>) -> Output {
     let x = tensor(gpu, net.input().shape(), x);
     let h0 = h0.map(|h0| tensor(gpu, net.h0().shape(), h0));
     net.forward(&x, h0.as_ref()).expect("a forward pass")

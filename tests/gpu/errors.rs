@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
 use wgpu_gru::verify::{Batch, verify_batch};
-use wgpu_gru::{Error, Gpu, Gru, GruConfig, GruWeights, Tensor, Unroll, UnrolledGru, verify, wgpu};
+use wgpu_gru::{CellWeights, Error, Gpu, Gru, GruConfig, Tensor, Unroll, Unrolled, Weights, verify, wgpu};
 
 use crate::device::{adapter, bits, forward, own, read, tensor};
 
@@ -45,7 +45,7 @@ fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
 }
 
 /// T 4, B 3, I 2, H 5.
-fn layer(gpu: &Gpu) -> (Gru, UnrolledGru) {
+fn layer(gpu: &Gpu) -> (Gru, Unrolled) {
     let gru = Gru::new(gpu, GruConfig::new(2, 5), 1).expect("a layer");
     let net = gru.unroll(Unroll::training(4, 3)).expect("an unroll");
     (gru, net)
@@ -188,9 +188,9 @@ fn weights(gpu: &Gpu) {
     let config = GruConfig::new(2, 5);
     let before = pollster::block_on(gru.read_weights()).expect("the weights");
     let expected = [&[15, 2][..], &[15, 5], &[15], &[15]];
-    for (index, (name, expected)) in GruWeights::NAMES.into_iter().zip(expected).enumerate() {
-        let mut wrong = GruWeights::random(&config, 2);
-        let GruWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut wrong;
+    for (index, (name, expected)) in CellWeights::NAMES.into_iter().zip(expected).enumerate() {
+        let mut wrong = Weights::random(&config, 2);
+        let CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut wrong.cells[0];
         let array = [weight_ih, weight_hh, bias_ih, bias_hh].into_iter().nth(index).expect("an array");
         array.pop();
         let actual = [array.len()];
@@ -271,7 +271,7 @@ fn not_training(gpu: &Gpu) {
     let (gru, _) = layer(gpu);
     let mut net = gru.unroll(Unroll::inference(4, 3)).expect("an unroll");
     forward(&mut net, gpu, &[0.5; 24], None);
-    let states = bits(net.states());
+    let states = bits(net.states(0).expect("one layer"));
     assert_error(net.d_output(), &Error::NotTraining);
     assert_error(net.d_h_n(), &Error::NotTraining);
     assert_error(net.gradients(), &Error::NotTraining);
@@ -279,7 +279,7 @@ fn not_training(gpu: &Gpu) {
     assert_error(gpu.submit(|encoder| net.encode_backward(encoder)), &Error::NotTraining);
     let batch = Batch::random(&GruConfig::new(2, 5), 4, 3, 1);
     assert_error(pollster::block_on(verify_batch(&gru, &mut net, &batch)), &Error::NotTraining);
-    assert_eq!(bits(net.states()), states, "nothing has changed");
+    assert_eq!(bits(net.states(0).expect("one layer")), states, "nothing has changed");
 }
 
 fn backward_without_forward(gpu: &Gpu) {
@@ -324,7 +324,7 @@ fn a_failed_call_changes_nothing(gpu: &Gpu) {
     pollster::block_on(verify_batch(&gru, &mut net, &batch)).expect("verification");
     let d_h0 = bits(&net.gradients().expect("training").h0);
     forward(&mut net, &gpu, &batch.x, Some(&batch.h0));
-    let (states, input) = (bits(net.states()), bits(net.input()));
+    let (states, input) = (bits(net.states(0).expect("one layer")), bits(net.input()));
     let (x, wrong) = (zeros(&gpu, &[4, 3, 2]), zeros(&gpu, &[1]));
     let before = gpu.activity();
     net.forward(&wrong, None).expect_err("a wrong x");
@@ -334,7 +334,11 @@ fn a_failed_call_changes_nothing(gpu: &Gpu) {
     let h_n = net.h_n().clone();
     net.forward(&x, Some(&h_n)).expect_err("an aliased h0");
     assert_eq!(gpu.activity(), before, "nothing was made or submitted");
-    assert_eq!((bits(net.states()), bits(net.input())), (states, input), "states and input are as before");
+    assert_eq!(
+        (bits(net.states(0).expect("one layer")), bits(net.input())),
+        (states, input),
+        "states and input are as before"
+    );
     let d_output = tensor(&gpu, &[4, 3, 5], &batch.d_output);
     let d_h_n = tensor(&gpu, &[3, 5], &batch.d_h_n);
     let gradients = net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");

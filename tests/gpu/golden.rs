@@ -1,10 +1,10 @@
 //! The layer on the GPU against the numbers of PyTorch's `nn.GRU`, saturating cases among them.
 
-use wgpu_gru::verify::{Batch, expectation};
+use wgpu_gru::verify::Batch;
 use wgpu_gru::{Gpu, Unroll};
 
 use crate::device::{forward, gru, read, tensor};
-use crate::support::assert_close;
+use crate::support::{assert_close, expectation};
 use crate::vectors::{Golden, load_all};
 
 trials![training_matches_pytorch, inference_matches_pytorch];
@@ -17,6 +17,8 @@ fn batch(golden: &Golden) -> Batch {
         h0: golden.h0.clone(),
         d_output: golden.d_output.clone(),
         d_h_n: golden.d_h_n.clone(),
+        lengths: None,
+        dropout_seed: 0,
     }
 }
 
@@ -29,7 +31,8 @@ fn training_matches_pytorch(gpu: &Gpu) {
         let d_h_n = tensor(gpu, net.h_n().shape(), &golden.d_h_n);
         let gradients = net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
         let d_input = gradients.input.expect("the gradient of the input is wanted");
-        let [d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh] = gradients.parameters.tensors();
+        let d_parameters: Vec<_> = gradients.parameters.tensors().collect();
+        let [d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh] = d_parameters[..] else { panic!("four parameters") };
 
         // Only the budgets are the crate's own; every expected number is PyTorch's.
         let (_, budgets) = expectation(&golden.config(), &golden.weights(), &batch(&golden));
@@ -53,7 +56,7 @@ fn inference_matches_pytorch(gpu: &Gpu) {
     for golden in load_all() {
         let gru = gru(gpu, &golden.config(), &golden.weights());
         let x = tensor(gpu, &[golden.seq_len, golden.batch, golden.input_size], &golden.x);
-        let h0 = tensor(gpu, &[golden.batch, golden.hidden_size], &golden.h0);
+        let h0 = tensor(gpu, &[1, golden.batch, golden.hidden_size], &golden.h0);
         let out = gru.forward(&x, Some(&h0)).expect("a forward pass");
         let (_, budgets) = expectation(&golden.config(), &golden.weights(), &batch(&golden));
         assert_close(&format!("{golden}: output"), &read(&out.output), &golden.output, budgets[0]);

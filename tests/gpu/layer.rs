@@ -1,10 +1,10 @@
 //! Whole layers against the oracle, and what the layer promises beside numbers.
 
-use wgpu_gru::verify::{Batch, Report, expectation, verify_batch};
-use wgpu_gru::{Gpu, Gru, GruConfig, GruWeights, Unroll, UnrolledGru, verify, wgpu};
+use wgpu_gru::verify::{Batch, Report, verify_batch};
+use wgpu_gru::{Gpu, Gru, GruConfig, Unroll, Unrolled, Weights, verify, wgpu};
 
 use crate::device::{bits, forward, gru, open, read, tensor};
-use crate::support::assert_close;
+use crate::support::{assert_close, expectation};
 
 trials![
     shapes,
@@ -41,7 +41,7 @@ const SHAPES: [[usize; 4]; 14] = [
     [8, 13, 37, 41],
 ];
 
-fn random(gpu: &Gpu, [t, b, i, h]: [usize; 4], seed: u64) -> (Gru, UnrolledGru, Batch) {
+fn random(gpu: &Gpu, [t, b, i, h]: [usize; 4], seed: u64) -> (Gru, Unrolled, Batch) {
     let config = GruConfig::new(i, h);
     let gru = Gru::new(gpu, config.clone(), seed).expect("a layer");
     let net = gru.unroll(Unroll::training(t, b)).expect("an unroll");
@@ -49,7 +49,7 @@ fn random(gpu: &Gpu, [t, b, i, h]: [usize; 4], seed: u64) -> (Gru, UnrolledGru, 
 }
 
 /// Everything of a batch with a layer, against the oracle.
-fn check(gru: &Gru, net: &mut UnrolledGru, batch: &Batch) -> Report {
+fn check(gru: &Gru, net: &mut Unrolled, batch: &Batch) -> Report {
     pollster::block_on(verify_batch(gru, net, batch)).unwrap_or_else(|error| panic!("{}: {error}", net.explain()))
 }
 
@@ -135,10 +135,14 @@ fn default_limits(gpu: &Gpu) {
     check(&gru, &mut net, &batch);
 }
 
-fn all_bits(net: &UnrolledGru) -> Vec<Vec<u32>> {
+fn all_bits(net: &Unrolled) -> Vec<Vec<u32>> {
     let gradients = net.gradients().expect("training");
     let input = gradients.input.as_ref().expect("the gradient of the input is wanted");
-    [net.states(), &gradients.h0, input].into_iter().chain(gradients.parameters.tensors()).map(bits).collect()
+    [net.states(0).expect("one layer"), &gradients.h0, input]
+        .into_iter()
+        .chain(gradients.parameters.tensors())
+        .map(bits)
+        .collect()
 }
 
 fn same_bits_twice(gpu: &Gpu) {
@@ -157,10 +161,10 @@ fn same_bits_twice(gpu: &Gpu) {
 fn backward_leaves_the_states(gpu: &Gpu) {
     let (_, mut net, batch) = random(gpu, [5, 3, 4, 7], 6);
     forward(&mut net, gpu, &batch.x, Some(&batch.h0));
-    let (states, input) = (bits(net.states()), bits(net.input()));
+    let (states, input) = (bits(net.states(0).expect("one layer")), bits(net.input()));
     let d_h_n = tensor(gpu, net.h_n().shape(), &batch.d_h_n);
     net.backward(None, Some(&d_h_n)).expect("a backward pass");
-    assert_eq!((bits(net.states()), bits(net.input())), (states, input), "states and input");
+    assert_eq!((bits(net.states(0).expect("one layer")), bits(net.input())), (states, input), "states and input");
 }
 
 /// The second forward overwrites all of the first; a backward after it is that of the second.
@@ -211,7 +215,7 @@ fn new_weights_take_effect(gpu: &Gpu) {
     let (gru, mut net, batch) = random(gpu, [5, 3, 4, 7], 10);
     check(&gru, &mut net, &batch);
     let before = bits(net.output());
-    let weights = GruWeights::random(gru.config(), 99);
+    let weights = Weights::random(gru.config(), 99);
     gru.set_weights(&weights).expect("new weights");
     assert_eq!(pollster::block_on(gru.read_weights()).expect("the weights"), weights, "what was set");
     check(&gru, &mut net, &batch);
@@ -219,11 +223,12 @@ fn new_weights_take_effect(gpu: &Gpu) {
 }
 
 fn verify_passes_and_reports(gpu: &Gpu) {
-    let names = ["output", "h_n", "d_input", "d_h0", "d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"];
+    let names =
+        ["output", "h_n", "d_input", "d_h0", "d_weight_ih_l0", "d_weight_hh_l0", "d_bias_ih_l0", "d_bias_hh_l0"];
     for [t, b, i, h] in [[1, 1, 1, 1], [20, 8, 28, 64], [5, 3, 7, 33]] {
         let report = pollster::block_on(verify(gpu, &GruConfig::new(i, h), t, b, 1)).expect("verification");
         assert!(report.passed() && report.worst_share() <= 1.0, "{report}");
-        let found: Vec<_> = report.tensors.iter().map(|tensor| tensor.tensor).collect();
+        let found: Vec<_> = report.tensors.iter().map(|tensor| tensor.tensor.as_str()).collect();
         assert_eq!(found, names, "every tensor, in order");
         let text = report.to_string();
         for name in names {
@@ -234,7 +239,7 @@ fn verify_passes_and_reports(gpu: &Gpu) {
     }
     // A custom first state far outside of [-1, 1] is within its budget too.
     let config = GruConfig::new(2, 3);
-    let gru = gru(gpu, &config, &GruWeights::random(&config, 3));
+    let gru = gru(gpu, &config, &Weights::random(&config, 3));
     let mut net = gru.unroll(Unroll::training(3, 2)).expect("an unroll");
     let mut batch = Batch::random(&config, 3, 2, 4);
     batch.h0.iter_mut().for_each(|state| *state *= 100.0);

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
-use wgpu_gru::{Error, Gpu, Gru, GruConfig, GruWeights, Tensor, Unroll, verify, wgpu};
+use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Unroll, Weights, verify, wgpu};
 
 use crate::device::{forward, open, own, read};
 
@@ -77,7 +77,7 @@ fn everything_else(gpu: &Gpu) {
         assert_lost(gru.forward(&x, None));
         assert_lost(gru.unroll(Unroll::inference(4, 3)));
         assert_lost(Gru::new(&gpu, config.clone(), 1));
-        assert_lost(Gru::with_weights(&gpu, config.clone(), &GruWeights::random(&config, 1)));
+        assert_lost(Gru::with_weights(&gpu, config.clone(), &Weights::random(&config, 1)));
         assert_lost(pollster::block_on(gru.read_weights()));
         assert_lost(pollster::block_on(verify(&gpu, &config, 2, 2, 1)));
         assert_lost(Tensor::zeros(&gpu, &[3]));
@@ -89,7 +89,7 @@ fn everything_else(gpu: &Gpu) {
         assert_lost(gpu.wait_blocking());
         // What cannot fail does not panic.
         drop(x.write(&[0.0; 24]));
-        drop(gru.set_weights(&GruWeights::random(&config, 1)));
+        drop(gru.set_weights(&Weights::random(&config, 1)));
         drop(gpu.submit(|_| Ok(())));
     });
 }

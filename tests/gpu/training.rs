@@ -1,7 +1,7 @@
 //! Layer, head, loss and optimiser together: one encoder, one submission.
 
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, UnrolledLinear};
-use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll, UnrolledGru, wgpu};
+use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll, Unrolled, wgpu};
 
 use crate::device::{largest, own, read, tensor};
 use crate::support::{assert_close, wide};
@@ -10,7 +10,7 @@ trials![training_lowers_the_loss, gradients_of_head_and_loss, gradient_through_h
 
 /// A GRU with a linear head over every step, its loss and its optimiser.
 pub(crate) struct Trainer {
-    pub(crate) net: UnrolledGru,
+    pub(crate) net: Unrolled,
     pub(crate) head: UnrolledLinear,
     pub(crate) loss: MeanSquaredError,
     pub(crate) adam: Adam,
@@ -158,7 +158,7 @@ fn gradient_through_head_into_the_layer(gpu: &Gpu) {
     let mut uniform = Uniform::new(8);
     net.input().write(&uniform.vec(t * b * i, 1.0)).expect("a write");
     loss.expected().write(&uniform.vec(t * b * out, 1.0)).expect("a write");
-    let evaluate = |net: &mut UnrolledGru| {
+    let evaluate = |net: &mut Unrolled| {
         gpu.submit(|encoder| {
             net.encode_forward(encoder)?;
             head.encode_forward(encoder);
@@ -170,15 +170,15 @@ fn gradient_through_head_into_the_layer(gpu: &Gpu) {
         f64::from(read(loss.loss())[0])
     };
     evaluate(&mut net);
-    let gradients = read(&net.gradients().expect("training").parameters.bias_ih);
-    let original = read(&gru.parameters().bias_ih);
+    let gradients = read(net.gradients().expect("training").parameters.cells[0].bias_ih.as_ref().expect("a bias"));
+    let original = read(gru.parameters().cells[0].bias_ih.as_ref().expect("a bias"));
     // The loss has an error of a few u, and the difference one of step^2: at 2^-6 both are below 1 % of a slope of 0.05.
     const STEP: f32 = 1.0 / 64.0;
     for index in 0..3 * h {
         let mut side = |sign: f32| {
             let mut bias = original.clone();
             bias[index] += sign * STEP;
-            gru.parameters().bias_ih.write(&bias).expect("a write");
+            gru.parameters().cells[0].bias_ih.as_ref().expect("a bias").write(&bias).expect("a write");
             evaluate(&mut net)
         };
         let slope = (side(1.0) - side(-1.0)) / f64::from(2.0 * STEP);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use wgpu_gru::{GruConfig, GruWeights};
+use wgpu_gru::{CellWeights, GruConfig, Weights};
 
 /// Fewer cases than this mean that files are missing.
 const FEWEST_CASES: usize = 10;
@@ -75,13 +75,14 @@ impl Golden {
     }
 
     /// Its weights.
-    pub(crate) fn weights(&self) -> GruWeights {
-        GruWeights {
+    pub(crate) fn weights(&self) -> Weights {
+        let cell = CellWeights {
             weight_ih: self.weight_ih_l0.clone(),
             weight_hh: self.weight_hh_l0.clone(),
             bias_ih: self.bias_ih_l0.clone(),
             bias_hh: self.bias_hh_l0.clone(),
-        }
+        };
+        cell.into()
     }
 
     /// Checks every length, and that every number is finite.
@@ -91,7 +92,7 @@ impl Golden {
         assert!(self.weight_scale > 0.0 && !self.x_scales.is_empty(), "{self}: no scales");
         self.weights().validate(&self.config()).unwrap_or_else(|error| panic!("{self}: {error}"));
 
-        let given = self.weights().arrays().concat();
+        let given = self.weights().cells[0].arrays().concat();
         assert!(given.iter().all(|v| v.is_finite()), "{self}: the weights hold a number that is not finite");
         for (tensor, values, len) in [
             ("x", &self.x, t * b * i),
