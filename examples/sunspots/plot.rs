@@ -96,10 +96,10 @@ impl Picture<'_> {
         let truth = chart.draw_series(LineSeries::new(truth, TRUTH.stroke_width(1)))?;
         truth.label("observed").legend(|at| legend_line(at, TRUTH.stroke_width(2)));
         let line = chart.draw_series(LineSeries::new(persistence, PERSISTENCE.mix(0.75).stroke_width(1)))?;
-        line.label("persistence: the number of 12 months before")
+        line.label(format!("persistence: the number of {AHEAD} months before"))
             .legend(|at| legend_line(at, PERSISTENCE.stroke_width(2)));
         let line = chart.draw_series(LineSeries::new(gru, GRU.stroke_width(3)))?;
-        line.label("GRU").legend(|at| legend_line(at, GRU.stroke_width(3)));
+        line.label(format!("GRU, {AHEAD} months ahead")).legend(|at| legend_line(at, GRU.stroke_width(3)));
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperRight)
@@ -144,11 +144,16 @@ impl Picture<'_> {
             .draw()?;
         for (curve, color, name) in curves {
             chart.draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(3)))?;
-            // Named at its middle, where the curves lie apart; the lowest below its line, the others above.
+            // Named at its middle, where the curves lie apart and rise: the lowest below and right of it, the others above
+            // and left.
             let Some(&middle) = curve.get(curve.len() / 2) else { continue };
-            let (vertical, offset) = if color == GRU { (VPos::Top, 10) } else { (VPos::Bottom, -10) };
-            let style = text(15).color(&color).pos(Pos::new(HPos::Center, vertical));
-            chart.draw_series([EmptyElement::at(middle) + Text::new(name.to_owned(), (0, offset), style)])?;
+            let (corner, offset) = if color == GRU {
+                (Pos::new(HPos::Left, VPos::Top), (2, 8))
+            } else {
+                (Pos::new(HPos::Right, VPos::Bottom), (-4, -8))
+            };
+            let style = text(17).color(&color).pos(corner);
+            chart.draw_series([EmptyElement::at(middle) + Text::new(name.to_owned(), offset, style)])?;
         }
         Ok(())
     }
