@@ -1,5 +1,5 @@
-//! The recurrent layer for GPU apps: the gated recurrent unit, forward and backward through time, as WGSL compute kernels
-//! on [wgpu], on Vulkan, Metal, DX12 and in browsers. The hidden state lives in GPU buffers, and every number is checked
+//! The recurrent layer for GPU apps: the gated recurrent unit and the plain RNN, forward and backward through time, as WGSL
+//! compute kernels on [wgpu], on Vulkan, Metal, DX12 and in browsers. The hidden state lives in GPU buffers, and every number is checked
 //! against a CPU reference.
 //!
 //! ```no_run
@@ -25,13 +25,15 @@
 //! ```
 //!
 //! # The mathematics
-//! One time step, with the input x `[B, I]` and the state h `[B, H]` before it. It is the unit of Cho et al. (2014,
-//! <https://arxiv.org/abs/1406.1078>) with the reset gate applied after the product, as cuDNN and PyTorch have it:
+//! One time step of a GRU, with the input x `[B, I]` and the state h `[B, H]` before it. With the reset gate after the
+//! product, (3), it is that of cuDNN and PyTorch; with the reset gate before it, (3'), that of Cho et al. (2014,
+//! <https://arxiv.org/abs/1406.1078>):
 //!
 //! ```text
 //! r  = sigmoid(W_ir x + b_ir + W_hr h + b_hr)                        (1) reset gate
 //! z  = sigmoid(W_iz x + b_iz + W_hz h + b_hz)                        (2) update gate
-//! n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))                     (3) candidate
+//! n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))                     (3) candidate, reset after the product
+//! n  = tanh(W_in x + b_in + W_hn (r * h) + b_hn)                     (3') candidate, reset before the product
 //! h' = (1 - z) * n + z * h                                           (4) new state
 //! ```
 //!
@@ -48,22 +50,28 @@
 //! db_ih = sum d_x_proj     db_hh = sum d_h_proj        sums over T and B   (10)
 //! ```
 //!
+//! Reset before the product: with d_q = d_an . W_hn it is d_r = d_q * h, d_h gains d_q * r in the place of the product with
+//! W_hn, d_h_proj = d_x_proj, and dW_hn = sum d_an^T (r * h). Other [activations](Activation) replace 1 - n^2 and so on by
+//! their own slope, written from the activation's value. The plain RNN is h' = f(W_ih x + b_ih + W_hh h + b_hh).
+//!
 //! # Shapes
-//! PyTorch's names, time-major, row-major; the gates always in the order r, z, n. A gradient has the name of what it
-//! belongs to with `d_` before it.
+//! PyTorch's names, time-major (or batch-major on request), row-major; the gates always in the order r, z, n. G is 3 for a
+//! GRU and 1 for a plain RNN, L the number of layers, D that of directions; `in` is I in the first layer and DH above. A
+//! gradient has the name of what it belongs to with `d_` before it.
 //!
 //! | tensor                         | shape       |                                              |
 //! |--------------------------------|-------------|----------------------------------------------|
 //! | `input`                        | `[T, B, I]` | `seq_len`, `batch`, `input_size`             |
-//! | `h0`, `h_n`                    | `[B, H]`    | first and last state, `hidden_size`          |
-//! | `output`                       | `[T, B, H]` | the state after each step                    |
-//! | `weight_ih`, `weight_hh`       | `[3H, I]`, `[3H, H]` | rows of r, then z, then n           |
-//! | `bias_ih`, `bias_hh`           | `[3H]`      |                                              |
+//! | `h0`, `h_n`                    | `[LD, B, H]` | first and last states, `hidden_size`        |
+//! | `output`                       | `[T, B, DH]` | the state of the last layer after each step |
+//! | `weight_ih`, `weight_hh`       | `[GH, in]`, `[GH, H]` | of each cell: rows of r, then z, then n |
+//! | `bias_ih`, `bias_hh`           | `[GH]`      |                                              |
 //!
 //! # Where things are
-//! [`Gpu`] and [`Tensor`] know wgpu; [`Gru`] and [`UnrolledGru`] are the layer; [`train`] has a head, a loss and an
-//! optimiser; [`plan`] says beforehand what will be done; [`verify()`] checks this device against the CPU; [`cpu`] is the
-//! fast CPU layer; [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository shows how they fit together.
+//! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and [`Unrolled`]
+//! are the layer; [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
+//! checks this device against the CPU; [`cpu`] is the fast CPU layer; [`mod@reference`] holds the references.
+//! `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
 //! # Errors
 //! Every mistake of the caller is an [`Error`] with what was expected and what came, before anything is recorded. Nothing

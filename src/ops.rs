@@ -50,7 +50,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The same from a column on.
-    pub(crate) fn from_column(self, column: usize) -> Self {
+    pub(crate) fn columns_from(self, column: usize) -> Self {
         Self { offset: self.offset + column as u32, ..self }
     }
 
@@ -76,11 +76,6 @@ impl<'a> Vector<'a> {
     pub(crate) fn of(tensor: &'a Tensor, begin: usize) -> Self {
         let (view, offset) = tensor.view_of(begin..tensor.len());
         Self { view, offset }
-    }
-
-    /// The same from an element on.
-    pub(crate) fn from(self, element: usize) -> Self {
-        Self { offset: self.offset + element as u32, ..self }
     }
 }
 

@@ -63,7 +63,7 @@ impl Tuning {
             step_lanes: if software { 8 } else { 32 },
             step_rows: if batch == 1 { 1 } else { 4 },
             step_backward_units: if software { 4 } else { 1 },
-            sum_lanes: if software { [8, 1] } else { [32, 8] },
+            sum_lanes: [32, 8],
         }
     }
 
@@ -128,7 +128,14 @@ impl Plan {
         }
         let seq_len = unroll.seq_len();
         let chunks = (0..seq_len).step_by(chunk).map(|begin| begin..(begin + chunk).min(seq_len)).collect();
-        Ok(Self { config, unroll: *unroll, schedule: Schedule::PerStep, tuning, layout, chunks, allocations })
+        let plan = Self { config, unroll: *unroll, schedule: Schedule::PerStep, tuning, layout, chunks, allocations };
+        // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one a dispatch and one a
+        // bind group.
+        let uniforms = 2 * plan.forward_dispatches().max(plan.backward_dispatches()) as u64;
+        let required = uniforms.saturating_mul(u64::from(limits.min_uniform_buffer_offset_alignment));
+        let available = limits.max_buffer_size.min(u64::from(u32::MAX));
+        at_most("the uniforms of all steps", "max_buffer_size", required, available)?;
+        Ok(plan)
     }
 
     /// How the time loop is laid out.
@@ -451,12 +458,6 @@ impl Sizes<'_> {
         for (copied, what, size) in copies {
             at_most(what, BINDING, if copied { size.saturating_add(slack) } else { 0 }, available)?;
         }
-        // The uniforms of all steps lie in one buffer, whose dynamic offsets have 32 bits.
-        let stride = u64::from(limits.min_uniform_buffer_offset_alignment);
-        let dispatches = (t as u64 + 64).saturating_mul(2 * config.num_cells() as u64);
-        let available = limits.max_buffer_size.min(u64::from(u32::MAX));
-        at_most("the uniforms of all steps", "max_buffer_size", stride.saturating_mul(dispatches), available)?;
-
         let mut steps = steps.min(t as u64) as usize;
         if self.unroll.mode() == Mode::Training && !layout.keeps_gates {
             // What one chunk keeps for a while is small beside the states that are kept for all steps.

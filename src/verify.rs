@@ -214,7 +214,8 @@ pub struct Expectation {
 ///
 /// The budget of a state is [`Tolerance::through_time`] over sums of I + H products, scaled by the largest pre-activation
 /// term, for each layer that lies below. The budget of a gradient adds the sums of backward: GH products a step, and T B for
-/// weights and biases; it is relative to the largest number of the tensor, since that is what the partial sums are like.
+/// weights and biases; it is relative to the largest number of the tensor, since that is what the partial sums are like, and
+/// at least to that of the gradients that come in.
 #[must_use]
 pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, batch: &Batch) -> Vec<Expectation> {
     let config = &config.erased();
@@ -243,8 +244,9 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
     let back_step = Tolerance::through_time(config.cell().gates() * h, t);
     let back = (0..config.layers()).fold(through_time, |sum, _| sum.plus(back_step));
     let of_weights = back.plus(Tolerance::matmul(t * batch.batch));
+    let incoming = largest(&batch.d_output).max(largest(&batch.d_h_n));
     let relative = |budget: Tolerance, values: &[f64], source: f64| {
-        budget.scaled(values.iter().fold(source.max(1.0), |most, value| most.max(value.abs())))
+        budget.scaled(values.iter().fold(source * incoming, |most, value| most.max(value.abs())))
     };
 
     let mut list = Vec::new();

@@ -325,8 +325,8 @@ impl<'a> Programs<'a> {
         if is_reset_before {
             // The rows of n were multiplied with r * h, which lies in the fourth place of the gates.
             let d_weight_hn = Matrix { offset: d_weight_hh.offset + (2 * hidden * hidden) as u32, ..d_weight_hh };
-            let reset_states = d_x_proj.from_column(3 * hidden);
-            product(builder, d_x_proj.from_column(2 * hidden), hidden, reset_states, hidden, d_weight_hn);
+            let reset_states = d_x_proj.columns_from(3 * hidden);
+            product(builder, d_x_proj.columns_from(2 * hidden), hidden, reset_states, hidden, d_weight_hn);
         }
         for (bias, input) in [(&d_parameters.bias_ih, d_x_proj), (&d_parameters.bias_hh, d_h_proj)] {
             if let Some(bias) = bias {
@@ -359,8 +359,8 @@ impl<'a> Programs<'a> {
                 transpose_a: false,
                 b: Matrix { offset: weight.offset + (first * hidden) as u32, ..weight },
                 transpose_b: true,
-                bias: parameters.bias_hh.as_ref().map(|bias| Vector::of(bias, 0).from(first)),
-                c: Matrix::rows_of(h_proj, 0, rows, 3 * hidden).from_column(first),
+                bias: parameters.bias_hh.as_ref().map(|bias| Vector::of(bias, first)),
+                c: Matrix::rows_of(h_proj, 0, rows, 3 * hidden).columns_from(first),
                 accumulate: false,
             };
             ops::matmul(builder, self.plan.tuning().matmul, args);
@@ -368,7 +368,7 @@ impl<'a> Programs<'a> {
         if self.plan.layout().is_reset_before {
             product(builder, steps.h_before(), 0, 2 * hidden);
             ops::gru_gates(builder, steps, h_proj, 0);
-            product(builder, steps.gates_matrix().from_column(3 * hidden), 2 * hidden, hidden);
+            product(builder, steps.gates_matrix().columns_from(3 * hidden), 2 * hidden, hidden);
             ops::gru_gates(builder, steps, h_proj, 1);
         } else {
             product(builder, steps.h_before(), 0, 3 * hidden);

@@ -70,7 +70,7 @@ impl<'a> CellSteps<'a> {
         let first = self.slots(self.steps.start)[0];
         let size = self.batch * self.h_stride;
         let rows = self.steps.len() * self.batch;
-        Matrix::rows_of(self.h, first * size, rows, self.h_stride).from_column(self.h_column)
+        Matrix::rows_of(self.h, first * size, rows, self.h_stride).columns_from(self.h_column)
     }
 
     /// The gates of the chunk as one matrix `[steps * B, W * H]`.

@@ -287,24 +287,13 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Sigmoid => sigmoid(x),
         Activation::Tanh => x.tanh(),
         Activation::Relu => {
-            if x > 0.0 {
-                x
-            } else if x.is_nan() {
+            if x > 0.0 || x.is_nan() {
                 x
             } else {
                 0.0
             }
         }
-        Activation::HardSigmoid { alpha, beta } => {
-            let line = f64::from(alpha) * x + f64::from(beta);
-            if line > 1.0 {
-                1.0
-            } else if line < 0.0 {
-                0.0
-            } else {
-                line
-            }
-        }
+        Activation::HardSigmoid { alpha, beta } => (f64::from(alpha) * x + f64::from(beta)).clamp(0.0, 1.0),
         Activation::LeakyRelu { alpha } => {
             if x >= 0.0 {
                 x

@@ -124,18 +124,18 @@ fn layer_shapes(gpu: &Gpu) {
         assert_error(net.forward(&zeros(gpu, wrong), None), &shape("x", &[4, 3, 2], wrong));
     }
     let x = zeros(gpu, &[4, 3, 2]);
-    assert_error(net.forward(&x, Some(&zeros(gpu, &[5, 3]))), &shape("h0", &[3, 5], &[5, 3]));
+    assert_error(net.forward(&x, Some(&zeros(gpu, &[5, 3]))), &shape("h0", &[1, 3, 5], &[5, 3]));
     net.forward(&x, None).expect("a forward pass");
     let wrong = zeros(gpu, &[4, 5, 3]);
     assert_error(net.backward(Some(&wrong), None), &shape("d_output", &[4, 3, 5], &[4, 5, 3]));
-    let wrong = zeros(gpu, &[1, 3, 5]);
-    assert_error(net.backward(None, Some(&wrong)), &shape("d_h_n", &[3, 5], &[1, 3, 5]));
+    let wrong = zeros(gpu, &[3, 5]);
+    assert_error(net.backward(None, Some(&wrong)), &shape("d_h_n", &[1, 3, 5], &[3, 5]));
     net.backward(None, None).expect("the forward pass is still there");
 
     assert_error(gru.forward(&zeros(gpu, &[4, 3, 3]), None), &shape("x", &[4, 3, 2], &[4, 3, 3]));
     assert_error(gru.forward(&zeros(gpu, &[4, 3]), None), &shape("x", &[4, 3, 2], &[4, 3]));
     assert_error(gru.forward(&zeros(gpu, &[7]), None), &shape("x", &[7, 1, 2], &[7]));
-    assert_error(gru.forward(&x, Some(&zeros(gpu, &[3, 4]))), &shape("h0", &[3, 5], &[3, 4]));
+    assert_error(gru.forward(&x, Some(&zeros(gpu, &[3, 4]))), &shape("h0", &[1, 3, 5], &[3, 4]));
 }
 
 fn layer_sizes(gpu: &Gpu) {
@@ -231,11 +231,11 @@ fn foreign_device(gpu: &Gpu) {
     let (gru, mut net) = layer(gpu);
     let (x, away) = (zeros(gpu, &[4, 3, 2]), zeros(&other, &[4, 3, 2]));
     assert_error(net.forward(&away, None), &foreign("x"));
-    assert_error(net.forward(&x, Some(&zeros(&other, &[3, 5]))), &foreign("h0"));
+    assert_error(net.forward(&x, Some(&zeros(&other, &[1, 3, 5]))), &foreign("h0"));
     assert_error(gru.forward(&away, None), &foreign("x"));
     net.forward(&x, None).expect("a forward pass");
     assert_error(net.backward(Some(&zeros(&other, &[4, 3, 5])), None), &foreign("d_output"));
-    assert_error(net.backward(None, Some(&zeros(&other, &[3, 5]))), &foreign("d_h_n"));
+    assert_error(net.backward(None, Some(&zeros(&other, &[1, 3, 5]))), &foreign("d_h_n"));
     net.backward(None, None).expect("the forward pass is still there");
 
     let copy = gpu.submit(|encoder| x.encode_copy_from(encoder, &away));
@@ -306,9 +306,9 @@ fn verification_input(gpu: &Gpu) {
     };
     for (batch, expected) in [
         (cut(|batch| batch.x.truncate(batch.x.len() - 1)), shape("x", &[4, 3, 2], &[23])),
-        (cut(|batch| batch.h0.truncate(batch.h0.len() - 1)), shape("h0", &[3, 5], &[14])),
+        (cut(|batch| batch.h0.truncate(batch.h0.len() - 1)), shape("h0", &[1, 3, 5], &[14])),
         (cut(|batch| batch.d_output.truncate(batch.d_output.len() - 1)), shape("d_output", &[4, 3, 5], &[59])),
-        (cut(|batch| batch.d_h_n.truncate(batch.d_h_n.len() - 1)), shape("d_h_n", &[3, 5], &[14])),
+        (cut(|batch| batch.d_h_n.truncate(batch.d_h_n.len() - 1)), shape("d_h_n", &[1, 3, 5], &[14])),
         (Batch::random(gru.config(), 3, 4, 1), shape("x", &[4, 3, 2], &[3, 4, 2])),
     ] {
         assert_error(pollster::block_on(verify_batch(&gru, &mut net, &batch)), &expected);
@@ -340,7 +340,7 @@ fn a_failed_call_changes_nothing(gpu: &Gpu) {
         "states and input are as before"
     );
     let d_output = tensor(&gpu, &[4, 3, 5], &batch.d_output);
-    let d_h_n = tensor(&gpu, &[3, 5], &batch.d_h_n);
+    let d_h_n = tensor(&gpu, &[1, 3, 5], &batch.d_h_n);
     let gradients = net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
     assert_eq!(bits(&gradients.h0), d_h0, "the gradients of the forward pass before");
 }

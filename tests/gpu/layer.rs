@@ -200,7 +200,7 @@ fn state_carried_over(gpu: &Gpu) {
     let (gru, mut whole, batch) = random(gpu, [6, 3, 4, 7], 9);
     let out = forward(&mut whole, gpu, &batch.x, Some(&batch.h0));
     let mut half = gru.unroll(Unroll::inference(3, 3)).expect("an unroll");
-    let state = tensor(gpu, &[3, 7], &batch.h0);
+    let state = tensor(gpu, &[1, 3, 7], &batch.h0);
     let mut states = Vec::new();
     for x in batch.x.chunks_exact(3 * 3 * 4) {
         let out = half.forward(&tensor(gpu, &[3, 3, 4], x), Some(&state)).expect("a forward pass");

@@ -23,6 +23,7 @@ mod golden;
 mod layer;
 mod lost;
 mod matmul;
+mod options;
 mod promises;
 mod recurrence;
 mod sums;
@@ -37,6 +38,7 @@ type Test = fn(&Gpu);
 
 const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("matmul", matmul::TRIALS),
+    ("options", options::TRIALS),
     ("sums", sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
     ("train", train::TRIALS),

@@ -24,7 +24,7 @@ impl Trainer {
         let head = linear.unroll(net.output(), net.d_output().expect("training")).expect("a head");
         let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");
         let gradients = net.gradients().expect("training").parameters.clone();
-        let mut pairs: Vec<_> = gru.parameters().tensors().into_iter().zip(gradients.tensors()).collect();
+        let mut pairs: Vec<_> = gru.parameters().tensors().zip(gradients.tensors()).collect();
         pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
         let options = AdamOptions { learning_rate: 0.02, max_norm: Some(1.0), ..AdamOptions::default() };
         let adam = Adam::new(&pairs, &options).expect("an optimiser");
