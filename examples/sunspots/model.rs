@@ -44,7 +44,7 @@ impl Trainer {
         let head = linear.unroll(&net.output().outer(asked.clone())?, &net.d_output()?.outer(asked)?)?;
         let loss = MeanSquaredError::new(head.output(), head.d_output())?;
         let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
-        pairs.extend(gru.parameters().tensors().into_iter().zip(net.gradients()?.parameters.tensors()));
+        pairs.extend(gru.parameters().tensors().zip(net.gradients()?.parameters.tensors()));
         pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
         let adam = Adam::new(&pairs, &AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() })?;
         Ok(Self { gpu: gpu.clone(), gru, linear, net, head, loss, adam })
