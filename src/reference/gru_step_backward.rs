@@ -1,6 +1,9 @@
 //! Twin of `shaders/gru_step_backward.wgsl`.
 
 use super::Real;
+use super::activation::activation_slope;
+use super::gru_step::GruOptions;
+use crate::config::Reset;
 
 /// Which step of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +18,17 @@ pub struct GruStepBackwardParams {
     pub t: Option<usize>,
 }
 
-/// One step of back-propagation: the recurrent part (9) of the step after, then (5), (6), (7), (8). `weight_hh` `[3H, H]`,
-/// `h` `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, 4, H]` with the gradients of the step after
-/// and the r, z, n, hn of this one, `d_h0` `[B, H]` with d_h' z of the step after.
+/// One step of back-propagation: the recurrent part (9) of the step after, then (5), (6), (7), (8); with the reset before the
+/// product (7) is left to [`gru_reset_backward`](super::gru_reset_backward::gru_reset_backward). `weight_hh` `[3H, H]`, `h`
+/// `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, 4, H]` with the gradients of the step after and
+/// the r, z, n, hn of this one, `d_h0` `[B, H]` with d_h' z of the step after.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
-pub fn gru_step_backward<R: Real>(
+#[expect(clippy::too_many_arguments, reason = "the bindings of the kernel")]
+pub fn gru_step_backward_with<R: Real>(
     params: &GruStepBackwardParams,
+    options: &GruOptions<'_>,
     weight_hh: &[R],
     h: &[R],
     d_output: &[R],
@@ -31,15 +37,21 @@ pub fn gru_step_backward<R: Real>(
     d_h0: &mut [R],
 ) {
     let &GruStepBackwardParams { seq_len, batch, hidden, t } = params;
+    let &GruOptions { reset, gate: gate_activation, candidate, clip, .. } = options;
     let one = R::from_f64(1.0);
     let next = t.map_or(0, |t| t + 1);
+    // Which block of weight_hh meets which column of the gates.
+    let blocks: &[(usize, usize)] = match reset {
+        Reset::After => &[(0, 0), (1, 1), (2, 3)],
+        Reset::Before => &[(0, 0), (1, 1)],
+    };
     for row in 0..batch {
         for unit in 0..hidden {
             let own = row * hidden + unit;
             let mut d_h = d_h_n[own];
             if next < seq_len {
                 let mut recurrent = R::default();
-                for (gate, column) in [(0, 0), (1, 1), (2, 3)] {
+                for &(gate, column) in blocks {
                     for k in 0..hidden {
                         let d_proj = gates[((next * batch + row) * 4 + column) * hidden + k];
                         recurrent += weight_hh[(gate * hidden + k) * hidden + unit] * d_proj;
@@ -52,17 +64,41 @@ pub fn gru_step_backward<R: Real>(
                 continue;
             };
             let at = t * batch + row;
-            d_h += d_output[at * hidden + unit];
             let gate = at * 4 * hidden + unit;
+            if options.is_over(row, t) {
+                for column in 0..4 {
+                    gates[gate + column * hidden] = R::default();
+                }
+                d_h0[own] = d_h;
+                continue;
+            }
+            d_h += d_output[at * hidden + unit];
             let [r, z, n, hn] = [0, 1, 2, 3].map(|column| gates[gate + column * hidden]);
-            let d_an = d_h * (one - z) * (one - n * n); // (5)
-            let d_az = d_h * (h[at * hidden + unit] - n) * z * (one - z); // (6)
-            let d_ar = d_an * hn * r * (one - r); // (7)
-            gates[gate] = d_ar; // (8)
-            gates[gate + hidden] = d_az;
+            let d_an = d_h * (one - z) * activation_slope(candidate, clip, n); // (5)
+            let d_az = d_h * (h[at * hidden + unit] - n) * activation_slope(gate_activation, clip, z); // (6)
+            gates[gate + hidden] = d_az; // (8)
             gates[gate + 2 * hidden] = d_an;
-            gates[gate + 3 * hidden] = d_an * r;
+            if reset == Reset::After {
+                gates[gate] = d_an * hn * activation_slope(gate_activation, clip, r); // (7)
+                gates[gate + 3 * hidden] = d_an * r;
+            }
             d_h0[own] = d_h * z;
         }
     }
+}
+
+/// [`gru_step_backward_with`] the default options.
+///
+/// # Panics
+/// As [`gru_step_backward_with`].
+pub fn gru_step_backward<R: Real>(
+    params: &GruStepBackwardParams,
+    weight_hh: &[R],
+    h: &[R],
+    d_output: &[R],
+    d_h_n: &[R],
+    gates: &mut [R],
+    d_h0: &mut [R],
+) {
+    gru_step_backward_with(params, &GruOptions::default(), weight_hh, h, d_output, d_h_n, gates, d_h0);
 }

@@ -7,11 +7,17 @@ pub mod activation;
 pub mod adam;
 pub mod adam_prepare;
 pub mod arrange;
+pub mod count;
+pub mod gru_gates;
+pub mod gru_reset;
+pub mod gru_reset_backward;
 pub mod gru_step;
 pub mod gru_step_backward;
 pub mod matmul;
 pub mod mse;
 pub mod oracle;
+pub mod rnn_step;
+pub mod rnn_step_backward;
 pub mod sum_rows;
 pub mod sum_squares;
 

@@ -1,0 +1,34 @@
+//! Twin of `shaders/gru_reset_backward.wgsl`.
+
+use super::Real;
+use super::activation::activation_slope;
+use super::gru_step::{GruOptions, GruStepParams};
+
+/// The reset gate of a step backward whose reset acts before the product: d_q = d_an W_hn, d_r = d_q h, and d_h gains d_q r.
+/// `gates` `[T, B, 4, H]` hold r, d_az, d_an, r h before and d_ar, d_az, d_an, r h after it; `d_h0` `[B, H]` d_h' z before.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn gru_reset_backward<R: Real>(
+    params: &GruStepParams,
+    options: &GruOptions<'_>,
+    weight_hh: &[R],
+    h: &[R],
+    gates: &mut [R],
+    d_h0: &mut [R],
+) {
+    let &GruStepParams { t, batch, hidden, .. } = params;
+    for row in (0..batch).filter(|&row| !options.is_over(row, t)) {
+        let at = t * batch + row;
+        for unit in 0..hidden {
+            let mut d_q = R::default();
+            for k in 0..hidden {
+                d_q += weight_hh[(2 * hidden + k) * hidden + unit] * gates[(at * 4 + 2) * hidden + k];
+            }
+            let gate = at * 4 * hidden + unit;
+            let r = gates[gate];
+            gates[gate] = d_q * h[at * hidden + unit] * activation_slope(options.gate, options.clip, r); // (7)
+            d_h0[row * hidden + unit] += d_q * r;
+        }
+    }
+}
