@@ -5,9 +5,13 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::config::{Cell, Config, Direction, Mode, Reset, Saved, Unroll};
-use crate::error::{Error, Result};
-use crate::weights::CellWeights;
+use crate::config::{Cell, Config, Direction, Reset};
+use crate::error::Result;
+use crate::unroll::{Mode, Saved, Unroll};
+
+mod sizes;
+
+use sizes::{Sizes, at_most, check_kernels};
 
 /// How the time loop is laid out over dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,8 +107,8 @@ impl Plan {
     /// Plans a layer for a device with these limits.
     ///
     /// # Errors
-    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`], and
-    /// [`Error::LimitExceeded`] where no cutting of the time axis makes the layer fit.
+    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`](crate::Error::NoDerivative), and
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) where no cutting of the time axis makes the layer fit.
     pub fn new<C: Copy + Into<Cell>>(
         config: &Config<C>,
         unroll: &Unroll,
@@ -330,139 +334,5 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
-    }
-}
-
-const BINDING: &str = "max_storage_buffer_binding_size";
-const WORKGROUPS: &str = "max_compute_workgroups_per_dimension";
-
-fn at_most(what: &'static str, limit: &'static str, required: u64, available: u64) -> Result<()> {
-    if required > available { Err(Error::LimitExceeded { what, limit, required, available }) } else { Ok(()) }
-}
-
-/// What every kernel needs of a device, whatever the sizes. wgpu does not check workgroup limits after overrides are
-/// resolved, so this does.
-fn check_kernels(tuning: &Tuning, limits: &wgpu::Limits) -> Result<()> {
-    let [invocations, memory] = tuning.workgroup();
-    let what = "the largest kernel";
-    for (limit, required, available) in [
-        ("max_compute_invocations_per_workgroup", invocations, limits.max_compute_invocations_per_workgroup),
-        ("max_compute_workgroup_size_x", 256, limits.max_compute_workgroup_size_x),
-        ("max_compute_workgroup_size_y", 16, limits.max_compute_workgroup_size_y),
-        ("max_compute_workgroup_storage_size", memory, limits.max_compute_workgroup_storage_size),
-        ("max_storage_buffers_per_shader_stage", 8, limits.max_storage_buffers_per_shader_stage),
-        ("max_bindings_per_bind_group", 9, limits.max_bindings_per_bind_group),
-        ("max_dynamic_uniform_buffers_per_pipeline_layout", 1, limits.max_dynamic_uniform_buffers_per_pipeline_layout),
-    ] {
-        at_most(what, limit, required, u64::from(available))?;
-    }
-    Ok(())
-}
-
-/// Bytes of f32 numbers. What does not fit 64 bits saturates, and is over every limit.
-fn bytes(sizes: &[usize]) -> u64 {
-    sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
-}
-
-/// The sizes of a layer.
-struct Sizes<'a> {
-    config: &'a Config,
-    unroll: &'a Unroll,
-    layout: &'a Layout,
-    tuning: &'a Tuning,
-}
-
-impl Sizes<'_> {
-    /// What is made, in chunks of `chunk` steps.
-    fn allocations(&self, chunk: usize) -> Vec<Allocation> {
-        let (config, layout) = (self.config, self.layout);
-        let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
-        let (i, h, width) = (config.input_size(), config.hidden_size(), config.output_size());
-        let (cells, layers) = (config.num_cells(), config.layers());
-        let training = self.unroll.mode() == Mode::Training;
-        let mut list: Vec<Allocation> = Vec::new();
-        let mut add = |count: usize, name, sizes: &[usize]| {
-            if count > 0 {
-                list.push(Allocation { name, count, bytes: bytes(sizes) });
-            }
-        };
-        let one = usize::from;
-        add(1, "input", &[t, b, i]);
-        add(one(layout.copies_input), "arranged input", &[t, b, i]);
-        add(layers, "h", &[layout.slots, b, width]);
-        add(if layout.keeps_gates { cells } else { 0 }, "gates", &[t, b, layout.gates_width, h]);
-        add(one(!layout.keeps_gates), "gates", &[chunk, b, layout.gates_width, h]);
-        add(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width]);
-        add(one(layout.copies_output), "output", &[t, b, width]);
-        add(one(layout.copies_h0), "h0", &[cells, b, h]);
-        add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
-        add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
-        add(one(self.unroll.has_lengths()), "lengths", &[b]);
-        if training {
-            let is_gru = matches!(config.cell(), Cell::Gru { .. });
-            add(one(!layout.keeps_gates && is_gru), "h_proj", &[chunk, b, 3, h]);
-            add(1, "d_output", &[t, b, width]);
-            add(one(config.is_batch_first()), "arranged d_output", &[t, b, width]);
-            add(layers - 1, "d_layer", &[t, b, width]);
-            add(one(layout.has_dropout), "d_dropped", &[t, b, width]);
-            add(1, "d_h_n", &[cells, b, h]);
-            add(1, "d_h0", &[cells, b, h]);
-            let directions = config.directions();
-            for layer in 0..layers {
-                let shapes = CellWeights::shapes(config, layer);
-                for (name, shape) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().zip(shapes) {
-                    add(if shape.contains(&0) { 0 } else { directions }, name, &shape);
-                }
-            }
-            let d_input = self.unroll.has_input_gradient();
-            add(one(d_input), "d_input", &[t, b, i]);
-            add(one(d_input && config.is_batch_first()), "arranged d_input", &[t, b, i]);
-        }
-        list
-    }
-
-    /// How many steps every binding and every grid of a chunk can hold.
-    fn steps_in_a_chunk(&self, limits: &wgpu::Limits) -> Result<usize> {
-        let (config, layout) = (self.config, self.layout);
-        let (t, b, h) = (self.unroll.seq_len(), self.unroll.batch(), config.hidden_size());
-        let workgroups = u64::from(limits.max_compute_workgroups_per_dimension);
-        let [tile_rows, tile_columns] = self.tuning.matmul.tile().map(u64::from);
-        let batch = b as u64;
-        let inputs = config.input_size().max(config.layer_input_size(config.layers() - 1));
-        let columns = (config.cell().gates() as u64).saturating_mul(h as u64).max(inputs as u64);
-        at_most("the columns of the products", WORKGROUPS, columns.div_ceil(tile_rows.min(tile_columns)), workgroups)?;
-        at_most("the rows of a step", WORKGROUPS, batch.div_ceil(u64::from(self.tuning.step_rows)), workgroups)?;
-        at_most("the rows of one step's product", WORKGROUPS, batch.div_ceil(tile_rows.min(8)), workgroups)?;
-
-        let available = limits.max_storage_buffer_binding_size;
-        let gates = config.cell().gates();
-        at_most("weight_ih", BINDING, bytes(&[gates, h, inputs]), available)?;
-        at_most("weight_hh", BINDING, bytes(&[gates, h, h]), available)?;
-        // A binding of n steps begins up to one alignment early, and reads one state past the chunk.
-        let slack = u64::from(limits.min_storage_buffer_offset_alignment);
-        let width = config.output_size();
-        let mut steps = (workgroups * tile_rows.min(8) / batch).max(1);
-        for (what, size, further) in [
-            ("input", bytes(&[b, inputs]), 0),
-            ("h", bytes(&[b, width]), 1),
-            ("gates", bytes(&[b, layout.gates_width, h]), 0),
-        ] {
-            at_most(what, BINDING, size.saturating_mul(1 + further).saturating_add(slack), available)?;
-            steps = steps.min((available - slack) / size - further);
-        }
-        // What is copied as a whole is bound as a whole.
-        let copies = [
-            (layout.copies_input, "input", bytes(&[t, b, config.input_size()])),
-            (layout.copies_output || layout.has_dropout, "output", bytes(&[layout.slots, b, width])),
-        ];
-        for (copied, what, size) in copies {
-            at_most(what, BINDING, if copied { size.saturating_add(slack) } else { 0 }, available)?;
-        }
-        let mut steps = steps.min(t as u64) as usize;
-        if self.unroll.mode() == Mode::Training && !layout.keeps_gates {
-            // What one chunk keeps for a while is small beside the states that are kept for all steps.
-            steps = steps.min(t.div_ceil(32));
-        }
-        Ok(steps)
     }
 }

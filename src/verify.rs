@@ -3,13 +3,14 @@
 
 use std::fmt;
 
-use crate::config::{Cell, Config, Unroll};
+use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len};
 use crate::gpu::{Gpu, Tensor};
 use crate::layer::{Recurrent, Unrolled};
 use crate::reference::arrange::dropout_factor;
 use crate::reference::oracle;
 use crate::tolerance::{Comparison, Tolerance};
+use crate::unroll::Unroll;
 use crate::weights::{CellWeights, Uniform, Weights, cell_names};
 
 /// A batch on the host: what goes into a forward and a backward pass. L is the number of layers, D that of directions.

@@ -18,8 +18,9 @@ mod forward;
 mod product;
 
 use crate::activation::Activation;
-use crate::config::{Cell, Direction, GruConfig, Mode, Reset, Unroll};
+use crate::config::{Cell, Direction, GruConfig, Reset};
 use crate::error::{Error, Result, expect_len};
+use crate::unroll::{Mode, Unroll};
 use crate::weights::{CellWeights, Weights};
 use backward::{BackwardPack, BackwardRows, sum_rows};
 use forward::{ForwardPack, ForwardRows};

@@ -1,10 +1,11 @@
 //! The buffers of an unrolled layer.
 
-use crate::config::{Config, Mode, Unroll};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
 use crate::layer::Parameters;
 use crate::plan::Plan;
+use crate::unroll::{Mode, Unroll};
 
 /// Everything that a forward pass reads and writes, parameters aside. Which of them are there, [`Plan`] says.
 #[derive(Debug)]

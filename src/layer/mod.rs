@@ -8,9 +8,10 @@ mod unrolled;
 pub use parameters::{CellParameters, Parameters};
 pub use unrolled::{Gradients, Output, Unrolled};
 
-use crate::config::{Cell, Config, GruCell, RnnCell, Unroll};
+use crate::config::{Cell, Config, GruCell, RnnCell};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
+use crate::unroll::Unroll;
 use crate::weights::Weights;
 
 /// A recurrent layer whose parameters live on a GPU: [`Gru`] or [`Rnn`]. The equations are in the

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::{Cell, Config, Unroll};
+use crate::config::{Cell, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
@@ -11,6 +11,7 @@ use crate::ops::{
     self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::Plan;
+use crate::unroll::Unroll;
 
 /// What the programs are built of.
 pub(super) struct Programs<'a> {

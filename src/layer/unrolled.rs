@@ -1,6 +1,6 @@
 //! A layer laid out over time: its buffers, its plan, and its two programs.
 
-use crate::config::{Cell, Config, Unroll};
+use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
@@ -8,6 +8,7 @@ use crate::layer::programs::Programs;
 use crate::layer::{Parameters, Recurrent};
 use crate::ops::CellSteps;
 use crate::plan::Plan;
+use crate::unroll::Unroll;
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes
 /// nothing, submits nothing, and waits for nothing.
