@@ -202,6 +202,7 @@ def write(
         "seq_len": str(case.seq_len),
         "batch": str(case.batch),
         "seed": json.dumps(seed),
+        "weight_scale": str(case.weight_scale),
         "weights": _lines(weights, shortest_f32),
     }
     fields |= {name: _line(tensor, shortest_f32) for name, tensor in given_tensors.items()}
