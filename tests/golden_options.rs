@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use options::{Golden, Precision, SOURCES, load, load_all};
-use wgpu_gru::reference::oracle::{self, widen};
+use wgpu_gru::reference::oracle::{self, Run, widen};
 use wgpu_gru::tolerance::Comparison;
-use wgpu_gru::{Activation, Cell, CellWeights, Direction, Reset, Tolerance, Uniform, Weights};
+use wgpu_gru::{Cell, CellWeights, Config, Tolerance, Uniform, Weights};
 
 #[path = "support/options.rs"]
 mod options;
@@ -44,15 +44,20 @@ fn bound(golden: &Golden) -> f64 {
 
 /// What the oracle makes of it, in the order of `Golden::expected`.
 fn oracle_tensors(golden: &Golden, weights: &Weights) -> Vec<(String, Vec<f64>)> {
-    let (config, run, cells) = (golden.config(), golden.run(), oracle::cells(weights));
-    let forward = oracle::forward(&config, &cells, &run, &widen(&golden.x), &widen(&golden.h0));
+    oracle_tensors_of(golden, &golden.config(), &golden.run(), weights)
+}
+
+/// The same with another config and run.
+fn oracle_tensors_of(golden: &Golden, config: &Config, run: &Run, weights: &Weights) -> Vec<(String, Vec<f64>)> {
+    let cells = oracle::cells(weights);
+    let forward = oracle::forward(config, &cells, run, &widen(&golden.x), &widen(&golden.h0));
     let mut made = vec![("output".to_owned(), forward.output.clone()), ("h_n".to_owned(), forward.h_n.clone())];
     if let Some((d_output, d_h_n)) = golden.upstream() {
-        let gradients = oracle::backward(&config, &cells, &run, &forward, &widen(d_output), &widen(d_h_n));
+        let gradients = oracle::backward(config, &cells, run, &forward, &widen(d_output), &widen(d_h_n));
         made.extend([("d_x".to_owned(), gradients.d_x), ("d_h0".to_owned(), gradients.d_h0)]);
-        let names = weights.named(&config).map(|(name, _)| format!("d_{name}"));
+        let names = weights.named(&golden.config()).map(|(name, _)| format!("d_{name}")).collect::<Vec<_>>();
         let arrays = gradients.cells.into_iter().flat_map(|c| [c.weight_ih, c.weight_hh, c.bias_ih, c.bias_hh]);
-        made.extend(names.zip(arrays.filter(|array| !array.is_empty())));
+        made.extend(names.into_iter().zip(arrays.filter(|array| !array.is_empty())));
     }
     let find = |name: &String| made.iter().position(|(made, _)| made == name).expect("the oracle makes every tensor");
     golden.expected().iter().map(|(name, _)| made[find(name)].clone()).collect()
@@ -153,8 +158,8 @@ fn swapped_reset_and_update_gates_are_found() {
 fn every_option_matters() {
     let mut seen = BTreeSet::new();
     for golden in load_all() {
-        for (option, forgetful) in golden.forgetful() {
-            let made = oracle_tensors(&forgetful, &forgetful.weights());
+        for (option, config, run) in golden.forgetful() {
+            let made = oracle_tensors_of(&golden, &config, &run, &golden.weights());
             let agrees = disagreements(&golden, &made).is_empty();
             // With the same number in all weights and no biases, where the reset gate acts is all the same.
             let all_the_same = option == "reset" && golden.seed.is_none();

@@ -12,6 +12,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 import torch
+from keras.src.backend.common import dtypes
 from vectors import (
     LINEAR,
     RELU,
@@ -145,20 +146,26 @@ def new_layer(case: Case) -> keras.Layer:
         "go_backwards": case.direction == REVERSE,
         "zero_output_for_mask": True,
     }
-    config = case.config()
     if case.cell == "gru":
         layer = keras.layers.GRU(
             case.hidden_size,
-            activation=keras_activation(config["candidate_activation"], case.clip),
-            recurrent_activation=keras_activation(config["gate_activation"], case.clip),
             reset_after=case.reset == "after",
             use_cudnn=False,
             **options,
         )
     else:
-        nonlinearity = keras_activation(config["nonlinearity"], case.clip)
-        layer = keras.layers.SimpleRNN(case.hidden_size, activation=nonlinearity, **options)
+        layer = keras.layers.SimpleRNN(case.hidden_size, **options)
     return keras.layers.Bidirectional(layer) if case.direction == BOTH else layer
+
+
+def set_activations(case: Case, cell: keras.Layer) -> None:
+    """In the cell itself: Bidirectional copies its layer by way of JSON, where a function has no place."""
+    config = case.config()
+    if case.cell == "gru":
+        cell.activation = keras_activation(config["candidate_activation"], case.clip)
+        cell.recurrent_activation = keras_activation(config["gate_activation"], case.clip)
+    else:
+        cell.activation = keras_activation(config["nonlinearity"], case.clip)
 
 
 def evaluate(case: Case, given: Given) -> Expected:
@@ -167,6 +174,9 @@ def evaluate(case: Case, given: Given) -> Expected:
     def tensor(values: list[float], shape: tuple[int, ...]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float64).reshape(shape)
 
+    def weight(name: str) -> torch.Tensor:
+        return to_keras(case, tensor(given.weights[name], case.weight_shapes()[name]))
+
     def swapped(values: torch.Tensor) -> torch.Tensor:
         """Between this case's layout and Keras's, which is batch-first."""
         return values if case.batch_first else values.swapaxes(0, 1)
@@ -174,22 +184,21 @@ def evaluate(case: Case, given: Given) -> Expected:
     x = tensor(given.x, case.x_shape).requires_grad_()
     h0 = tensor(given.h0, case.h_shape).requires_grad_()
     mask = case.lengths and torch.arange(case.seq_len) < torch.tensor(case.lengths)[:, None]
-    shapes = case.weight_shapes()
 
     output, h_n, cells = swapped(x), [], {}
     for index in range(case.num_layers):
         layer, states = new_layer(case), [h0[index * case.directions + d] for d in range(case.directions)]
         layer.build(output.shape)
+        assert layer.compute_dtype == layer.variable_dtype == "float64"
         parts = [layer.forward_layer, layer.backward_layer] if case.direction == BOTH else [layer]
         for part, suffix in zip(parts, case.suffixes[index * case.directions :]):
-            cells[suffix] = part.cell
-            part.cell.kernel.assign(to_keras(case, tensor(given.weights[f"weight_ih{suffix}"], shapes[f"weight_ih{suffix}"])))
-            part.cell.recurrent_kernel.assign(
-                to_keras(case, tensor(given.weights[f"weight_hh{suffix}"], shapes[f"weight_hh{suffix}"]))
-            )
+            cells[suffix] = cell = part.cell
+            set_activations(case, cell)
+            cell.kernel.assign(weight(f"weight_ih{suffix}"))
+            cell.recurrent_kernel.assign(weight(f"weight_hh{suffix}"))
             if case.bias:
-                rows = [to_keras(case, tensor(given.weights[f"{name}{suffix}"], (-1,))) for name in biases(case)]
-                part.cell.bias.assign(torch.stack(rows) if len(rows) == 2 else rows[0])
+                rows = [weight(f"{name}{suffix}") for name in biases(case)]
+                cell.bias.assign(torch.stack(rows) if len(rows) == 2 else rows[0])
         output, *final = layer(output, initial_state=states if case.direction == BOTH else states[0], mask=mask)
         h_n += final
         if case.direction == REVERSE:
@@ -224,6 +233,10 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    # On any backend but TensorFlow, Keras rounds the f64 operands of `ops.matmul` to f32, whatever the policy.
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+    assert dtypes.result_type("float64", "float64") == "float64"
     source = f"Keras {keras.__version__} on PyTorch {torch.__version__}"
     folder, total = emptied("keras"), 0
     for seed, case in enumerate(CASES, start=FIRST_SEED):

@@ -10,7 +10,7 @@ use wgpu_gru::reference::oracle::Run;
 use wgpu_gru::{Activation, CellWeights, Config, Direction, GruConfig, Reset, RnnConfig, Weights};
 
 /// The folders of `tests/golden/options`, one a source, and how many cases each holds.
-pub(crate) const SOURCES: [(&str, usize); 1] = [("pytorch", 18)];
+pub(crate) const SOURCES: [(&str, usize); 2] = [("pytorch", 18), ("keras", 45)];
 
 /// In which precision the source computed what is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -206,8 +206,8 @@ impl Golden {
         Weights { cells: self.config.suffixes().into_iter().map(of_cell).collect() }
     }
 
-    /// The same case with an option that is set forgotten: what must not agree. With the names of the options.
-    pub(crate) fn forgetful(&self) -> Vec<(&'static str, Self)> {
+    /// The config and the run with one option forgotten, for each that is set: what must not agree.
+    pub(crate) fn forgetful(&self) -> Vec<(&'static str, Config, Run)> {
         let Options { reset, gate_activation, candidate_activation, nonlinearity, clip, lengths, direction, .. } =
             self.config.clone();
         let mut forgets: Vec<(&'static str, fn(&mut Options))> = Vec::new();
@@ -240,7 +240,7 @@ impl Golden {
         let forgetful = |(option, forget): (&'static str, fn(&mut Options))| {
             let mut golden = self.clone();
             forget(&mut golden.config);
-            (option, golden)
+            (option, golden.config(), golden.run())
         };
         forgets.into_iter().map(forgetful).collect()
     }
