@@ -8,11 +8,11 @@ crate's `Uniform`), so that they do not depend on PyTorch. PyTorch computes on t
 
 import json
 import math
-import struct
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from vectors import Uniform, f32, shortest_f32
 
 FOLDER = Path(__file__).resolve().parent / "gru"
 
@@ -52,30 +52,6 @@ CASES = [
     Case("saturating_weights", 5, 3, 6, 10, weight_scale=30.0),
     Case("saturating_both", 4, 4, 3, 13, weight_scale=30.0, x_scales=(1000.0, 0.01)),
 ]
-
-
-def f32(value: float) -> float:
-    """The nearest f32 number. Products, quotients and roots of f32 numbers made in f64 round to the right f32."""
-    return struct.unpack("<f", struct.pack("<f", value))[0]
-
-
-class Uniform:
-    """SplitMix64 (Steele, Lea and Flood, 2014), and its upper 24 bits as a multiple of 2^-23 from [-1, 1)."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = seed
-
-    def next_f32(self) -> float:
-        mask = (1 << 64) - 1
-        self.state = (self.state + 0x9E3779B97F4A7C15) & mask
-        z = self.state
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-        z ^= z >> 31
-        return ((z >> 40) - (1 << 23)) / (1 << 23)
-
-    def vec(self, length: int, bound: float) -> list[float]:
-        return [f32(self.next_f32() * bound) for _ in range(length)]
 
 
 def draw(case: Case, seed: int) -> dict[str, list[float]]:
@@ -124,15 +100,6 @@ def evaluate(case: Case, given: dict[str, list[float]]) -> dict[str, list[float]
     results = {"output": output, "h_n": h_n, "d_x": x.grad, "d_h0": h0.grad}
     results |= {f"d_{name}": parameter.grad for name, parameter in gru.named_parameters()}
     return {name: value.detach().flatten().tolist() for name, value in results.items()}
-
-
-def shortest_f32(value: float) -> str:
-    """The shortest decimal text that reads back as this f32 number, also by way of an f64."""
-    for digits in range(1, 10):
-        text = repr(float(f"{value:.{digits}g}"))
-        if f32(float(text)) == value:
-            return text
-    raise ValueError(f"{value!r} is no f32 number")
 
 
 def to_json(case: Case, seed: int) -> str:
