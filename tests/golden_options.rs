@@ -208,7 +208,6 @@ fn every_option_is_there() {
             }
         }
     }
-    println!("{held:#?}");
 }
 
 #[test]

@@ -20,9 +20,12 @@ mod controls;
 mod device;
 mod errors;
 mod golden;
+mod golden_options;
 mod layer;
 mod lost;
 mod matmul;
+#[path = "../support/options.rs"]
+mod option_vectors;
 mod options;
 mod promises;
 mod recurrence;
@@ -44,6 +47,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("train", train::TRIALS),
     ("training", training::TRIALS),
     ("golden", golden::TRIALS),
+    ("golden_options", golden_options::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),

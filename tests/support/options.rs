@@ -210,7 +210,8 @@ impl Golden {
     pub(crate) fn forgetful(&self) -> Vec<(&'static str, Config, Run)> {
         let Options { reset, gate_activation, candidate_activation, nonlinearity, clip, lengths, direction, .. } =
             self.config.clone();
-        let mut forgets: Vec<(&'static str, fn(&mut Options))> = Vec::new();
+        type Forget = fn(&mut Options);
+        let mut forgets: Vec<(&'static str, Forget)> = Vec::new();
         if reset.is_some() {
             forgets.push(("reset", |options| {
                 options.reset = options.reset.map(|reset| match reset {
