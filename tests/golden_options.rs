@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use options::{Golden, Precision, SOURCES, load, load_all};
+use options::{Golden, Precision, load_all};
 use wgpu_gru::reference::oracle::{self, Run, widen};
 use wgpu_gru::tolerance::Comparison;
 use wgpu_gru::{Cell, CellWeights, Config, Tolerance, Uniform, Weights};
@@ -171,43 +171,48 @@ fn every_option_matters() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all, "options that are held");
 }
 
-/// What the files hold together: every kind of every option, from every source that has it.
+/// The files hold every option with its gradients: each direction, bias, number of layers, lengths, clip and activation.
 #[test]
 fn every_option_is_there() {
     let mut held = BTreeSet::new();
-    for (source, cases) in SOURCES {
-        for golden in load(source, cases) {
-            let (config, trained) = (golden.config(), golden.upstream().is_some());
-            let mut hold = |what: String| {
-                held.insert(format!("{source}: {what}"));
-                if trained {
-                    held.insert(format!("{source}: gradients of {what}"));
-                }
-            };
-            let (cell, activations) = match config.cell() {
-                Cell::Gru { reset, gate, candidate } => {
-                    (format!("GRU, reset {reset:?}"), vec![("gate", gate), ("candidate", candidate)])
-                }
-                Cell::Rnn { nonlinearity } => ("RNN".to_owned(), vec![("nonlinearity", nonlinearity)]),
-            };
-            hold(format!("{cell}, {:?}", config.layer_direction()));
-            hold(format!("{cell}, bias {}", config.has_bias()));
-            hold(format!("{cell}, {} layers", config.layers()));
-            for (place, activation) in activations {
-                let debug = format!("{activation:?}");
-                hold(format!("{place} {}", debug.split([' ', '{']).next().expect("a name")));
+    for golden in load_all().iter().filter(|golden| golden.upstream().is_some()) {
+        let (config, lengths) = (golden.config(), golden.run().lengths);
+        let direction = format!("{:?}", config.layer_direction());
+        let (cell, activations) = match config.cell() {
+            Cell::Gru { reset, gate, candidate } => {
+                (format!("GRU, reset {reset:?}"), vec![("gate", gate), ("candidate", candidate)])
             }
-            if config.clip_limit().is_some() {
-                hold(format!("{cell}, clip"));
-            }
-            if let Some(lengths) = golden.run().lengths {
-                hold(format!("{cell}, lengths, {:?}", config.layer_direction()));
-                if lengths.contains(&0) {
-                    hold(format!("{cell}, length 0"));
-                }
+            Cell::Rnn { nonlinearity } => ("RNN".to_owned(), vec![("nonlinearity", nonlinearity)]),
+        };
+        held.extend(activations.iter().map(|(place, activation)| {
+            let name = format!("{activation:?}");
+            format!("{place} {}", name.split(' ').next().expect("a name"))
+        }));
+        let mut hold = |what: String| held.insert(format!("{cell}: {what}"));
+        hold(format!("bias {}", config.has_bias()));
+        hold(format!("batch first {}", config.is_batch_first()));
+        hold(format!("{} layers", config.layers()));
+        hold(direction.clone());
+        if config.clip_limit().is_some() {
+            hold("clip".to_owned());
+        }
+        if let Some(lengths) = lengths {
+            hold(format!("{direction}, lengths"));
+            if lengths.contains(&0) {
+                hold("length 0".to_owned());
             }
         }
     }
+    let activations = "Sigmoid Tanh Relu HardSigmoid LeakyRelu ThresholdedRelu Softsign Softplus Linear"
+        .split(' ')
+        .flat_map(|name| ["gate", "candidate", "nonlinearity"].map(|place| format!("{place} {name}")));
+    let cells = ["GRU, reset After", "GRU, reset Before", "RNN"].into_iter().flat_map(|cell| {
+        let options = "bias true;bias false;batch first true;batch first false;1 layers;2 layers;3 layers;Forward;Reverse;\
+                       Bidirectional;clip;Forward, lengths;Reverse, lengths;Bidirectional, lengths;length 0";
+        options.split(';').map(move |option| format!("{cell}: {option}"))
+    });
+    let wanted: BTreeSet<String> = activations.chain(cells).collect();
+    assert!(held == wanted, "missing: {:?}", wanted.difference(&held));
 }
 
 #[test]

@@ -92,6 +92,10 @@ CASES = [
     Case("rnn_leaky_relu", "rnn", nonlinearity=LEAKY_RELU),
     Case("rnn_thresholded_relu_2_layers", "rnn", num_layers=2, nonlinearity=THRESHOLDED_RELU, weight_scale=2.0),
     Case("rnn_clip_2_layers_bidirectional", "rnn", hidden_size=4, num_layers=2, direction=BOTH, clip=0.5),
+    Case("gru_reset_after_hard_sigmoid_candidate", candidate=HARD_SIGMOID),
+    Case("gru_reset_after_backwards_lengths", batch=4, direction=REVERSE, lengths=(3, 5, 0, 1)),
+    Case("gru_reset_before_3_layers", hidden_size=4, num_layers=3, reset="before"),
+    Case("rnn_tanh_backwards_lengths", "rnn", batch=4, direction=REVERSE, lengths=(0, 2, 5, 4)),
 ]  # fmt: skip
 
 

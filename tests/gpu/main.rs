@@ -24,6 +24,7 @@ mod golden_options;
 mod layer;
 mod lost;
 mod matmul;
+#[expect(dead_code, reason = "the test of the oracle uses the rest")]
 #[path = "../support/options.rs"]
 mod option_vectors;
 mod options;

@@ -10,7 +10,8 @@ use wgpu_gru::reference::oracle::Run;
 use wgpu_gru::{Activation, CellWeights, Config, Direction, GruConfig, Reset, RnnConfig, Weights};
 
 /// The folders of `tests/golden/options`, one a source, and how many cases each holds.
-pub(crate) const SOURCES: [(&str, usize); 2] = [("pytorch", 18), ("keras", 45)];
+pub(crate) const SOURCES: [(&str, usize); 5] =
+    [("pytorch", 18), ("keras", 49), ("onnx_runtime", 49), ("onnx_reference", 11), ("onnx_node", 12)];
 
 /// In which precision the source computed what is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
