@@ -104,17 +104,6 @@ pub enum Error {
         tensor: &'static str,
     },
 
-    /// A buffer lacks a usage flag that the call needs.
-    #[error("the buffer of {tensor} has usage {actual:?}, expected at least {expected:?}")]
-    BufferUsage {
-        /// Which tensor.
-        tensor: &'static str,
-        /// The flags that the call needs.
-        expected: wgpu::BufferUsages,
-        /// The flags that the buffer has.
-        actual: wgpu::BufferUsages,
-    },
-
     /// Two tensors that must be different share memory.
     #[error("{first} and {second} share memory, expected two different buffers")]
     Aliased {
@@ -161,7 +150,7 @@ pub enum Error {
 
     /// The device does not compute what the CPU oracle computes. See [`verify`](crate::verify()).
     #[error("verification failed: {0}")]
-    OverBudget(Box<crate::verify::Report>),
+    OverBudget(Box<crate::report::Report>),
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

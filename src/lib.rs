@@ -89,6 +89,7 @@ pub mod layer;
 mod ops;
 pub mod plan;
 pub mod reference;
+pub mod report;
 pub mod tolerance;
 pub mod train;
 pub mod unroll;

@@ -85,7 +85,10 @@ CASES = [
     Case("rnn_relu_backwards", "rnn", direction=REVERSE, nonlinearity=RELU),
     Case("rnn_softsign_no_bias", "rnn", bias=False, nonlinearity=SOFTSIGN),
     Case("rnn_linear_lengths", "rnn", batch=4, nonlinearity=LINEAR, lengths=(0, 3, 5, 2)),
-    Case("rnn_sigmoid_bidirectional_lengths", "rnn", batch=4, direction=BOTH, nonlinearity=SIGMOID, lengths=(4, 2, 0, 5)),
+    Case(
+        "rnn_sigmoid_bidirectional_lengths", "rnn", batch=4, direction=BOTH, nonlinearity=SIGMOID,
+        lengths=(4, 2, 0, 5),
+    ),
     Case("rnn_softplus", "rnn", nonlinearity=SOFTPLUS),
     Case("rnn_hard_sigmoid", "rnn", nonlinearity=HARD_SIGMOID_KERAS, weight_scale=4.0),
     Case("rnn_own_hard_sigmoid", "rnn", nonlinearity=HARD_SIGMOID, weight_scale=3.0),

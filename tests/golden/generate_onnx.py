@@ -106,7 +106,7 @@ RUNTIME_CASES = [
     Case("rnn_relu_clip_reverse_lengths", "rnn", direction=REVERSE, nonlinearity=RELU, clip=0.5, lengths=(2, 5, 4)),
 ]  # fmt: skip
 
-# The reference evaluator has the default activations of GRU, Tanh and Affine of RNN, and leaves out sequence_lens and clip.
+# The reference evaluator has the default activations of GRU, Tanh and Affine of RNN, no sequence_lens and no clip.
 REFERENCE_CASES = [
     Case("gru_reset_before", reset="before"),
     Case("gru_reset_after"),
@@ -180,7 +180,9 @@ def model_and_inputs(case: Case, given: Given, dtype: np.dtype) -> tuple[onnx.Mo
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
     d, b, h = case.h_shape
-    y_shape, y_h_shape = ((b, case.seq_len, d, h), (b, d, h)) if case.batch_first else ((case.seq_len, d, b, h), (d, b, h))
+    y_shape, y_h_shape = (case.seq_len, d, b, h), (d, b, h)
+    if case.batch_first:
+        y_shape, y_h_shape = (b, case.seq_len, d, h), (b, d, h)
     graph = helper.make_graph(
         [node],
         case.name,

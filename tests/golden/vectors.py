@@ -206,8 +206,8 @@ def write(
         "weights": _lines(weights, shortest_f32),
     }
     fields |= {name: _line(tensor, shortest_f32) for name, tensor in given_tensors.items()}
-    # repr of an f64 is the shortest text that reads back as the same f64: up to 17 digits. What was computed in f32 gets
-    # the shortest text that reads back as the same f32.
+    # repr of an f64 is the shortest text that reads back as the same f64: up to 17 digits. What was computed in f32
+    # gets the shortest text that reads back as the same f32.
     expected_text = shortest_f32 if precision == "f32" else repr
     fields |= {name: _line(tensor, expected_text) for name, tensor in results.items()}
     fields["d_weights"] = "null" if d_weights is None else _lines(d_weights, expected_text)

@@ -125,6 +125,9 @@ enum ActivationName {
     Linear,
 }
 
+/// The name of an option, and how it is forgotten.
+type Forget = (&'static str, fn(&mut Options));
+
 impl From<ActivationName> for Activation {
     fn from(name: ActivationName) -> Self {
         match name {
@@ -211,8 +214,7 @@ impl Golden {
     pub(crate) fn forgetful(&self) -> Vec<(&'static str, Config, Run)> {
         let Options { reset, gate_activation, candidate_activation, nonlinearity, clip, lengths, direction, .. } =
             self.config.clone();
-        type Forget = fn(&mut Options);
-        let mut forgets: Vec<(&'static str, Forget)> = Vec::new();
+        let mut forgets: Vec<Forget> = Vec::new();
         if reset.is_some() {
             forgets.push(("reset", |options| {
                 options.reset = options.reset.map(|reset| match reset {
@@ -239,7 +241,7 @@ impl Golden {
         if direction == DirectionName::Reverse {
             forgets.push(("direction", |options| options.direction = DirectionName::Forward));
         }
-        let forgetful = |(option, forget): (&'static str, fn(&mut Options))| {
+        let forgetful = |(option, forget): Forget| {
             let mut golden = self.clone();
             forget(&mut golden.config);
             (option, golden.config(), golden.run())
