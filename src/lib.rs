@@ -107,3 +107,8 @@ pub use unroll::{Mode, Saved, Unroll};
 pub use verify::verify;
 pub use weights::{CellWeights, Uniform, Weights};
 pub use wgpu;
+
+/// The README's code is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
