@@ -1,0 +1,68 @@
+//! The time to the first result: from before the adapter is opened until h_n is on the host, with everything that has to be
+//! compiled and tuned. Each is taken in a process of its own, with the caches of drivers and of cubecl empty.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::case::{Case, Pass, Size};
+use crate::contestants::Kind;
+use crate::measure::guarded;
+use crate::reference::Reference;
+
+/// In the process of its own: prints the milliseconds.
+pub(crate) fn take(kind: Kind, size: Size) -> Result<()> {
+    let case = Case::new(size);
+    let start = Instant::now();
+    let h_n = guarded(|| kind.prepare(&case, Pass::Forward)?.run())?;
+    let time = start.elapsed();
+    Reference::new(&case, false)?.check_state(&h_n)?;
+    println!("{}", 1e3 * time.as_secs_f64());
+    // Whatever a library still has to put away is not waited for.
+    std::io::stdout().flush()?;
+    std::process::exit(0)
+}
+
+/// Starts that process and reads what it prints.
+pub(crate) fn ask(kind: Kind, size: Size) -> Result<f64> {
+    let empty = EmptyFolder::new()?;
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--first-result", kind.name(), size.name])
+        .current_dir(&empty.path)
+        .env("XDG_CACHE_HOME", &empty.path)
+        .env("MESA_SHADER_CACHE_DISABLE", "true")
+        .env("__GL_SHADER_DISK_CACHE", "0")
+        // The last line it says is then the reason.
+        .env_remove("RUST_BACKTRACE")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}", output.status, text.lines().last().unwrap_or("no message"));
+    }
+    String::from_utf8_lossy(&output.stdout).trim().parse().context("it prints milliseconds")
+}
+
+/// A folder for caches that goes when this does.
+struct EmptyFolder {
+    path: PathBuf,
+}
+
+impl EmptyFolder {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("wgpu-gru-peers-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for EmptyFolder {
+    fn drop(&mut self) {
+        // A folder that stays behind does no harm.
+        drop(std::fs::remove_dir_all(&self.path));
+    }
+}

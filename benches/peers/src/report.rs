@@ -1,0 +1,248 @@
+//! The figures: a table for people and a file for programs.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Pass, Size};
+use crate::reference::Reference;
+
+/// Everything that was measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Machine, adapter, versions.
+    pub(crate) about: Vec<(String, String)>,
+    pub(crate) rows: Vec<Row>,
+    #[serde(default)]
+    pub(crate) first_results: Vec<FirstResult>,
+}
+
+/// One contestant in one pass over one size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) contestant: String,
+    pub(crate) size: String,
+    pub(crate) pass: Pass,
+    /// Milliseconds a run, one figure a round.
+    pub(crate) rounds_ms: Vec<f64>,
+    /// Of the run that was checked: it may have compiled and tuned.
+    #[serde(default)]
+    pub(crate) first_call_ms: Option<f64>,
+    /// The largest share of the error budget that any element uses; 1 is all of it.
+    #[serde(default)]
+    pub(crate) budget_used: Option<f64>,
+    #[serde(default)]
+    pub(crate) note: Option<String>,
+    /// For rows of another process: numbers to be checked here, and how much larger than that of f32 their budget is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    probes: Vec<Probe>,
+    #[serde(default)]
+    budget_scale: Option<f64>,
+}
+
+/// Every `stride`-th element of a tensor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Probe {
+    tensor: String,
+    stride: usize,
+    values: Vec<f64>,
+}
+
+/// The time to the first result.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FirstResult {
+    pub(crate) contestant: String,
+    pub(crate) size: String,
+    pub(crate) ms: Vec<f64>,
+    pub(crate) note: Option<String>,
+}
+
+impl Row {
+    pub(crate) fn new(contestant: &str, size: &str, pass: Pass) -> Self {
+        Self {
+            contestant: contestant.into(),
+            size: size.into(),
+            pass,
+            rounds_ms: Vec::new(),
+            first_call_ms: None,
+            budget_used: None,
+            note: None,
+            probes: Vec::new(),
+            budget_scale: None,
+        }
+    }
+
+    /// Checks the probes of a row that came from another process; a row that is wrong loses its figures.
+    fn check(&mut self, reference: &Reference) {
+        let scale = self.budget_scale.unwrap_or(1.0);
+        let result = self.probes.iter().try_fold(0.0, |most: f64, probe| {
+            anyhow::Ok(most.max(reference.check(&probe.tensor, probe.stride.max(1), &probe.values, scale)?))
+        });
+        match result {
+            Ok(_) if self.probes.is_empty() => self.note = Some("not checked".into()),
+            Ok(share) => self.budget_used = Some(share),
+            Err(error) => {
+                self.note = Some(format!("failed: {error:#}"));
+                self.rounds_ms.clear();
+            }
+        }
+        self.probes.clear();
+    }
+}
+
+/// The figures of `python.py`, of which those are taken that fit a size and a pass of this run.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    report: Report,
+}
+
+impl Foreign {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(Self { report: serde_json::from_str(&text)? })
+    }
+
+    pub(crate) fn about(&self) -> &[(String, String)] {
+        &self.report.about
+    }
+
+    /// The rows of a size and a pass, checked.
+    pub(crate) fn rows(&self, size: Size, pass: Pass, reference: &Reference) -> Vec<Row> {
+        let fit = self.report.rows.iter().filter(|row| row.size == size.name && row.pass == pass);
+        fit.cloned()
+            .map(|mut row| {
+                row.check(reference);
+                row
+            })
+            .collect()
+    }
+}
+
+/// Median, quartiles and ends of some figures.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    least: f64,
+    first: f64,
+    median: f64,
+    third: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(figures: &[f64]) -> Option<Self> {
+        let mut sorted = figures.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        let at = |share: f64| {
+            let place = share * last as f64;
+            let below = place.floor() as usize;
+            sorted[below] + (sorted[(below + 1).min(last)] - sorted[below]) * place.fract()
+        };
+        Some(Self { least: sorted[0], first: at(0.25), median: at(0.5), third: at(0.75), most: sorted[last] })
+    }
+}
+
+/// Three digits.
+fn digits(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value if value >= 1.0 => format!("{value:.2}"),
+        value => format!("{value:.3}"),
+    }
+}
+
+/// One pass over one size: figures in milliseconds, and the median in those of wgpu-gru on the GPU and on the CPU.
+pub(crate) fn table(size: Size, pass: Pass, rows: &[Row]) -> String {
+    let median = |name: &str| {
+        let row = rows.iter().find(|row| row.contestant == name)?;
+        Spread::of(&row.rounds_ms).map(|spread| spread.median)
+    };
+    let (gpu, cpu) = (median("gpu"), median("cpu"));
+    let mut text = format!("\n### {} {}\n\n", size.label(), pass.name());
+    text += "| | median ms | quartiles | least to most | rounds | times gpu | times cpu | error budget | |\n";
+    text += "|---|---|---|---|---|---|---|---|---|\n";
+    for row in rows {
+        let used = row.budget_used.map_or("-".into(), |used| format!("{:.1} %", 100.0 * used));
+        let note = row.note.as_deref().unwrap_or_default();
+        let figures = match Spread::of(&row.rounds_ms) {
+            Some(spread) => {
+                let times = |base: Option<f64>| base.map_or("-".into(), |base| digits(spread.median / base));
+                format!(
+                    "{} | {} to {} | {} to {} | {} | {} | {}",
+                    digits(spread.median),
+                    digits(spread.first),
+                    digits(spread.third),
+                    digits(spread.least),
+                    digits(spread.most),
+                    row.rounds_ms.len(),
+                    times(gpu),
+                    times(cpu)
+                )
+            }
+            None => "- | - | - | 0 | - | -".into(),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} | {figures} | {used} | {note} |", row.contestant);
+    }
+    text
+}
+
+impl Report {
+    /// Medians of all sizes: a row a size, a column a contestant.
+    pub(crate) fn overview(&self, sizes: &[Size], pass: Pass) -> String {
+        let of_pass: Vec<_> = self.rows.iter().filter(|row| row.pass == pass).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for row in &of_pass {
+            if !names.contains(&row.contestant.as_str()) {
+                names.push(&row.contestant);
+            }
+        }
+        let mut text = grid_head(&format!("{}, median ms (T, B, I, H)", pass.name()), &names);
+        for size in sizes {
+            let cells = names.iter().map(|name| {
+                let row = of_pass.iter().find(|row| row.contestant == *name && row.size == size.name);
+                row.and_then(|row| Spread::of(&row.rounds_ms)).map_or("-".into(), |spread| digits(spread.median))
+            });
+            let _ = writeln!(text, "| {} | {} |", size.label(), cells.collect::<Vec<_>>().join(" | "));
+        }
+        text
+    }
+
+    /// The times to the first result.
+    pub(crate) fn first_overview(&self, sizes: &[Size]) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for first in &self.first_results {
+            if !names.contains(&first.contestant.as_str()) {
+                names.push(&first.contestant);
+            }
+        }
+        let mut text = grid_head("time to the first h_n, median ms (T, B, I, H)", &names);
+        for size in sizes {
+            let cells = names.iter().map(|name| {
+                let mut all = self.first_results.iter();
+                let found = all.find(|first| first.contestant == *name && first.size == size.name);
+                found.map_or("-".into(), |first| match (&first.note, Spread::of(&first.ms)) {
+                    (None, Some(spread)) => digits(spread.median),
+                    (note, _) => note.clone().unwrap_or_default(),
+                })
+            });
+            let _ = writeln!(text, "| {} | {} |", size.label(), cells.collect::<Vec<_>>().join(" | "));
+        }
+        text
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        if self.rows.is_empty() && self.first_results.is_empty() {
+            bail!("nothing was measured");
+        }
+        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")
+            .with_context(|| format!("{} cannot be written", path.display()))
+    }
+}
+
+fn grid_head(corner: &str, names: &[&str]) -> String {
+    format!("\n| {corner} | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()))
+}
