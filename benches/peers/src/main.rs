@@ -16,7 +16,7 @@ use args::{Args, HELP, Task};
 use case::{Case, SIZES};
 use contestants::Kind;
 use reference::Reference;
-use report::{FirstResult, Foreign, Report, table};
+use report::{FirstResult, Foreign, Report, Row, table};
 
 fn main() -> Result<()> {
     match Task::parse(std::env::args().skip(1))? {
@@ -33,8 +33,12 @@ fn main() -> Result<()> {
 
 fn run(args: &Args) -> Result<()> {
     let foreign = args.merge.iter().map(|path| Foreign::read(path)).collect::<Result<Vec<_>>>()?;
-    // Before this process opens an adapter, so that two do not share the GPU.
-    let first_results = first_results(args);
+    // Before this process opens an adapter, so that two do not share the GPU; and who takes its own process down, as a driver
+    // may, is not let into this one.
+    let mut first_results = first_results(args);
+    for foreign in &foreign {
+        first_results.extend(foreign.first_results(&args.kinds));
+    }
     let mut report = Report { about: about::about(args)?, rows: Vec::new(), first_results };
     report.about.extend(foreign.iter().flat_map(|foreign| foreign.about().iter().cloned()));
     for (name, value) in &report.about {
@@ -45,8 +49,14 @@ fn run(args: &Args) -> Result<()> {
         let reference = Reference::new(&case, args.oracle)?;
         eprintln!("{}: checked against {}", size.label(), reference.by);
         for &pass in &args.passes {
-            let mut rows = measure::measure(args, &case, pass, &reference);
-            rows.extend(foreign.iter().flat_map(|foreign| foreign.rows(size, pass, &reference)));
+            let mut rows = measure::measure(args, &case, pass, &reference, &report.first_results);
+            for foreign in &foreign {
+                let of_others = foreign.rows(size, pass, &reference);
+                // Who is measured here needs no figures from elsewhere.
+                let new = |row: &Row| rows.iter().all(|here| here.contestant != row.contestant);
+                let new: Vec<Row> = of_others.into_iter().filter(new).collect();
+                rows.extend(new);
+            }
             println!("{}", table(size, pass, &rows));
             report.rows.extend(rows);
             // What was measured is kept, whatever comes after.
@@ -76,7 +86,8 @@ fn first_results(args: &Args) -> Vec<FirstResult> {
                     Err(error) => result.note = Some(format!("failed: {error:#}")),
                 }
             }
-            eprintln!("{} first result, {}: {:.0?} ms", size.name, kind.name(), result.ms);
+            let note = result.note.as_deref().unwrap_or_default();
+            eprintln!("{} first result, {}: {:.0?} ms {note}", size.name, kind.name(), result.ms);
             results.push(result);
         }
     }

@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::case::{Case, Pass};
 use crate::contestants::{Contestant, Kind};
 use crate::reference::Reference;
-use crate::report::Row;
+use crate::report::{FirstResult, Row};
 
 /// Somebody in one measurement.
 struct Entry {
@@ -18,10 +18,28 @@ struct Entry {
     contestant: Option<Box<dyn Contestant>>,
 }
 
-/// All contestants in one pass over one case.
-pub(crate) fn measure(args: &Args, case: &Case, pass: Pass, reference: &Reference) -> Vec<Row> {
+/// All contestants in one pass over one case, but for those whose first result already failed.
+pub(crate) fn measure(
+    args: &Args,
+    case: &Case,
+    pass: Pass,
+    reference: &Reference,
+    first_results: &[FirstResult],
+) -> Vec<Row> {
     let kinds = args.kinds.iter().copied().filter(|kind| kind.can(pass));
-    let mut entries: Vec<Entry> = kinds.map(|kind| enter(kind, case, pass, reference)).collect();
+    let failed = |kind: Kind| {
+        let mut of_case = first_results.iter().filter(|first| first.size == case.size.name);
+        of_case.find(|first| first.contestant == kind.name()).and_then(|first| first.note.clone())
+    };
+    let entries = kinds.map(|kind| match failed(kind) {
+        Some(note) => {
+            let mut row = Row::new(kind.name(), case.size.name, pass);
+            row.note = Some(note);
+            Entry { row, contestant: None }
+        }
+        None => enter(kind, case, pass, reference),
+    });
+    let mut entries: Vec<Entry> = entries.collect();
     for _ in 0..args.warmup {
         for entry in &mut entries {
             entry.time(Duration::ZERO, |row, time| {

@@ -1,5 +1,5 @@
 //! burn's GRU, on its wgpu backend and on its CPU backend flex. Both as burn's documentation says: fusion and autotuning as
-//! they come, the shader compiler and the graphics API as burn chooses them.
+//! they come; the graphics API as burn chooses it, and on Vulkan SPIR-V where the feature `burn-spirv` is on.
 
 use std::sync::OnceLock;
 
@@ -11,6 +11,9 @@ use wgpu_gru::CellWeights;
 
 use crate::case::{Case, Pass, Size, swap_outer, transpose};
 use crate::contestants::{Contestant, open_gpu};
+
+/// The name of burn's wgpu backend here, for it is compiled for one of two shader compilers.
+pub(crate) const WGPU_NAME: &str = if cfg!(feature = "burn-spirv") { "burn-spirv" } else { "burn-wgpu" };
 
 /// The adapter that burn takes, opened at the first call.
 #[derive(Debug)]

@@ -73,7 +73,7 @@ impl Kind {
             Self::Gpu => "gpu",
             Self::Cpu => "cpu",
             #[cfg(feature = "burn")]
-            Self::BurnWgpu => "burn-wgpu",
+            Self::BurnWgpu => burn::WGPU_NAME,
             #[cfg(feature = "burn")]
             Self::BurnFlex => "burn-flex",
             #[cfg(feature = "candle")]
