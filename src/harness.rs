@@ -5,7 +5,7 @@ use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::ops::{self, CellSteps, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector};
-use crate::plan::{MatmulKernel, Tuning};
+use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
 
 /// c (+)= op(a) op(b) + bias; the tensors hold nothing but the matrices.
@@ -65,7 +65,7 @@ pub fn sum_rows(lanes: [u32; 2], accumulate: bool, input: &Tensor, total: &Tenso
 /// All steps of a GRU (reset after, sigmoid, tanh), `h` `[T+1, B, H]`, `gates` `[T, B, 4, H]`, or `[T, B, 3, H]` without
 /// saving.
 pub fn gru_steps(
-    tuning: &Tuning,
+    time_loop: &TimeLoop,
     sizes: [usize; 3],
     weight_hh: &Tensor,
     bias_hh: &Tensor,
@@ -74,13 +74,13 @@ pub fn gru_steps(
 ) -> Result<Program> {
     let mut builder = ProgramBuilder::new(h.gpu(), "gru steps");
     let steps = plain_steps(sizes, weight_hh, Some(bias_hh), h, gates);
-    steps.forward(&mut builder, tuning, steps.gates_width == 4);
+    steps.forward(&mut builder, time_loop, steps.gates_width == 4);
     builder.build()
 }
 
 /// All steps of it backward, and the final dispatch. `d` is `d_output`, `d_h_n`, `d_h0`.
 pub fn gru_steps_backward(
-    tuning: &Tuning,
+    time_loop: &TimeLoop,
     sizes: [usize; 3],
     weight_hh: &Tensor,
     h: &Tensor,
@@ -99,7 +99,7 @@ pub fn gru_steps_backward(
         norms: &unused,
         has_norms: false,
     };
-    plain_steps(sizes, weight_hh, None, h, gates).backward(&mut builder, tuning, &from);
+    plain_steps(sizes, weight_hh, None, h, gates).backward(&mut builder, time_loop, &from);
     builder.build()
 }
 
@@ -118,6 +118,7 @@ fn plain_steps<'a>(
         reverse: false,
         steps: 0..seq_len,
         weight_hh,
+        packed: None,
         bias_hh,
         lengths: None,
         h,

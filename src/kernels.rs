@@ -18,7 +18,10 @@ macro_rules! binding_kind {
 macro_rules! kernel {
     (
         $(#[$doc:meta])*
-        $kernel:ident = $($spec:ident $file:literal with [$($shared:literal),*] [$($override:literal),*]),+;
+        $kernel:ident = $(
+            $spec:ident $file:literal with [$($shared:literal),*] [$($override:literal),*]
+            $(and $also:ident with [$($also_shared:literal),*])?
+        ),+;
         uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
         storage { $($binding:ident: $kind:ident),* $(,)? }
     ) => {
@@ -64,22 +67,38 @@ macro_rules! kernel {
             ),
             bindings: $kernel::BINDINGS,
             overrides: &[$($override),*],
-        };)+
+        };
+        $(pub(crate) static $also: KernelSpec = KernelSpec {
+            label: $spec.label,
+            source: concat!(
+                $(include_str!(concat!("../shaders/shared/", $also_shared, ".wgsl")), "\n",)*
+                include_str!(concat!("../shaders/", $file, ".wgsl"))
+            ),
+            bindings: $kernel::BINDINGS,
+            overrides: $spec.overrides,
+        };)?)+
     };
 }
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 16] = [
+static ALL: [&KernelSpec; 23] = [
     &MATMUL_TILED,
     &MATMUL_DIRECT,
     &GRU_STEP,
+    &GRU_STEP_SCALARS,
     &GRU_RESET,
+    &GRU_RESET_SCALARS,
     &RNN_STEP,
+    &RNN_STEP_SCALARS,
     &GRU_STEP_BACKWARD,
+    &GRU_STEP_BACKWARD_SCALARS,
     &GRU_RESET_BACKWARD,
+    &GRU_RESET_BACKWARD_SCALARS,
     &RNN_STEP_BACKWARD,
+    &RNN_STEP_BACKWARD_SCALARS,
     &GRU_GATES,
+    &PACK,
     &ARRANGE,
     &COUNT,
     &SUM_ROWS,
@@ -106,53 +125,61 @@ kernel! {
 }
 
 kernel! {
-    /// One step forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two forms: for H
+    /// that is a multiple of 4, and for any.
     Step =
-        GRU_STEP "gru_step" with ["activation", "step"] [
-            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+        GRU_STEP "gru_step" with ["activation", "walk", "quads", "step"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
-            "RESET_BEFORE", "SAVE", "WIDTH"
-        ],
-        GRU_RESET "gru_reset" with ["activation", "step"] [
-            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"
-        ],
-        RNN_STEP "rnn_step" with ["activation", "step"] [
-            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "ACTIVATION", "ALPHA", "BETA"
-        ];
+            "RESET_BEFORE", "SAVE"
+        ] and GRU_STEP_SCALARS with ["activation", "walk", "scalars", "step"],
+        GRU_RESET "gru_reset" with ["activation", "walk", "quads", "step"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "GATE", "GATE_ALPHA", "GATE_BETA"
+        ] and GRU_RESET_SCALARS with ["activation", "walk", "scalars", "step"],
+        RNN_STEP "rnn_step" with ["activation", "walk", "quads", "step"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "ACTIVATION", "ALPHA", "BETA"
+        ] and RNN_STEP_SCALARS with ["activation", "walk", "scalars", "step"];
     uniform(dynamic: true) params: StepParams {
-        t: u32, batch: u32, hidden: u32,
+        t: u32, steps: u32, direction: u32,
+        batch: u32, hidden: u32,
         h_stride: u32, h_before: u32, h_after: u32,
         gates_offset: u32,
     }
-    storage { weight_hh: read, bias_hh: read, lengths: read, h: read_write, gates: read_write }
+    storage { weight_hh: read, h: read_write, gates: read_write, lengths: read, bias_hh: read }
 }
 
 kernel! {
-    /// One step back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two
+    /// forms, as forward.
     StepBackward =
-        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "step_backward"] [
-            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "step_backward"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE"
-        ],
-        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "step_backward"] [
-            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"
-        ],
-        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "step_backward"] [
-            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP", "ACTIVATION", "ALPHA", "BETA"
-        ];
+        ] and GRU_STEP_BACKWARD_SCALARS with ["activation", "walk", "scalars", "step_backward"],
+        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "step_backward"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "GATE", "GATE_ALPHA", "GATE_BETA"
+        ] and GRU_RESET_BACKWARD_SCALARS with ["activation", "walk", "scalars", "step_backward"],
+        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "step_backward"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "ACTIVATION", "ALPHA", "BETA"
+        ] and RNN_STEP_BACKWARD_SCALARS with ["activation", "walk", "scalars", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {
-        t: u32, batch: u32, hidden: u32,
+        t: u32, steps: u32, direction: u32,
+        batch: u32, hidden: u32,
         h_stride: u32, h_before: u32, h_after: u32,
         gates_offset: u32, gates_after: u32,
         d_output_offset: u32, d_output_stride: u32,
         d_h_n_offset: u32, d_h0_offset: u32,
-        from_d_h_n: u32, has_product: u32, is_final: u32,
+        from_d_h_n: u32, has_product: u32, has_final: u32,
         norms_offset: u32, norms_stride: u32,
     }
     storage {
-        weight_hh: read, h: read, lengths: read, d_output: read, d_h_n: read,
-        gates: read_write, d_h0: read_write, norms: read_write,
+        weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
+        d_h0: read_write, norms: read_write,
     }
 }
 
@@ -167,6 +194,13 @@ kernel! {
         rows: u32, hidden: u32, gates_offset: u32, h_offset: u32, h_stride: u32, pass_index: u32,
     }
     storage { h: read, h_proj: read, gates: read_write }
+}
+
+kernel! {
+    /// The recurrent weights in the order in which the steps read them on a GPU.
+    Pack = PACK "pack" with [] [];
+    uniform(dynamic: false) params: PackParams { rows: u32, fours: u32, workgroups: u32 }
+    storage { source: read, packed: read_write }
 }
 
 kernel! {

@@ -3,7 +3,7 @@
 
 mod steps;
 
-pub(crate) use steps::{CellSteps, StepsBackward, gru_gates};
+pub(crate) use steps::{CellSteps, StepsBackward, gru_gates, pack};
 
 use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};

@@ -123,7 +123,9 @@ pub async fn verify_batch<C: Copy + Into<Cell>>(
     if let Some(lengths) = &batch.lengths {
         net.set_lengths(lengths)?;
     }
-    net.set_dropout_seed(batch.dropout_seed)?;
+    if config.dropout_share() > 0.0 {
+        net.set_dropout_seed(batch.dropout_seed)?;
+    }
     let [x, h0, d_output, d_h_n] = &arrays;
     let upload = |(_, shape, host): &(&str, Vec<usize>, &[f32])| Tensor::from_slice(layer.gpu(), shape, host);
     net.forward(&upload(x)?, Some(&upload(h0)?))?;

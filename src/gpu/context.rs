@@ -64,7 +64,7 @@ struct Inner {
     activity: ActivityCounters,
 }
 
-type KernelKey = (&'static str, Vec<u64>);
+type KernelKey = (usize, Vec<u64>);
 
 #[derive(Debug, Default)]
 struct ActivityCounters {
@@ -349,7 +349,7 @@ impl Gpu {
 
     /// The kernel with these values of its overrides, made at the first call and kept.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        let key = (spec.label, overrides.iter().map(|(_, value)| value.to_bits()).collect());
+        let key = (std::ptr::from_ref(spec).addr(), overrides.iter().map(|(_, value)| value.to_bits()).collect());
         let mut kernels = lock(&self.inner.kernels);
         if let Some(kernel) = kernels.get(&key) {
             return kernel.clone();

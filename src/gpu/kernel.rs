@@ -130,14 +130,14 @@ impl Kernel {
 
 fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {
     let (ty, has_dynamic_offset, size) = match *kind {
-        BindingKind::Uniform { size, dynamic, .. } => (wgpu::BufferBindingType::Uniform, dynamic, size),
-        BindingKind::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, 4),
-        BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, 4),
+        BindingKind::Uniform { size, dynamic, .. } => (wgpu::BufferBindingType::Uniform, dynamic, wgpu::BufferSize::new(size)),
+        BindingKind::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, None),
+        BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, None),
     };
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: wgpu::BufferSize::new(size) },
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: size },
         count: None,
     }
 }

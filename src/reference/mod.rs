@@ -16,6 +16,7 @@ pub mod gru_step_backward;
 pub mod matmul;
 pub mod mse;
 pub mod oracle;
+pub mod pack;
 pub mod rnn_step;
 pub mod rnn_step_backward;
 pub mod sum_rows;
