@@ -92,9 +92,9 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
 
         let tuning = Tuning::new(gpu.info().device_type, batch);
         let sizes = [seq_len, batch, hidden];
-        let forward = harness::gru_steps(&tuning, sizes, &weight_t, &bias_t, &h_t, &gates_t)?;
-        let d = [&d_output_t, &d_h_n_t, &d_h0_t];
-        let backward = harness::gru_steps_backward(&tuning, sizes, &weight_t, &h_t, &gates_t, d)?;
+        let steps = harness::Steps { bias_hh: Some(&bias_t), ..harness::Steps::gru(sizes, &weight_t, &h_t, &gates_t) };
+        let forward = steps.forward(&tuning, true)?;
+        let backward = steps.backward(&tuning, [&d_output_t, &d_h_n_t, &d_h0_t])?;
         run(gpu, &forward)?;
         run(gpu, &backward)?;
         check("h", &h_t, &h, Tolerance::through_time(hidden, seq_len))?;

@@ -15,6 +15,8 @@ macro_rules! trials {
     };
 }
 
+mod arrange;
+mod cells;
 mod chunks;
 mod controls;
 mod device;
@@ -45,6 +47,9 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("options", options::TRIALS),
     ("sums", sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
+    ("cells", cells::forward::TRIALS),
+    ("cells", cells::backward::TRIALS),
+    ("arrange", arrange::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
     ("golden", golden::TRIALS),

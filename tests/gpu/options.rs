@@ -197,7 +197,7 @@ fn plain_rnn(gpu: &Gpu) {
     }
 }
 
-const ACTIVATIONS: [Activation; 10] = [
+pub(crate) const ACTIVATIONS: [Activation; 10] = [
     Activation::Sigmoid,
     Activation::Tanh,
     Activation::Relu,

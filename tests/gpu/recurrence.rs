@@ -30,7 +30,7 @@ const SHAPES: [[usize; 3]; 14] = [
     [2, 3, 129],
 ];
 
-fn tunings() -> impl Iterator<Item = Tuning> {
+pub(crate) fn tunings() -> impl Iterator<Item = Tuning> {
     // Rows, lanes, and units of the backward step.
     let choices = [[1, 8, 1], [1, 32, 4], [4, 8, 4], [4, 32, 1], [4, 8, 1], [1, 8, 4], [4, 32, 4], [1, 32, 1]];
     choices.into_iter().map(|[step_rows, step_lanes, step_backward_units]| Tuning {
@@ -87,7 +87,9 @@ impl Steps {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
-        run(gpu, &harness::gru_steps(tuning, self.shape, &weight_hh, &bias_hh, &h, &gates).expect("a program"));
+        let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
+        let steps = harness::Steps { bias_hh: Some(&bias_hh), ..plain };
+        run(gpu, &steps.forward(tuning, self.save).expect("a program"));
         [h, gates]
     }
 }
@@ -136,8 +138,8 @@ fn check_backward(gpu: &Gpu, tuning: &Tuning, steps: &Steps, seed: u64) {
     let (weight_hh, h, gates) = (flat(&steps.weight_hh), flat(&h), flat(&gates));
     let (d_output, d_h_n, d_h0) = (flat(&d_output), flat(&d_h_n), flat(&vec![f32::NAN; batch * hidden]));
     let states = bits(&h);
-    let d = [&d_output, &d_h_n, &d_h0];
-    run(gpu, &harness::gru_steps_backward(tuning, steps.shape, &weight_hh, &h, &gates, d).expect("a program"));
+    let plain = harness::Steps::gru(steps.shape, &weight_hh, &h, &gates);
+    run(gpu, &plain.backward(tuning, [&d_output, &d_h_n, &d_h0]).expect("a program"));
     assert_eq!(bits(&h), states, "backward leaves the states as they are");
     for (index, (name, tensor)) in [("gates", &gates), ("d_h0", &d_h0)].into_iter().enumerate() {
         let name = format!("{:?} {tuning:?}: {name}", steps.shape);
