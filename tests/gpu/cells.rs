@@ -9,8 +9,8 @@ use wgpu_gru::reference::activation::activate;
 use wgpu_gru::reference::gru_step::GruOptions;
 use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, Uniform, harness};
 
+use crate::any_options::ACTIVATIONS;
 use crate::device::tensor;
-use crate::options::ACTIVATIONS;
 use crate::recurrence::tunings;
 
 pub(crate) mod backward;

@@ -15,9 +15,12 @@ macro_rules! trials {
     };
 }
 
+#[path = "../support/any_options.rs"]
+mod any_options;
 mod arrange;
 mod cells;
 mod chunks;
+mod combinations;
 mod controls;
 mod device;
 mod errors;
@@ -45,6 +48,7 @@ type Test = fn(&Gpu);
 const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("matmul", matmul::TRIALS),
     ("options", options::TRIALS),
+    ("combinations", combinations::TRIALS),
     ("sums", sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
     ("cells", cells::forward::TRIALS),
