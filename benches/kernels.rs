@@ -95,11 +95,13 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         for schedule in [Schedule::PerStep, Schedule::PerSequence] {
             let time_loop = TimeLoop::cut(schedule, batch, hidden, 3, gpu.info().device_type);
             let sizes = [seq_len, batch, hidden];
-            let tensors = [&weight, &bias, &first_h, &first_gates, &d_output, &d_h_n, &first_d_h0].map(|host| upload(host));
+            let tensors =
+                [&weight, &bias, &first_h, &first_gates, &d_output, &d_h_n, &first_d_h0].map(|host| upload(host));
             let [weight_t, bias_t, h_t, gates_t, d_output_t, d_h_n_t, d_h0_t] = tensors.map(|t| t.expect("it fits"));
-            let forward = harness::gru_steps(&time_loop, sizes, &weight_t, &bias_t, &h_t, &gates_t)?;
-            let d = [&d_output_t, &d_h_n_t, &d_h0_t];
-            let backward = harness::gru_steps_backward(&time_loop, sizes, &weight_t, &h_t, &gates_t, d)?;
+            let plain = harness::Steps::gru(sizes, &weight_t, &h_t, &gates_t);
+            let steps = harness::Steps { bias_hh: Some(&bias_t), ..plain };
+            let forward = steps.forward(&time_loop, true)?;
+            let backward = steps.backward(&time_loop, [&d_output_t, &d_h_n_t, &d_h0_t])?;
             run(gpu, &forward)?;
             run(gpu, &backward)?;
             check("h", &h_t, &h, Tolerance::through_time(hidden, seq_len))?;

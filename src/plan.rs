@@ -52,10 +52,7 @@ impl Tuning {
     #[must_use]
     pub fn new(device_type: wgpu::DeviceType) -> Self {
         let software = device_type == wgpu::DeviceType::Cpu;
-        Self {
-            matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled },
-            sum_lanes: [32, 8],
-        }
+        Self { matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled }, sum_lanes: [32, 8] }
     }
 
     /// The invocations and bytes of workgroup memory of the largest workgroup.
@@ -348,7 +345,11 @@ impl fmt::Display for Plan {
             self.chunks.len()
         )?;
         let Cut { lanes, split, rows } = self.time_loop.forward;
-        write!(f, "  steps    {} a dispatch at most, {lanes} x {split} invocations for {rows} row(s)", self.time_loop.steps)?;
+        write!(
+            f,
+            "  steps    {} a dispatch at most, {lanes} x {split} invocations for {rows} row(s)",
+            self.time_loop.steps
+        )?;
         if unroll.mode() == Mode::Training {
             let Cut { lanes, split, rows } = self.time_loop.backward;
             write!(f, ", backward {lanes} x {split} for {rows}")?;

@@ -64,7 +64,8 @@ impl Batch {
     }
 
     /// What the oracle runs; dropout as in the first forward pass of the seed.
-    fn run<C>(&self, config: &Config<C>) -> oracle::Run {
+    #[must_use]
+    pub fn run<C>(&self, config: &Config<C>) -> oracle::Run {
         let elements = self.seq_len * self.batch * config.output_size();
         let share = config.dropout_share();
         let factor = |layer| move |element| f64::from(dropout_factor(element, layer, self.dropout_seed, 1, share));

@@ -251,7 +251,11 @@ fn schedules() {
         assert_eq!(of(64, &Unroll::inference(1, 1), device), Schedule::PerStep, "{device:?}: one step");
         let named = Unroll::training(9, 3).schedule(Schedule::PerStep);
         assert_eq!(of(64, &named, device), Schedule::PerStep, "{device:?}: by name");
-        assert_eq!(of(512, &named.schedule(Schedule::PerSequence), device), Schedule::PerSequence, "{device:?}: by name");
+        assert_eq!(
+            of(512, &named.schedule(Schedule::PerSequence), device),
+            Schedule::PerSequence,
+            "{device:?}: by name"
+        );
     }
     let before = GruConfig::new(4, 8).reset(Reset::Before);
     let unroll = Unroll::inference(9, 3);

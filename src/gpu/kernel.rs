@@ -130,7 +130,9 @@ impl Kernel {
 
 fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {
     let (ty, has_dynamic_offset, size) = match *kind {
-        BindingKind::Uniform { size, dynamic, .. } => (wgpu::BufferBindingType::Uniform, dynamic, wgpu::BufferSize::new(size)),
+        BindingKind::Uniform { size, dynamic, .. } => {
+            (wgpu::BufferBindingType::Uniform, dynamic, wgpu::BufferSize::new(size))
+        }
         BindingKind::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, None),
         BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, None),
     };

@@ -7,9 +7,10 @@ use super::{Matrix, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, KernelSpec, ProgramBuilder, Tensor, View};
 use crate::kernels::{
-    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SCALARS, GRU_RESET_SCALARS, GRU_STEP, GRU_STEP_BACKWARD,
-    GRU_STEP_BACKWARD_SCALARS, GRU_STEP_SCALARS, GruGates, GruGatesParams, PACK, Pack, PackParams, RNN_STEP, RNN_STEP_BACKWARD,
-    RNN_STEP_BACKWARD_SCALARS, RNN_STEP_SCALARS, Step, StepBackward, StepBackwardParams, StepParams,
+    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SCALARS, GRU_RESET_SCALARS, GRU_STEP,
+    GRU_STEP_BACKWARD, GRU_STEP_BACKWARD_SCALARS, GRU_STEP_SCALARS, GruGates, GruGatesParams, PACK, Pack, PackParams,
+    RNN_STEP, RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_SCALARS, RNN_STEP_SCALARS, Step, StepBackward, StepBackwardParams,
+    StepParams,
 };
 use crate::plan::{Cut, Schedule, TimeLoop};
 
@@ -193,12 +194,9 @@ impl<'a> CellSteps<'a> {
     }
 
     fn backward_kernels(&self, gpu: &Gpu, cut: Cut, norms: bool) -> Vec<Arc<Kernel>> {
-        let mut shared =
-            vec![("HAS_LENGTHS", f64::from(self.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
+        let mut shared = vec![("HAS_LENGTHS", f64::from(self.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
         shared.extend(clip(self.clip));
-        let kernel = |forms, own: Overrides| {
-            self.kernel(gpu, forms, cut, UNITS as u32, [shared.clone(), own].concat())
-        };
+        let kernel = |forms, own: Overrides| self.kernel(gpu, forms, cut, UNITS as u32, [shared.clone(), own].concat());
         match self.cell {
             Cell::Rnn { nonlinearity } => {
                 let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SCALARS];

@@ -54,11 +54,20 @@ const CPU_SEQUENCE_HIDDEN: usize = 256;
 
 impl TimeLoop {
     /// The choice for a layer on an adapter. `benches/RECORD.md` holds what was measured.
-    pub(super) fn new(config: &Config, unroll: &Unroll, layout: &Layout, limits: &Limits, device: DeviceType) -> Result<Self> {
+    pub(super) fn new(
+        config: &Config,
+        unroll: &Unroll,
+        layout: &Layout,
+        limits: &Limits,
+        device: DeviceType,
+    ) -> Result<Self> {
         let (batch, hidden) = (unroll.batch(), config.hidden_size());
         let schedule = match unroll.wanted_schedule() {
             Some(Schedule::PerSequence) if layout.is_reset_before => {
-                return Err(Error::ScheduleUnavailable { schedule: Schedule::PerSequence, because: "the reset gate acts before the product" });
+                return Err(Error::ScheduleUnavailable {
+                    schedule: Schedule::PerSequence,
+                    because: "the reset gate acts before the product",
+                });
             }
             Some(schedule) => schedule,
             None => Self::best_schedule(batch, hidden, unroll.seq_len(), layout, device),
@@ -86,7 +95,8 @@ impl TimeLoop {
         let steps = match schedule {
             Schedule::PerStep => 1,
             Schedule::PerSequence => {
-                let flops = 2_u64.saturating_mul(batch as u64).saturating_mul(gates as u64 * hidden as u64 * hidden as u64);
+                let flops =
+                    2_u64.saturating_mul(batch as u64).saturating_mul(gates as u64 * hidden as u64 * hidden as u64);
                 usize::try_from(DISPATCH_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1)
             }
         };

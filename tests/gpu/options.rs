@@ -5,6 +5,7 @@ use wgpu_gru::{
     Activation, Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, Unrolled,
 };
 
+use crate::any_options::ACTIVATIONS;
 use crate::device::{bits, read};
 
 trials![
@@ -30,7 +31,7 @@ const UNROLL: fn() -> Unroll = || Unroll::training(6, 3);
 const LENGTHS: [usize; 3] = [6, 0, 3];
 
 /// Both dispatch counts that `explain` gives of what is recorded.
-fn recorded(net: &Unrolled, program: &str) -> usize {
+pub(crate) fn recorded(net: &Unrolled, program: &str) -> usize {
     let text = net.explain();
     let line = text.lines().find(|line| line.contains(program)).expect("the line is there").to_owned();
     let (_, list) = line.split_once(':').expect("a list");
@@ -196,19 +197,6 @@ fn plain_rnn(gpu: &Gpu) {
         check_lengths(gpu, &config.direction(Direction::Bidirectional), UNROLL(), &LENGTHS);
     }
 }
-
-const ACTIVATIONS: [Activation; 10] = [
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Relu,
-    Activation::HARD_SIGMOID_ONNX,
-    Activation::HARD_SIGMOID_KERAS,
-    Activation::LeakyRelu { alpha: 0.1 },
-    Activation::ThresholdedRelu { theta: 0.1 },
-    Activation::Softsign,
-    Activation::Softplus,
-    Activation::Linear,
-];
 
 fn activations(gpu: &Gpu) {
     for activation in ACTIVATIONS {

@@ -30,19 +30,17 @@ const SHAPES: [[usize; 3]; 14] = [
     [2, 3, 129],
 ];
 
-/// Both schedules, each with the cuts that adapters get and with odd ones: lanes, slices, rows.
-fn time_loops() -> impl Iterator<Item = TimeLoop> {
+/// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and with odd ones: lanes, slices, rows.
+pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
     let cuts = [[8, 1, 1], [8, 1, 8], [16, 4, 4], [64, 2, 1], [4, 2, 8]];
     let cut = |[lanes, split, rows]: [u32; 3]| Cut { lanes, split, rows };
-    [(Schedule::PerStep, 1), (Schedule::PerSequence, 3)].into_iter().flat_map(
-        move |(schedule, steps)| {
-            // Forward and backward need not have the same cut.
-            (0..cuts.len()).map(move |i| {
-                let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
-                TimeLoop { schedule, steps, forward, backward }
-            })
-        },
-    )
+    [(Schedule::PerStep, 1), (Schedule::PerSequence, 3)].into_iter().flat_map(move |(schedule, steps)| {
+        // Forward and backward need not have the same cut.
+        (0..cuts.len()).map(move |i| {
+            let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
+            TimeLoop { schedule, steps, forward, backward }
+        })
+    })
 }
 
 /// What goes into the steps.
@@ -90,7 +88,11 @@ impl Steps {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
-        run(gpu, &harness::gru_steps(time_loop, self.shape, &weight_hh, &bias_hh, &h, &gates).expect("a program"));
+        let packed = flat(&vec![f32::NAN; self.weight_hh.len()]);
+        let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
+        let packs = self.shape[2].is_multiple_of(4) && time_loop.forward.split > 1;
+        let steps = harness::Steps { bias_hh: Some(&bias_hh), packed: packs.then_some(&packed), ..plain };
+        run(gpu, &steps.forward(time_loop, self.save).expect("a program"));
         [h, gates]
     }
 }
@@ -139,8 +141,8 @@ fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, seed: u64) {
     let (weight_hh, h, gates) = (flat(&steps.weight_hh), flat(&h), flat(&gates));
     let (d_output, d_h_n, d_h0) = (flat(&d_output), flat(&d_h_n), flat(&vec![f32::NAN; batch * hidden]));
     let states = bits(&h);
-    let d = [&d_output, &d_h_n, &d_h0];
-    run(gpu, &harness::gru_steps_backward(time_loop, steps.shape, &weight_hh, &h, &gates, d).expect("a program"));
+    let plain = harness::Steps::gru(steps.shape, &weight_hh, &h, &gates);
+    run(gpu, &plain.backward(time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program"));
     assert_eq!(bits(&h), states, "backward leaves the states as they are");
     for (index, (name, tensor)) in [("gates", &gates), ("d_h0", &d_h0)].into_iter().enumerate() {
         let name = format!("{:?} {time_loop:?}: {name}", steps.shape);
