@@ -8,7 +8,7 @@
 // weight_hh [3H, H], bias_hh [3H], lengths [B]
 //
 // Departures from the plain loop of the twin (reference::gru_step):
-// 1. The products of a unit share one walk over h, four numbers a load.
+// 1. The products of a unit share one walk over h, in parts of STEP numbers.
 // 2. ROWS rows share each load of a weight.
 // 3. x_proj and what backward needs lie in the same place: each invocation replaces its own numbers, so a step needs one
 //    buffer and training 5 states a step, h among them.
@@ -42,41 +42,40 @@ fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     var z1 = vec4<f32>();
     var n0 = vec4<f32>();
     var n1 = vec4<f32>();
-    for (var k = 4u * local.y; k < hidden; k += 4u * SPLIT) {
-        let last = last_from(k);
-        let of_z = weights_from(weight_z + k * stride, last);
-        let of_n = weights_from(weight_n + k * stride, last);
-        var of_r = vec4<f32>();
+    for (var k = STEP * local.y; k < hidden; k += STEP * SPLIT) {
+        let of_z = weights_from(weight_z + k * stride);
+        let of_n = weights_from(weight_n + k * stride);
+        var of_r = Part();
         if !RESET_BEFORE {
-            of_r = weights_from(weight_r + k * stride, last);
+            of_r = weights_from(weight_r + k * stride);
         }
         if ROWS == 1u {
-            let state = states_from(rows0.x + k, last);
-            z0.x += dot(of_z, state);
+            let state = states_from(rows0.x + k);
+            z0.x += inner(of_z, state);
             if RESET_BEFORE {
-                n0.x += dot(of_n, gates_from(reset0.x + k, last));
+                n0.x += inner(of_n, gates_from(reset0.x + k));
             } else {
-                r0.x += dot(of_r, state);
-                n0.x += dot(of_n, state);
+                r0.x += inner(of_r, state);
+                n0.x += inner(of_n, state);
             }
         } else {
-            let states0 = states_of(rows0, k, last);
-            z0 = add_four(z0, states0, of_z);
+            let states0 = states_of(rows0, k);
+            z0 = add_products(z0, states0, of_z);
             if RESET_BEFORE {
-                n0 = add_four(n0, gates_of(reset0, k, last), of_n);
+                n0 = add_products(n0, gates_of(reset0, k), of_n);
             } else {
-                r0 = add_four(r0, states0, of_r);
-                n0 = add_four(n0, states0, of_n);
+                r0 = add_products(r0, states0, of_r);
+                n0 = add_products(n0, states0, of_n);
             }
         }
         if ROWS > 4u {
-            let states1 = states_of(rows1, k, last);
-            z1 = add_four(z1, states1, of_z);
+            let states1 = states_of(rows1, k);
+            z1 = add_products(z1, states1, of_z);
             if RESET_BEFORE {
-                n1 = add_four(n1, gates_of(reset1, k, last), of_n);
+                n1 = add_products(n1, gates_of(reset1, k), of_n);
             } else {
-                r1 = add_four(r1, states1, of_r);
-                n1 = add_four(n1, states1, of_n);
+                r1 = add_products(r1, states1, of_r);
+                n1 = add_products(n1, states1, of_n);
             }
         }
     }

@@ -86,17 +86,17 @@ static ALL: [&KernelSpec; 23] = [
     &MATMUL_TILED,
     &MATMUL_DIRECT,
     &GRU_STEP,
-    &GRU_STEP_SCALARS,
+    &GRU_STEP_SINGLES,
     &GRU_RESET,
-    &GRU_RESET_SCALARS,
+    &GRU_RESET_SINGLES,
     &RNN_STEP,
-    &RNN_STEP_SCALARS,
+    &RNN_STEP_SINGLES,
     &GRU_STEP_BACKWARD,
-    &GRU_STEP_BACKWARD_SCALARS,
+    &GRU_STEP_BACKWARD_SINGLES,
     &GRU_RESET_BACKWARD,
-    &GRU_RESET_BACKWARD_SCALARS,
+    &GRU_RESET_BACKWARD_SINGLES,
     &RNN_STEP_BACKWARD,
-    &RNN_STEP_BACKWARD_SCALARS,
+    &RNN_STEP_BACKWARD_SINGLES,
     &GRU_GATES,
     &PACK,
     &ARRANGE,
@@ -125,22 +125,22 @@ kernel! {
 }
 
 kernel! {
-    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two forms: for H
-    /// that is a multiple of 4, and for any.
+    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two forms: by
+    /// fours for H that is a multiple of 4, and by single numbers.
     Step =
         GRU_STEP "gru_step" with ["activation", "walk", "quads", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE", "SAVE"
-        ] and GRU_STEP_SCALARS with ["activation", "walk", "scalars", "step"],
+        ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "step"],
         GRU_RESET "gru_reset" with ["activation", "walk", "quads", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
-        ] and GRU_RESET_SCALARS with ["activation", "walk", "scalars", "step"],
+        ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "step"],
         RNN_STEP "rnn_step" with ["activation", "walk", "quads", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
-        ] and RNN_STEP_SCALARS with ["activation", "walk", "scalars", "step"];
+        ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"];
     uniform(dynamic: true) params: StepParams {
         t: u32, steps: u32, direction: u32,
         batch: u32, hidden: u32,
@@ -158,15 +158,15 @@ kernel! {
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE"
-        ] and GRU_STEP_BACKWARD_SCALARS with ["activation", "walk", "scalars", "step_backward"],
+        ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
         GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
-        ] and GRU_RESET_BACKWARD_SCALARS with ["activation", "walk", "scalars", "step_backward"],
+        ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
         RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
-        ] and RNN_STEP_BACKWARD_SCALARS with ["activation", "walk", "scalars", "step_backward"];
+        ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {
         t: u32, steps: u32, direction: u32,
         batch: u32, hidden: u32,

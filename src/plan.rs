@@ -344,14 +344,14 @@ impl fmt::Display for Plan {
             self.tuning.matmul,
             self.chunks.len()
         )?;
-        let Cut { lanes, split, rows } = self.time_loop.forward;
+        let Cut { lanes, split, rows, .. } = self.time_loop.forward;
         write!(
             f,
             "  steps    {} a dispatch at most, {lanes} x {split} invocations for {rows} row(s)",
             self.time_loop.steps
         )?;
         if unroll.mode() == Mode::Training {
-            let Cut { lanes, split, rows } = self.time_loop.backward;
+            let Cut { lanes, split, rows, .. } = self.time_loop.backward;
             write!(f, ", backward {lanes} x {split} for {rows}")?;
         }
         writeln!(f)?;

@@ -276,7 +276,7 @@ fn cuts_fit_everywhere() {
                     let unroll = Unroll::training(5, batch).schedule(schedule);
                     let plan = Plan::new(&GruConfig::new(1, hidden), &unroll, &Limits::default(), device);
                     assert!(plan.is_ok(), "{schedule:?} {device:?} B {batch} H {hidden} {time_loop:?}: {plan:?}");
-                    let Cut { lanes, split, rows } = time_loop.forward;
+                    let Cut { lanes, split, rows, .. } = time_loop.forward;
                     assert!(lanes * split <= 256 && rows as usize <= batch.max(1).next_power_of_two(), "{time_loop:?}");
                     assert_eq!(time_loop.steps == 1, schedule == Schedule::PerStep, "{time_loop:?}");
                 }

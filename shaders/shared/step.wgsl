@@ -73,7 +73,7 @@ fn main(
     }
 }
 
-// Where a row of weight_hh begins, and from one of its numbers to the next one in fours.
+// Where a row of weight_hh begins, and how much further number k lies for each k.
 fn weight_row(row: u32) -> u32 {
     return row * select(4u, params.hidden, PACKED == 0u);
 }
@@ -113,16 +113,15 @@ fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let rows1 = four_rows(at.before, row + 4u, params.h_stride);
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
-    for (var k = 4u * local.y; k < params.hidden; k += 4u * SPLIT) {
-        let last = last_from(k);
-        let weights = weights_from(weight + k * stride, last);
+    for (var k = STEP * local.y; k < params.hidden; k += STEP * SPLIT) {
+        let weights = weights_from(weight + k * stride);
         if ROWS == 1u {
-            sum0.x += dot(weights, states_from(rows0.x + k, last));
+            sum0.x += inner(weights, states_from(rows0.x + k));
         } else {
-            sum0 = add_four(sum0, states_of(rows0, k, last), weights);
+            sum0 = add_products(sum0, states_of(rows0, k), weights);
         }
         if ROWS > 4u {
-            sum1 = add_four(sum1, states_of(rows1, k, last), weights);
+            sum1 = add_products(sum1, states_of(rows1, k), weights);
         }
     }
     leave(local, 0u, 0u, sum0);
@@ -131,21 +130,12 @@ fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     }
 }
 
-// Four numbers of four rows, turned: a component for each row, a column for each of the numbers.
-fn states_of(rows: vec4<u32>, k: u32, last: u32) -> mat4x4<f32> {
-    return transpose(mat4x4<f32>(
-        states_from(rows.x + k, last),
-        states_from(rows.y + k, last),
-        states_from(rows.z + k, last),
-        states_from(rows.w + k, last),
-    ));
+fn states_of(rows: vec4<u32>, k: u32) -> Columns {
+    return turned(
+        states_from(rows.x + k), states_from(rows.y + k), states_from(rows.z + k), states_from(rows.w + k),
+    );
 }
 
-fn gates_of(rows: vec4<u32>, k: u32, last: u32) -> mat4x4<f32> {
-    return transpose(mat4x4<f32>(
-        gates_from(rows.x + k, last),
-        gates_from(rows.y + k, last),
-        gates_from(rows.z + k, last),
-        gates_from(rows.w + k, last),
-    ));
+fn gates_of(rows: vec4<u32>, k: u32) -> Columns {
+    return turned(gates_from(rows.x + k), gates_from(rows.y + k), gates_from(rows.z + k), gates_from(rows.w + k));
 }

@@ -121,31 +121,24 @@ fn products(
     slice: u32,
 ) -> array<vec4<f32>, 8> {
     let hidden = params.hidden;
-    let last_unit = last_from(unit);
+    let last_unit = min(3u, hidden - 1u - unit);
     var sum = array<vec4<f32>, 8>();
     for (var block = first; block < first + blocks; block++) {
         let column = select(block, 3u, blocks == 3u && block == 2u) * hidden;
-        for (var k = 4u * slice; k < hidden; k += 4u * SPLIT) {
-            let last = last_from(k);
-            let weights = (block * hidden + k) * hidden + unit;
-            let columns = mat4x4<f32>(
-                weights_from(weights, last_unit),
-                weights_from(weights + hidden * min(1u, last), last_unit),
-                weights_from(weights + hidden * min(2u, last), last_unit),
-                weights_from(weights + hidden * min(3u, last), last_unit),
-            );
+        for (var k = STEP * slice; k < hidden; k += STEP * SPLIT) {
+            let columns = weight_columns((block * hidden + k) * hidden + unit, hidden, last_unit);
             let at = column + k;
-            sum[0] = add_four(sum[0], columns, gates_from(rows0.x + at, last));
+            sum[0] = add_products(sum[0], columns, gates_from(rows0.x + at));
             if ROWS > 1u {
-                sum[1] = add_four(sum[1], columns, gates_from(rows0.y + at, last));
-                sum[2] = add_four(sum[2], columns, gates_from(rows0.z + at, last));
-                sum[3] = add_four(sum[3], columns, gates_from(rows0.w + at, last));
+                sum[1] = add_products(sum[1], columns, gates_from(rows0.y + at));
+                sum[2] = add_products(sum[2], columns, gates_from(rows0.z + at));
+                sum[3] = add_products(sum[3], columns, gates_from(rows0.w + at));
             }
             if ROWS > 4u {
-                sum[4] = add_four(sum[4], columns, gates_from(rows1.x + at, last));
-                sum[5] = add_four(sum[5], columns, gates_from(rows1.y + at, last));
-                sum[6] = add_four(sum[6], columns, gates_from(rows1.z + at, last));
-                sum[7] = add_four(sum[7], columns, gates_from(rows1.w + at, last));
+                sum[4] = add_products(sum[4], columns, gates_from(rows1.x + at));
+                sum[5] = add_products(sum[5], columns, gates_from(rows1.y + at));
+                sum[6] = add_products(sum[6], columns, gates_from(rows1.z + at));
+                sum[7] = add_products(sum[7], columns, gates_from(rows1.w + at));
             }
         }
     }

@@ -6,7 +6,7 @@
 // of the workgroup is all that lies between two steps.
 //
 // A workgroup is LANES by SPLIT invocations. A lane owns some units of the rows; its SPLIT slices each take every SPLIT-th
-// four of the products, and their sums meet in workgroup memory.
+// part of the products, and their sums meet in workgroup memory.
 
 override LANES: u32;
 override SPLIT: u32;
@@ -54,11 +54,6 @@ fn rows_from(row: u32) -> u32 {
 // Where rows `row` to `row` + 3 begin, `stride` apart; past the batch the last row.
 fn four_rows(begin: u32, row: u32, stride: u32) -> vec4<u32> {
     return begin + min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.batch - 1u)) * stride;
-}
-
-// sum + columns . factors, as four multiply-adds.
-fn add_four(sum: vec4<f32>, columns: mat4x4<f32>, factors: vec4<f32>) -> vec4<f32> {
-    return (((sum + columns[0] * factors.x) + columns[1] * factors.y) + columns[2] * factors.z) + columns[3] * factors.w;
 }
 
 // Sum `index` of a lane, over its slices.

@@ -7,14 +7,14 @@ use super::{Matrix, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, KernelSpec, ProgramBuilder, Tensor, View};
 use crate::kernels::{
-    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SCALARS, GRU_RESET_SCALARS, GRU_STEP,
-    GRU_STEP_BACKWARD, GRU_STEP_BACKWARD_SCALARS, GRU_STEP_SCALARS, GruGates, GruGatesParams, PACK, Pack, PackParams,
-    RNN_STEP, RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_SCALARS, RNN_STEP_SCALARS, Step, StepBackward, StepBackwardParams,
+    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SINGLES, GRU_RESET_SINGLES, GRU_STEP,
+    GRU_STEP_BACKWARD, GRU_STEP_BACKWARD_SINGLES, GRU_STEP_SINGLES, GruGates, GruGatesParams, PACK, Pack, PackParams,
+    RNN_STEP, RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_SINGLES, RNN_STEP_SINGLES, Step, StepBackward, StepBackwardParams,
     StepParams,
 };
 use crate::plan::{Cut, Schedule, TimeLoop};
 
-/// A kernel for H that is a multiple of 4, and for any.
+/// A kernel by fours, for H that is a multiple of 4, and by single numbers.
 type Forms = [&'static KernelSpec; 2];
 
 /// Units that a lane of a step backward owns.
@@ -95,8 +95,8 @@ impl<'a> CellSteps<'a> {
     }
 
     /// The kernel in the form that fits H, with the overrides that all steps share and its own.
-    fn kernel(&self, gpu: &Gpu, [quads, scalars]: Forms, cut: Cut, sums: u32, own: Overrides) -> Arc<Kernel> {
-        let spec = if self.hidden.is_multiple_of(4) { quads } else { scalars };
+    fn kernel(&self, gpu: &Gpu, [quads, singles]: Forms, cut: Cut, sums: u32, own: Overrides) -> Arc<Kernel> {
+        let spec = if cut.quads && self.hidden.is_multiple_of(4) { quads } else { singles };
         let mut overrides = vec![
             ("LANES", f64::from(cut.lanes)),
             ("SPLIT", f64::from(cut.split)),
@@ -126,17 +126,17 @@ impl<'a> CellSteps<'a> {
         let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                vec![kernel([&RNN_STEP, &RNN_STEP_SCALARS], 1, activation(ACTIVATION, nonlinearity))]
+                vec![kernel([&RNN_STEP, &RNN_STEP_SINGLES], 1, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
                 own.push(("SAVE", f64::from(save)));
-                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SCALARS], products, own.clone());
+                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES], products, own.clone());
                 match reset {
                     Reset::After => vec![step(3)],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SCALARS];
+                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES];
                         vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
                     }
                 }
@@ -199,17 +199,17 @@ impl<'a> CellSteps<'a> {
         let kernel = |forms, own: Overrides| self.kernel(gpu, forms, cut, UNITS as u32, [shared.clone(), own].concat());
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SCALARS];
+                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES];
                 vec![kernel(forms, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SCALARS], own);
+                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES], own);
                 match reset {
                     Reset::After => vec![step],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SCALARS];
+                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES];
                         vec![step, kernel(forms, activation(GATE, gate))]
                     }
                 }

@@ -17,6 +17,8 @@ pub struct Cut {
     pub split: u32,
     /// Rows of the batch: 1, 4 or 8.
     pub rows: u32,
+    /// Four numbers a load where H is a multiple of 4.
+    pub quads: bool,
 }
 
 impl Cut {
@@ -118,14 +120,10 @@ impl TimeLoop {
         if small && seq_len > 1 && !layout.is_reset_before { Schedule::PerSequence } else { Schedule::PerStep }
     }
 
-    /// A software rasteriser runs 8 invocations as the lanes of one vector; every load costs, and so does every barrier.
+    /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so loads of four gain
+    /// little, and more rows take longer to compile than they save; every barrier costs.
     fn software_cut(batch: usize) -> Cut {
-        let rows = match batch {
-            1 => 1,
-            2..=4 => 4,
-            _ => 8,
-        };
-        Cut { lanes: 8, split: 1, rows }
+        Cut { lanes: 8, split: 1, rows: if batch == 1 { 1 } else { 4 }, quads: false }
     }
 
     /// As many invocations as there are units to fill them with; slices where the batch is too small to fill a GPU.
@@ -149,7 +147,7 @@ impl TimeLoop {
         };
         // Every slice has at least two fours of the products.
         let slices = (hidden / 8).max(1).next_power_of_two() as u32;
-        Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows }
+        Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows, quads: true }
     }
 
     /// Dispatches of so many steps forward.
