@@ -70,7 +70,7 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 16] = [
+static ALL: [&KernelSpec; 17] = [
     &MATMUL_TILED,
     &MATMUL_DIRECT,
     &GRU_STEP,
@@ -87,6 +87,7 @@ static ALL: [&KernelSpec; 16] = [
     &SUM_SQUARES,
     &ADAM_PREPARE,
     &ADAM,
+    &SGD,
 ];
 
 kernel! {
@@ -241,6 +242,17 @@ kernel! {
         epsilon: f32,
     }
     storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
+}
+
+kernel! {
+    /// One step of gradient descent on one parameter.
+    Sgd = SGD "sgd" with ["adam"] [];
+    uniform(dynamic: false) params: SgdParams {
+        len: u32,
+        parameter_offset: u32, gradient_offset: u32,
+        workgroups: u32,
+    }
+    storage { state: read, gradient: read, parameter: read_write }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod mse;
 pub mod oracle;
 pub mod rnn_step;
 pub mod rnn_step_backward;
+pub mod sgd;
 pub mod sum_rows;
 pub mod sum_squares;
 
