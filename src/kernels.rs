@@ -82,7 +82,7 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 23] = [
+static ALL: [&KernelSpec; 24] = [
     &MATMUL_TILED,
     &MATMUL_DIRECT,
     &GRU_STEP,
@@ -106,6 +106,7 @@ static ALL: [&KernelSpec; 23] = [
     &SUM_SQUARES,
     &ADAM_PREPARE,
     &ADAM,
+    &SGD,
 ];
 
 kernel! {
@@ -275,6 +276,17 @@ kernel! {
         epsilon: f32,
     }
     storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
+}
+
+kernel! {
+    /// One step of gradient descent on one parameter.
+    Sgd = SGD "sgd" with ["adam"] [];
+    uniform(dynamic: false) params: SgdParams {
+        len: u32,
+        parameter_offset: u32, gradient_offset: u32,
+        workgroups: u32,
+    }
+    storage { state: read, gradient: read, parameter: read_write }
 }
 
 #[cfg(test)]

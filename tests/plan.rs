@@ -1,7 +1,7 @@
 //! What is found before anything is made, without a GPU: sizes, options, limits; and the arithmetic of the plan.
 
 use wgpu_gru::plan::{Cut, MatmulKernel, Schedule, TimeLoop, Tuning};
-use wgpu_gru::train::AdamOptions;
+use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
 use wgpu_gru::{CellWeights, Error, GruConfig, Mode, Plan, Reset, Saved, Unroll, Weights};
 
@@ -85,6 +85,15 @@ fn options_out_of_range() {
     {
         assert_error(options.validate(), &Error::InvalidOption { option, value: 0.0, expected });
     }
+
+    let good = SgdOptions { max_norm: Some(1.0), ..SgdOptions::default() };
+    good.validate().expect("the defaults");
+    let options = SgdOptions { learning_rate: -1.0, ..good };
+    let expected = "finite and at least 0";
+    assert_error(options.validate(), &Error::InvalidOption { option: "learning_rate", value: -1.0, expected });
+    let options = SgdOptions { max_norm: Some(0.0), ..good };
+    let expected = "finite and over 0";
+    assert_error(options.validate(), &Error::InvalidOption { option: "max_norm", value: 0.0, expected });
 }
 
 /// What every kernel needs, whatever the sizes.
