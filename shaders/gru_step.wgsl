@@ -42,7 +42,7 @@ fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     var z1 = vec4<f32>();
     var n0 = vec4<f32>();
     var n1 = vec4<f32>();
-    for (var k = STEP * local.y; k < hidden; k += STEP * SPLIT) {
+    for (var k = first_part(local.y); k < hidden; k += STEP * SPLIT) {
         let of_z = weights_from(weight_z + k * stride);
         let of_n = weights_from(weight_n + k * stride);
         var of_r = Part();

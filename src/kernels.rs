@@ -130,16 +130,16 @@ kernel! {
     /// fours for H that is a multiple of 4, and by single numbers.
     Step =
         GRU_STEP "gru_step" with ["activation", "walk", "quads", "step"] [
-            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE", "SAVE"
         ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "step"],
         GRU_RESET "gru_reset" with ["activation", "walk", "quads", "step"] [
-            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
         ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "step"],
         RNN_STEP "rnn_step" with ["activation", "walk", "quads", "step"] [
-            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
         ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"];
     uniform(dynamic: true) params: StepParams {
@@ -156,16 +156,16 @@ kernel! {
     /// forms, as forward.
     StepBackward =
         GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "step_backward"] [
-            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE"
         ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
         GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "step_backward"] [
-            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
         ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
         RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "step_backward"] [
-            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
         ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {

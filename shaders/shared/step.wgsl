@@ -113,7 +113,7 @@ fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let rows1 = four_rows(at.before, row + 4u, params.h_stride);
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
-    for (var k = STEP * local.y; k < params.hidden; k += STEP * SPLIT) {
+    for (var k = first_part(local.y); k < params.hidden; k += STEP * SPLIT) {
         let weights = weights_from(weight + k * stride);
         if ROWS == 1u {
             sum0.x += inner(weights, states_from(rows0.x + k));

@@ -125,7 +125,7 @@ fn products(
     var sum = array<vec4<f32>, 8>();
     for (var block = first; block < first + blocks; block++) {
         let column = select(block, 3u, blocks == 3u && block == 2u) * hidden;
-        for (var k = STEP * slice; k < hidden; k += STEP * SPLIT) {
+        for (var k = first_part(slice); k < hidden; k += STEP * SPLIT) {
             let columns = weight_columns((block * hidden + k) * hidden + unit, hidden, last_unit);
             let at = column + k;
             sum[0] = add_products(sum[0], columns, gates_from(rows0.x + at));

@@ -16,6 +16,9 @@ override ROWS: u32;
 override SUMS: u32;
 // LANES SPLIT SUMS
 override SUMS_OF_ALL: u32;
+// A dispatch makes more than one step. Without it there is no barrier in the code: a software rasteriser makes coroutines of
+// invocations that may have to wait, which takes twice as long, to run as to compile.
+override MANY: bool;
 // Numbers a unit has in the gates.
 override WIDTH: u32;
 // Rows have lengths: past its end a row keeps its state and has no gradients.
@@ -56,6 +59,11 @@ fn four_rows(begin: u32, row: u32, stride: u32) -> vec4<u32> {
     return begin + min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.batch - 1u)) * stride;
 }
 
+// Where a slice begins. Said to be 0 where there is one slice: so a compiler knows that all lanes walk alike.
+fn first_part(slice: u32) -> u32 {
+    return select(STEP * slice, 0u, SPLIT == 1u);
+}
+
 // Sum `index` of a lane, over its slices.
 fn met(index: u32, lane: u32) -> f32 {
     var sum = 0.0;
@@ -74,7 +82,7 @@ fn meet() {
 
 // Between two steps of a dispatch: what one invocation of a workgroup stored, all of it see.
 fn end_step(more: bool) {
-    if more {
+    if MANY && more {
         storageBarrier();
         workgroupBarrier();
     }

@@ -95,7 +95,14 @@ impl<'a> CellSteps<'a> {
     }
 
     /// The kernel in the form that fits H, with the overrides that all steps share and its own.
-    fn kernel(&self, gpu: &Gpu, [quads, singles]: Forms, cut: Cut, sums: u32, own: Overrides) -> Arc<Kernel> {
+    fn kernel(
+        &self,
+        gpu: &Gpu,
+        [quads, singles]: Forms,
+        (schedule, cut): (Schedule, Cut),
+        sums: u32,
+        own: Overrides,
+    ) -> Arc<Kernel> {
         let spec = if cut.quads && self.hidden.is_multiple_of(4) { quads } else { singles };
         let mut overrides = vec![
             ("LANES", f64::from(cut.lanes)),
@@ -103,6 +110,7 @@ impl<'a> CellSteps<'a> {
             ("ROWS", f64::from(cut.rows)),
             ("SUMS", f64::from(sums * cut.rows)),
             ("SUMS_OF_ALL", f64::from(sums * cut.rows * cut.lanes * cut.split)),
+            ("MANY", f64::from(schedule != Schedule::PerStep)),
             ("WIDTH", self.gates_width as f64),
         ];
         overrides.extend(own);
@@ -122,7 +130,7 @@ impl<'a> CellSteps<'a> {
     }
 
     /// The kernels of a step, in their order.
-    fn forward_kernels(&self, gpu: &Gpu, cut: Cut, save: bool) -> Vec<Arc<Kernel>> {
+    fn forward_kernels(&self, gpu: &Gpu, cut: (Schedule, Cut), save: bool) -> Vec<Arc<Kernel>> {
         let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
             Cell::Rnn { nonlinearity } => {
@@ -166,7 +174,7 @@ impl<'a> CellSteps<'a> {
         };
         let weight_hh = self.packed.unwrap_or(self.weight_hh).view().0;
         let groups: Vec<_> = self
-            .forward_kernels(builder.gpu(), time_loop.forward, save)
+            .forward_kernels(builder.gpu(), (time_loop.schedule, time_loop.forward), save)
             .into_iter()
             .map(|kernel| {
                 let storage = Step {
@@ -193,7 +201,7 @@ impl<'a> CellSteps<'a> {
         ((t - self.steps.start) * self.batch * self.gates_width * self.hidden) as u32
     }
 
-    fn backward_kernels(&self, gpu: &Gpu, cut: Cut, norms: bool) -> Vec<Arc<Kernel>> {
+    fn backward_kernels(&self, gpu: &Gpu, cut: (Schedule, Cut), norms: bool) -> Vec<Arc<Kernel>> {
         let mut shared = vec![("HAS_LENGTHS", f64::from(self.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
         shared.extend(clip(self.clip));
         let kernel = |forms, own: Overrides| self.kernel(gpu, forms, cut, UNITS as u32, [shared.clone(), own].concat());
@@ -262,7 +270,7 @@ impl<'a> CellSteps<'a> {
             }
         };
         let weight_hh = self.weight_hh.view().0;
-        let kernels = self.backward_kernels(builder.gpu(), time_loop.backward, d.has_norms);
+        let kernels = self.backward_kernels(builder.gpu(), (time_loop.schedule, time_loop.backward), d.has_norms);
         let groups: Vec<_> = kernels
             .into_iter()
             .map(|kernel| {

@@ -51,8 +51,11 @@ const DISPATCH_FLOPS: u64 = 1 << 31;
 /// Up to this hidden size a GPU walks over time in one workgroup: its weights then lie in the first caches.
 const GPU_SEQUENCE_HIDDEN: usize = 128;
 
-/// Up to this hidden size one core does the work of two before the second has been woken.
-const CPU_SEQUENCE_HIDDEN: usize = 256;
+/// Up to this B H^2 one core makes a step of a software rasteriser sooner than a launch for two.
+const CPU_SEQUENCE_SIZE: usize = 128 * 128;
+
+/// From this many steps on what launches take is more than what the longer compilation takes.
+const CPU_SEQUENCE_STEPS: usize = 16;
 
 impl TimeLoop {
     /// The choice for a layer on an adapter. `benches/RECORD.md` holds what was measured.
@@ -103,7 +106,7 @@ impl TimeLoop {
             }
         };
         let [forward, backward] = if device == DeviceType::Cpu {
-            [Self::software_cut(batch); 2]
+            [Self::software_cut(schedule, batch, hidden); 2]
         } else {
             [1, 4].map(|units| Self::gpu_cut(schedule, batch, hidden, units))
         };
@@ -112,18 +115,23 @@ impl TimeLoop {
 
     fn best_schedule(batch: usize, hidden: usize, seq_len: usize, layout: &Layout, device: DeviceType) -> Schedule {
         let small = if device == DeviceType::Cpu {
-            // With rows for every core there is nothing to lose.
-            hidden <= CPU_SEQUENCE_HIDDEN || batch > 2 * Self::software_cut(batch).rows as usize
+            batch.saturating_mul(hidden * hidden) <= CPU_SEQUENCE_SIZE && seq_len >= CPU_SEQUENCE_STEPS
         } else {
             hidden <= GPU_SEQUENCE_HIDDEN
         };
         if small && seq_len > 1 && !layout.is_reset_before { Schedule::PerSequence } else { Schedule::PerStep }
     }
 
-    /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so loads of four gain
-    /// little, and more rows take longer to compile than they save; every barrier costs.
-    fn software_cut(batch: usize) -> Cut {
-        Cut { lanes: 8, split: 1, rows: if batch == 1 { 1 } else { 4 }, quads: false }
+    /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so every load costs, and
+    /// is compiled for each lane: loads of four and many rows pay off where a product is long.
+    fn software_cut(schedule: Schedule, batch: usize, hidden: usize) -> Cut {
+        let long = hidden >= 128;
+        let rows = match batch {
+            1 => 1,
+            16.. if long => 8,
+            _ => 4,
+        };
+        Cut { lanes: 8, split: 1, rows, quads: long || schedule == Schedule::PerSequence }
     }
 
     /// As many invocations as there are units to fill them with; slices where the batch is too small to fill a GPU.
