@@ -37,6 +37,8 @@ fn corners(gpu: &Gpu) {
     // No row has a step.
     corner(gru().erased(), unroll(), &[0, 0]);
     corner(all.erased(), unroll().saved(Saved::StatesOnly), &[0, 0]);
+    // The biases of gates that are made again in two passes.
+    corner(gru().erased(), unroll().saved(Saved::StatesOnly), &[3, 1]);
     // Everything at once.
     corner(all.erased(), unroll().saved(Saved::StatesOnly), &[3, 1]);
     corner(RnnConfig::new(1, 1).direction(Direction::Reverse).erased(), Unroll::training(1, 1).lengths(true), &[1]);
