@@ -202,23 +202,28 @@ impl<'a> CellSteps<'a> {
     }
 
     fn backward_kernels(&self, gpu: &Gpu, cut: (Schedule, Cut), norms: bool) -> Vec<Arc<Kernel>> {
-        let mut shared = vec![("HAS_LENGTHS", f64::from(self.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
-        shared.extend(clip(self.clip));
-        let kernel = |forms, own: Overrides| self.kernel(gpu, forms, cut, UNITS as u32, [shared.clone(), own].concat());
+        let kernel = |forms, norms: bool, own: Overrides| {
+            let mut overrides =
+                vec![("HAS_LENGTHS", f64::from(self.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
+            overrides.extend(clip(self.clip));
+            overrides.extend(own);
+            self.kernel(gpu, forms, cut, UNITS as u32, overrides)
+        };
         match self.cell {
             Cell::Rnn { nonlinearity } => {
                 let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES];
-                vec![kernel(forms, activation(ACTIVATION, nonlinearity))]
+                vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES], own);
+                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES], norms, own);
                 match reset {
                     Reset::After => vec![step],
                     Reset::Before => {
                         let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES];
-                        vec![step, kernel(forms, activation(GATE, gate))]
+                        // The norm is that of the d_h which the first of the two makes.
+                        vec![step, kernel(forms, false, activation(GATE, gate))]
                     }
                 }
             }
