@@ -9,8 +9,10 @@ use crate::config::{Cell, Config, Direction, Reset};
 use crate::error::Result;
 use crate::unroll::{Mode, Saved, Unroll};
 
+mod products;
 mod sizes;
 
+pub use products::MatmulKernel;
 use sizes::{Sizes, at_most, check_kernels};
 
 /// How the time loop is laid out over dispatches.
@@ -21,31 +23,11 @@ pub enum Schedule {
     PerStep,
 }
 
-/// Which matrix product is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MatmulKernel {
-    /// Tiles of 64 x 64 through workgroup memory: GPUs.
-    Tiled,
-    /// 4 rows by 32 columns without workgroup memory: CPU-class adapters.
-    Direct,
-}
-
-impl MatmulKernel {
-    /// Rows and columns of the product that one workgroup owns.
-    #[must_use]
-    pub fn tile(self) -> [u32; 2] {
-        match self {
-            Self::Tiled => [64, 64],
-            Self::Direct => [4, 32],
-        }
-    }
-}
-
 /// Tile sizes and kernels for a class of adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// The large products.
+    /// The large products: [`MatmulKernel::Tiled`] or [`MatmulKernel::Direct`], each of which has a second form that single
+    /// products take where it suits them.
     pub matmul: MatmulKernel,
     /// Units that a workgroup of a step owns.
     pub step_lanes: u32,
@@ -74,8 +56,8 @@ impl Tuning {
     /// The invocations and bytes of workgroup memory of the largest workgroup.
     fn workgroup(&self) -> [u64; 2] {
         match self.matmul {
-            MatmulKernel::Tiled => [256, 2 * 64 * 16 * 4],
-            MatmulKernel::Direct => [256, 256 * 4], // the reductions of train
+            MatmulKernel::Tiled | MatmulKernel::TiledSmall => [256, 2 * 64 * 16 * 4],
+            MatmulKernel::Direct | MatmulKernel::Broadcast => [256, 256 * 4], // the reductions of train
         }
     }
 }
