@@ -17,14 +17,15 @@ fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
     all.into_iter().filter(|&kernel| harness::supports(gpu, kernel))
 }
 
-/// Where a matrix lies: elements before it, and elements between one stored row and the next.
+/// Where a matrix lies: elements before it, elements between one stored row and the next, rows after it.
 #[derive(Debug, Clone, Copy)]
 struct Room {
     before: usize,
     between: usize,
+    after: usize,
 }
 
-const TIGHT: [Room; 4] = [Room { before: 0, between: 0 }; 4];
+const TIGHT: [Room; 4] = [Room { before: 0, between: 0, after: 0 }; 4];
 
 /// Rows of `columns` in a buffer with NaN all around.
 fn spread(dense: &[f32], columns: usize, room: Room) -> Vec<f32> {
@@ -33,6 +34,7 @@ fn spread(dense: &[f32], columns: usize, room: Room) -> Vec<f32> {
         buffer.extend_from_slice(row);
         buffer.resize(buffer.len() + room.between, f32::NAN);
     }
+    buffer.resize(buffer.len() + room.after * (columns + room.between), f32::NAN);
     buffer
 }
 
@@ -75,7 +77,7 @@ fn check_in(
 
     let name = format!("{kernel:?} {params:?} bias {has_bias} {rooms:?}: c");
     let (mut actual, mut around) = (Vec::new(), read(&c));
-    for row in around[c_room.before..].chunks_exact_mut(n + c_room.between) {
+    for row in around[c_room.before..].chunks_exact_mut(n + c_room.between).take(m) {
         actual.extend_from_slice(&row[..n]);
         row[..n].fill(f32::NAN);
     }
@@ -137,8 +139,8 @@ fn anywhere_in_a_buffer(gpu: &Gpu) {
         for (seed, (params, has_bias)) in (0..).zip(sizes.into_iter().flat_map(forms)) {
             let MatmulParams { m, n, k, transpose_a, transpose_b, .. } = params;
             let columns = [if transpose_a { m } else { k }, if transpose_b { k } else { n }, n];
-            let room = |i: usize| Room { before: 4 + 100 * i, between: to_four(columns[i]) + 4 * i };
-            let aligned = [room(0), room(1), room(2), Room { before: 3, between: 0 }];
+            let room = |i: usize| Room { before: 4 + 100 * i, between: to_four(columns[i]) + 4 * i, after: 40 };
+            let aligned = [room(0), room(1), room(2), Room { before: 3, between: 0, after: 0 }];
             let name = check_in(gpu, kernel, &params, has_bias, aligned, seed);
             assert!(!name.ends_with("_scalar"), "{params:?} {aligned:?} runs by {name}");
             for (operand, before, between) in [(0, 1, 0), (0, 0, 1), (1, 2, 0), (1, 0, 2), (2, 3, 0), (2, 0, 3)] {
@@ -227,8 +229,8 @@ fn the_same_bits(gpu: &Gpu) {
             for between in [2, 3] {
                 // Strides of 304 and 52, and of others.
                 let [a_between, b_between] = [between + 1, between];
-                let a = spread(&a, 301, Room { before: 0, between: a_between });
-                let b = spread(&b, 50, Room { before: 0, between: b_between });
+                let a = spread(&a, 301, Room { before: 0, between: a_between, after: 0 });
+                let b = spread(&b, 50, Room { before: 0, between: b_between, after: 0 });
                 let [a, b] = [a, b].map(|host| tensor(gpu, &[host.len()], &host));
                 let c = tensor(gpu, &[70, 52], &[0.0; 70 * 52]);
                 let placed = [(&a, 301 + a_between), (&b, 50 + b_between), (&c, 52)];
