@@ -30,7 +30,8 @@ fn run(gpu: &Gpu, program: &Program) -> Result<()> {
     gpu.wait_blocking()
 }
 
-/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient.
+/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient; and one whose sizes
+/// are no multiples of four.
 fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
     let mut group = criterion.benchmark_group("matmul");
     configure(&mut group);
@@ -40,6 +41,7 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         ("x_proj_nt", form(2048, 768, 256, false, true)),
         ("d_x_nn", form(2048, 256, 768, false, false)),
         ("d_weight_tn", form(768, 256, 2048, true, false)),
+        ("odd_nt", form(2048, 193, 65, false, true)),
     ] {
         let MatmulParams { m, n, k, .. } = params;
         let flops = (2 * m * n * k) as u64;
@@ -53,7 +55,8 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         let (a, b) = (Tensor::from_slice(gpu, &[m * k], &a)?, Tensor::from_slice(gpu, &[k * n], &b)?);
         let c = Tensor::zeros(gpu, &[m, n])?;
         group.throughput(Throughput::Elements(flops));
-        for kernel in [MatmulKernel::Tiled, MatmulKernel::Direct] {
+        let kernels = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
+        for kernel in kernels.into_iter().filter(|&kernel| harness::supports(gpu, kernel)) {
             let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
             run(gpu, &program)?;
             check(name, &c, &expected, Tolerance::matmul(k))?;

@@ -3,12 +3,38 @@
 use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::error::Result;
-use crate::gpu::{Program, ProgramBuilder, Tensor};
+use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::ops::{
     self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
+
+/// Whether the GPU can run this kernel.
+pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
+    kernel != MatmulKernel::Broadcast || gpu.has_subgroups_of_8()
+}
+
+/// A matrix somewhere in a tensor: where its stored rows begin, the column of them that it begins at, how far apart they lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Placed<'a> {
+    pub tensor: &'a Tensor,
+    pub begin: usize,
+    pub column: usize,
+    pub stride: usize,
+}
+
+impl<'a> Placed<'a> {
+    /// A tensor that holds nothing but rows of `stride`.
+    pub fn whole(tensor: &'a Tensor, stride: usize) -> Self {
+        Self { tensor, begin: 0, column: 0, stride }
+    }
+
+    fn matrix(&self) -> Matrix<'a> {
+        let rows = (self.tensor.len() - self.begin) / self.stride;
+        Matrix::rows_of(self.tensor, self.begin, rows, self.stride).columns_from(self.column)
+    }
+}
 
 /// c (+)= op(a) op(b) + bias; the tensors hold nothing but the matrices.
 pub fn matmul(
@@ -19,19 +45,32 @@ pub fn matmul(
     bias: Option<&Tensor>,
     c: &Tensor,
 ) -> Result<Program> {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, .. } = params;
+    let a = Placed::whole(a, if transpose_a { m } else { k });
+    let b = Placed::whole(b, if transpose_b { k } else { n });
+    matmul_placed(kernel, params, [a, b, Placed::whole(c, n)], bias.map(|bias| (bias, 0)))
+}
+
+/// c (+)= op(a) op(b) + bias; the bias from an element on.
+pub fn matmul_placed(
+    kernel: MatmulKernel,
+    params: &MatmulParams,
+    [a, b, c]: [Placed<'_>; 3],
+    bias: Option<(&Tensor, usize)>,
+) -> Result<Program> {
     let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
-    let mut builder = ProgramBuilder::new(c.gpu(), "matmul");
+    let mut builder = ProgramBuilder::new(c.tensor.gpu(), "matmul");
     let args = MatmulArgs {
         size: [m, n, k],
-        a: Matrix::of(a, if transpose_a { m } else { k }),
+        a: a.matrix(),
         transpose_a,
-        b: Matrix::of(b, if transpose_b { k } else { n }),
+        b: b.matrix(),
         transpose_b,
-        bias: bias.map(|bias| Vector::of(bias, 0)),
-        c: Matrix::of(c, n),
+        bias: bias.map(|(bias, begin)| Vector::of(bias, begin)),
+        c: c.matrix(),
         accumulate,
     };
-    ops::matmul(&mut builder, kernel, args);
+    ops::matmul_by(&mut builder, kernel, args);
     builder.build()
 }
 
@@ -50,7 +89,7 @@ pub fn matmul_with_gap(kernel: MatmulKernel, hidden: usize, gates: &Tensor, b: &
         c: Matrix::of(c, columns),
         accumulate: false,
     };
-    ops::matmul(&mut builder, kernel, args);
+    ops::matmul_by(&mut builder, kernel, args);
     builder.build()
 }
 

@@ -15,11 +15,21 @@ macro_rules! binding_kind {
     };
 }
 
+/// A kernel is called as its file is, or by a name of its own where a file is the text of several.
+macro_rules! label {
+    ($file:literal) => {
+        $file
+    };
+    ($file:literal $label:literal) => {
+        $label
+    };
+}
+
 macro_rules! kernel {
     (
         $(#[$doc:meta])*
         $kernel:ident = $(
-            $spec:ident $file:literal with [$($shared:literal),*] [$($override:literal),*]
+            $spec:ident $file:literal $(as $label:literal)? with [$($shared:literal),*] [$($override:literal),*]
             $(and $also:ident with [$($also_shared:literal),*])?
         ),+;
         uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
@@ -60,7 +70,7 @@ macro_rules! kernel {
         }
 
         $(pub(crate) static $spec: KernelSpec = KernelSpec {
-            label: $file,
+            label: label!($file $($label)?),
             source: concat!(
                 $(include_str!(concat!("../shaders/shared/", $shared, ".wgsl")), "\n",)*
                 include_str!(concat!("../shaders/", $file, ".wgsl"))
@@ -82,9 +92,13 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 24] = [
+static ALL: [&KernelSpec; 28] = [
     &MATMUL_TILED,
+    &MATMUL_TILED_SCALAR,
+    &MATMUL_BROADCAST,
+    &MATMUL_BROADCAST_SCALAR,
     &MATMUL_DIRECT,
+    &MATMUL_DIRECT_SCALAR,
     &GRU_STEP,
     &GRU_STEP_SINGLES,
     &GRU_RESET,
@@ -110,17 +124,33 @@ static ALL: [&KernelSpec; 24] = [
 ];
 
 kernel! {
-    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters.
+    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters, with and without
+    /// subgroups. Each with loads of four numbers, and with loads of one for sizes that are no multiples of four.
     Matmul =
-        MATMUL_TILED "matmul_tiled" with ["matmul"] ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"],
-        MATMUL_DIRECT "matmul_direct" with ["matmul"] ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"];
+        MATMUL_TILED "matmul_tiled" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+        ],
+        MATMUL_TILED_SCALAR "matmul_tiled" as "matmul_tiled_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+        ],
+        MATMUL_BROADCAST "matmul_broadcast" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_BROADCAST_SCALAR "matmul_broadcast" as "matmul_broadcast_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_DIRECT "matmul_direct" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_DIRECT_SCALAR "matmul_direct" as "matmul_direct_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ];
     uniform(dynamic: false) params: MatmulParams {
         m: u32, n: u32, k: u32,
         a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
         b_offset: u32, b_stride: u32,
         bias_offset: u32,
         c_offset: u32, c_stride: u32,
-        accumulate: u32,
     }
     storage { a: read, b: read, bias: read, c: read_write }
 }

@@ -9,39 +9,21 @@ use crate::config::{Cell, Config, Direction, Reset};
 use crate::error::Result;
 use crate::unroll::{Mode, Saved, Unroll};
 
+mod products;
 mod sizes;
 mod time_loop;
 
 pub use crate::unroll::Schedule;
 pub use time_loop::{Cut, TimeLoop};
 
+pub use products::MatmulKernel;
 use sizes::{Sizes, at_most, check_kernels};
-
-/// Which matrix product is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MatmulKernel {
-    /// Tiles of 64 x 64 through workgroup memory: GPUs.
-    Tiled,
-    /// 4 rows by 32 columns without workgroup memory: CPU-class adapters.
-    Direct,
-}
-
-impl MatmulKernel {
-    /// Rows and columns of the product that one workgroup owns.
-    #[must_use]
-    pub fn tile(self) -> [u32; 2] {
-        match self {
-            Self::Tiled => [64, 64],
-            Self::Direct => [4, 32],
-        }
-    }
-}
 
 /// Tile sizes and kernels for a class of adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// The large products.
+    /// The large products: [`MatmulKernel::Tiled`] or [`MatmulKernel::Direct`], each of which has a second form that single
+    /// products take where it suits them.
     pub matmul: MatmulKernel,
     /// Columns and partial sums of a workgroup of the sum over rows.
     pub sum_lanes: [u32; 2],
@@ -58,8 +40,8 @@ impl Tuning {
     /// The invocations and bytes of workgroup memory of the largest workgroup.
     fn workgroup(&self) -> [u64; 2] {
         match self.matmul {
-            MatmulKernel::Tiled => [256, 2 * 64 * 16 * 4],
-            MatmulKernel::Direct => [256, 256 * 4], // the reductions of train
+            MatmulKernel::Tiled | MatmulKernel::TiledSmall => [256, 2 * 64 * 16 * 4],
+            MatmulKernel::Direct | MatmulKernel::Broadcast => [256, 256 * 4], // the reductions of train
         }
     }
 }
@@ -108,6 +90,8 @@ impl Plan {
         }
         let config = config.erased();
         let device_type = unroll.wanted_adapter_class().unwrap_or(device_type);
+        // A step is told its number, to be compared with the lengths.
+        at_most("seq_len", "32-bit index of a step", unroll.seq_len() as u64, u64::from(u32::MAX))?;
         let tuning = Tuning::new(device_type);
         check_kernels(&tuning, limits)?;
         let layout = Layout::new(&config, unroll, device_type);

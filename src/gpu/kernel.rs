@@ -6,7 +6,7 @@ use crate::gpu::Gpu;
 /// part of it against the WGSL text.
 #[derive(Debug)]
 pub(crate) struct KernelSpec {
-    /// The kernel's name, that of its file.
+    /// The kernel's name: that of its file, or its own where several kernels are made of one file.
     pub(crate) label: &'static str,
     /// The whole WGSL text: shared parts, then the file.
     pub(crate) source: &'static str,
@@ -139,6 +139,7 @@ fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry 
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
+        // An array says nothing of its size: 4 bytes or 16 at least, whatever its elements are, which wgpu sees for itself.
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: size },
         count: None,
     }

@@ -101,7 +101,7 @@ impl TimeLoop {
             Schedule::PerStep => 1,
             Schedule::PerSequence => {
                 let flops =
-                    2_u64.saturating_mul(batch as u64).saturating_mul(gates as u64 * hidden as u64 * hidden as u64);
+                    [batch, gates, hidden, hidden].iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
                 usize::try_from(DISPATCH_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1)
             }
         };
@@ -115,7 +115,7 @@ impl TimeLoop {
 
     fn best_schedule(batch: usize, hidden: usize, seq_len: usize, layout: &Layout, device: DeviceType) -> Schedule {
         let small = if device == DeviceType::Cpu {
-            batch.saturating_mul(hidden * hidden) <= CPU_SEQUENCE_SIZE && seq_len >= CPU_SEQUENCE_STEPS
+            batch.saturating_mul(hidden.saturating_mul(hidden)) <= CPU_SEQUENCE_SIZE && seq_len >= CPU_SEQUENCE_STEPS
         } else {
             hidden <= GPU_SEQUENCE_HIDDEN
         };
@@ -151,10 +151,10 @@ impl TimeLoop {
         };
         let lanes = match schedule {
             Schedule::PerStep => 32,
-            Schedule::PerSequence => (hidden.div_ceil(units)).next_power_of_two().clamp(8, 128) as u32,
+            Schedule::PerSequence => hidden.div_ceil(units).min(128).next_power_of_two().max(8) as u32,
         };
         // Every slice has at least two fours of the products.
-        let slices = (hidden / 8).max(1).next_power_of_two() as u32;
+        let slices = (hidden / 8).clamp(1, 16).next_power_of_two() as u32;
         Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows, quads: true }
     }
 
