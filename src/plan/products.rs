@@ -31,7 +31,7 @@ impl MatmulKernel {
         [n.div_ceil(columns), m.div_ceil(rows)].map(|count| u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// The choice for one product, of what [`Tuning`] says for all: the small tiles where they fill a GPU better and the
+    /// The choice for one product, of what [`Tuning`](super::Tuning) says for all: the small tiles where they fill a GPU better and the
     /// grid can have them, broadcasts where there are subgroups of 8.
     pub(crate) fn for_product(self, [m, n]: [usize; 2], limits: &wgpu::Limits, has_subgroups_of_8: bool) -> Self {
         /// Tiles of 64 x 64 from which on they are enough to fill a large GPU.
