@@ -5,7 +5,7 @@ mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wgpu_gru::gpu::Program;
-use wgpu_gru::plan::{MatmulKernel, Tuning};
+use wgpu_gru::plan::{MatmulKernel, Schedule, TimeLoop};
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
@@ -30,7 +30,8 @@ fn run(gpu: &Gpu, program: &Program) -> Result<()> {
     gpu.wait_blocking()
 }
 
-/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient.
+/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient; and one whose sizes
+/// are no multiples of four.
 fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
     let mut group = criterion.benchmark_group("matmul");
     configure(&mut group);
@@ -40,6 +41,7 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         ("x_proj_nt", form(2048, 768, 256, false, true)),
         ("d_x_nn", form(2048, 256, 768, false, false)),
         ("d_weight_tn", form(768, 256, 2048, true, false)),
+        ("odd_nt", form(2048, 193, 65, false, true)),
     ] {
         let MatmulParams { m, n, k, .. } = params;
         let flops = (2 * m * n * k) as u64;
@@ -53,7 +55,8 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         let (a, b) = (Tensor::from_slice(gpu, &[m * k], &a)?, Tensor::from_slice(gpu, &[k * n], &b)?);
         let c = Tensor::zeros(gpu, &[m, n])?;
         group.throughput(Throughput::Elements(flops));
-        for kernel in [MatmulKernel::Tiled, MatmulKernel::Direct] {
+        let kernels = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
+        for kernel in kernels.into_iter().filter(|&kernel| harness::supports(gpu, kernel)) {
             let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
             run(gpu, &program)?;
             check(name, &c, &expected, Tolerance::matmul(k))?;
@@ -80,8 +83,7 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         let mut d_h0 = vec![0.0; states];
 
         let upload = |host: &[f32]| Tensor::from_slice(gpu, &[host.len()], host);
-        let tensors = [&weight, &bias, &h, &gates, &d_output, &d_h_n, &d_h0].map(|host| upload(host));
-        let [weight_t, bias_t, h_t, gates_t, d_output_t, d_h_n_t, d_h0_t] = tensors.map(|t| t.expect("it fits"));
+        let (first_h, first_gates, first_d_h0) = (h.clone(), gates.clone(), d_h0.clone());
         for t in 0..seq_len {
             gru_step(&GruStepParams { t, batch, hidden, save: true }, &weight, &bias, &mut h, &mut gates);
         }
@@ -90,24 +92,30 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
             gru_step_backward(&params, &weight, &h, &d_output, &d_h_n, &mut gates, &mut d_h0);
         }
 
-        let tuning = Tuning::new(gpu.info().device_type, batch);
-        let sizes = [seq_len, batch, hidden];
-        let forward = harness::gru_steps(&tuning, sizes, &weight_t, &bias_t, &h_t, &gates_t)?;
-        let d = [&d_output_t, &d_h_n_t, &d_h0_t];
-        let backward = harness::gru_steps_backward(&tuning, sizes, &weight_t, &h_t, &gates_t, d)?;
-        run(gpu, &forward)?;
-        run(gpu, &backward)?;
-        check("h", &h_t, &h, Tolerance::through_time(hidden, seq_len))?;
-        check("gates", &gates_t, &gates, Tolerance::through_time(4 * hidden, seq_len))?;
-
-        // From here on the gates hold gradients, or whatever a step makes of them: the time does not depend on it.
         let mut group = criterion.benchmark_group("steps");
         configure(&mut group);
         group.throughput(Throughput::Elements((6 * rows * hidden * hidden) as u64));
-        for (name, program) in [("forward", &forward), ("backward", &backward)] {
-            group.bench_function(format!("{name}/{label}"), |bencher| {
-                bencher.iter(|| run(gpu, program).expect("it was validated"));
-            });
+        for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+            let time_loop = TimeLoop::cut(schedule, batch, hidden, 3, gpu.info().device_type);
+            let sizes = [seq_len, batch, hidden];
+            let tensors =
+                [&weight, &bias, &first_h, &first_gates, &d_output, &d_h_n, &first_d_h0].map(|host| upload(host));
+            let [weight_t, bias_t, h_t, gates_t, d_output_t, d_h_n_t, d_h0_t] = tensors.map(|t| t.expect("it fits"));
+            let plain = harness::Steps::gru(sizes, &weight_t, &h_t, &gates_t);
+            let steps = harness::Steps { bias_hh: Some(&bias_t), ..plain };
+            let forward = steps.forward(&time_loop, true)?;
+            let backward = steps.backward(&time_loop, [&d_output_t, &d_h_n_t, &d_h0_t])?;
+            run(gpu, &forward)?;
+            run(gpu, &backward)?;
+            check("h", &h_t, &h, Tolerance::through_time(hidden, seq_len))?;
+            check("gates", &gates_t, &gates, Tolerance::through_time(4 * hidden, seq_len))?;
+
+            // From here on the gates hold gradients, or whatever a step makes of them: the time does not depend on it.
+            for (name, program) in [("forward", &forward), ("backward", &backward)] {
+                group.bench_function(format!("{name}/{label}/{schedule:?}"), |bencher| {
+                    bencher.iter(|| run(gpu, program).expect("it was validated"));
+                });
+            }
         }
         group.finish();
     }

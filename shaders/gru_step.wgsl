@@ -1,26 +1,22 @@
-// One step of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs, or with RESET_BEFORE
-// (2), (3'), (4), after gru_reset has made (1). Parameters and bindings: shared/step.wgsl.
+// Steps of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs, or with RESET_BEFORE
+// (2), (3'), (4), after gru_reset has made (1). Parameters, bindings and shared parts: shared/step.wgsl, shared/walk.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after
-// gates  [B, W, H] of this step; x_proj = (r, z, n) in the first three before it. With SAVE r, z, n, hn after it, without
+// gates  [B, W, H] of a step; x_proj = (r, z, n) in the first three before it. With SAVE r, z, n, hn after it, without
 //        it is left as it is. W is WIDTH: 4 with SAVE or RESET_BEFORE, else 3 or 4. With RESET_BEFORE the first is r and
 //        the fourth r * h before and after.
 // weight_hh [3H, H], bias_hh [3H], lengths [B]
 //
-// An invocation owns one unit of ROWS neighbouring rows of the batch; a workgroup owns LANES units of them.
-// workgroups: (ceil(H / LANES), ceil(B / ROWS), 1).
-//
 // Departures from the plain loop of the twin (reference::gru_step):
-// 1. The products of a unit share one walk over h, whose loads are the same for a whole workgroup.
-// 2. ROWS rows share each load of a weight: 3 weights and ROWS states for 3 ROWS multiply-adds.
+// 1. The products of a unit share one walk over h, in parts of STEP numbers.
+// 2. ROWS rows share each load of a weight.
 // 3. x_proj and what backward needs lie in the same place: each invocation replaces its own numbers, so a step needs one
 //    buffer and training 5 states a step, h among them.
-// 4. Rows past the batch read its last row, and are not stored. Where all rows of a workgroup are over, nothing is
-//    multiplied.
+// 4. Rows past the batch read its last row, units past H the last unit; neither is stored. Where all rows of a workgroup
+//    are over, nothing is multiplied.
+// 5. What ends a step is a loop whose length is known at run time only: so it is compiled once, not unrolled.
 
 override SAVE: bool;
-// W
-override WIDTH: u32;
 override RESET_BEFORE: bool;
 override GATE: u32;
 override GATE_ALPHA: f32;
@@ -29,74 +25,100 @@ override CANDIDATE: u32;
 override CANDIDATE_ALPHA: f32;
 override CANDIDATE_BETA: f32;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+// W_hr h, W_hz h, W_hn h; with RESET_BEFORE the latter two, of r * h the last.
+fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let hidden = params.hidden;
-    let unit = workgroup.x * LANES + local.x;
-    if unit >= hidden {
-        return;
-    }
-    let row = workgroup.y * ROWS;
-    let rows = state_rows(row);
-    let weight_r = unit * hidden;
-    let weight_z = (hidden + unit) * hidden;
-    let weight_n = (2u * hidden + unit) * hidden;
-
-    // W_hr h + b_hr, W_hz h + b_hz, hn = W_hn h + b_hn; one component a row.
-    var sum_r = vec4<f32>();
-    var sum_z = vec4<f32>(bias_of(hidden + unit));
-    var hn = vec4<f32>(bias_of(2u * hidden + unit));
-    if !all_over(row) {
-        if RESET_BEFORE {
-            let at = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.batch - 1u));
-            let reset = params.gates_offset + (at * 4u + 3u) * hidden;
-            for (var k = 0u; k < hidden; k++) {
-                sum_z += weight_hh[weight_z + k] * states(rows, k);
-                var reset_states = vec4<f32>(gates[reset.x + k], 0.0, 0.0, 0.0);
-                if ROWS > 1u {
-                    reset_states = vec4<f32>(reset_states.x, gates[reset.y + k], gates[reset.z + k], gates[reset.w + k]);
-                }
-                hn += weight_hh[weight_n + k] * reset_states;
+    let weight_r = weight_row(unit);
+    let weight_z = weight_row(hidden + unit);
+    let weight_n = weight_row(2u * hidden + unit);
+    let stride = weight_stride();
+    let rows0 = four_rows(at.before, row, params.h_stride);
+    let rows1 = four_rows(at.before, row + 4u, params.h_stride);
+    let reset0 = four_rows(at.gates + 3u * hidden, row, 4u * hidden);
+    let reset1 = four_rows(at.gates + 3u * hidden, row + 4u, 4u * hidden);
+    var r0 = vec4<f32>();
+    var r1 = vec4<f32>();
+    var z0 = vec4<f32>();
+    var z1 = vec4<f32>();
+    var n0 = vec4<f32>();
+    var n1 = vec4<f32>();
+    for (var k = first_part(local.y); k < hidden; k += STEP * SPLIT) {
+        let of_z = weights_from(weight_z + k * stride);
+        let of_n = weights_from(weight_n + k * stride);
+        var of_r = Part();
+        if !RESET_BEFORE {
+            of_r = weights_from(weight_r + k * stride);
+        }
+        if ROWS == 1u {
+            let state = states_from(rows0.x + k);
+            z0.x += inner(of_z, state);
+            if RESET_BEFORE {
+                n0.x += inner(of_n, gates_from(reset0.x + k));
+            } else {
+                r0.x += inner(of_r, state);
+                n0.x += inner(of_n, state);
             }
         } else {
-            sum_r = vec4<f32>(bias_of(unit));
-            for (var k = 0u; k < hidden; k++) {
-                let state = states(rows, k);
-                sum_r += weight_hh[weight_r + k] * state;
-                sum_z += weight_hh[weight_z + k] * state;
-                hn += weight_hh[weight_n + k] * state;
+            let states0 = states_of(rows0, k);
+            z0 = add_products(z0, states0, of_z);
+            if RESET_BEFORE {
+                n0 = add_products(n0, gates_of(reset0, k), of_n);
+            } else {
+                r0 = add_products(r0, states0, of_r);
+                n0 = add_products(n0, states0, of_n);
+            }
+        }
+        if ROWS > 4u {
+            let states1 = states_of(rows1, k);
+            z1 = add_products(z1, states1, of_z);
+            if RESET_BEFORE {
+                n1 = add_products(n1, gates_of(reset1, k), of_n);
+            } else {
+                r1 = add_products(r1, states1, of_r);
+                n1 = add_products(n1, states1, of_n);
             }
         }
     }
-
-    for (var r = 0u; r < rows_from(row); r++) {
-        finish(row + r, unit, pick(sum_r, r), pick(sum_z, r), pick(hn, r));
+    leave(local, 0u, 0u, z0);
+    leave(local, 1u, 0u, n0);
+    if !RESET_BEFORE {
+        leave(local, 2u, 0u, r0);
+    }
+    if ROWS > 4u {
+        leave(local, 0u, 1u, z1);
+        leave(local, 1u, 1u, n1);
+        if !RESET_BEFORE {
+            leave(local, 2u, 1u, r1);
+        }
     }
 }
 
-fn finish(row: u32, unit: u32, sum_r: f32, sum_z: f32, hn: f32) {
+// One number of the state. `lane` and `own` say which sums are its.
+fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
     let hidden = params.hidden;
-    let before = h[params.h_before + row * params.h_stride + unit];
-    let after = params.h_after + row * params.h_stride + unit;
-    if is_over(row) {
-        h[after] = before;
+    let before = state_at(at.before + row * params.h_stride + unit);
+    let after = at.after + row * params.h_stride + unit;
+    if is_over(row, at.t) {
+        set_state(after, before);
         return;
     }
-    let width = WIDTH * hidden;
-    let gate = params.gates_offset + row * width + unit;
+    let gate = at.gates + row * WIDTH * hidden + unit;
+    let sum_z = sum_of(lane, 0u, own) + bias_of(hidden + unit);
+    let hn = sum_of(lane, 1u, own) + bias_of(2u * hidden + unit);
     var r = 1.0;
     if !RESET_BEFORE {
-        r = activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate] + sum_r);                                   // (1)
+        let sum_r = sum_of(lane, 2u, own) + bias_of(unit);
+        r = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate) + sum_r);                                 // (1)
     }
-    let z = activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate + hidden] + sum_z);                          // (2)
-    let n = activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, gates[gate + 2u * hidden] + r * hn);     // (3), (3')
-    h[after] = (1.0 - z) * n + z * before;                                                                // (4)
+    let z = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate + hidden) + sum_z);                        // (2)
+    let n = activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, gate_at(gate + 2u * hidden) + r * hn);   // (3), (3')
+    set_state(after, (1.0 - z) * n + z * before);                                                         // (4)
     if SAVE {
-        gates[gate + hidden] = z;
-        gates[gate + 2u * hidden] = n;
+        set_gate(gate + hidden, z);
+        set_gate(gate + 2u * hidden, n);
         if !RESET_BEFORE {
-            gates[gate] = r;
-            gates[gate + 3u * hidden] = hn;
+            set_gate(gate, r);
+            set_gate(gate + 3u * hidden, hn);
         }
     }
 }

@@ -1,6 +1,7 @@
 // One step of back-propagation through time of the GRU: the recurrent part of d_h from the step after, then the gates of
 // this step; equations (9) and (5), (6), (7), (8) of lib.rs. With RESET_BEFORE (7) is left to gru_reset_backward.
-// Parameters and bindings: shared/step_backward.wgsl.
+// Parameters, bindings and
+// shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
 //
 // h         rows of H states, read at h_before
 // gates     [B, 4, H] of the step after: d_ar, d_az, d_an, d_hn = d_an * r, read; of this step: r, z, n, hn before and
@@ -9,16 +10,12 @@
 // d_output  rows of H; d_h_n [B, H]; weight_hh [3H, H]; lengths [B]
 // d_h0      [B, H]: d_h' * z of the step after, replaced by that of this step; after the final dispatch d_h0
 //
-// An invocation owns the units x, x + LANES, .. (UNITS of them) of ROWS neighbouring rows of the batch; a workgroup owns
-// LANES UNITS units of these rows. workgroups: (ceil(H / (LANES UNITS)), ceil(B / ROWS), 1).
-//
 // Departures from the plain loop of the twin (reference::gru_step_backward):
-// 1. The product d_h_proj . W_hh needs all units of a step, so it is taken at the begin of the next dispatch: one
-//    dispatch a step, and a final one for d_h0.
-// 2. ROWS rows share each load of a weight, and UNITS units each load of a gradient; neighbouring invocations read
-//    neighbouring weights.
+// 1. The product d_h_proj . W_hh needs all units of a step, so it is taken at the begin of the next one: with a dispatch a
+//    step, one more is needed for d_h0.
+// 2. ROWS rows share each load of weights, and four units each load of gradients.
 // 3. Gates and their gradients lie in the same place: each invocation replaces its own numbers.
-// 4. Rows past the batch read its last row, units past H the last unit; neither is stored.
+// 4. Rows past the batch read its last row, units past H the last ones; neither is stored.
 
 override RESET_BEFORE: bool;
 override GATE: u32;
@@ -28,61 +25,43 @@ override CANDIDATE: u32;
 override CANDIDATE_ALPHA: f32;
 override CANDIDATE_BETA: f32;
 
-@compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
-    let hidden = params.hidden;
-    let unit = workgroup.x * LANES * UNITS + local.x;
-    let row = workgroup.y * ROWS;
-    var total = 0.0;
-    if unit < hidden {
-        var sums = array<vec4<f32>, 4>();
-        if params.has_product != 0u {
-            let rows = gate_rows(params.gates_after, row, 4u * hidden);
-            add_product(&sums, rows, 0u, 0u, unit);
-            add_product(&sums, rows, hidden, hidden, unit);
-            if !RESET_BEFORE {
-                // The gates of d_h_proj are the first, second and fourth.
-                add_product(&sums, rows, 3u * hidden, 2u * hidden, unit);
-            }
-        }
-        total = finish_block(row, unit, sums);
-    }
-    store_norm(workgroup.xy, workgroups.x, local.x, total);
+fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+    let rows0 = four_rows(at.gates_after, row, 4u * params.hidden);
+    let rows1 = four_rows(at.gates_after, row + 4u, 4u * params.hidden);
+    // The gates of d_h_proj are the first, second and fourth.
+    let blocks = select(3u, 2u, RESET_BEFORE);
+    leave(local, products(rows0, rows1, 0u, select(0u, blocks, at.has_product), unit, local.y));
 }
 
-fn finish(row: u32, unit: u32, recurrent: f32) -> f32 {
+fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     let hidden = params.hidden;
-    var d_h = d_state(row, unit, recurrent);                                            // (9)
-    if params.is_final != 0u {
+    var d_h = d_state(at, row, unit, recurrent);                                            // (9)
+    if at.is_final {
         store_d_state(row, unit, d_h);
         return 0.0;
     }
-    let gate = params.gates_offset + row * 4u * hidden + unit;
-    if is_over(row) {
-        gates[gate] = 0.0;
-        gates[gate + hidden] = 0.0;
-        gates[gate + 2u * hidden] = 0.0;
-        gates[gate + 3u * hidden] = 0.0;
+    let gate = at.gates + row * 4u * hidden + unit;
+    if is_over(row, at.t) {
+        set_gate(gate, 0.0);
+        set_gate(gate + hidden, 0.0);
+        set_gate(gate + 2u * hidden, 0.0);
+        set_gate(gate + 3u * hidden, 0.0);
         store_d_state(row, unit, d_h);
         return 0.0;
     }
-    d_h += d_output_of(row, unit);
-    let r = gates[gate];
-    let z = gates[gate + hidden];
-    let n = gates[gate + 2u * hidden];
-    let before = h[params.h_before + row * params.h_stride + unit];
+    d_h += d_output_of(at, row, unit);
+    let r = gate_at(gate);
+    let z = gate_at(gate + hidden);
+    let n = gate_at(gate + 2u * hidden);
+    let before = state_at(at.before + row * params.h_stride + unit);
     let d_an = d_h * (1.0 - z) * activation_slope(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, n);  // (5)
     let d_az = d_h * (before - n) * activation_slope(GATE, GATE_ALPHA, GATE_BETA, z);   // (6)
-    gates[gate + hidden] = d_az;                                                        // (8)
-    gates[gate + 2u * hidden] = d_an;
+    set_gate(gate + hidden, d_az);                                                        // (8)
+    set_gate(gate + 2u * hidden, d_an);
     if !RESET_BEFORE {
-        let hn = gates[gate + 3u * hidden];
-        gates[gate] = d_an * hn * activation_slope(GATE, GATE_ALPHA, GATE_BETA, r);     // (7)
-        gates[gate + 3u * hidden] = d_an * r;
+        let hn = gate_at(gate + 3u * hidden);
+        set_gate(gate, d_an * hn * activation_slope(GATE, GATE_ALPHA, GATE_BETA, r));     // (7)
+        set_gate(gate + 3u * hidden, d_an * r);
     }
     store_d_state(row, unit, d_h * z);
     return d_h * d_h;

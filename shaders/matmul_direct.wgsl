@@ -1,62 +1,52 @@
-// Matrix product for CPU-class adapters, without workgroup memory. Interface and bindings: shared/matmul.wgsl.
+// Matrix product for CPU-class adapters without subgroups of 8. Interface and bindings: shared/matmul.wgsl.
 //
-// A workgroup of 8 invocations owns 4 rows by 32 columns of c; an invocation owns 4 rows of the columns
-// x, x + 8, x + 16, x + 24. workgroups: (ceil(n / 32), ceil(m / 4), 1).
+// A workgroup of 8 invocations, 4 across and 2 down, owns 16 rows by 32 columns of c; an invocation owns 8 x 8 of them.
+// workgroups: (ceil(n / 32), ceil(m / 16), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. No barrier: a software rasteriser suspends every invocation of a workgroup at each one.
-// 2. The row of a is the same for a whole workgroup, so its loads are scalar; neighbouring invocations read neighbouring
-//    columns of b.
-// 3. The 16 sums of an invocation stay in registers: 4 scalar and 4 vector loads for 16 multiply-adds.
-// 4. Rows and columns outside the matrices read the last one inside, and are not stored.
-
-const ROWS: u32 = 4u;
-const LANES: u32 = 8u;
+// 1. No barrier and no workgroup memory: a software rasteriser suspends every invocation of a workgroup at each one, and
+//    reads its workgroup memory as slowly as a buffer.
+// 2. Its loads are slow, so k goes in steps of 4: 16 loads of 4 numbers for 256 multiply-adds of an invocation. The sums
+//    stay in registers and on the stack.
+// 3. Rows and columns outside the matrices read the last ones inside, and are not stored.
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let row = workgroup.y * ROWS;
-    let column = workgroup.x * LANES * 4u + local.x;
-    let last_row = params.m - 1u;
-    let last_column = params.n - 1u;
-    let row0 = min(row, last_row);
-    let row1 = min(row + 1u, last_row);
-    let row2 = min(row + 2u, last_row);
-    let row3 = min(row + 3u, last_row);
-    let column0 = min(column, last_column);
-    let column1 = min(column + LANES, last_column);
-    let column2 = min(column + LANES * 2u, last_column);
-    let column3 = min(column + LANES * 3u, last_column);
+    let row = workgroup.y * 16u + local.x / 4u * 8u;
+    let column = workgroup.x * 32u + local.x % 4u * 8u;
+    let row0 = inside(row, params.m);
+    let row1 = inside(row + 4u, params.m);
+    let column0 = inside(column, params.n);
+    let column1 = inside(column + 4u, params.n);
+    let a_lines0 = lines_a(row0);
+    let a_lines1 = lines_a(row1);
+    let b_lines0 = lines_b(column0);
+    let b_lines1 = lines_b(column1);
 
-    // sumN: the four columns of row N.
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    var sum2 = vec4<f32>();
-    var sum3 = vec4<f32>();
-    for (var k = 0u; k < params.k; k++) {
-        let columns = vec4<f32>(
-            b[b_index(k, column0)],
-            b[b_index(k, column1)],
-            b[b_index(k, column2)],
-            b[b_index(k, column3)],
-        );
-        sum0 += a[a_index(row0, k)] * columns;
-        sum1 += a[a_index(row1, k)] * columns;
-        sum2 += a[a_index(row2, k)] * columns;
-        sum3 += a[a_index(row3, k)] * columns;
+    // sumsRC: the 4 x 4 of row block R and column block C. Column i is row i.
+    var sums00 = mat4x4<f32>();
+    var sums01 = mat4x4<f32>();
+    var sums10 = mat4x4<f32>();
+    var sums11 = mat4x4<f32>();
+    for (var k = 0u; k < params.k; k += 4u) {
+        let a0 = transpose(block_a(a_lines0, row0, k));
+        let a1 = transpose(block_a(a_lines1, row1, k));
+        let b0 = block_b(b_lines0, column0, k);
+        let b1 = block_b(b_lines1, column1, k);
+        sums00 += b0 * a0;
+        sums01 += b1 * a0;
+        sums10 += b0 * a1;
+        sums11 += b1 * a1;
     }
 
-    store_row(row, column, sum0);
-    store_row(row + 1u, column, sum1);
-    store_row(row + 2u, column, sum2);
-    store_row(row + 3u, column, sum3);
-}
-
-fn store_row(row: u32, column: u32, sums: vec4<f32>) {
-    if row < params.m {
-        if column < params.n { store_c(row, column, sums.x); }
-        if column + LANES < params.n { store_c(row, column + LANES, sums.y); }
-        if column + LANES * 2u < params.n { store_c(row, column + LANES * 2u, sums.z); }
-        if column + LANES * 3u < params.n { store_c(row, column + LANES * 3u, sums.w); }
+    let bias0 = bias_of(column);
+    let bias1 = bias_of(column + 4u);
+    // Both rows of blocks out of the code of one: written out, the stores would take longer to compile than all else.
+    let end = min(row + 8u, params.m);
+    for (var to = row; to < end; to += 4u) {
+        store_rows(to, column, sums00, bias0);
+        store_rows(to, column + 4u, sums01, bias1);
+        sums00 = sums10;
+        sums01 = sums11;
     }
 }

@@ -1,79 +1,119 @@
 // Matrix product for GPUs, through workgroup memory. Interface and bindings: shared/matmul.wgsl.
 //
-// A workgroup of 16 x 16 invocations owns a tile of 64 x 64 elements of c; an invocation owns 4 x 4 of them.
-// workgroups: (ceil(n / 64), ceil(m / 64), 1).
+// A workgroup of 8 x 8 invocations owns a tile of TILE x TILE elements of c, 64 or 32. An invocation owns 4 x 4 of each
+// quarter of a tile of 64, of which it has four, or 4 x 4 of a tile of 32.
+// workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. k is walked in slabs of 16. Each slab of a and b is loaded once by the whole workgroup, along the axis in which its
-//    memory is contiguous, and read 64 times out of workgroup memory.
-// 2. Both slabs lie with k outermost, so that transposes cost nothing in the inner loop.
-// 3. The 16 sums of an invocation stay in registers: 8 loads for 16 multiply-adds.
-// 4. Loads outside the matrices give 0 and stores outside are left out, so that any m, n, k >= 1 works.
+// 1. k is walked in slabs of 16 (of 32 with the small tile). Of each slab every invocation brings one block of 4 x 4 of a
+//    and one of b, loaded four neighbours at a time along the axis in which their memory is contiguous; neighbouring
+//    invocations load neighbouring blocks.
+// 2. Both slabs lie with k outermost as vec4, so that transposes cost nothing in the inner loop: for each k, 4 loads of 4
+//    numbers for 64 multiply-adds (2 for 16).
+// 3. The vec4 of a k are permuted by an exclusive or with the number of the block: so neither writing nor reading a slab
+//    has two invocations of a quarter of a warp meet in a bank.
+// 4. Rows and columns outside the matrices read the last ones inside, and are not stored. Past the end of k there are zeros.
 
-const TILE: u32 = 64u;
-const SLAB: u32 = 16u;
-const INVOCATIONS: u32 = 256u;
+override TILE: u32;
 
-var<workgroup> slab_a: array<f32, 1024>;
-var<workgroup> slab_b: array<f32, 1024>;
+// 1024 numbers of either operand.
+var<workgroup> slab_a: array<vec4<f32>, 256>;
+var<workgroup> slab_b: array<vec4<f32>, 256>;
 
-@compute @workgroup_size(16, 16)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-    @builtin(local_invocation_index) invocation: u32,
-) {
-    let first_row = workgroup.y * TILE;
-    let first_column = workgroup.x * TILE;
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    var sum2 = vec4<f32>();
-    var sum3 = vec4<f32>();
-
-    for (var first_k = 0u; first_k < params.k; first_k += SLAB) {
-        for (var e = invocation; e < TILE * SLAB; e += INVOCATIONS) {
-            let a_row = select(e / SLAB, e % TILE, TRANSPOSE_A);
-            let a_k = select(e % SLAB, e / TILE, TRANSPOSE_A);
-            var a_value = 0.0;
-            if first_row + a_row < params.m && first_k + a_k < params.k {
-                a_value = a[a_index(first_row + a_row, first_k + a_k)];
-            }
-            slab_a[a_k * TILE + a_row] = a_value;
-
-            let b_column = select(e % TILE, e / SLAB, TRANSPOSE_B);
-            let b_k = select(e / TILE, e % SLAB, TRANSPOSE_B);
-            var b_value = 0.0;
-            if first_column + b_column < params.n && first_k + b_k < params.k {
-                b_value = b[b_index(first_k + b_k, first_column + b_column)];
-            }
-            slab_b[b_k * TILE + b_column] = b_value;
-        }
-        workgroupBarrier();
-        for (var k = 0u; k < SLAB; k++) {
-            let from_a = k * TILE + local.y * 4u;
-            let from_b = k * TILE + local.x * 4u;
-            let columns = vec4<f32>(slab_b[from_b], slab_b[from_b + 1u], slab_b[from_b + 2u], slab_b[from_b + 3u]);
-            sum0 += slab_a[from_a] * columns;
-            sum1 += slab_a[from_a + 1u] * columns;
-            sum2 += slab_a[from_a + 2u] * columns;
-            sum3 += slab_a[from_a + 3u] * columns;
-        }
-        workgroupBarrier();
-    }
-
-    let row = first_row + local.y * 4u;
-    let column = first_column + local.x * 4u;
-    store_row(row, column, sum0);
-    store_row(row + 1u, column, sum1);
-    store_row(row + 2u, column, sum2);
-    store_row(row + 3u, column, sum3);
+// The 4 x 4 of each quarter of the tile: above left, above right, below left, below right. Column i is row i.
+struct Sums {
+    quarter00: mat4x4<f32>,
+    quarter01: mat4x4<f32>,
+    quarter10: mat4x4<f32>,
+    quarter11: mat4x4<f32>,
 }
 
-fn store_row(row: u32, column: u32, sums: vec4<f32>) {
-    if row < params.m {
-        if column < params.n { store_c(row, column, sums.x); }
-        if column + 1u < params.n { store_c(row, column + 1u, sums.y); }
-        if column + 2u < params.n { store_c(row, column + 2u, sums.z); }
-        if column + 3u < params.n { store_c(row, column + 3u, sums.w); }
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
+    // The vec4 that a k takes up in a slab, and the blocks of 4 k's in a slab.
+    let width = TILE / 4u;
+    let depth = 64u / width;
+    // Which block this invocation brings: along the tile, along k.
+    let down = vec2<u32>(invocation % width, invocation / width);
+    let across = vec2<u32>(invocation / depth, invocation % depth);
+    let a_block = select(across, down, TRANSPOSE_A);
+    let b_block = select(down, across, TRANSPOSE_B);
+    let a_row = inside(workgroup.y * TILE + a_block.x * 4u, params.m);
+    let b_column = inside(workgroup.x * TILE + b_block.x * 4u, params.n);
+    let a_lines = lines_a(a_row);
+    let b_lines = lines_b(b_column);
+    let a_place = place(a_block.x, a_block.y);
+    let b_place = place(b_block.x, b_block.y);
+    // The 4 x 4 of a quarter that this invocation owns.
+    let x = invocation % 8u;
+    let y = invocation / 8u;
+
+    var sums = Sums();
+    for (var k = 0u; k < params.k; k += depth * 4u) {
+        var brought = mat4x4<f32>();
+        if k + a_block.y * 4u < params.k {
+            brought = block_a(a_lines, a_row, k + a_block.y * 4u);
+        }
+        slab_a[a_place] = brought[0];
+        slab_a[a_place + width] = brought[1];
+        slab_a[a_place + width * 2u] = brought[2];
+        slab_a[a_place + width * 3u] = brought[3];
+        brought = mat4x4<f32>();
+        if k + b_block.y * 4u < params.k {
+            brought = block_b(b_lines, b_column, k + b_block.y * 4u);
+        }
+        slab_b[b_place] = brought[0];
+        slab_b[b_place + width] = brought[1];
+        slab_b[b_place + width * 2u] = brought[2];
+        slab_b[b_place + width * 3u] = brought[3];
+        workgroupBarrier();
+        for (var block = 0u; block < depth; block++) {
+            let from_a = place(y, block);
+            let from_b = place(x, block);
+            add(&sums, from_a, from_b);
+            add(&sums, from_a + width, from_b + width);
+            add(&sums, from_a + width * 2u, from_b + width * 2u);
+            add(&sums, from_a + width * 3u, from_b + width * 3u);
+        }
+        workgroupBarrier();
     }
+
+    let row = workgroup.y * TILE + y * 4u;
+    let column = workgroup.x * TILE + x * 4u;
+    let bias0 = bias_of(column);
+    store_rows(row, column, sums.quarter00, bias0);
+    if TILE == 64u {
+        let bias1 = bias_of(column + 32u);
+        store_rows(row, column + 32u, sums.quarter01, bias1);
+        store_rows(row + 32u, column, sums.quarter10, bias0);
+        store_rows(row + 32u, column + 32u, sums.quarter11, bias1);
+    }
+}
+
+// Where vec4 `line` of the first k of a block lies in a slab. Those of the next k lie TILE / 4 further.
+fn place(line: u32, block: u32) -> u32 {
+    return block * TILE + (line ^ (block * (TILE / 32u)));
+}
+
+// One k: its vec4 of a and b, and 8 further in the slab, which is 32 rows and 32 columns further in the tile.
+fn add(sums: ptr<function, Sums>, from_a: u32, from_b: u32) {
+    let a0 = slab_a[from_a];
+    let b0 = slab_b[from_b];
+    (*sums).quarter00 = add_outer((*sums).quarter00, a0, b0);
+    if TILE == 64u {
+        let a1 = slab_a[from_a + 8u];
+        let b1 = slab_b[from_b + 8u];
+        (*sums).quarter01 = add_outer((*sums).quarter01, a0, b1);
+        (*sums).quarter10 = add_outer((*sums).quarter10, a1, b0);
+        (*sums).quarter11 = add_outer((*sums).quarter11, a1, b1);
+    }
+}
+
+fn add_outer(sums: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        fma(vec4<f32>(a.x), b, sums[0]),
+        fma(vec4<f32>(a.y), b, sums[1]),
+        fma(vec4<f32>(a.z), b, sums[2]),
+        fma(vec4<f32>(a.w), b, sums[3]),
+    );
 }

@@ -1,40 +1,28 @@
-// One step of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters and bindings: shared/step.wgsl.
+// Steps of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters, bindings and how the work is cut:
+// shared/step.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after
-// gates  [B, H] of this step: x_proj, left as it is
+// gates  [B, H] of a step: x_proj, left as it is
 // weight_hh [H, H], bias_hh [H], lengths [B]
 //
-// The work is cut as in gru_step.wgsl, and departs from the twin (reference::rnn_step) in the same ways.
+// It departs from the twin (reference::rnn_step) in the same ways as gru_step.wgsl.
 
 override ACTIVATION: u32;
 override ALPHA: f32;
 override BETA: f32;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let hidden = params.hidden;
-    let unit = workgroup.x * LANES + local.x;
-    if unit >= hidden {
-        return;
-    }
-    let row = workgroup.y * ROWS;
-    let rows = state_rows(row);
-    var sum = vec4<f32>(bias_of(unit));
-    if !all_over(row) {
-        for (var k = 0u; k < hidden; k++) {
-            sum += weight_hh[unit * hidden + k] * states(rows, k);
-        }
-    }
-    for (var r = 0u; r < rows_from(row); r++) {
-        finish(row + r, unit, pick(sum, r));
-    }
+// W_hh h
+fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+    multiply_one(at, row, unit, local);
 }
 
-fn finish(row: u32, unit: u32, sum: f32) {
-    let after = params.h_after + row * params.h_stride + unit;
-    if is_over(row) {
-        h[after] = h[params.h_before + row * params.h_stride + unit];
+fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
+    let before = at.before + row * params.h_stride + unit;
+    let after = at.after + row * params.h_stride + unit;
+    if is_over(row, at.t) {
+        set_state(after, state_at(before));
         return;
     }
-    h[after] = activate(ACTIVATION, ALPHA, BETA, gates[params.gates_offset + row * params.hidden + unit] + sum);
+    let sum = sum_of(lane, 0u, own) + bias_of(unit);
+    set_state(after, activate(ACTIVATION, ALPHA, BETA, gate_at(at.gates + row * params.hidden + unit) + sum));
 }

@@ -68,6 +68,17 @@ pub enum Error {
     #[error("made without lengths: see Unroll::lengths")]
     NoLengths,
 
+    /// An option of training was asked for on something that is made for inference.
+    #[error("{option} is an option of training, this is made for inference: see Unroll::training")]
+    TrainingOption {
+        /// Which option.
+        option: &'static str,
+    },
+
+    /// A seed was given to something that has no dropout: one layer, a share of 0, or made for inference.
+    #[error("made without dropout, so there is nothing to seed: see Config::dropout and Unroll::training")]
+    NoDropout,
+
     /// An activation whose output does not tell its derivative, where training is asked for.
     #[error("{option} is {activation:?}, whose output does not tell its derivative: it cannot be trained")]
     NoDerivative {
@@ -95,6 +106,15 @@ pub enum Error {
         required: u64,
         /// How much there is.
         available: u64,
+    },
+
+    /// A schedule was asked for that this layer cannot have.
+    #[error("the schedule {schedule:?} cannot be had: {because}")]
+    ScheduleUnavailable {
+        /// The schedule.
+        schedule: crate::unroll::Schedule,
+        /// Why not.
+        because: &'static str,
     },
 
     /// A tensor lives on another device than the object that it was given to.

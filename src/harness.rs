@@ -3,10 +3,38 @@
 use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::error::Result;
-use crate::gpu::{Program, ProgramBuilder, Tensor};
-use crate::ops::{self, CellSteps, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector};
-use crate::plan::{MatmulKernel, Tuning};
+use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
+use crate::ops::{
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector,
+};
+use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
+
+/// Whether the GPU can run this kernel.
+pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
+    kernel != MatmulKernel::Broadcast || gpu.has_subgroups_of_8()
+}
+
+/// A matrix somewhere in a tensor: where its stored rows begin, the column of them that it begins at, how far apart they lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Placed<'a> {
+    pub tensor: &'a Tensor,
+    pub begin: usize,
+    pub column: usize,
+    pub stride: usize,
+}
+
+impl<'a> Placed<'a> {
+    /// A tensor that holds nothing but rows of `stride`.
+    pub fn whole(tensor: &'a Tensor, stride: usize) -> Self {
+        Self { tensor, begin: 0, column: 0, stride }
+    }
+
+    fn matrix(&self) -> Matrix<'a> {
+        let rows = (self.tensor.len() - self.begin) / self.stride;
+        Matrix::rows_of(self.tensor, self.begin, rows, self.stride).columns_from(self.column)
+    }
+}
 
 /// c (+)= op(a) op(b) + bias; the tensors hold nothing but the matrices.
 pub fn matmul(
@@ -17,19 +45,32 @@ pub fn matmul(
     bias: Option<&Tensor>,
     c: &Tensor,
 ) -> Result<Program> {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, .. } = params;
+    let a = Placed::whole(a, if transpose_a { m } else { k });
+    let b = Placed::whole(b, if transpose_b { k } else { n });
+    matmul_placed(kernel, params, [a, b, Placed::whole(c, n)], bias.map(|bias| (bias, 0)))
+}
+
+/// c (+)= op(a) op(b) + bias; the bias from an element on.
+pub fn matmul_placed(
+    kernel: MatmulKernel,
+    params: &MatmulParams,
+    [a, b, c]: [Placed<'_>; 3],
+    bias: Option<(&Tensor, usize)>,
+) -> Result<Program> {
     let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
-    let mut builder = ProgramBuilder::new(c.gpu(), "matmul");
+    let mut builder = ProgramBuilder::new(c.tensor.gpu(), "matmul");
     let args = MatmulArgs {
         size: [m, n, k],
-        a: Matrix::of(a, if transpose_a { m } else { k }),
+        a: a.matrix(),
         transpose_a,
-        b: Matrix::of(b, if transpose_b { k } else { n }),
+        b: b.matrix(),
         transpose_b,
-        bias: bias.map(|bias| Vector::of(bias, 0)),
-        c: Matrix::of(c, n),
+        bias: bias.map(|(bias, begin)| Vector::of(bias, begin)),
+        c: c.matrix(),
         accumulate,
     };
-    ops::matmul(&mut builder, kernel, args);
+    ops::matmul_by(&mut builder, kernel, args);
     builder.build()
 }
 
@@ -48,7 +89,7 @@ pub fn matmul_with_gap(kernel: MatmulKernel, hidden: usize, gates: &Tensor, b: &
         c: Matrix::of(c, columns),
         accumulate: false,
     };
-    ops::matmul(&mut builder, kernel, args);
+    ops::matmul_by(&mut builder, kernel, args);
     builder.build()
 }
 
@@ -62,69 +103,165 @@ pub fn sum_rows(lanes: [u32; 2], accumulate: bool, input: &Tensor, total: &Tenso
     builder.build()
 }
 
-/// All steps of a GRU (reset after, sigmoid, tanh), `h` `[T+1, B, H]`, `gates` `[T, B, 4, H]`, or `[T, B, 3, H]` without
-/// saving.
-pub fn gru_steps(
-    tuning: &Tuning,
-    sizes: [usize; 3],
-    weight_hh: &Tensor,
-    bias_hh: &Tensor,
-    h: &Tensor,
-    gates: &Tensor,
-) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(h.gpu(), "gru steps");
-    let steps = plain_steps(sizes, weight_hh, Some(bias_hh), h, gates);
-    steps.forward(&mut builder, tuning, steps.gates_width == 4);
-    builder.build()
+/// A cell and the steps of a whole sequence; the tensors hold nothing but their numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps<'a> {
+    /// The cell.
+    pub cell: Cell,
+    /// The limit of what goes into its activations.
+    pub clip: Option<f32>,
+    /// T, B, H.
+    pub sizes: [usize; 3],
+    /// The last step comes first.
+    pub reverse: bool,
+    /// DH, and in which column of it this cell's units begin.
+    pub columns: [usize; 2],
+    /// `[GH, H]`
+    pub weight_hh: &'a Tensor,
+    /// Room for the same, from which the steps forward then read it.
+    pub packed: Option<&'a Tensor>,
+    /// `[GH]`
+    pub bias_hh: Option<&'a Tensor>,
+    /// `[B]`, the bits of whole numbers.
+    pub lengths: Option<&'a Tensor>,
+    /// `[T + 1, B, DH]`, or `[T + 2, B, DH]` in reverse; the states after step t lie at slot t + 1.
+    pub h: &'a Tensor,
+    /// `[T, B, W, H]`
+    pub gates: &'a Tensor,
 }
 
-/// All steps of it backward, and the final dispatch. `d` is `d_output`, `d_h_n`, `d_h0`.
-pub fn gru_steps_backward(
-    tuning: &Tuning,
-    sizes: [usize; 3],
-    weight_hh: &Tensor,
-    h: &Tensor,
-    gates: &Tensor,
-    [d_output, d_h_n, d_h0]: [&Tensor; 3],
-) -> Result<Program> {
-    let unused = Tensor::zeros(h.gpu(), &[1])?;
-    let mut builder = ProgramBuilder::new(h.gpu(), "gru steps backward");
-    let from = StepsBackward {
-        seq_len: sizes[0],
-        cell_index: 0,
-        is_first_chunk: true,
-        d_output,
-        d_h_n,
-        d_h0,
-        norms: &unused,
-        has_norms: false,
-    };
-    plain_steps(sizes, weight_hh, None, h, gates).backward(&mut builder, tuning, &from);
-    builder.build()
-}
-
-fn plain_steps<'a>(
-    [seq_len, batch, hidden]: [usize; 3],
-    weight_hh: &'a Tensor,
-    bias_hh: Option<&'a Tensor>,
-    h: &'a Tensor,
-    gates: &'a Tensor,
-) -> CellSteps<'a> {
-    CellSteps {
-        cell: Cell::Gru { reset: Reset::After, gate: Activation::Sigmoid, candidate: Activation::Tanh },
-        clip: None,
-        batch,
-        hidden,
-        reverse: false,
-        steps: 0..seq_len,
-        weight_hh,
-        bias_hh,
-        lengths: None,
-        h,
-        h_stride: hidden,
-        h_column: 0,
-        gates,
-        gates_first: 0,
-        gates_width: gates.len() / (seq_len * batch * hidden),
+impl<'a> Steps<'a> {
+    /// A GRU forward in time without options: reset after, sigmoid, tanh, no bias.
+    #[must_use]
+    pub fn gru(sizes: [usize; 3], weight_hh: &'a Tensor, h: &'a Tensor, gates: &'a Tensor) -> Self {
+        Self {
+            cell: Cell::Gru { reset: Reset::After, gate: Activation::Sigmoid, candidate: Activation::Tanh },
+            clip: None,
+            sizes,
+            reverse: false,
+            columns: [sizes[2], 0],
+            weight_hh,
+            packed: None,
+            bias_hh: None,
+            lengths: None,
+            h,
+            gates,
+        }
     }
+
+    fn cell_steps(&self) -> CellSteps<'a> {
+        let [seq_len, batch, hidden] = self.sizes;
+        let [h_stride, h_column] = self.columns;
+        CellSteps {
+            cell: self.cell,
+            clip: self.clip,
+            batch,
+            hidden,
+            reverse: self.reverse,
+            steps: 0..seq_len,
+            weight_hh: self.weight_hh,
+            packed: self.packed,
+            bias_hh: self.bias_hh,
+            lengths: self.lengths.map(|lengths| lengths.view().0),
+            h: self.h,
+            h_stride,
+            h_column,
+            gates: self.gates,
+            gates_first: 0,
+            gates_width: self.gates.len() / (seq_len * batch * hidden),
+        }
+    }
+
+    /// All steps. `save` keeps what backward needs of a GRU.
+    pub fn forward(&self, time_loop: &TimeLoop, save: bool) -> Result<Program> {
+        let mut builder = ProgramBuilder::new(self.h.gpu(), "steps");
+        if let Some(packed) = self.packed {
+            ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packed);
+        }
+        self.cell_steps().forward(&mut builder, time_loop, save);
+        builder.build()
+    }
+
+    /// All steps backward, and the final dispatch: `d_output` `[T, B, DH]`; `d_h_n` and `d_h0` `[B, H]`.
+    pub fn backward(&self, time_loop: &TimeLoop, [d_output, d_h_n, d_h0]: [&'a Tensor; 3]) -> Result<Program> {
+        let unused = Tensor::zeros(self.h.gpu(), &[1])?;
+        let mut builder = ProgramBuilder::new(self.h.gpu(), "steps backward");
+        let from = StepsBackward {
+            seq_len: self.sizes[0],
+            cell_index: 0,
+            is_first_chunk: true,
+            d_output,
+            d_h_n,
+            d_h0,
+            norms: &unused,
+            has_norms: false,
+        };
+        self.cell_steps().backward(&mut builder, time_loop, &from);
+        builder.build()
+    }
+
+    /// The gates of all steps from `h_proj` `[T, B, 3H]`, in one of the passes of `gru_gates`.
+    pub fn gates_again(&self, h_proj: &'a Tensor, pass: u32) -> Result<Program> {
+        let mut builder = ProgramBuilder::new(self.h.gpu(), "gates again");
+        ops::gru_gates(&mut builder, &self.cell_steps(), h_proj, pass);
+        builder.build()
+    }
+}
+
+/// What a program has of one kernel.
+#[must_use]
+pub fn only(program: Program, kernel: &str) -> Program {
+    program.only(kernel)
+}
+
+/// Where `[T, B, F]` lies in a tensor: element f of step t of row b at `begin + t strides[0] + b strides[1] + f`.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The tensor.
+    pub tensor: &'a Tensor,
+    /// Its first element in use.
+    pub begin: usize,
+    /// From step to step, from row to row.
+    pub strides: [usize; 2],
+}
+
+impl<'a> Place<'a> {
+    fn arrangement(self) -> Arrangement<'a> {
+        let Vector { view, offset } = Vector::of(self.tensor, self.begin);
+        Arrangement { view, offset, strides: self.strides }
+    }
+}
+
+/// A copy of `[T, B, F]`, with zeros past `lengths` (the bits of whole numbers). `dropout`: its state (seed and count), the
+/// layer, the share.
+pub fn arrange(
+    size: [usize; 3],
+    [source, destination]: [Place<'_>; 2],
+    lengths: Option<&Tensor>,
+    dropout: Option<(&Tensor, usize, f32)>,
+) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(source.tensor.gpu(), "arrange");
+    let args = ArrangeArgs {
+        size,
+        source: source.arrangement(),
+        destination: destination.arrangement(),
+        lengths: lengths.map(|lengths| lengths.view().0),
+        dropout: dropout.map(|(state, layer, share)| Dropout { state: state.view().0, layer, share }),
+    };
+    ops::arrange(&mut builder, args);
+    builder.build()
+}
+
+/// One more forward pass in the state of dropout.
+pub fn count(state: &Tensor) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(state.gpu(), "count");
+    ops::count(&mut builder, state.view().0);
+    builder.build()
+}
+
+/// `source` `[R, H]` packed for the steps forward.
+pub fn pack(rows: usize, source: &Tensor, packed: &Tensor) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(source.gpu(), "pack");
+    ops::pack(&mut builder, source, rows, packed);
+    builder.build()
 }

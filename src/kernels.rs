@@ -15,10 +15,23 @@ macro_rules! binding_kind {
     };
 }
 
+/// A kernel is called as its file is, or by a name of its own where a file is the text of several.
+macro_rules! label {
+    ($file:literal) => {
+        $file
+    };
+    ($file:literal $label:literal) => {
+        $label
+    };
+}
+
 macro_rules! kernel {
     (
         $(#[$doc:meta])*
-        $kernel:ident = $($spec:ident $file:literal with [$($shared:literal),*] [$($override:literal),*]),+;
+        $kernel:ident = $(
+            $spec:ident $file:literal $(as $label:literal)? with [$($shared:literal),*] [$($override:literal),*]
+            $(and $also:ident with [$($also_shared:literal),*])?
+        ),+;
         uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
         storage { $($binding:ident: $kind:ident),* $(,)? }
     ) => {
@@ -57,29 +70,49 @@ macro_rules! kernel {
         }
 
         $(pub(crate) static $spec: KernelSpec = KernelSpec {
-            label: $file,
+            label: label!($file $($label)?),
             source: concat!(
                 $(include_str!(concat!("../shaders/shared/", $shared, ".wgsl")), "\n",)*
                 include_str!(concat!("../shaders/", $file, ".wgsl"))
             ),
             bindings: $kernel::BINDINGS,
             overrides: &[$($override),*],
-        };)+
+        };
+        $(pub(crate) static $also: KernelSpec = KernelSpec {
+            label: $spec.label,
+            source: concat!(
+                $(include_str!(concat!("../shaders/shared/", $also_shared, ".wgsl")), "\n",)*
+                include_str!(concat!("../shaders/", $file, ".wgsl"))
+            ),
+            bindings: $kernel::BINDINGS,
+            overrides: $spec.overrides,
+        };)?)+
     };
 }
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 16] = [
+static ALL: [&KernelSpec; 28] = [
     &MATMUL_TILED,
+    &MATMUL_TILED_SCALAR,
+    &MATMUL_BROADCAST,
+    &MATMUL_BROADCAST_SCALAR,
     &MATMUL_DIRECT,
+    &MATMUL_DIRECT_SCALAR,
     &GRU_STEP,
+    &GRU_STEP_SINGLES,
     &GRU_RESET,
+    &GRU_RESET_SINGLES,
     &RNN_STEP,
+    &RNN_STEP_SINGLES,
     &GRU_STEP_BACKWARD,
+    &GRU_STEP_BACKWARD_SINGLES,
     &GRU_RESET_BACKWARD,
+    &GRU_RESET_BACKWARD_SINGLES,
     &RNN_STEP_BACKWARD,
+    &RNN_STEP_BACKWARD_SINGLES,
     &GRU_GATES,
+    &PACK,
     &ARRANGE,
     &COUNT,
     &SUM_ROWS,
@@ -87,72 +120,97 @@ static ALL: [&KernelSpec; 16] = [
     &SUM_SQUARES,
     &ADAM_PREPARE,
     &ADAM,
+    &SGD,
 ];
 
 kernel! {
-    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters.
+    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters, with and without
+    /// subgroups. Each with loads of four numbers, and with loads of one for sizes that are no multiples of four.
     Matmul =
-        MATMUL_TILED "matmul_tiled" with ["matmul"] ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"],
-        MATMUL_DIRECT "matmul_direct" with ["matmul"] ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"];
+        MATMUL_TILED "matmul_tiled" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+        ],
+        MATMUL_TILED_SCALAR "matmul_tiled" as "matmul_tiled_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+        ],
+        MATMUL_BROADCAST "matmul_broadcast" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_BROADCAST_SCALAR "matmul_broadcast" as "matmul_broadcast_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_DIRECT "matmul_direct" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_DIRECT_SCALAR "matmul_direct" as "matmul_direct_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ];
     uniform(dynamic: false) params: MatmulParams {
         m: u32, n: u32, k: u32,
         a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
         b_offset: u32, b_stride: u32,
         bias_offset: u32,
         c_offset: u32, c_stride: u32,
-        accumulate: u32,
     }
     storage { a: read, b: read, bias: read, c: read_write }
 }
 
 kernel! {
-    /// One step forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two forms: by
+    /// fours for H that is a multiple of 4, and by single numbers.
     Step =
-        GRU_STEP "gru_step" with ["activation", "step"] [
-            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+        GRU_STEP "gru_step" with ["activation", "walk", "quads", "step"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
-            "RESET_BEFORE", "SAVE", "WIDTH"
-        ],
-        GRU_RESET "gru_reset" with ["activation", "step"] [
-            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"
-        ],
-        RNN_STEP "rnn_step" with ["activation", "step"] [
-            "LANES", "ROWS", "HAS_BIAS", "HAS_LENGTHS", "HAS_CLIP", "CLIP", "ACTIVATION", "ALPHA", "BETA"
-        ];
+            "RESET_BEFORE", "SAVE"
+        ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "step"],
+        GRU_RESET "gru_reset" with ["activation", "walk", "quads", "step"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "GATE", "GATE_ALPHA", "GATE_BETA"
+        ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "step"],
+        RNN_STEP "rnn_step" with ["activation", "walk", "quads", "step"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
+            "ACTIVATION", "ALPHA", "BETA"
+        ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"];
     uniform(dynamic: true) params: StepParams {
-        t: u32, batch: u32, hidden: u32,
+        t: u32, steps: u32, direction: u32,
+        batch: u32, hidden: u32,
         h_stride: u32, h_before: u32, h_after: u32,
         gates_offset: u32,
     }
-    storage { weight_hh: read, bias_hh: read, lengths: read, h: read_write, gates: read_write }
+    storage { weight_hh: read, h: read_write, gates: read_write, lengths: read, bias_hh: read }
 }
 
 kernel! {
-    /// One step back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two
+    /// forms, as forward.
     StepBackward =
-        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "step_backward"] [
-            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "step_backward"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE"
-        ],
-        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "step_backward"] [
-            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP", "GATE", "GATE_ALPHA", "GATE_BETA"
-        ],
-        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "step_backward"] [
-            "LANES", "ROWS", "UNITS", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP", "ACTIVATION", "ALPHA", "BETA"
-        ];
+        ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
+        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "step_backward"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "GATE", "GATE_ALPHA", "GATE_BETA"
+        ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
+        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "step_backward"] [
+            "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
+            "ACTIVATION", "ALPHA", "BETA"
+        ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {
-        t: u32, batch: u32, hidden: u32,
+        t: u32, steps: u32, direction: u32,
+        batch: u32, hidden: u32,
         h_stride: u32, h_before: u32, h_after: u32,
         gates_offset: u32, gates_after: u32,
         d_output_offset: u32, d_output_stride: u32,
         d_h_n_offset: u32, d_h0_offset: u32,
-        from_d_h_n: u32, has_product: u32, is_final: u32,
+        from_d_h_n: u32, has_product: u32, has_final: u32,
         norms_offset: u32, norms_stride: u32,
     }
     storage {
-        weight_hh: read, h: read, lengths: read, d_output: read, d_h_n: read,
-        gates: read_write, d_h0: read_write, norms: read_write,
+        weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
+        d_h0: read_write, norms: read_write,
     }
 }
 
@@ -167,6 +225,13 @@ kernel! {
         rows: u32, hidden: u32, gates_offset: u32, h_offset: u32, h_stride: u32, pass_index: u32,
     }
     storage { h: read, h_proj: read, gates: read_write }
+}
+
+kernel! {
+    /// The recurrent weights in the order in which the steps read them on a GPU.
+    Pack = PACK "pack" with [] [];
+    uniform(dynamic: false) params: PackParams { rows: u32, fours: u32, workgroups: u32 }
+    storage { source: read, packed: read_write }
 }
 
 kernel! {
@@ -241,6 +306,17 @@ kernel! {
         epsilon: f32,
     }
     storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
+}
+
+kernel! {
+    /// One step of gradient descent on one parameter.
+    Sgd = SGD "sgd" with ["adam"] [];
+    uniform(dynamic: false) params: SgdParams {
+        len: u32,
+        parameter_offset: u32, gradient_offset: u32,
+        workgroups: u32,
+    }
+    storage { state: read, gradient: read, parameter: read_write }
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 
 mod steps;
 
-pub(crate) use steps::{CellSteps, StepsBackward, gru_gates};
+pub(crate) use steps::{CellSteps, StepsBackward, gru_gates, pack};
 
 use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
-    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_DIRECT, MATMUL_TILED, Matmul, MatmulParams,
-    SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
+    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_BROADCAST, MATMUL_BROADCAST_SCALAR,
+    MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams, SUM_ROWS,
+    SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
 };
 use crate::plan::MatmulKernel;
 
@@ -59,6 +60,14 @@ impl<'a> Matrix<'a> {
         Self { gap: Some((split, skip)), ..self }
     }
 
+    /// Whether four neighbours from a multiple of four on can be loaded at once: everything is a multiple of four elements,
+    /// the end of the binding too, which holds no part of four.
+    fn is_aligned(&self) -> bool {
+        let (split, skip) = self.gap.unwrap_or((0, 0));
+        let sizes = [self.offset as usize, self.stride, split, skip];
+        sizes.iter().all(|size| size.is_multiple_of(4)) && self.view.size.is_multiple_of(16)
+    }
+
     fn split_and_skip(&self) -> [u32; 2] {
         self.gap.map_or([u32::MAX, 0], |(split, skip)| [split as u32, skip as u32])
     }
@@ -95,7 +104,15 @@ pub(crate) struct MatmulArgs<'a> {
     pub(crate) accumulate: bool,
 }
 
+/// A product, by the kernel that suits its size of those that `kernel` stands for.
 pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel, args: MatmulArgs<'a>) {
+    let ([m, n, _], gpu) = (args.size, builder.gpu());
+    matmul_by(builder, kernel.for_product([m, n], gpu.limits(), gpu.has_subgroups_of_8()), args);
+}
+
+/// A product by this very kernel.
+pub(crate) fn matmul_by<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel, args: MatmulArgs<'a>) {
+    let [columns, rows] = kernel.grid(args.size[0], args.size[1]);
     let [m, n, k] = args.size.map(|size| size as u32);
     let [a_split, a_skip] = args.a.split_and_skip();
     let params = MatmulParams {
@@ -111,18 +128,29 @@ pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel,
         bias_offset: args.bias.map_or(0, |bias| bias.offset),
         c_offset: args.c.offset,
         c_stride: args.c.stride as u32,
-        accumulate: u32::from(args.accumulate),
     };
-    let overrides = [
+    let is_aligned = [args.a, args.b, args.c].iter().all(Matrix::is_aligned);
+    // Scalar loads always look for the ends, so that sizes that are no multiples of four share one pipeline.
+    let has_tail = |size: u32| f64::from(!is_aligned || !size.is_multiple_of(4));
+    let mut overrides = vec![
         ("TRANSPOSE_A", f64::from(args.transpose_a)),
         ("TRANSPOSE_B", f64::from(args.transpose_b)),
         ("HAS_BIAS", f64::from(args.bias.is_some())),
+        ("ACCUMULATE", f64::from(args.accumulate)),
+        ("K_TAIL", has_tail(k)),
+        ("N_TAIL", has_tail(n)),
     ];
-    let spec = match kernel {
-        MatmulKernel::Tiled => &MATMUL_TILED,
-        MatmulKernel::Direct => &MATMUL_DIRECT,
+    let spec = match (kernel, is_aligned) {
+        (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => &MATMUL_TILED,
+        (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => &MATMUL_TILED_SCALAR,
+        (MatmulKernel::Broadcast, true) => &MATMUL_BROADCAST,
+        (MatmulKernel::Broadcast, false) => &MATMUL_BROADCAST_SCALAR,
+        (MatmulKernel::Direct, true) => &MATMUL_DIRECT,
+        (MatmulKernel::Direct, false) => &MATMUL_DIRECT_SCALAR,
     };
-    let [rows, columns] = kernel.tile();
+    if matches!(kernel, MatmulKernel::Tiled | MatmulKernel::TiledSmall) {
+        overrides.push(("TILE", f64::from(kernel.tile()[0])));
+    }
     let storage = Matmul {
         a: args.a.view,
         b: args.b.view,
@@ -131,7 +159,7 @@ pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel,
         c: args.c.view,
     };
     let kernel = builder.gpu().kernel(spec, &overrides);
-    builder.once(kernel, &params, storage.storage(), [n.div_ceil(columns), m.div_ceil(rows), 1]);
+    builder.once(kernel, &params, storage.storage(), [columns, rows, 1]);
 }
 
 /// total `[columns]` (+)= the sum over the rows of input `[rows, columns]`; with `root` its square root.

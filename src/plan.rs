@@ -9,73 +9,39 @@ use crate::config::{Cell, Config, Direction, Reset};
 use crate::error::Result;
 use crate::unroll::{Mode, Saved, Unroll};
 
+mod products;
 mod sizes;
+mod time_loop;
 
+pub use crate::unroll::Schedule;
+pub use time_loop::{Cut, TimeLoop};
+
+pub use products::MatmulKernel;
 use sizes::{Sizes, at_most, check_kernels};
-
-/// How the time loop is laid out over dispatches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// One fused dispatch a step, all steps in one compute pass. Any size.
-    PerStep,
-}
-
-/// Which matrix product is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MatmulKernel {
-    /// Tiles of 64 x 64 through workgroup memory: GPUs.
-    Tiled,
-    /// 4 rows by 32 columns without workgroup memory: CPU-class adapters.
-    Direct,
-}
-
-impl MatmulKernel {
-    /// Rows and columns of the product that one workgroup owns.
-    #[must_use]
-    pub fn tile(self) -> [u32; 2] {
-        match self {
-            Self::Tiled => [64, 64],
-            Self::Direct => [4, 32],
-        }
-    }
-}
 
 /// Tile sizes and kernels for a class of adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// The large products.
+    /// The large products: [`MatmulKernel::Tiled`] or [`MatmulKernel::Direct`], each of which has a second form that single
+    /// products take where it suits them.
     pub matmul: MatmulKernel,
-    /// Units that a workgroup of a step owns.
-    pub step_lanes: u32,
-    /// Rows of the batch that an invocation of a step owns: 1 or 4.
-    pub step_rows: u32,
-    /// Units that an invocation of a step backward owns: 1 or 4.
-    pub step_backward_units: u32,
     /// Columns and partial sums of a workgroup of the sum over rows.
     pub sum_lanes: [u32; 2],
 }
 
 impl Tuning {
-    /// The choice for an adapter and a batch. `benches/RECORD.md` holds what was measured.
+    /// The choice for an adapter. `benches/RECORD.md` holds what was measured.
     #[must_use]
-    pub fn new(device_type: wgpu::DeviceType, batch: usize) -> Self {
+    pub fn new(device_type: wgpu::DeviceType) -> Self {
         let software = device_type == wgpu::DeviceType::Cpu;
-        Self {
-            matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled },
-            step_lanes: if software { 8 } else { 32 },
-            step_rows: if batch == 1 { 1 } else { 4 },
-            step_backward_units: if software { 4 } else { 1 },
-            sum_lanes: [32, 8],
-        }
+        Self { matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled }, sum_lanes: [32, 8] }
     }
 
     /// The invocations and bytes of workgroup memory of the largest workgroup.
     fn workgroup(&self) -> [u64; 2] {
         match self.matmul {
-            MatmulKernel::Tiled => [256, 2 * 64 * 16 * 4],
-            MatmulKernel::Direct => [256, 256 * 4], // the reductions of train
+            MatmulKernel::Tiled | MatmulKernel::TiledSmall => [256, 2 * 64 * 16 * 4],
+            MatmulKernel::Direct | MatmulKernel::Broadcast => [256, 256 * 4], // the reductions of train
         }
     }
 }
@@ -96,11 +62,13 @@ pub struct Allocation {
 pub struct Plan {
     config: Config,
     unroll: Unroll,
-    schedule: Schedule,
+    time_loop: TimeLoop,
     tuning: Tuning,
     layout: Layout,
     chunks: Vec<Range<usize>>,
     allocations: Vec<Allocation>,
+    /// Bytes with [`Saved::Everything`] and [`Saved::StatesOnly`], where they fit; for training.
+    saved_bytes: Option<[Option<u64>; 2]>,
 }
 
 impl Plan {
@@ -121,10 +89,14 @@ impl Plan {
             config.validate_training()?;
         }
         let config = config.erased();
-        let tuning = Tuning::new(device_type, unroll.batch());
+        let device_type = unroll.wanted_adapter_class().unwrap_or(device_type);
+        // A step is told its number, to be compared with the lengths.
+        at_most("seq_len", "32-bit index of a step", unroll.seq_len() as u64, u64::from(u32::MAX))?;
+        let tuning = Tuning::new(device_type);
         check_kernels(&tuning, limits)?;
-        let layout = Layout::new(&config, unroll);
-        let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning };
+        let layout = Layout::new(&config, unroll, device_type);
+        let time_loop = TimeLoop::new(&config, unroll, &layout, limits, device_type)?;
+        let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop };
         let chunk = sizes.steps_in_a_chunk(limits)?;
         let allocations = sizes.allocations(chunk);
         for &Allocation { name, bytes, .. } in &allocations {
@@ -132,7 +104,15 @@ impl Plan {
         }
         let seq_len = unroll.seq_len();
         let chunks = (0..seq_len).step_by(chunk).map(|begin| begin..(begin + chunk).min(seq_len)).collect();
-        let plan = Self { config, unroll: *unroll, schedule: Schedule::PerStep, tuning, layout, chunks, allocations };
+        let saved_bytes = (unroll.mode() == Mode::Training).then(|| {
+            [Saved::Everything, Saved::StatesOnly].map(|saved| {
+                let unroll = unroll.saved(saved);
+                let layout = Layout::new(&config, &unroll, device_type);
+                let sizes = Sizes { unroll: &unroll, layout: &layout, ..sizes };
+                sizes.steps_in_a_chunk(limits).ok().map(|chunk| total(&sizes.allocations(chunk)))
+            })
+        });
+        let plan = Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, allocations, saved_bytes };
         // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one a dispatch and one a
         // bind group.
         let uniforms = 2 * plan.forward_dispatches().max(plan.backward_dispatches()) as u64;
@@ -145,7 +125,13 @@ impl Plan {
     /// How the time loop is laid out.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        self.schedule
+        self.time_loop.schedule
+    }
+
+    /// Steps of a dispatch, and how its workgroups are cut.
+    #[must_use]
+    pub fn time_loop(&self) -> &TimeLoop {
+        &self.time_loop
     }
 
     /// Kernels and tiles.
@@ -169,17 +155,30 @@ impl Plan {
     /// The bytes of all [`allocations`](Self::allocations).
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
+        total(&self.allocations)
     }
 
-    /// Dispatches of a forward pass: for each cell one product a chunk and one dispatch a step (two where the reset gate acts
-    /// before the product); and copies where options need them: in and out of another layout, of first and last states of
+    /// The bytes that training takes with this choice of what forward keeps, whatever was chosen. `None` for inference, and
+    /// where it would not fit.
+    #[must_use]
+    pub fn bytes_with(&self, saved: Saved) -> Option<u64> {
+        let [everything, states_only] = self.saved_bytes?;
+        match saved {
+            Saved::Everything => everything,
+            Saved::StatesOnly => states_only,
+        }
+    }
+
+    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs), one product a chunk, and one dispatch a step (two where the reset gate acts
+    /// before the product) or for as many steps as the time loop says; and copies where options need them: in and out of another layout, of first and last states of
     /// more than one cell, of outputs that dropout acts on.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
         let layout = &self.layout;
         let states = usize::from(layout.copies_h0) + usize::from(layout.copies_h_n);
-        let of_cell = self.chunks.len() + self.unroll.seq_len() * layout.dispatches_a_step + states;
+        let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.dispatches(chunk.len())).sum();
+        let pack = usize::from(layout.packs_weights);
+        let of_cell = pack + self.chunks.len() + steps * layout.dispatches_a_step + states;
         let dropout = if layout.has_dropout { self.config.layers() } else { 0 };
         self.config.num_cells() * of_cell
             + dropout
@@ -187,8 +186,8 @@ impl Plan {
             + usize::from(layout.copies_output)
     }
 
-    /// Dispatches of a backward pass: for each cell one a step (or two), and for each chunk one that ends it, the products
-    /// and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
+    /// Dispatches of a backward pass: for each cell one a step (or two) and one that ends each chunk, or one for many steps;
+    /// and for each chunk the products and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
         if self.unroll.mode() == Mode::Inference {
@@ -201,9 +200,10 @@ impl Plan {
             (true, _) | (_, Cell::Rnn { .. }) => 0,
             (false, Cell::Gru { .. }) => 3 + 2 * before,
         };
-        let of_chunk = 1 + 2 + before + biases + again;
+        let of_chunk = 2 + before + biases + again;
         let norms = usize::from(self.unroll.has_gradient_norms());
-        let of_cell = self.unroll.seq_len() * layout.dispatches_a_step + self.chunks.len() * of_chunk + norms;
+        let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.backward_dispatches(chunk.len())).sum();
+        let of_cell = steps + before * self.unroll.seq_len() + self.chunks.len() * of_chunk + norms;
         let input_gradients = config.layers() - usize::from(!self.unroll.has_input_gradient());
         let products = input_gradients * config.directions() * self.chunks.len();
         let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
@@ -247,6 +247,11 @@ impl Plan {
     }
 }
 
+/// The bytes of all of them.
+fn total(allocations: &[Allocation]) -> u64 {
+    allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
+}
+
 /// What the options of a layer mean for its buffers and copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -265,11 +270,14 @@ pub(crate) struct Layout {
     /// The gates of all steps are kept, a buffer a cell; otherwise those of one chunk, one buffer for all cells.
     pub(crate) keeps_gates: bool,
     pub(crate) is_reset_before: bool,
+    /// The steps forward read weight_hh packed: neighbouring lanes of a GPU then load neighbouring numbers. A software
+    /// rasteriser loads lane by lane whatever the order.
+    pub(crate) packs_weights: bool,
     pub(crate) dispatches_a_step: usize,
 }
 
 impl Layout {
-    fn new(config: &Config, unroll: &Unroll) -> Self {
+    fn new(config: &Config, unroll: &Unroll, device_type: wgpu::DeviceType) -> Self {
         let training = unroll.mode() == Mode::Training;
         let rearranged = config.is_batch_first() || unroll.has_lengths();
         let reverse = config.layer_direction() != Direction::Forward;
@@ -289,6 +297,7 @@ impl Layout {
             },
             keeps_gates: training && unroll.saved_gates() == Saved::Everything,
             is_reset_before,
+            packs_weights: device_type != wgpu::DeviceType::Cpu && config.hidden_size().is_multiple_of(4),
             dispatches_a_step: if is_reset_before { 2 } else { 1 },
         }
     }
@@ -314,13 +323,22 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "  schedule {:?}, matmul {:?}, step {} units x {} rows, {} chunk(s) of time",
-            self.schedule,
+            "  schedule {:?}, matmul {:?}, {} chunk(s) of time",
+            self.time_loop.schedule,
             self.tuning.matmul,
-            self.tuning.step_lanes,
-            self.tuning.step_rows,
             self.chunks.len()
         )?;
+        let Cut { lanes, split, rows, .. } = self.time_loop.forward;
+        write!(
+            f,
+            "  steps    {} a dispatch at most, {lanes} x {split} invocations for {rows} row(s)",
+            self.time_loop.steps
+        )?;
+        if unroll.mode() == Mode::Training {
+            let Cut { lanes, split, rows, .. } = self.time_loop.backward;
+            write!(f, ", backward {lanes} x {split} for {rows}")?;
+        }
+        writeln!(f)?;
         writeln!(f, "  forward  {} dispatches, {:.3e} FLOP", self.forward_dispatches(), self.forward_flops() as f64)?;
         if unroll.mode() == Mode::Training {
             let (dispatches, flops) = (self.backward_dispatches(), self.backward_flops());
@@ -331,6 +349,12 @@ impl fmt::Display for Plan {
             match count {
                 1 => write!(f, " {name} {bytes}")?,
                 _ => write!(f, " {name} {count} x {bytes}")?,
+            }
+        }
+        for saved in [Saved::Everything, Saved::StatesOnly] {
+            if let Some(bytes) = self.bytes_with(saved) {
+                let mark = if saved == unroll.saved_gates() { ", chosen" } else { "" };
+                write!(f, "\n  with Saved::{saved:?} {bytes} bytes{mark}")?;
             }
         }
         Ok(())

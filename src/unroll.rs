@@ -1,6 +1,6 @@
 //! How long and wide a layer is unrolled, and what for.
 
-use crate::error::{Result, at_least_one};
+use crate::error::{Error, Result, at_least_one};
 
 /// What an unrolled layer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,13 +14,26 @@ pub enum Mode {
 /// What a forward pass keeps for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Saved {
-    /// The states and all gates: 5 numbers a unit and step of a GRU, 2 of a plain RNN.
+    /// The states and all gates: 5 numbers a unit and step of a GRU, so 20 T B H bytes a cell; 2 of a plain RNN, 8 T B H.
     #[default]
     Everything,
-    /// The states alone: 1 number a unit and step. Backward makes the gates of one chunk of steps after the other again,
-    /// with one large product more. The gradients are the same within rounding: the sums of a product are taken in another
-    /// order.
+    /// The states alone: 1 number a unit and step, 4 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all
+    /// cells together. Backward makes the gates of one chunk after the other again, with one large product more. The
+    /// gradients are the same within rounding: the sums of that product, and those over the chunks, are taken in another
+    /// order. Each gradient is held to the same budget against the oracle as with [`Saved::Everything`]
+    /// ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`, `states_only`).
     StatesOnly,
+}
+
+/// How the time loop is laid out over dispatches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// One fused dispatch a step, all steps in one compute pass. Any size.
+    PerStep,
+    /// Many steps a dispatch: a workgroup owns some rows of the batch and walks over time by itself. Where launches cost
+    /// more than products: a small hidden size, or a CPU-class adapter. Not for a reset gate that acts before the product.
+    PerSequence,
 }
 
 /// How a layer is laid out over time: T steps, B rows, for inference or training, and options.
@@ -39,6 +52,8 @@ pub struct Unroll {
     input_gradient: bool,
     gradient_norms: bool,
     saved: Saved,
+    schedule: Option<Schedule>,
+    adapter_class: Option<wgpu::DeviceType>,
 }
 
 impl Unroll {
@@ -53,6 +68,8 @@ impl Unroll {
             input_gradient: false,
             gradient_norms: false,
             saved: Saved::Everything,
+            schedule: None,
+            adapter_class: None,
         }
     }
 
@@ -71,24 +88,41 @@ impl Unroll {
     }
 
     /// Whether backward makes the gradient of the input too (the default). Without it a first layer saves one product
-    /// and one buffer of `[T, B, I]`. It has no meaning for inference.
+    /// and one buffer of `[T, B, I]`. For training only.
     #[must_use]
     pub fn input_gradient(mut self, wanted: bool) -> Self {
-        self.input_gradient = wanted && self.mode == Mode::Training;
+        self.input_gradient = wanted;
         self
     }
 
-    /// Whether backward reports the norm of `d_h` at every step of every cell, at first no. It has no meaning for inference.
+    /// Whether backward reports the norm of `d_h` at every step of every cell, at first no. For training only.
     #[must_use]
     pub fn gradient_norms(mut self, wanted: bool) -> Self {
-        self.gradient_norms = wanted && self.mode == Mode::Training;
+        self.gradient_norms = wanted;
         self
     }
 
-    /// What forward keeps for backward, at first everything. It has no meaning for inference.
+    /// What forward keeps for backward, at first everything. For training only.
+    /// [`Plan`](crate::Plan) tells the bytes of both before anything is made.
     #[must_use]
     pub fn saved(mut self, saved: Saved) -> Self {
         self.saved = saved;
+        self
+    }
+
+    /// How the time loop is laid out over dispatches, where the plan is not to choose. The numbers are the same within
+    /// rounding.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = Some(schedule);
+        self
+    }
+
+    /// Plan as for this class of adapter, where that is not to go by the adapter itself: kernels, tiles and schedule. The
+    /// numbers are the same within rounding, so a software adapter can test what a GPU will run.
+    #[must_use]
+    pub fn adapter_class(mut self, class: wgpu::DeviceType) -> Self {
+        self.adapter_class = Some(class);
         self
     }
 
@@ -134,12 +168,33 @@ impl Unroll {
         self.saved
     }
 
-    /// Checks that there is at least one step and one row.
+    /// The schedule that was asked for, if one was.
+    #[must_use]
+    pub fn wanted_schedule(&self) -> Option<Schedule> {
+        self.schedule
+    }
+
+    /// The class of adapter that was asked for, if one was.
+    #[must_use]
+    pub fn wanted_adapter_class(&self) -> Option<wgpu::DeviceType> {
+        self.adapter_class
+    }
+
+    /// Checks that there is at least one step and one row, and no option of training for inference.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`](crate::Error::ZeroSize) for a `seq_len` or `batch` of 0.
+    /// [`Error::ZeroSize`] for a `seq_len` or `batch` of 0; [`Error::TrainingOption`].
     pub fn validate(&self) -> Result<()> {
         at_least_one("seq_len", self.seq_len)?;
-        at_least_one("batch", self.batch)
+        at_least_one("batch", self.batch)?;
+        let of_training = [
+            ("input_gradient", self.input_gradient),
+            ("gradient_norms", self.gradient_norms),
+            ("saved", self.saved != Saved::Everything),
+        ];
+        match of_training.into_iter().find(|&(_, wanted)| wanted && self.mode == Mode::Inference) {
+            Some((option, _)) => Err(Error::TrainingOption { option }),
+            None => Ok(()),
+        }
     }
 }

@@ -64,7 +64,8 @@ impl Batch {
     }
 
     /// What the oracle runs; dropout as in the first forward pass of the seed.
-    fn run<C>(&self, config: &Config<C>) -> oracle::Run {
+    #[must_use]
+    pub fn run<C>(&self, config: &Config<C>) -> oracle::Run {
         let elements = self.seq_len * self.batch * config.output_size();
         let share = config.dropout_share();
         let factor = |layer| move |element| f64::from(dropout_factor(element, layer, self.dropout_seed, 1, share));
@@ -123,7 +124,9 @@ pub async fn verify_batch<C: Copy + Into<Cell>>(
     if let Some(lengths) = &batch.lengths {
         net.set_lengths(lengths)?;
     }
-    net.set_dropout_seed(batch.dropout_seed)?;
+    if config.dropout_share() > 0.0 {
+        net.set_dropout_seed(batch.dropout_seed)?;
+    }
     let [x, h0, d_output, d_h_n] = &arrays;
     let upload = |(_, shape, host): &(&str, Vec<usize>, &[f32])| Tensor::from_slice(layer.gpu(), shape, host);
     net.forward(&upload(x)?, Some(&upload(h0)?))?;

@@ -1,9 +1,9 @@
 //! What is found before anything is made, without a GPU: sizes, options, limits; and the arithmetic of the plan.
 
-use wgpu_gru::plan::{MatmulKernel, Schedule, Tuning};
-use wgpu_gru::train::AdamOptions;
+use wgpu_gru::plan::{Cut, MatmulKernel, Schedule, TimeLoop, Tuning};
+use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{CellWeights, Error, GruConfig, Mode, Plan, Unroll, Weights};
+use wgpu_gru::{CellWeights, Error, GruConfig, Mode, Plan, Reset, Saved, Unroll, Weights};
 
 fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Error> {
     Plan::new(config, unroll, limits, DeviceType::DiscreteGpu)
@@ -85,6 +85,15 @@ fn options_out_of_range() {
     {
         assert_error(options.validate(), &Error::InvalidOption { option, value: 0.0, expected });
     }
+
+    let good = SgdOptions { max_norm: Some(1.0), ..SgdOptions::default() };
+    good.validate().expect("the defaults");
+    let options = SgdOptions { learning_rate: -1.0, ..good };
+    let expected = "finite and at least 0";
+    assert_error(options.validate(), &Error::InvalidOption { option: "learning_rate", value: -1.0, expected });
+    let options = SgdOptions { max_norm: Some(0.0), ..good };
+    let expected = "finite and over 0";
+    assert_error(options.validate(), &Error::InvalidOption { option: "max_norm", value: 0.0, expected });
 }
 
 /// What every kernel needs, whatever the sizes.
@@ -137,9 +146,13 @@ fn limits_of_the_sizes() {
 
     // Gates of training: 10 steps of 3 rows of 4 times 5 numbers.
     assert_error(small(&buffer(2399)), &limit("gates", "max_buffer_size", 2400, 2399));
-    // Backward has 16 dispatches: at most 32 uniforms of 256 bytes.
-    assert_error(small(&buffer(2400)), &limit("the uniforms of all steps", "max_buffer_size", 32 * 256, 2400));
-    small(&buffer(32 * 256)).expect("it fits");
+    // Backward has 16 dispatches: at most 32 uniforms of 256 bytes. With many steps a dispatch it has 6.
+    let per_step =
+        |limits: &Limits| plan(&GruConfig::new(4, 5), &Unroll::training(10, 3).schedule(Schedule::PerStep), limits);
+    assert_error(per_step(&buffer(2400)), &limit("the uniforms of all steps", "max_buffer_size", 32 * 256, 2400));
+    per_step(&buffer(32 * 256)).expect("it fits");
+    assert_error(small(&buffer(2400)), &limit("the uniforms of all steps", "max_buffer_size", 12 * 256, 2400));
+    small(&buffer(12 * 256)).expect("it fits");
 
     let wide = |limits: &Limits| plan(&GruConfig::new(100, 2), &Unroll::inference(1, 1), limits);
     assert_error(wide(&binding(2399)), &limit("weight_ih", BINDING, 2400, 2399));
@@ -193,7 +206,11 @@ fn sizes_near_the_end() {
 fn chunks_cover_the_time_axis() {
     for size in [760, 1000, 2048, 5000, 20_000] {
         let limits = Limits { max_storage_buffer_binding_size: size, ..Limits::default() };
-        let plan = plan(&GruConfig::new(4, 5), &Unroll::training(50, 3), &limits).expect("it fits in chunks");
+        let of = |schedule| {
+            let unroll = Unroll::training(50, 3).schedule(schedule);
+            plan(&GruConfig::new(4, 5), &unroll, &limits).expect("it fits in chunks")
+        };
+        let (plan, many) = (of(Schedule::PerStep), of(Schedule::PerSequence));
         let mut next = 0;
         for chunk in plan.chunks() {
             assert!(chunk.start == next && !chunk.is_empty(), "{:?}", plan.chunks());
@@ -203,6 +220,11 @@ fn chunks_cover_the_time_axis() {
         assert_eq!(next, 50);
         assert_eq!(plan.forward_dispatches(), 50 + plan.chunks().len());
         assert_eq!(plan.backward_dispatches(), 50 + 6 * plan.chunks().len());
+        assert_eq!(many.chunks(), plan.chunks());
+        assert_eq!(
+            (many.forward_dispatches(), many.backward_dispatches()),
+            (2 * plan.chunks().len(), 6 * plan.chunks().len())
+        );
     }
 }
 
@@ -210,8 +232,8 @@ fn chunks_cover_the_time_axis() {
 fn the_plan_says_what_it_does() {
     let unroll = Unroll::training(64, 32);
     let plan = plan(&GruConfig::new(128, 128), &unroll, &Limits::default()).expect("it fits");
-    assert_eq!((plan.schedule(), plan.chunks().len()), (Schedule::PerStep, 1));
-    assert_eq!((plan.forward_dispatches(), plan.backward_dispatches()), (65, 70));
+    assert_eq!((plan.schedule(), plan.chunks().len()), (Schedule::PerSequence, 1));
+    assert_eq!((plan.forward_dispatches(), plan.backward_dispatches()), (3, 6));
     // 2 T B 3H (I + H), and twice as many back.
     assert_eq!(plan.forward_flops(), 2 * 64 * 32 * 3 * 128 * 256);
     assert_eq!(plan.backward_flops(), 2 * plan.forward_flops());
@@ -219,25 +241,85 @@ fn the_plan_says_what_it_does() {
     assert_eq!(bytes("h"), Some(65 * 32 * 128 * 4));
     assert_eq!(bytes("gates"), Some(64 * 32 * 4 * 128 * 4));
     assert_eq!(plan.bytes(), plan.allocations().iter().map(|a| a.bytes).sum::<u64>());
+    // Four gates a unit and step less, but for those of a chunk of 2 steps, and the products they are made again from.
+    let other = plan.bytes_with(Saved::StatesOnly).expect("it fits");
+    let step = 32 * 128 * 4;
+    assert_eq!(plan.bytes_with(Saved::Everything), Some(plan.bytes()));
+    assert_eq!(plan.bytes() - other, 64 * 4 * step - 2 * 4 * step - 2 * 3 * step);
     let text = plan.to_string();
-    for part in ["T=64 B=32", "PerStep", "65 dispatches", "70 dispatches", "1 chunk(s) of time"] {
+    assert!(text.contains(&format!("Saved::StatesOnly {other} bytes")), "{text}");
+    for part in ["T=64 B=32", "PerSequence", "3 dispatches", "6 dispatches", "1 chunk(s) of time"] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
 }
 
 #[test]
 fn tuning_goes_by_the_adapter() {
-    let gpu = Tuning::new(DeviceType::DiscreteGpu, 8);
-    assert_eq!((gpu.matmul, gpu.step_rows, gpu.step_lanes), (MatmulKernel::Tiled, 4, 32));
-    assert_eq!(Tuning::new(DeviceType::IntegratedGpu, 1).step_rows, 1);
-    let software = Tuning::new(DeviceType::Cpu, 8);
-    assert_eq!((software.matmul, software.step_lanes, software.sum_lanes), (MatmulKernel::Direct, 8, [32, 8]));
+    assert_eq!(Tuning::new(DeviceType::DiscreteGpu).matmul, MatmulKernel::Tiled);
+    let software = Tuning::new(DeviceType::Cpu);
+    assert_eq!((software.matmul, software.sum_lanes), (MatmulKernel::Direct, [32, 8]));
+}
+
+/// The schedule by size and adapter, unless the caller names one.
+#[test]
+fn schedules() {
+    let of = |hidden, unroll: &Unroll, device| {
+        let plan = Plan::new(&GruConfig::new(4, hidden), unroll, &Limits::default(), device).expect("it fits");
+        plan.schedule()
+    };
+    for device in [DeviceType::DiscreteGpu, DeviceType::IntegratedGpu, DeviceType::Cpu] {
+        assert_eq!(of(64, &Unroll::inference(100, 1), device), Schedule::PerSequence, "{device:?}");
+        assert_eq!(of(512, &Unroll::inference(100, 1), device), Schedule::PerStep, "{device:?}");
+        assert_eq!(of(64, &Unroll::inference(1, 1), device), Schedule::PerStep, "{device:?}: one step");
+        let named = Unroll::training(9, 3).schedule(Schedule::PerStep);
+        assert_eq!(of(64, &named, device), Schedule::PerStep, "{device:?}: by name");
+        assert_eq!(
+            of(512, &named.schedule(Schedule::PerSequence), device),
+            Schedule::PerSequence,
+            "{device:?}: by name"
+        );
+    }
+    let before = GruConfig::new(4, 8).reset(Reset::Before);
+    let unroll = Unroll::inference(9, 3);
+    let plan = Plan::new(&before, &unroll, &Limits::default(), DeviceType::Cpu).expect("it fits");
+    assert_eq!(plan.schedule(), Schedule::PerStep);
+    let error = Plan::new(&before, &unroll.schedule(Schedule::PerSequence), &Limits::default(), DeviceType::Cpu);
+    assert!(matches!(error, Err(Error::ScheduleUnavailable { .. })), "{error:?}");
+}
+
+/// Every workgroup is within the limits that a browser gives, and wastes no more than half of its rows.
+#[test]
+fn cuts_fit_everywhere() {
+    let large = 1 << 32;
+    let limits = Limits { max_buffer_size: large, max_storage_buffer_binding_size: large, ..Limits::default() };
+    for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+        for device in [DeviceType::DiscreteGpu, DeviceType::Cpu] {
+            for batch in [1, 2, 4, 5, 63, 64, 65, 127, 128, 4096] {
+                for hidden in [1, 2, 8, 31, 64, 96, 100, 128, 129, 512, 1024] {
+                    let time_loop = TimeLoop::cut(schedule, batch, hidden, 3, device);
+                    let unroll = Unroll::training(5, batch).schedule(schedule);
+                    let plan = Plan::new(&GruConfig::new(1, hidden), &unroll, &limits, device);
+                    assert!(plan.is_ok(), "{schedule:?} {device:?} B {batch} H {hidden} {time_loop:?}: {plan:?}");
+                    let Cut { lanes, split, rows, .. } = time_loop.forward;
+                    assert!(lanes * split <= 256 && rows as usize <= 2 * batch, "B {batch} H {hidden} {time_loop:?}");
+                    assert!(time_loop.steps == 1 || schedule == Schedule::PerSequence, "{time_loop:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
 fn inference_has_no_gradients() {
-    let unroll = Unroll::inference(3, 2).input_gradient(true);
+    let unroll = Unroll::inference(3, 2);
     assert!(unroll.mode() == Mode::Inference && !unroll.has_input_gradient(), "{unroll:?}");
+    for (option, unroll) in [
+        ("input_gradient", unroll.input_gradient(true)),
+        ("gradient_norms", unroll.gradient_norms(true)),
+        ("saved", unroll.saved(Saved::StatesOnly)),
+    ] {
+        assert_error(plan(&GruConfig::new(4, 5), &unroll, &Limits::default()), &Error::TrainingOption { option });
+    }
     let plan = plan(&GruConfig::new(4, 5), &unroll, &Limits::default()).expect("it fits");
     assert_eq!((plan.backward_dispatches(), plan.backward_flops()), (0, 0));
     assert!(plan.allocations().iter().all(|allocation| !allocation.name.starts_with("d_")), "{plan}");

@@ -1,4 +1,4 @@
-// What the two kernels of Adam share: the places of the scalars of a step in `state`, which never leave the GPU.
+// What the kernels of the optimisers share: the places of the scalars of a step in `state`, which never leave the GPU.
 
 const LEARNING_RATE: u32 = 0u;
 // 1 - beta1^t and 1 - beta2^t

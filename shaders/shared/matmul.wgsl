@@ -1,8 +1,12 @@
 // What the matmul kernels share: c [m, n] (+)= op(a) [m, k] . op(b) [k, n] + bias [n].
 //
 // op(a) is a or its transpose: a is stored [m, k], or [k, m] with TRANSPOSE_A; b likewise. Each operand begins at its
-// offset, in elements, and its stored rows lie `stride` elements apart. Stored columns of a from a_split on lie a_skip
-// further to the right: so the gates r, z and hn are read out of the rows (r, z, n, hn) of the gates buffer.
+// offset, in elements, and its stored rows, the lines, lie `stride` elements apart. Stored columns of a from a_split on
+// lie a_skip further to the right: so the gates r, z and hn are read out of the rows (r, z, n, hn) of the gates buffer.
+//
+// The bindings, and how four neighbours are read and written, come from matmul_vec4.wgsl or from matmul_scalar.wgsl. A
+// kernel sees blocks of 4 x 4 alone: column i of a block is k + i, its components are 4 rows of op(a), or 4 columns of
+// op(b). Transposing one is a renaming of registers.
 
 struct MatmulParams {
     m: u32,
@@ -17,40 +21,108 @@ struct MatmulParams {
     bias_offset: u32,
     c_offset: u32,
     c_stride: u32,
-    // 1: add to what c holds. 0: replace it.
-    accumulate: u32,
 }
 
 override TRANSPOSE_A: bool;
 override TRANSPOSE_B: bool;
 override HAS_BIAS: bool;
+// Add to what c holds.
+override ACCUMULATE: bool;
+// k is no multiple of 4: what a block holds past the end of k is made zero.
+override K_TAIL: bool;
+// n is no multiple of 4: the last columns are written one by one, as all are without vec4.
+override N_TAIL: bool;
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
 // Not read without HAS_BIAS.
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> c: array<f32>;
 
-fn a_index(row: u32, inner: u32) -> u32 {
-    let stored_row = select(row, inner, TRANSPOSE_A);
-    let stored_column = select(inner, row, TRANSPOSE_A);
-    let column = stored_column + select(0u, params.a_skip, stored_column >= params.a_split);
-    return params.a_offset + stored_row * params.a_stride + column;
+const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
+
+// The first of the four rows of op(a) that an invocation loads in place of those from `row` on: the last ones that there
+// are, where `row` is past the end. They are not stored then.
+fn inside(row: u32, rows: u32) -> u32 {
+    return min(row, (rows - 1u) & ~3u);
 }
 
-fn b_index(inner: u32, column: u32) -> u32 {
-    return params.b_offset + select(inner * params.b_stride + column, column * params.b_stride + inner, TRANSPOSE_B);
+// Where the four lines begin that hold a block of op(a), at k = 0 where k counts lines.
+fn lines_a(row: u32) -> vec4<u32> {
+    if TRANSPOSE_A {
+        return params.a_offset + FOUR * params.a_stride;
+    }
+    return params.a_offset + min(row + FOUR, vec4<u32>(params.m - 1u)) * params.a_stride;
 }
 
-fn store_c(row: u32, column: u32, sum: f32) {
-    let index = params.c_offset + row * params.c_stride + column;
-    var value = sum;
-    if HAS_BIAS {
-        value += bias[params.bias_offset + column];
+fn lines_b(column: u32) -> vec4<u32> {
+    if TRANSPOSE_B {
+        return params.b_offset + min(column + FOUR, vec4<u32>(params.n - 1u)) * params.b_stride;
     }
-    if params.accumulate != 0u {
-        value += c[index];
+    return params.b_offset + FOUR * params.b_stride;
+}
+
+// Where a stored column of a lies in its line.
+fn beyond_gap(column: vec4<u32>) -> vec4<u32> {
+    return column + select(vec4<u32>(), vec4<u32>(params.a_skip), column >= vec4<u32>(params.a_split));
+}
+
+// A block of op(a): 4 rows, 4 k's. `row` and k are multiples of 4.
+fn block_a(lines: vec4<u32>, row: u32, k: u32) -> mat4x4<f32> {
+    if TRANSPOSE_A {
+        let at = lines + k * params.a_stride;
+        return within_k(mat4x4<f32>(load_a(at.x, row), load_a(at.y, row), load_a(at.z, row), load_a(at.w, row)), k);
     }
-    c[index] = value;
+    return within_k(
+        transpose(mat4x4<f32>(load_a(lines.x, k), load_a(lines.y, k), load_a(lines.z, k), load_a(lines.w, k))),
+        k,
+    );
+}
+
+// A block of op(b): 4 columns, 4 k's. `column` and k are multiples of 4.
+fn block_b(lines: vec4<u32>, column: u32, k: u32) -> mat4x4<f32> {
+    if TRANSPOSE_B {
+        return within_k(
+            transpose(mat4x4<f32>(load_b(lines.x + k), load_b(lines.y + k), load_b(lines.z + k), load_b(lines.w + k))),
+            k,
+        );
+    }
+    let at = lines + (k * params.b_stride + column);
+    return within_k(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)), k);
+}
+
+// Zero past the end of k, in both operands: whatever lies there, say a NaN, must not matter.
+fn within_k(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
+    if !K_TAIL {
+        return block;
+    }
+    let zero = vec4<f32>();
+    return mat4x4<f32>(
+        select(zero, block[0], k < params.k),
+        select(zero, block[1], k + 1u < params.k),
+        select(zero, block[2], k + 2u < params.k),
+        select(zero, block[3], k + 3u < params.k),
+    );
+}
+
+// The bias of 4 columns.
+fn bias_of(column: u32) -> vec4<f32> {
+    if !HAS_BIAS {
+        return vec4<f32>();
+    }
+    let at = params.bias_offset + column;
+    return vec4<f32>(bias[at], bias[at + 1u], bias[at + 2u], bias[at + 3u]);
+}
+
+// Writes 4 columns of a row of c, those of them that there are. `sums` are with the bias.
+fn store_c(row: u32, column: u32, sums: vec4<f32>) {
+    if row < params.m && column < params.n {
+        write_c(params.c_offset + row * params.c_stride + column, params.n - column, sums);
+    }
+}
+
+// Column i of `sums` is row i of c.
+fn store_rows(row: u32, column: u32, sums: mat4x4<f32>, bias: vec4<f32>) {
+    store_c(row, column, sums[0] + bias);
+    store_c(row + 1u, column, sums[1] + bias);
+    store_c(row + 2u, column, sums[2] + bias);
+    store_c(row + 3u, column, sums[3] + bias);
 }

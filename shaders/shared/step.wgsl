@@ -1,34 +1,86 @@
-// What the steps forward share: which step, and where its numbers lie. Offsets and strides are in elements of the binding.
+// What the steps forward share. Offsets and strides are in elements of the binding. How the work is cut: shared/walk.wgsl.
+//
+// workgroups: (ceil(H / LANES) or, for many steps, 1; ceil(B / ROWS); 1).
 
 struct StepParams {
-    // The step of the sequence, to be compared with the lengths.
+    // The first step of the sequence, to be compared with the lengths; how many there are; 1, or -1 in reverse.
     t: u32,
+    steps: u32,
+    direction: u32,
     batch: u32,
     hidden: u32,
     // From one row's state to the next row's.
     h_stride: u32,
-    // The states before and after the step.
+    // The states before and after the first step.
     h_before: u32,
     h_after: u32,
-    // The gates of the step.
+    // The gates of the first step.
     gates_offset: u32,
 }
 
-override LANES: u32;
-// Rows of the batch that an invocation owns: 1 or 4.
-override ROWS: u32;
 override HAS_BIAS: bool;
-// Rows have lengths: past its end a row keeps its state.
-override HAS_LENGTHS: bool;
+// 0: weight_hh is as it is given. Otherwise pack.wgsl has packed its PACKED H rows.
+override PACKED: u32;
 
 @group(0) @binding(0) var<uniform> params: StepParams;
-@group(0) @binding(1) var<storage, read> weight_hh: array<f32>;
 // Not read without HAS_BIAS.
-@group(0) @binding(2) var<storage, read> bias_hh: array<f32>;
-// Not read without HAS_LENGTHS.
-@group(0) @binding(3) var<storage, read> lengths: array<u32>;
-@group(0) @binding(4) var<storage, read_write> h: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gates: array<f32>;
+@group(0) @binding(5) var<storage, read> bias_hh: array<f32>;
+
+// One step, and where its numbers lie.
+struct Place {
+    t: u32,
+    before: u32,
+    after: u32,
+    gates: u32,
+}
+
+// Step i of the dispatch. A direction of -1 wraps around, as the sums of u32 do.
+fn place(i: u32) -> Place {
+    let ahead = params.direction * i;
+    let states = ahead * params.batch * params.h_stride;
+    return Place(
+        params.t + ahead,
+        params.h_before + states,
+        params.h_after + states,
+        params.gates_offset + ahead * params.batch * WIDTH * params.hidden,
+    );
+}
+
+// `multiply` and `finish` are the kernel's: the products of one unit and ROWS rows, and what becomes of one number.
+@compute @workgroup_size(LANES, SPLIT)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let row = workgroup.y * ROWS;
+    for (var i = 0u; i < params.steps; i++) {
+        let at = place(i);
+        for (var block = workgroup.x * LANES; block < params.hidden; block += workgroups.x * LANES) {
+            let unit = block + local.x;
+            if !all_over(row, at.t) {
+                multiply(at, row, min(unit, params.hidden - 1u), local.xy);
+            }
+            meet();
+            if unit < params.hidden {
+                for (var r = local.y; r < rows_from(row); r += SPLIT) {
+                    finish(at, row + r, unit, local.x, r);
+                }
+            }
+            meet();
+        }
+        end_step(i + 1u < params.steps);
+    }
+}
+
+// Where a row of weight_hh begins, and how much further number k lies for each k.
+fn weight_row(row: u32) -> u32 {
+    return row * select(4u, params.hidden, PACKED == 0u);
+}
+
+fn weight_stride() -> u32 {
+    return select(PACKED * params.hidden, 1u, PACKED == 0u);
+}
 
 fn bias_of(index: u32) -> f32 {
     if HAS_BIAS {
@@ -37,47 +89,53 @@ fn bias_of(index: u32) -> f32 {
     return 0.0;
 }
 
-// Whether the sequence of a row is over before this step.
-fn is_over(row: u32) -> bool {
-    if HAS_LENGTHS {
-        return params.t >= lengths[row];
-    }
-    return false;
-}
-
-// Whether that is so for all rows that an invocation owns: then there is nothing to multiply.
-fn all_over(row: u32) -> bool {
-    if HAS_LENGTHS {
-        var over = is_over(row);
-        for (var i = 1u; i < ROWS; i++) {
-            over = over && (row + i >= params.batch || is_over(row + i));
-        }
-        return over;
-    }
-    return false;
-}
-
-// Where the states of the ROWS rows from `row` on begin; past the batch the last row.
-fn state_rows(row: u32) -> vec4<u32> {
-    let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.batch - 1u));
-    return params.h_before + rows * params.h_stride;
-}
-
-// Unit k of the states of these rows, one component a row.
-fn states(rows: vec4<u32>, k: u32) -> vec4<f32> {
+// Leaves the sums of product `product` for rows 4 quad, 4 quad + 1, .. to the workgroup. `local` is lane and slice.
+fn leave(local: vec2<u32>, product: u32, quad: u32, values: vec4<f32>) {
+    let at = (local.y * SUMS + product * ROWS + 4u * quad) * LANES + local.x;
+    sums[at] = values.x;
     if ROWS > 1u {
-        return vec4<f32>(h[rows.x + k], h[rows.y + k], h[rows.z + k], h[rows.w + k]);
+        sums[at + LANES] = values.y;
+        sums[at + 2u * LANES] = values.z;
+        sums[at + 3u * LANES] = values.w;
     }
-    return vec4<f32>(h[rows.x + k], 0.0, 0.0, 0.0);
 }
 
-// One of four numbers, without indexing registers.
-fn pick(values: vec4<f32>, i: u32) -> f32 {
-    return select(select(values.x, values.y, i == 1u), select(values.z, values.w, i == 3u), i > 1u);
+// What came of a product for one row of the ROWS.
+fn sum_of(lane: u32, product: u32, row: u32) -> f32 {
+    return met(product * ROWS + row, lane);
 }
 
-// How many of the ROWS rows from `row` on there are. A loop over them has no fixed length and is not unrolled: so what ends
-// a step is compiled once.
-fn rows_from(row: u32) -> u32 {
-    return min(ROWS, params.batch - row);
+// The product that a plain RNN and a reset gate have: a row of weight_hh with the states before the step.
+fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+    let weight = weight_row(unit);
+    let stride = weight_stride();
+    let rows0 = four_rows(at.before, row, params.h_stride);
+    let rows1 = four_rows(at.before, row + 4u, params.h_stride);
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    for (var k = first_part(local.y); k < params.hidden; k += STEP * SPLIT) {
+        let weights = weights_from(weight + k * stride);
+        if ROWS == 1u {
+            sum0.x += inner(weights, states_from(rows0.x + k));
+        } else {
+            sum0 = add_products(sum0, states_of(rows0, k), weights);
+        }
+        if ROWS > 4u {
+            sum1 = add_products(sum1, states_of(rows1, k), weights);
+        }
+    }
+    leave(local, 0u, 0u, sum0);
+    if ROWS > 4u {
+        leave(local, 0u, 1u, sum1);
+    }
+}
+
+fn states_of(rows: vec4<u32>, k: u32) -> Columns {
+    return turned(
+        states_from(rows.x + k), states_from(rows.y + k), states_from(rows.z + k), states_from(rows.w + k),
+    );
+}
+
+fn gates_of(rows: vec4<u32>, k: u32) -> Columns {
+    return turned(gates_from(rows.x + k), gates_from(rows.y + k), gates_from(rows.z + k), gates_from(rows.w + k));
 }

@@ -64,7 +64,7 @@ struct Inner {
     activity: ActivityCounters,
 }
 
-type KernelKey = (&'static str, Vec<u64>);
+type KernelKey = (usize, Vec<u64>);
 
 #[derive(Debug, Default)]
 struct ActivityCounters {
@@ -106,8 +106,9 @@ impl Gpu {
         pollster::block_on(Self::new())
     }
 
-    /// Opens an adapter of choice. The device has no optional feature; it has WebGPU's default limits, and of the sizes
-    /// of buffers and bindings, where the plan can use more, as much as the adapter offers.
+    /// Opens an adapter of choice. The device has WebGPU's default limits, and of the sizes of buffers and bindings, where
+    /// the plan can use more, as much as the adapter offers. It has no optional feature, but on a software adapter
+    /// `SUBGROUP`, which halves the time of the products there.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::RequestDevice`].
@@ -124,8 +125,15 @@ impl Gpu {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
+        let software = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+        let wanted = if software { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let (device, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor { label: Some("wgpu-gru"), required_limits, ..Default::default() })
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("wgpu-gru"),
+                required_features: adapter.features() & wanted,
+                required_limits,
+                ..Default::default()
+            })
             .await?;
         let lost = Arc::new(OnceLock::new());
         let slot = lost.clone();
@@ -134,8 +142,8 @@ impl Gpu {
         Ok(Self::assemble(device, queue, lost))
     }
 
-    /// Takes a device and queue that an app made. It needs no feature, and no more than WebGPU's default limits.
-    /// No handler of the device is replaced.
+    /// Takes a device and queue that an app made. It needs no feature, and no more than WebGPU's default limits; on a
+    /// software adapter `SUBGROUP` makes the products faster. No handler of the device is replaced.
     #[must_use]
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::assemble(device, queue, Arc::new(OnceLock::new()))
@@ -191,6 +199,12 @@ impl Gpu {
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.inner.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether every subgroup has 8 invocations, and kernels may use them.
+    pub(crate) fn has_subgroups_of_8(&self) -> bool {
+        let sizes = [self.info().subgroup_min_size, self.info().subgroup_max_size];
+        self.device().features().contains(wgpu::Features::SUBGROUP) && sizes == [8, 8]
     }
 
     /// One line that says which adapter and driver this is, and plainly when it is software.
@@ -349,7 +363,7 @@ impl Gpu {
 
     /// The kernel with these values of its overrides, made at the first call and kept.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        let key = (spec.label, overrides.iter().map(|(_, value)| value.to_bits()).collect());
+        let key = (std::ptr::from_ref(spec).addr(), overrides.iter().map(|(_, value)| value.to_bits()).collect());
         let mut kernels = lock(&self.inner.kernels);
         if let Some(kernel) = kernels.get(&key) {
             return kernel.clone();

@@ -6,7 +6,7 @@ use crate::gpu::Gpu;
 /// part of it against the WGSL text.
 #[derive(Debug)]
 pub(crate) struct KernelSpec {
-    /// The kernel's name, that of its file.
+    /// The kernel's name: that of its file, or its own where several kernels are made of one file.
     pub(crate) label: &'static str,
     /// The whole WGSL text: shared parts, then the file.
     pub(crate) source: &'static str,
@@ -130,14 +130,17 @@ impl Kernel {
 
 fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {
     let (ty, has_dynamic_offset, size) = match *kind {
-        BindingKind::Uniform { size, dynamic, .. } => (wgpu::BufferBindingType::Uniform, dynamic, size),
-        BindingKind::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, 4),
-        BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, 4),
+        BindingKind::Uniform { size, dynamic, .. } => {
+            (wgpu::BufferBindingType::Uniform, dynamic, wgpu::BufferSize::new(size))
+        }
+        BindingKind::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, None),
+        BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, None),
     };
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: wgpu::BufferSize::new(size) },
+        // An array says nothing of its size: 4 bytes or 16 at least, whatever its elements are, which wgpu sees for itself.
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: size },
         count: None,
     }
 }

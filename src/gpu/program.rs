@@ -46,6 +46,12 @@ impl Program {
         }
     }
 
+    /// The dispatches of one kernel, without the others.
+    pub(crate) fn only(mut self, kernel: &str) -> Self {
+        self.dispatches.retain(|dispatch| dispatch.kernel.spec.label == kernel);
+        self
+    }
+
     /// How many dispatches there are.
     #[must_use]
     pub fn dispatches(&self) -> usize {

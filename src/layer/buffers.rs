@@ -27,6 +27,8 @@ pub(super) struct Buffers {
     pub(super) h_n: Tensor,
     /// On the way from `h_n` to `h0` where both are parts of the states, `[LD, B, H]`.
     pub(super) carried: Option<Tensor>,
+    /// The recurrent weights of each cell as the steps read them, `[H / 4, GH, 4]`, where they are packed.
+    pub(super) packed: Vec<Tensor>,
     /// `[B]`, whole numbers.
     pub(super) lengths: Option<Tensor>,
     /// Seed of dropout and count of forward passes, whole numbers.
@@ -87,6 +89,9 @@ impl Buffers {
             h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
             h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
             carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
+            packed: (0..if layout.packs_weights { cells } else { 0 })
+                .map(|_| zeros("packed weight_hh", &[config.cell().gates(), hidden, hidden]))
+                .collect::<Result<_>>()?,
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
             training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, chunk, groups)).transpose()?,

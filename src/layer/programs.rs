@@ -74,6 +74,7 @@ impl<'a> Programs<'a> {
             reverse: at.reverse,
             steps: steps.clone(),
             weight_hh: &parameters.weight_hh,
+            packed: self.buffers.packed.get(self.index(at)),
             bias_hh: parameters.bias_hh.as_ref(),
             lengths: self.buffers.lengths_view(),
             h: &self.buffers.h[at.layer],
@@ -163,10 +164,14 @@ impl<'a> Programs<'a> {
                 if layout.copies_h0 {
                     self.move_state(&mut builder, at, true);
                 }
+                if let Some(packed) = buffers.packed.get(self.index(at)) {
+                    let rows = config.cell().gates() * config.hidden_size();
+                    ops::pack(&mut builder, &self.cell_parameters(at).weight_hh, rows, packed);
+                }
                 for chunk in self.chunks(at.reverse) {
                     let steps = self.steps(at, &chunk);
                     self.project_input(&mut builder, at, &steps);
-                    steps.forward(&mut builder, self.plan.tuning(), layout.keeps_gates);
+                    steps.forward(&mut builder, self.plan.time_loop(), layout.keeps_gates);
                 }
                 if layout.copies_h_n {
                     self.move_state(&mut builder, at, false);
@@ -256,7 +261,7 @@ impl<'a> Programs<'a> {
                 norms: &d.squares[index],
                 has_norms: d.norms.is_some(),
             };
-            steps.backward(builder, tuning, &from);
+            steps.backward(builder, self.plan.time_loop(), &from);
             self.parameter_gradients(builder, at, &steps, &d.d_parameters.cells[index], number > 0);
             if let Some(d_input) = d_input {
                 let inputs = self.config.layer_input_size(at.layer);

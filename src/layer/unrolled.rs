@@ -65,7 +65,7 @@ impl Unrolled {
     pub(super) fn new<C: Copy + Into<Cell>>(layer: &Recurrent<C>, unroll: &Unroll) -> Result<Self> {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
         let plan = Plan::new(&config, unroll, gpu.limits(), gpu.info().device_type)?;
-        let groups = CellSteps::groups(unroll.batch(), config.hidden_size(), plan.tuning());
+        let groups = CellSteps::groups(unroll.batch(), config.hidden_size(), plan.time_loop());
         let buffers = Buffers::new(gpu, &config, unroll, &plan, groups)?;
         if let Some(lengths) = &buffers.lengths {
             lengths.write_words(&vec![unroll.seq_len() as u32; unroll.batch()])?;
@@ -170,13 +170,12 @@ impl Unrolled {
     }
 
     /// Sets the seed of dropout, before the next submission's commands run, and begins to count the forward passes anew:
-    /// the masks of the first, second, .. forward pass from here on are those of the seed. It is 0 at first. Without dropout
-    /// it has no effect.
+    /// the masks of the first, second, .. forward pass from here on are those of the seed. It is 0 at first.
     ///
     /// # Errors
-    /// None at present.
+    /// [`Error::NoDropout`].
     pub fn set_dropout_seed(&self, seed: u32) -> Result<()> {
-        self.buffers.dropout.as_ref().map_or(Ok(()), |dropout| dropout.write_words(&[seed, 0]))
+        self.buffers.dropout.as_ref().ok_or(Error::NoDropout)?.write_words(&[seed, 0])
     }
 
     /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; zero at first. What

@@ -7,10 +7,18 @@ use super::{Matrix, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, KernelSpec, ProgramBuilder, Tensor, View};
 use crate::kernels::{
-    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_STEP, GRU_STEP_BACKWARD, GruGates, GruGatesParams, RNN_STEP,
-    RNN_STEP_BACKWARD, Step, StepBackward, StepBackwardParams, StepParams,
+    GRU_GATES, GRU_RESET, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SINGLES, GRU_RESET_SINGLES, GRU_STEP,
+    GRU_STEP_BACKWARD, GRU_STEP_BACKWARD_SINGLES, GRU_STEP_SINGLES, GruGates, GruGatesParams, PACK, Pack, PackParams,
+    RNN_STEP, RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_SINGLES, RNN_STEP_SINGLES, Step, StepBackward, StepBackwardParams,
+    StepParams,
 };
-use crate::plan::Tuning;
+use crate::plan::{Cut, Schedule, TimeLoop};
+
+/// A kernel by fours, for H that is a multiple of 4, and by single numbers.
+type Forms = [&'static KernelSpec; 2];
+
+/// Units that a lane of a step backward owns.
+const UNITS: usize = 4;
 
 const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];
 const CANDIDATE: [&str; 3] = ["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"];
@@ -30,6 +38,8 @@ pub(crate) struct CellSteps<'a> {
     /// The steps of the chunk.
     pub(crate) steps: Range<usize>,
     pub(crate) weight_hh: &'a Tensor,
+    /// The same as `pack` leaves it, if the steps forward read it so.
+    pub(crate) packed: Option<&'a Tensor>,
     pub(crate) bias_hh: Option<&'a Tensor>,
     pub(crate) lengths: Option<View<'a>>,
     pub(crate) h: &'a Tensor,
@@ -84,55 +94,76 @@ impl<'a> CellSteps<'a> {
         self.steps.len() * self.batch
     }
 
-    /// The grid of a step whose workgroups own `units` units.
-    fn workgroups(&self, tuning: &Tuning, units: u32) -> [u32; 3] {
-        [(self.hidden as u32).div_ceil(units), (self.batch as u32).div_ceil(tuning.step_rows), 1]
+    /// The kernel in the form that fits H, with the overrides that all steps share and its own.
+    fn kernel(
+        &self,
+        gpu: &Gpu,
+        [quads, singles]: Forms,
+        (schedule, cut): (Schedule, Cut),
+        sums: u32,
+        own: Overrides,
+    ) -> Arc<Kernel> {
+        let spec = if cut.quads && self.hidden.is_multiple_of(4) { quads } else { singles };
+        let mut overrides = vec![
+            ("LANES", f64::from(cut.lanes)),
+            ("SPLIT", f64::from(cut.split)),
+            ("ROWS", f64::from(cut.rows)),
+            ("SUMS", f64::from(sums * cut.rows)),
+            ("SUMS_OF_ALL", f64::from(sums * cut.rows * cut.lanes * cut.split)),
+            ("MANY", f64::from(schedule != Schedule::PerStep)),
+            ("WIDTH", self.gates_width as f64),
+        ];
+        overrides.extend(own);
+        gpu.kernel(spec, &overrides)
     }
 
-    fn shared_overrides(&self, tuning: &Tuning, backward: Option<bool>) -> Overrides {
-        let mut overrides = vec![("LANES", f64::from(tuning.step_lanes)), ("ROWS", f64::from(tuning.step_rows))];
-        match backward {
-            None => overrides.push(("HAS_BIAS", f64::from(self.bias_hh.is_some()))),
-            Some(_) => overrides.push(("UNITS", f64::from(tuning.step_backward_units))),
-        }
-        overrides.push(("HAS_LENGTHS", f64::from(self.lengths.is_some())));
-        if let Some(norms) = backward {
-            overrides.push(("HAS_NORMS", f64::from(norms)));
-        }
+    /// The overrides that all steps forward share but for the cut.
+    fn forward_options(&self, own: Overrides) -> Overrides {
+        let mut overrides = vec![
+            ("HAS_BIAS", f64::from(self.bias_hh.is_some())),
+            ("PACKED", self.packed.map_or(0.0, |_| self.cell.gates() as f64)),
+            ("HAS_LENGTHS", f64::from(self.lengths.is_some())),
+        ];
         overrides.extend(clip(self.clip));
+        overrides.extend(own);
         overrides
     }
 
     /// The kernels of a step, in their order.
-    fn forward_kernels(&self, gpu: &Gpu, tuning: &Tuning, save: bool) -> Vec<Arc<Kernel>> {
-        let shared = self.shared_overrides(tuning, None);
-        let kernel = |spec: &'static KernelSpec, own: Overrides| gpu.kernel(spec, &[shared.clone(), own].concat());
+    fn forward_kernels(&self, gpu: &Gpu, cut: (Schedule, Cut), save: bool) -> Vec<Arc<Kernel>> {
+        let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
-            Cell::Rnn { nonlinearity } => vec![kernel(&RNN_STEP, activation(ACTIVATION, nonlinearity))],
+            Cell::Rnn { nonlinearity } => {
+                vec![kernel([&RNN_STEP, &RNN_STEP_SINGLES], 1, activation(ACTIVATION, nonlinearity))]
+            }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
                 own.push(("SAVE", f64::from(save)));
-                own.push(("WIDTH", self.gates_width as f64));
-                let step = kernel(&GRU_STEP, own);
+                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES], products, own.clone());
                 match reset {
-                    Reset::After => vec![step],
-                    Reset::Before => vec![kernel(&GRU_RESET, activation(GATE, gate)), step],
+                    Reset::After => vec![step(3)],
+                    Reset::Before => {
+                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES];
+                        vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
+                    }
                 }
             }
         }
     }
 
     /// The forward steps of the chunk. `save` keeps r, z, n and hn.
-    pub(crate) fn forward(&self, builder: &mut ProgramBuilder<'a>, tuning: &Tuning, save: bool) {
+    pub(crate) fn forward(&self, builder: &mut ProgramBuilder<'a>, time_loop: &TimeLoop, save: bool) {
         let (h, h_offset) = self.states();
         let gates = self.gates_matrix();
         let state = self.batch * self.h_stride;
-        let params = |t: usize| {
+        let params = |t: usize, steps: usize| {
             let at = |slot: usize| h_offset + ((slot - self.slot_range().start) * state) as u32 + self.h_column as u32;
             let [before, after] = self.slots(t);
             StepParams {
                 t: t as u32,
+                steps: steps as u32,
+                direction: if self.reverse { u32::MAX } else { 1 },
                 batch: self.batch as u32,
                 hidden: self.hidden as u32,
                 h_stride: self.h_stride as u32,
@@ -141,9 +172,9 @@ impl<'a> CellSteps<'a> {
                 gates_offset: gates.offset + self.gates_step(t),
             }
         };
-        let weight_hh = self.weight_hh.view().0;
+        let weight_hh = self.packed.unwrap_or(self.weight_hh).view().0;
         let groups: Vec<_> = self
-            .forward_kernels(builder.gpu(), tuning, save)
+            .forward_kernels(builder.gpu(), (time_loop.schedule, time_loop.forward), save)
             .into_iter()
             .map(|kernel| {
                 let storage = Step {
@@ -154,12 +185,13 @@ impl<'a> CellSteps<'a> {
                     h,
                     gates: gates.view,
                 };
-                builder.group(kernel, &params(self.steps.start), storage.storage())
+                builder.group(kernel, &params(self.steps.start, 0), storage.storage())
             })
             .collect();
-        for t in self.order() {
+        let workgroups = time_loop.workgroups(time_loop.forward, 1, self.batch, self.hidden);
+        for steps in self.order().chunks(time_loop.steps) {
             for &group in &groups {
-                builder.dispatch_with(group, &params(t), self.workgroups(tuning, tuning.step_lanes));
+                builder.dispatch_with(group, &params(steps[0], steps.len()), workgroups);
             }
         }
     }
@@ -169,32 +201,44 @@ impl<'a> CellSteps<'a> {
         ((t - self.steps.start) * self.batch * self.gates_width * self.hidden) as u32
     }
 
-    fn backward_kernels(&self, gpu: &Gpu, tuning: &Tuning, norms: bool) -> Vec<Arc<Kernel>> {
-        let shared = self.shared_overrides(tuning, Some(norms));
-        let kernel = |spec: &'static KernelSpec, own: Overrides| gpu.kernel(spec, &[shared.clone(), own].concat());
+    fn backward_kernels(&self, gpu: &Gpu, cut: (Schedule, Cut), norms: bool) -> Vec<Arc<Kernel>> {
+        let kernel = |forms, norms: bool, own: Overrides| {
+            let mut overrides =
+                vec![("HAS_LENGTHS", f64::from(self.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
+            overrides.extend(clip(self.clip));
+            overrides.extend(own);
+            self.kernel(gpu, forms, cut, UNITS as u32, overrides)
+        };
         match self.cell {
-            Cell::Rnn { nonlinearity } => vec![kernel(&RNN_STEP_BACKWARD, activation(ACTIVATION, nonlinearity))],
+            Cell::Rnn { nonlinearity } => {
+                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES];
+                vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
+            }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-                let step = kernel(&GRU_STEP_BACKWARD, own);
+                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES], norms, own);
                 match reset {
                     Reset::After => vec![step],
-                    Reset::Before => vec![step, kernel(&GRU_RESET_BACKWARD, activation(GATE, gate))],
+                    Reset::Before => {
+                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES];
+                        // The norm is that of the d_h which the first of the two makes.
+                        vec![step, kernel(forms, false, activation(GATE, gate))]
+                    }
                 }
             }
         }
     }
 
     /// How many workgroups a step backward has: so many sums of squares of d_h it makes.
-    pub(crate) fn groups(batch: usize, hidden: usize, tuning: &Tuning) -> usize {
-        let units = (tuning.step_lanes * tuning.step_backward_units) as usize;
-        hidden.div_ceil(units) * batch.div_ceil(tuning.step_rows as usize)
+    pub(crate) fn groups(batch: usize, hidden: usize, time_loop: &TimeLoop) -> usize {
+        let [columns, rows, _] = time_loop.workgroups(time_loop.backward, UNITS, batch, hidden);
+        (columns * rows) as usize
     }
 
-    /// The backward steps of the chunk, in the opposite order, and a dispatch that adds the product of the last of them to
+    /// The backward steps of the chunk, in the opposite order, at whose end the product of the last of them is added to
     /// `d_h0`: so chunks share nothing but that.
-    pub(crate) fn backward(&self, builder: &mut ProgramBuilder<'a>, tuning: &Tuning, d: &StepsBackward<'a>) {
+    pub(crate) fn backward(&self, builder: &mut ProgramBuilder<'a>, time_loop: &TimeLoop, d: &StepsBackward<'a>) {
         let (h, h_offset) = self.states();
         let gates = self.gates_matrix();
         let state = self.batch * self.h_stride;
@@ -210,6 +254,8 @@ impl<'a> CellSteps<'a> {
             let [before, after] = self.slots(t);
             StepBackwardParams {
                 t: t as u32,
+                steps: 0,
+                direction: if self.reverse { 1 } else { u32::MAX },
                 batch: self.batch as u32,
                 hidden: self.hidden as u32,
                 h_stride: self.h_stride as u32,
@@ -223,13 +269,13 @@ impl<'a> CellSteps<'a> {
                 d_h0_offset,
                 from_d_h_n: 0,
                 has_product: 0,
-                is_final: 0,
+                has_final: 0,
                 norms_offset: norms_first + t as u32,
                 norms_stride: d.seq_len as u32,
             }
         };
         let weight_hh = self.weight_hh.view().0;
-        let kernels = self.backward_kernels(builder.gpu(), tuning, d.has_norms);
+        let kernels = self.backward_kernels(builder.gpu(), (time_loop.schedule, time_loop.backward), d.has_norms);
         let groups: Vec<_> = kernels
             .into_iter()
             .map(|kernel| {
@@ -246,30 +292,43 @@ impl<'a> CellSteps<'a> {
                 builder.group(kernel, &params(self.steps.start), storage.storage())
             })
             .collect();
-        let workgroups = self.workgroups(tuning, tuning.step_lanes * tuning.step_backward_units);
+        let workgroups = time_loop.workgroups(time_loop.backward, UNITS, self.batch, self.hidden);
+        let order: Vec<usize> = self.order().into_iter().rev().collect();
         let mut after: Option<usize> = None;
-        for t in self.order().into_iter().rev() {
+        for steps in order.chunks(time_loop.steps) {
+            let last = steps[steps.len() - 1];
+            let ends_chunk = last == order[order.len() - 1];
             let params = StepBackwardParams {
+                steps: steps.len() as u32,
                 from_d_h_n: u32::from(d.is_first_chunk && after.is_none()),
                 has_product: u32::from(after.is_some()),
                 gates_after: after.map_or(0, |after| gates.offset + self.gates_step(after)),
-                ..params(t)
+                // Where a dispatch has one step, the last product is one of its own.
+                has_final: u32::from(ends_chunk && time_loop.schedule != Schedule::PerStep),
+                ..params(steps[0])
             };
             for &group in &groups {
                 builder.dispatch_with(group, &params, workgroups);
             }
-            after = Some(t);
+            after = Some(last);
         }
-        if let Some(t) = after {
-            let params = StepBackwardParams {
-                has_product: 1,
-                gates_after: gates.offset + self.gates_step(t),
-                is_final: 1,
-                ..params(t)
-            };
+        if let (Schedule::PerStep, Some(t)) = (time_loop.schedule, after) {
+            let gates_after = gates.offset + self.gates_step(t);
+            let params = StepBackwardParams { has_product: 1, gates_after, has_final: 1, ..params(t) };
             builder.dispatch_with(groups[0], &params, workgroups);
         }
     }
+}
+
+/// Packs weights `[R, H]` for the steps forward.
+pub(crate) fn pack<'a>(builder: &mut ProgramBuilder<'a>, source: &'a Tensor, rows: usize, packed: &'a Tensor) {
+    let fours = source.len() / rows / 4;
+    let workgroups = (rows * fours).div_ceil(256) as u32;
+    let in_a_row = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension);
+    let params = PackParams { rows: rows as u32, fours: fours as u32, workgroups: in_a_row };
+    let kernel = builder.gpu().kernel(&PACK, &[]);
+    let storage = Pack { source: source.view().0, packed: packed.view().0 };
+    builder.once(kernel, &params, storage.storage(), [in_a_row, workgroups.div_ceil(in_a_row), 1]);
 }
 
 /// Where the gradients of a cell's steps come from, and where they go.

@@ -1,6 +1,6 @@
 //! What a layer needs in bytes and workgroups, against what a device has.
 
-use super::{Allocation, Layout, Tuning};
+use super::{Allocation, Layout, TimeLoop, Tuning};
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result};
 use crate::unroll::{Mode, Unroll};
@@ -38,11 +38,13 @@ fn bytes(sizes: &[usize]) -> u64 {
 }
 
 /// The sizes of a layer.
+#[derive(Clone, Copy)]
 pub(super) struct Sizes<'a> {
     pub(super) config: &'a Config,
     pub(super) unroll: &'a Unroll,
     pub(super) layout: &'a Layout,
     pub(super) tuning: &'a Tuning,
+    pub(super) time_loop: &'a TimeLoop,
 }
 
 impl Sizes<'_> {
@@ -71,6 +73,7 @@ impl Sizes<'_> {
         add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
         add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
         add(one(self.unroll.has_lengths()), "lengths", &[b]);
+        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &[config.cell().gates(), h, h]);
         if training {
             let is_gru = matches!(config.cell(), Cell::Gru { .. });
             add(one(!layout.keeps_gates && is_gru), "h_proj", &[chunk, b, 3, h]);
@@ -104,7 +107,7 @@ impl Sizes<'_> {
         let inputs = config.input_size().max(config.layer_input_size(config.layers() - 1));
         let columns = (config.cell().gates() as u64).saturating_mul(h as u64).max(inputs as u64);
         at_most("the columns of the products", WORKGROUPS, columns.div_ceil(tile_rows.min(tile_columns)), workgroups)?;
-        at_most("the rows of a step", WORKGROUPS, batch.div_ceil(u64::from(self.tuning.step_rows)), workgroups)?;
+        at_most("the rows of a step", WORKGROUPS, batch.div_ceil(u64::from(self.time_loop.forward.rows)), workgroups)?;
         at_most("the rows of one step's product", WORKGROUPS, batch.div_ceil(tile_rows.min(8)), workgroups)?;
 
         let available = limits.max_storage_buffer_binding_size;

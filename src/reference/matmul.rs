@@ -1,4 +1,4 @@
-//! Twin of `shaders/matmul_tiled.wgsl` and `shaders/matmul_direct.wgsl`.
+//! Twin of `shaders/matmul_tiled.wgsl`, `shaders/matmul_direct.wgsl` and `shaders/matmul_broadcast.wgsl`.
 
 use super::Real;
 

@@ -16,8 +16,10 @@ pub mod gru_step_backward;
 pub mod matmul;
 pub mod mse;
 pub mod oracle;
+pub mod pack;
 pub mod rnn_step;
 pub mod rnn_step_backward;
+pub mod sgd;
 pub mod sum_rows;
 pub mod sum_squares;
 

@@ -6,8 +6,10 @@
 //! Slow on purpose; lengths are asserted, since a wrong one is a bug of the comparison.
 
 mod activation;
+mod kinks;
 
 pub use activation::{activate, slope};
+pub use kinks::distance_to_kink;
 
 use crate::activation::Activation;
 use crate::config::{Cell, Config, Reset};
@@ -103,9 +105,9 @@ impl Forward {
 struct Step {
     /// The state before.
     h: Vec<f64>,
-    /// Arguments of the activations, after clipping, and whether they were clipped: `[GH]`.
+    /// What goes into the activations, before and after clipping: `[GH]`.
+    sum: Vec<f64>,
     argument: Vec<f64>,
-    clipped: Vec<bool>,
     /// GRU: r, z, n, and hn = W_hn h + b_hn (reset after) or W_hn (r h) + b_hn (before).
     r: Vec<f64>,
     z: Vec<f64>,
@@ -208,10 +210,9 @@ fn gru_step(
     h: &[f64],
 ) -> Step {
     let units = config.hidden_size();
-    let mut step =
-        Step { h: h.to_vec(), argument: vec![0.0; 3 * units], clipped: vec![false; 3 * units], ..Step::default() };
+    let mut step = Step { h: h.to_vec(), sum: vec![0.0; 3 * units], argument: vec![0.0; 3 * units], ..Step::default() };
     let into = |step: &mut Step, row: usize, sum: f64| {
-        (step.argument[row], step.clipped[row]) = clip(config, sum);
+        (step.sum[row], step.argument[row]) = (sum, clip(config, sum));
         step.argument[row]
     };
     for j in 0..units {
@@ -246,9 +247,10 @@ fn gru_step(
 fn rnn_step(config: &Config, weights: &CellWeights, nonlinearity: Activation, x: &[f64], h: &[f64]) -> Step {
     let mut step = Step { h: h.to_vec(), ..Step::default() };
     for j in 0..config.hidden_size() {
-        let (argument, clipped) = clip(config, input_product(weights, x, j) + hidden_product(weights, h, j));
+        let sum = input_product(weights, x, j) + hidden_product(weights, h, j);
+        let argument = clip(config, sum);
+        step.sum.push(sum);
         step.argument.push(argument);
-        step.clipped.push(clipped);
         step.new.push(activate(nonlinearity, argument));
     }
     step
@@ -272,16 +274,13 @@ fn product(weight: &[f64], bias: &[f64], vector: &[f64], row: usize) -> f64 {
     sum
 }
 
-/// The argument of an activation, and whether the clip changed it.
-fn clip(config: &Config, sum: f64) -> (f64, bool) {
-    let limit = config.clip_limit().map_or(f64::INFINITY, f64::from);
-    if sum > limit {
-        (limit, true)
-    } else if sum < -limit {
-        (-limit, true)
-    } else {
-        (sum, false)
-    }
+fn clip_limit(config: &Config) -> f64 {
+    config.clip_limit().map_or(f64::INFINITY, f64::from)
+}
+
+/// The argument of an activation.
+fn clip(config: &Config, sum: f64) -> f64 {
+    sum.clamp(-clip_limit(config), clip_limit(config))
 }
 
 /// Back through time and layers: `d_output` has the layout of `output`, `d_h_n` is `[LD, B, H]`; what `d_output` says of
@@ -355,7 +354,7 @@ fn cell_backward(
 ) -> Vec<f64> {
     let units = config.hidden_size();
     let slope_at = |activation, row: usize| {
-        if step.clipped[row] { 0.0 } else { slope(activation, step.argument[row]) }
+        if step.sum[row].abs() > clip_limit(config) { 0.0 } else { slope(activation, step.argument[row]) }
     };
     // What each row of W_hh was multiplied with, and the gradients of the two products.
     let mut sources = vec![step.h.clone(); config.cell().gates()];

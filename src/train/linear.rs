@@ -78,7 +78,7 @@ impl Linear {
         let d_output = Tensor::named(&self.gpu, "d_output", &shape, None)?;
         let d_weight = Tensor::named(&self.gpu, "d_weight", self.weight.shape(), None)?;
         let d_bias = Tensor::named(&self.gpu, "d_bias", self.bias.shape(), None)?;
-        let tuning = Tuning::new(self.gpu.info().device_type, rows);
+        let tuning = Tuning::new(self.gpu.info().device_type);
 
         let x = Matrix::of(input, in_features);
         let weight = Matrix::of(&self.weight, in_features);

@@ -51,7 +51,7 @@ impl MeanSquaredError {
         };
         let mut builder = ProgramBuilder::new(gpu, "mean squared error");
         builder.once(gpu.kernel(&MSE, &[]), &params, storage.storage(), [workgroups, 1, 1]);
-        let tuning = Tuning::new(gpu.info().device_type, 1);
+        let tuning = Tuning::new(gpu.info().device_type);
         let rows = workgroups as usize;
         let (input, total) = (Matrix::of(&partial, 1), Vector::of(&loss, 0));
         let args = SumRowsArgs { input, size: [rows, 1], total, accumulate: false, root: false };

@@ -39,7 +39,10 @@
 mod adam;
 mod linear;
 mod loss;
+mod optimiser;
+mod sgd;
 
 pub use adam::{Adam, AdamOptions};
 pub use linear::{Linear, UnrolledLinear};
 pub use loss::MeanSquaredError;
+pub use sgd::{Sgd, SgdOptions};

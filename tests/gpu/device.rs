@@ -67,7 +67,12 @@ pub(crate) fn largest<R: Copy + Into<f64>>(values: &[R]) -> f64 {
 
 /// Runs a property over random cases, always the same ones.
 pub(crate) fn property<S: Strategy>(cases: u32, strategy: &S, holds: impl Fn(S::Value)) {
-    let config = Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..Config::default() };
+    property_from(7, cases, strategy, holds);
+}
+
+/// [`property`] from a seed.
+pub(crate) fn property_from<S: Strategy>(seed: u64, cases: u32, strategy: &S, holds: impl Fn(S::Value)) {
+    let config = Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..Config::default() };
     let outcome = TestRunner::new(config).run(strategy, |case| {
         holds(case);
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{CellWeights, Error, Gpu, Gru, GruConfig, Tensor, Unroll, Unrolled, Weights, verify, wgpu};
 
@@ -212,6 +212,11 @@ fn train_objects(gpu: &Gpu) {
     assert_error(Adam::new(&[(&good, &wrong)], &options), &shape("gradient", &[3, 5], &[3, 4]));
     assert_error(Adam::new(&[], &options), &Error::ZeroSize { what: "number of parameters" });
 
+    let bad = SgdOptions { learning_rate: -1.0, max_norm: None };
+    let expected = Error::InvalidOption { option: "learning_rate", value: -1.0, expected: "finite and at least 0" };
+    assert_error(Sgd::new(&[(&good, &good)], &bad), &expected);
+    assert_error(Sgd::new(&[], &SgdOptions::default()), &Error::ZeroSize { what: "number of parameters" });
+
     let gradient = zeros(gpu, &[3, 5]);
     let bad = AdamOptions { beta1: 1.0, ..options };
     let expected = Error::InvalidOption { option: "beta1", value: 1.0, expected: "0 <= beta1 < 1" };
@@ -254,6 +259,7 @@ fn aliased(gpu: &Gpu) {
     let x = zeros(gpu, &[4, 5]);
     let options = AdamOptions::default();
     assert_error(Adam::new(&[(&x, &x.clone())], &options), &error("parameter", "gradient"));
+    assert_error(Sgd::new(&[(&x, &x.clone())], &SgdOptions::default()), &error("parameter", "gradient"));
     assert_error(MeanSquaredError::new(&x, &x), &error("prediction", "d_prediction"));
     let linear = Linear::new(gpu, 5, 2, 1).expect("a head");
     assert_error(linear.unroll(&x, &x), &error("input", "d_input"));

@@ -15,7 +15,12 @@ macro_rules! trials {
     };
 }
 
+#[path = "../support/any_options.rs"]
+mod any_options;
+mod arrange;
+mod cells;
 mod chunks;
+mod combinations;
 mod controls;
 mod device;
 mod errors;
@@ -43,8 +48,12 @@ type Test = fn(&Gpu);
 const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("matmul", matmul::TRIALS),
     ("options", options::TRIALS),
+    ("combinations", combinations::TRIALS),
     ("sums", sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
+    ("cells", cells::forward::TRIALS),
+    ("cells", cells::backward::TRIALS),
+    ("arrange", arrange::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
     ("golden", golden::TRIALS),

@@ -1,11 +1,14 @@
 //! Every option of a layer, forward and backward, against the oracle; and that the plan counts what is recorded.
 
-use wgpu_gru::verify::{Batch, Report, verify_batch};
+use wgpu_gru::verify::{Batch, Report, expectation, verify_batch};
 use wgpu_gru::{
-    Activation, Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, Unrolled,
+    Activation, Cell, Config, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll,
+    Unrolled,
 };
 
+use crate::any_options::ACTIVATIONS;
 use crate::device::{bits, read};
+use crate::support::assert_close;
 
 trials![
     layers_and_directions,
@@ -30,7 +33,7 @@ const UNROLL: fn() -> Unroll = || Unroll::training(6, 3);
 const LENGTHS: [usize; 3] = [6, 0, 3];
 
 /// Both dispatch counts that `explain` gives of what is recorded.
-fn recorded(net: &Unrolled, program: &str) -> usize {
+pub(crate) fn recorded(net: &Unrolled, program: &str) -> usize {
     let text = net.explain();
     let line = text.lines().find(|line| line.contains(program)).expect("the line is there").to_owned();
     let (_, list) = line.split_once(':').expect("a list");
@@ -54,7 +57,28 @@ fn check_batch<C: Copy + Into<Cell>>(
         Err(Error::OverBudget(report)) => panic!("{:?} {unroll:?}\n{report}", config.erased()),
         Err(error) => panic!("{:?} {unroll:?}\n{error}", config.erased()),
     };
+    if config.dropout_share() == 0.0 {
+        check_inference(gpu, &layer, unroll, &batch);
+    }
     (net, report)
+}
+
+/// The same outputs and last states without training.
+fn check_inference(gpu: &Gpu, layer: &Recurrent<Cell>, unroll: Unroll, batch: &Batch) {
+    let weights = pollster::block_on(layer.read_weights()).expect("weights");
+    let expected = expectation(layer.config(), &weights, batch);
+    let inference = Unroll::inference(unroll.seq_len(), unroll.batch()).lengths(unroll.has_lengths());
+    let mut net = layer.unroll(inference).expect("an unroll");
+    if let Some(lengths) = &batch.lengths {
+        net.set_lengths(lengths).expect("good lengths");
+    }
+    let [x, h0] = [(net.input(), &batch.x), (net.h0(), &batch.h0)]
+        .map(|(place, values)| crate::device::tensor(gpu, place.shape(), values));
+    let out = net.forward(&x, Some(&h0)).expect("a forward pass");
+    for (tensor, expected) in [(out.output, &expected[0]), (out.h_n, &expected[1])] {
+        let name = format!("{:?} {inference:?}: {}", layer.config(), expected.tensor);
+        assert_close(&name, &read(&tensor), &expected.values, expected.tolerance);
+    }
 }
 
 fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) {
@@ -197,19 +221,6 @@ fn plain_rnn(gpu: &Gpu) {
     }
 }
 
-const ACTIVATIONS: [Activation; 10] = [
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Relu,
-    Activation::HARD_SIGMOID_ONNX,
-    Activation::HARD_SIGMOID_KERAS,
-    Activation::LeakyRelu { alpha: 0.1 },
-    Activation::ThresholdedRelu { theta: 0.1 },
-    Activation::Softsign,
-    Activation::Softplus,
-    Activation::Linear,
-];
-
 fn activations(gpu: &Gpu) {
     for activation in ACTIVATIONS {
         check(gpu, &GRU().candidate_activation(activation), UNROLL());
@@ -245,7 +256,35 @@ fn state_carried_over(gpu: &Gpu) {
             states.extend(bits(net.output()));
         }
         assert_eq!(states, bits(&whole.output), "{config:?}");
+        carried_gradients(gpu, &layer, &batch);
     }
+}
+
+/// Training on the second segment of a stream: the gradients are those of the segment by itself, whose first states are the
+/// last ones of the first segment.
+fn carried_gradients(gpu: &Gpu, layer: &Gru, batch: &Batch) {
+    let segment = |number: usize| &batch.x[number * 60..][..60];
+    let d_output = crate::device::tensor(gpu, &[4, 3, 7], &batch.d_output[..84]);
+    let unroll = || layer.unroll(Unroll::training(4, 3)).expect("an unroll");
+    let (mut carried, mut apart) = (unroll(), unroll());
+    carried.input().write(segment(0)).expect("a write");
+    gpu.submit(|encoder| {
+        carried.encode_forward(encoder)?;
+        carried.encode_carry_state(encoder)
+    })
+    .expect("a submission");
+    let states = crate::device::tensor(gpu, carried.h_n().shape(), &read(carried.h_n()));
+    carried.input().write(segment(1)).expect("a write");
+    gpu.submit(|encoder| carried.encode_forward(encoder)).expect("a submission");
+    let carried = carried.backward(Some(&d_output), None).expect("a backward pass");
+    let x = crate::device::tensor(gpu, &[4, 3, 5], segment(1));
+    apart.forward(&x, Some(&states)).expect("a forward pass");
+    let apart = apart.backward(Some(&d_output), None).expect("a backward pass");
+    let names = apart.parameters.named(layer.config()).zip(carried.parameters.named(layer.config()));
+    for ((name, apart), (_, carried)) in names {
+        assert_eq!(bits(carried), bits(apart), "d_{name}");
+    }
+    assert_eq!(bits(&carried.h0), bits(&apart.h0), "d_h0");
 }
 
 fn option_errors(gpu: &Gpu) {

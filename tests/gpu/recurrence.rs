@@ -1,7 +1,7 @@
 //! The fused step and its backward, over some steps, against their twins in f32 and in f64.
 
 use proptest::prelude::*;
-use wgpu_gru::plan::{MatmulKernel, Tuning};
+use wgpu_gru::plan::{Cut, Schedule, TimeLoop};
 use wgpu_gru::reference::Real;
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
@@ -30,15 +30,16 @@ const SHAPES: [[usize; 3]; 14] = [
     [2, 3, 129],
 ];
 
-fn tunings() -> impl Iterator<Item = Tuning> {
-    // Rows, lanes, and units of the backward step.
-    let choices = [[1, 8, 1], [1, 32, 4], [4, 8, 4], [4, 32, 1], [4, 8, 1], [1, 8, 4], [4, 32, 4], [1, 32, 1]];
-    choices.into_iter().map(|[step_rows, step_lanes, step_backward_units]| Tuning {
-        matmul: MatmulKernel::Direct,
-        step_lanes,
-        step_rows,
-        step_backward_units,
-        sum_lanes: [8, 1],
+/// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and with odd ones: lanes, slices, rows.
+pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
+    let cuts = [[8, 1, 1], [8, 1, 8], [16, 4, 4], [64, 2, 1], [4, 2, 8]];
+    let cut = |[lanes, split, rows]: [u32; 3]| Cut { lanes, split, rows, quads: split > 1 };
+    [(Schedule::PerStep, 1), (Schedule::PerSequence, 3)].into_iter().flat_map(move |(schedule, steps)| {
+        // Forward and backward need not have the same cut.
+        (0..cuts.len()).map(move |i| {
+            let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
+            TimeLoop { schedule, steps, forward, backward }
+        })
     })
 }
 
@@ -83,22 +84,26 @@ impl Steps {
     }
 
     /// h and gates by the GPU.
-    fn gpu(&self, gpu: &Gpu, tuning: &Tuning) -> [Tensor; 2] {
+    fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 2] {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
-        run(gpu, &harness::gru_steps(tuning, self.shape, &weight_hh, &bias_hh, &h, &gates).expect("a program"));
+        let packed = flat(&vec![f32::NAN; self.weight_hh.len()]);
+        let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
+        let packs = self.shape[2].is_multiple_of(4) && time_loop.forward.split > 1;
+        let steps = harness::Steps { bias_hh: Some(&bias_hh), packed: packs.then_some(&packed), ..plain };
+        run(gpu, &steps.forward(time_loop, self.save).expect("a program"));
         [h, gates]
     }
 }
 
-fn check_forward(gpu: &Gpu, tuning: &Tuning, steps: &Steps, scale: f64) {
+fn check_forward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, scale: f64) {
     let [t, _, hidden] = steps.shape;
     let (narrow, exact) = (steps.twin(<[f32]>::to_vec), steps.twin(wide));
-    let actual = steps.gpu(gpu, tuning).map(|tensor| read(&tensor));
+    let actual = steps.gpu(gpu, time_loop).map(|tensor| read(&tensor));
     let tolerance = Tolerance::through_time(hidden, t).scaled(scale);
     for (index, name) in ["h", "gates"].into_iter().enumerate() {
-        let name = format!("{:?} save {} {tuning:?}: {name}", steps.shape, steps.save);
+        let name = format!("{:?} save {} {time_loop:?}: {name}", steps.shape, steps.save);
         assert_close(&format!("{name} against f64"), &actual[index], &exact[index], tolerance);
         assert_close(&format!("{name} against f32"), &actual[index], &narrow[index], tolerance.plus(tolerance));
     }
@@ -120,7 +125,7 @@ fn twin_backward<R: Real>(
     [gates, d_h0]
 }
 
-fn check_backward(gpu: &Gpu, tuning: &Tuning, steps: &Steps, seed: u64) {
+fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, seed: u64) {
     let [t, batch, hidden] = steps.shape;
     let mut uniform = Uniform::new(seed);
     let (d_output, d_h_n) = (uniform.vec(t * batch * hidden, 1.0), uniform.vec(batch * hidden, 1.0));
@@ -136,11 +141,11 @@ fn check_backward(gpu: &Gpu, tuning: &Tuning, steps: &Steps, seed: u64) {
     let (weight_hh, h, gates) = (flat(&steps.weight_hh), flat(&h), flat(&gates));
     let (d_output, d_h_n, d_h0) = (flat(&d_output), flat(&d_h_n), flat(&vec![f32::NAN; batch * hidden]));
     let states = bits(&h);
-    let d = [&d_output, &d_h_n, &d_h0];
-    run(gpu, &harness::gru_steps_backward(tuning, steps.shape, &weight_hh, &h, &gates, d).expect("a program"));
+    let plain = harness::Steps::gru(steps.shape, &weight_hh, &h, &gates);
+    run(gpu, &plain.backward(time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program"));
     assert_eq!(bits(&h), states, "backward leaves the states as they are");
     for (index, (name, tensor)) in [("gates", &gates), ("d_h0", &d_h0)].into_iter().enumerate() {
-        let name = format!("{:?} {tuning:?}: {name}", steps.shape);
+        let name = format!("{:?} {time_loop:?}: {name}", steps.shape);
         let tolerance = Tolerance::through_time(3 * hidden, t).scaled(largest(&exact[index]).max(1.0));
         assert_close(&format!("{name} against f64"), &read(tensor), &exact[index], tolerance);
         assert_close(&format!("{name} against f32"), &read(tensor), &narrow[index], tolerance.plus(tolerance));
@@ -148,51 +153,51 @@ fn check_backward(gpu: &Gpu, tuning: &Tuning, steps: &Steps, seed: u64) {
 }
 
 fn table_forward(gpu: &Gpu) {
-    for tuning in tunings() {
+    for time_loop in time_loops() {
         for (seed, shape) in (1..).zip(SHAPES) {
             for save in [true, false] {
-                check_forward(gpu, &tuning, &Steps::random(shape, save, 1.0, seed), 1.0);
+                check_forward(gpu, &time_loop, &Steps::random(shape, save, 1.0, seed), 1.0);
             }
         }
     }
 }
 
 fn table_backward(gpu: &Gpu) {
-    for tuning in tunings() {
+    for time_loop in time_loops() {
         for (seed, shape) in (1..).zip(SHAPES) {
-            check_backward(gpu, &tuning, &Steps::random(shape, true, 1.0, seed), seed);
+            check_backward(gpu, &time_loop, &Steps::random(shape, true, 1.0, seed), seed);
         }
     }
 }
 
 fn random_shapes(gpu: &Gpu) {
-    let tunings: Vec<_> = tunings().collect();
-    let cases = (0..tunings.len(), 1_usize..8, 1_usize..12, 1_usize..50, any::<u32>());
-    property(32, &cases, |(tuning, t, batch, hidden, seed)| {
+    let time_loops: Vec<_> = time_loops().collect();
+    let cases = (0..time_loops.len(), 1_usize..8, 1_usize..12, 1_usize..50, any::<u32>());
+    property(32, &cases, |(time_loop, t, batch, hidden, seed)| {
         let steps = Steps::random([t, batch, hidden], true, 1.0, seed.into());
-        check_forward(gpu, &tunings[tuning], &steps, 1.0);
-        check_backward(gpu, &tunings[tuning], &steps, u64::from(seed) + 1);
+        check_forward(gpu, &time_loops[time_loop], &steps, 1.0);
+        check_backward(gpu, &time_loops[time_loop], &steps, u64::from(seed) + 1);
     });
 }
 
 /// Without saving, the projection is still there afterwards, bit by bit.
 fn inference_leaves_the_projection(gpu: &Gpu) {
-    for tuning in tunings() {
+    for time_loop in time_loops() {
         let steps = Steps::random([3, 5, 9], false, 1.0, 1);
-        let [_, gates] = steps.gpu(gpu, &tuning);
+        let [_, gates] = steps.gpu(gpu, &time_loop);
         let before: Vec<_> = steps.gates.iter().map(|gate| gate.to_bits()).collect();
-        assert_eq!(bits(&gates), before, "{tuning:?}");
+        assert_eq!(bits(&gates), before, "{time_loop:?}");
     }
 }
 
 /// Gates far out on both sides, up to 1e3: every result is finite and where the twin says.
 fn saturating(gpu: &Gpu) {
     for scale in [30.0_f32, 1e3] {
-        for tuning in tunings() {
+        for time_loop in time_loops() {
             let steps = Steps::random([3, 5, 9], true, scale, 3);
             // The error of an activation grows with its argument, which is at most this.
-            check_forward(gpu, &tuning, &steps, f64::from(scale));
-            check_backward(gpu, &tuning, &steps, 4);
+            check_forward(gpu, &time_loop, &steps, f64::from(scale));
+            check_backward(gpu, &time_loop, &steps, 4);
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Loss, norm, Adam and clipping against their twins, and Adam against PyTorch.
+//! Loss, norm, optimisers and clipping against their twins, and Adam against PyTorch.
 
 use approx::assert_relative_eq;
 use wgpu_gru::reference::adam::adam;
 use wgpu_gru::reference::adam_prepare::adam_prepare;
 use wgpu_gru::reference::mse::mse;
+use wgpu_gru::reference::sgd::sgd;
 use wgpu_gru::reference::sum_squares::sum_squares;
-use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform};
 
 use crate::device::{bits, read, tensor};
@@ -17,7 +18,9 @@ trials![
     adam_against_the_twin,
     adam_against_pytorch,
     a_gradient_of_zero_moves_nothing,
-    learning_rate
+    learning_rate,
+    sgd_against_the_twin,
+    sgd_by_hand
 ];
 
 fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
@@ -208,4 +211,65 @@ fn learning_rate(gpu: &Gpu) {
             rel: 1e-8 / 0.01,
         }),
     );
+}
+
+fn descend(gpu: &Gpu, sgd: &Sgd) {
+    gpu.submit(|encoder| {
+        sgd.encode(encoder);
+        Ok(())
+    })
+    .expect("a submission");
+}
+
+fn sgd_against_the_twin(gpu: &Gpu) {
+    const STEPS: usize = 20;
+    for max_norm in [None, Some(0.5_f32), Some(1e6)] {
+        let mut uniform = Uniform::new(11);
+        let hosts = LENGTHS.map(|len| uniform.vec(len, 1.0));
+        let parameters = hosts.each_ref().map(|host| tensor(gpu, &[host.len()], host));
+        let gradients = LENGTHS.map(|len| zeros(gpu, &[len]));
+        let pairs: Vec<_> = parameters.iter().zip(&gradients).collect();
+        let optimiser = Sgd::new(&pairs, &SgdOptions { learning_rate: 0.01, max_norm }).expect("an optimiser");
+        let mut exact = hosts.each_ref().map(|host| wide(host));
+        for _ in 0..STEPS {
+            let fresh = LENGTHS.map(|len| uniform.vec(len, 1.0));
+            let squares = sum_squares(&wide(&fresh.concat()));
+            let state = adam_prepare(1, f64::from(0.01_f32), [0.0, 0.0], max_norm.map(f64::from), squares);
+            for ((gradient, exact), host) in gradients.iter().zip(&mut exact).zip(&fresh) {
+                gradient.write(host).expect("a write");
+                sgd(&state, &wide(host), exact);
+            }
+            descend(gpu, &optimiser);
+            let tolerance = Tolerance { abs: 0.0, rel: Tolerance::matmul(LENGTHS.iter().sum()).abs };
+            assert_close("norm", &read(optimiser.norm()), &[state.norm], tolerance);
+        }
+        for (parameter, exact) in parameters.iter().zip(&exact) {
+            let name = format!("parameter of {} with max_norm {max_norm:?}", parameter.len());
+            assert_close(&name, &read(parameter), exact, Tolerance::through_time(1, STEPS));
+        }
+    }
+}
+
+/// A gradient of norm 5 over two parameters: as it is, clipped to 1, with a rate of 0, and none at all.
+fn sgd_by_hand(gpu: &Gpu) {
+    for (max_norm, expected) in [(None, [-0.5, -1.0]), (Some(1.0), [0.7, 0.6]), (Some(8.0), [-0.5, -1.0])] {
+        let (p, q) = (tensor(gpu, &[1], &[1.0]), tensor(gpu, &[1, 1], &[1.0]));
+        let (d_p, d_q) = (tensor(gpu, &[1], &[3.0]), tensor(gpu, &[1, 1], &[4.0]));
+        let sgd = Sgd::new(&[(&p, &d_p), (&q, &d_q)], &SgdOptions { learning_rate: 0.5, max_norm }).expect("sgd");
+        descend(gpu, &sgd);
+        // The factor that clips has PyTorch's 1e-6 in it.
+        let tolerance = Tolerance { abs: 1e-6, rel: 0.0 };
+        assert_close(&format!("max_norm {max_norm:?}"), &[read(&p), read(&q)].concat(), &expected, tolerance);
+        assert_close("norm", &read(sgd.norm()), &[5.0], Tolerance::pointwise());
+
+        let before = [bits(&p), bits(&q)];
+        sgd.set_learning_rate(0.0).expect("a rate");
+        descend(gpu, &sgd);
+        assert_eq!([bits(&p), bits(&q)], before, "a rate of 0 is no step");
+        sgd.set_learning_rate(1.0).expect("a rate");
+        d_p.write(&[0.0]).expect("a write");
+        d_q.write(&[0.0]).expect("a write");
+        descend(gpu, &sgd);
+        assert_eq!([bits(&p), bits(&q)], before, "a gradient of 0 moves nothing");
+    }
 }

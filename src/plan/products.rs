@@ -1,0 +1,70 @@
+//! Which matrix product is used for which adapter and size.
+
+/// Which matrix product is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MatmulKernel {
+    /// Tiles of 64 x 64 through workgroup memory: GPUs.
+    Tiled,
+    /// Tiles of 32 x 32 through workgroup memory: GPUs, for products of so few tiles that a GPU would be half empty.
+    TiledSmall,
+    /// 16 rows by 32 columns without workgroup memory: CPU-class adapters.
+    Direct,
+    /// Tiles of 32 x 32, whose rows go round subgroups of 8: CPU-class adapters that have these.
+    Broadcast,
+}
+
+impl MatmulKernel {
+    /// Rows and columns of the product that one workgroup owns.
+    #[must_use]
+    pub fn tile(self) -> [u32; 2] {
+        match self {
+            Self::Tiled => [64, 64],
+            Self::Direct => [16, 32],
+            Self::TiledSmall | Self::Broadcast => [32, 32],
+        }
+    }
+
+    /// The workgroups of a product of `m` rows and `n` columns, across and down.
+    pub(crate) fn grid(self, m: usize, n: usize) -> [u32; 2] {
+        let [rows, columns] = self.tile().map(|size| size as usize);
+        [n.div_ceil(columns), m.div_ceil(rows)].map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// The choice for one product, of what [`Tuning`](super::Tuning) says for all: the small tiles where they fill a GPU better and the
+    /// grid can have them, broadcasts where there are subgroups of 8.
+    pub(crate) fn for_product(self, [m, n]: [usize; 2], limits: &wgpu::Limits, has_subgroups_of_8: bool) -> Self {
+        /// Tiles of 64 x 64 from which on they are enough to fill a large GPU.
+        const ENOUGH: u64 = 256;
+        let workgroups = |kernel: Self| kernel.grid(m, n).map(u64::from);
+        let fits = |kernel| workgroups(kernel).iter().all(|&n| n <= limits.max_compute_workgroups_per_dimension.into());
+        match self {
+            Self::Tiled if workgroups(self).iter().product::<u64>() < ENOUGH && fits(Self::TiledSmall) => {
+                Self::TiledSmall
+            }
+            Self::Direct if has_subgroups_of_8 => Self::Broadcast,
+            _ => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MatmulKernel::{Broadcast, Direct, Tiled, TiledSmall};
+
+    #[test]
+    fn a_product_takes_what_suits_it() {
+        let limits = wgpu::Limits::default();
+        let few = |count| wgpu::Limits { max_compute_workgroups_per_dimension: count, ..limits.clone() };
+        // 16 x 16 tiles of 64 x 64 are enough; one row of tiles less is not.
+        assert_eq!(Tiled.for_product([961, 1024], &limits, true), Tiled);
+        assert_eq!(Tiled.for_product([960, 1024], &limits, true), TiledSmall);
+        assert_eq!(Tiled.for_product([1, 1 << 20], &limits, false), Tiled);
+        // 2 x 3 tiles of 64 x 64 would be 4 x 6 small ones.
+        assert_eq!(Tiled.for_product([128, 192], &few(5), false), Tiled);
+        assert_eq!(Tiled.for_product([128, 192], &few(6), false), TiledSmall);
+
+        assert_eq!(Direct.for_product([1, 1], &limits, false), Direct);
+        assert_eq!(Direct.for_product([1, 1], &limits, true), Broadcast);
+    }
+}

@@ -1,0 +1,121 @@
+//! The copy into another arrangement, with lengths and dropout, and the count that dropout draws from, against their twins:
+//! a copy is exact.
+
+use wgpu_gru::reference::arrange::{arrange, dropout_factor};
+use wgpu_gru::reference::count::count;
+use wgpu_gru::reference::pack::pack;
+use wgpu_gru::{Gpu, Tensor, Uniform, harness};
+
+use crate::device::{bits, run, tensor};
+
+trials![transposes, gaps, more_rows_than_a_grid, counts, packs];
+
+/// T, B, F: ones, primes, and the neighbours of the 64 elements of a workgroup.
+const SHAPES: [[usize; 3]; 8] =
+    [[1, 1, 1], [5, 1, 3], [1, 7, 2], [3, 2, 63], [2, 3, 64], [2, 2, 65], [7, 5, 11], [1, 1, 129]];
+
+/// Seed and number of the pass.
+const STATE: [u32; 2] = [0x89AB_CDEF, 3];
+
+fn words(gpu: &Gpu, words: &[u32]) -> Tensor {
+    let values: Vec<_> = words.iter().map(|&word| f32::from_bits(word)).collect();
+    tensor(gpu, &[values.len()], &values)
+}
+
+/// A copy with these options by GPU and twin. NaN lies past the ends of rows, and where the copy goes.
+fn check(
+    gpu: &Gpu,
+    size: [usize; 3],
+    batch_first: [bool; 2],
+    lengths: Option<&[usize]>,
+    dropout: Option<(usize, f32)>,
+) {
+    let [steps, batch, width] = size;
+    let place = |batch_first: bool, t: usize, b: usize| if batch_first { b * steps + t } else { t * batch + b };
+    let mut source = Uniform::new(1).vec(steps * batch * width, 1.0);
+    for (row, &length) in lengths.unwrap_or(&[]).iter().enumerate() {
+        for t in length..steps {
+            source[place(batch_first[0], t, row) * width..][..width].fill(f32::NAN);
+        }
+    }
+    let unwritten = vec![f32::NAN; source.len()];
+    let mut expected = unwritten.clone();
+    let [seed, pass] = STATE;
+    let factor = |element| dropout.map_or(1.0, |(layer, share)| dropout_factor(element, layer, seed, pass, share));
+    arrange(size, batch_first, &source, lengths, factor, &mut expected);
+
+    let (from, to) = (tensor(gpu, &[source.len()], &source), tensor(gpu, &[source.len()], &unwritten));
+    let state = words(gpu, &STATE);
+    let lengths = lengths.map(|lengths| words(gpu, &lengths.iter().map(|&length| length as u32).collect::<Vec<_>>()));
+    let strides = batch_first.map(|first| if first { [width, steps * width] } else { [batch * width, width] });
+    let places =
+        [(&from, strides[0]), (&to, strides[1])].map(|(tensor, strides)| harness::Place { tensor, begin: 0, strides });
+    let dropout_on_gpu = dropout.map(|(layer, share)| (&state, layer, share));
+    run(gpu, &harness::arrange(size, places, lengths.as_ref(), dropout_on_gpu).expect("a program"));
+    // A zero may have either sign.
+    let plain =
+        |values: Vec<u32>| values.into_iter().map(|word| if word << 1 == 0 { 0 } else { word }).collect::<Vec<_>>();
+    let expected = plain(expected.into_iter().map(f32::to_bits).collect());
+    assert_eq!(plain(bits(&to)), expected, "{size:?} batch first {batch_first:?} {dropout:?}");
+}
+
+fn transposes(gpu: &Gpu) {
+    for size in SHAPES {
+        let [steps, batch, _] = size;
+        let lengths: Vec<_> = (0..batch).map(|row| (steps + row * 3) % (steps + 1)).collect();
+        for batch_first in [[false, false], [false, true], [true, false], [true, true]] {
+            for lengths in [None, Some(&lengths[..])] {
+                for dropout in [None, Some((0, 0.5)), Some((3, 0.1)), Some((1, 0.999)), Some((2, 0.0))] {
+                    check(gpu, size, batch_first, lengths, dropout);
+                }
+            }
+        }
+    }
+}
+
+/// One step out of wider rows and from the middle of a tensor, and back into others; what lies between stays.
+fn gaps(gpu: &Gpu) {
+    let (batch, width) = (5, 3);
+    let source = Uniform::new(2).vec(100, 1.0);
+    let (from, to) = (tensor(gpu, &[100], &source), tensor(gpu, &[200], &[f32::NAN; 200]));
+    let places = [(&from, 9, 7), (&to, 70, 11)].map(|(tensor, begin, stride)| harness::Place {
+        tensor,
+        begin,
+        strides: [0, stride],
+    });
+    run(gpu, &harness::arrange([1, batch, width], places, None, None).expect("a program"));
+    let mut expected = [f32::NAN; 200];
+    for row in 0..batch {
+        expected[70 + row * 11..][..width].copy_from_slice(&source[9 + row * 7..][..width]);
+    }
+    assert_eq!(bits(&to), expected.map(f32::to_bits), "rows of 3 out of rows of 7 into rows of 11");
+}
+
+/// Rows beyond the 65535 workgroups of one axis.
+fn more_rows_than_a_grid(gpu: &Gpu) {
+    check(gpu, [70_001, 2, 1], [false, true], None, None);
+    check(gpu, [3, 33_333, 1], [true, false], None, Some((0, 0.3)));
+}
+
+fn counts(gpu: &Gpu) {
+    let state = words(gpu, &[7, u32::MAX - 1]);
+    let mut expected = [7, u32::MAX - 1];
+    for _ in 0..3 {
+        run(gpu, &harness::count(&state).expect("a program"));
+        count(1, &mut expected);
+        assert_eq!(bits(&state), expected, "one more pass, the same seed");
+    }
+}
+
+/// The weights as the steps forward of a GPU read them.
+fn packs(gpu: &Gpu) {
+    for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (96, 32), (385, 128)] {
+        let source = Uniform::new(4).vec(rows * hidden, 1.0);
+        let mut expected = vec![f32::NAN; source.len()];
+        let packed = tensor(gpu, &[source.len()], &expected);
+        run(gpu, &harness::pack(rows, &tensor(gpu, &[source.len()], &source), &packed).expect("a program"));
+        pack(rows, &source, &mut expected);
+        let expected: Vec<_> = expected.into_iter().map(f32::to_bits).collect();
+        assert_eq!(bits(&packed), expected, "{rows} rows of {hidden}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The steps backward.
+
+use wgpu_gru::reference::Real;
+use wgpu_gru::reference::gru_reset_backward::gru_reset_backward as gru_reset_backward_twin;
+use wgpu_gru::reference::gru_step::GruStepParams;
+use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
+use wgpu_gru::reference::rnn_step::RnnStepParams;
+use wgpu_gru::reference::rnn_step_backward::rnn_step_backward as rnn_step_backward_twin;
+use wgpu_gru::{Cell, Gpu, Reset, Tolerance, Uniform, harness};
+
+use super::{Case, OnGpu, cases, flat, grus, pick, rnns, to_bits};
+use crate::device::{largest, read, run};
+use crate::support::{assert_close, wide};
+
+trials![gru_step_backward, gru_step_backward_before_reset, gru_reset_backward, rnn_step_backward];
+
+fn gru_step_backward(gpu: &Gpu) {
+    cases(grus(Reset::After)).for_each(|case| check(gpu, "gru_step_backward", &case));
+}
+
+fn gru_step_backward_before_reset(gpu: &Gpu) {
+    cases(grus(Reset::Before)).for_each(|case| check(gpu, "gru_step_backward", &case));
+}
+
+fn gru_reset_backward(gpu: &Gpu) {
+    cases(grus(Reset::Before)).for_each(|case| check(gpu, "gru_reset_backward", &case));
+}
+
+fn rnn_step_backward(gpu: &Gpu) {
+    cases(rnns()).for_each(|case| check(gpu, "rnn_step_backward", &case));
+}
+
+/// What goes into the steps.
+struct Numbers {
+    weight_hh: Vec<f32>,
+    h: Vec<f32>,
+    gates: Vec<f32>,
+    /// `d_output`, `d_h_n`, `d_h0`.
+    d: [Vec<f32>; 3],
+}
+
+impl Numbers {
+    /// Values of the activations where their slope is taken, and numbers elsewhere. NaN in the columns of the other
+    /// direction, and where the kernel is the first to write.
+    fn new(case: &Case, kernel: &str, seed: u64) -> Self {
+        let [seq_len, batch, hidden] = case.sizes;
+        let mut uniform = Uniform::new(seed);
+        let (weight_hh, _) = case.parameters(&mut uniform);
+        let states = batch * case.directions * hidden;
+        let (mut h, mut d_output) = (vec![f32::NAN; (seq_len + 2) * states], vec![f32::NAN; seq_len * states]);
+        for slot in 0..seq_len + 2 {
+            let values = match case.cell {
+                Cell::Rnn { nonlinearity } => case.values(&mut uniform, batch * hidden, nonlinearity),
+                Cell::Gru { .. } => uniform.vec(batch * hidden, 1.0),
+            };
+            case.own(slot).into_iter().zip(values).for_each(|(at, value)| h[at] = value);
+        }
+        for t in 0..seq_len {
+            case.own(t).into_iter().for_each(|at| d_output[at] = uniform.next_f32());
+        }
+        let is_reset = kernel == "gru_reset_backward";
+        let mut gates = Vec::new();
+        for _ in 0..seq_len * batch {
+            match case.cell {
+                Cell::Rnn { .. } => gates.resize(gates.len() + hidden, f32::NAN),
+                Cell::Gru { gate, .. } if is_reset => {
+                    gates.extend(case.values(&mut uniform, hidden, gate));
+                    gates.extend(uniform.vec(3 * hidden, 1.0));
+                }
+                Cell::Gru { gate, candidate, .. } => {
+                    gates.extend(case.values(&mut uniform, 2 * hidden, gate));
+                    gates.extend(case.values(&mut uniform, hidden, candidate));
+                    gates.extend(uniform.vec(hidden, 1.0));
+                }
+            }
+        }
+        let d_h_n = uniform.vec(batch * hidden, 1.0);
+        let d_h0 = if is_reset { uniform.vec(batch * hidden, 1.0) } else { vec![f32::NAN; batch * hidden] };
+        Self { weight_hh, h, gates, d: [d_output, d_h_n, d_h0] }
+    }
+}
+
+/// What the twin says of one step: its gates, and the size of the numbers so far.
+struct Step<R> {
+    t: usize,
+    gates: Vec<R>,
+    size: f64,
+}
+
+/// All steps by the twin, and d_h0 at the end with the size of everything.
+fn twin<R: Real>(
+    kernel: &str,
+    case: &Case,
+    numbers: &Numbers,
+    real: fn(&[f32]) -> Vec<R>,
+) -> (Vec<Step<R>>, (Vec<R>, f64)) {
+    let [seq_len, batch, hidden] = case.sizes;
+    let [d_output, d_h_n, d_h0] = &numbers.d;
+    let (weight_hh, d_h_n) = (real(&numbers.weight_hh), real(d_h_n));
+    let len = numbers.gates.len() / seq_len;
+    let mut steps: Vec<Step<R>> = Vec::new();
+    let (mut d_h0, mut size) = (real(d_h0), 1.0_f64);
+    // `None` is the final dispatch.
+    let order = case.order().into_iter().rev().map(Some);
+    let last = (kernel != "gru_reset_backward").then_some(None);
+    for step in order.chain(last) {
+        let after = steps.last().map_or_else(Vec::new, |after: &Step<R>| after.gates.clone());
+        // This step and the one after it are all there is.
+        let known = 1 + usize::from(!after.is_empty());
+        let mut gates = step.map_or_else(Vec::new, |(t, _)| real(&numbers.gates[t * len..(t + 1) * len]));
+        gates.extend(after);
+        let of = |values: &[f32], t: usize| real(&pick(values, &case.own(t)));
+        let states =
+            step.map_or_else(Vec::new, |(_, [before, after])| [of(&numbers.h, before), of(&numbers.h, after)].concat());
+        let d_output = step.map_or_else(Vec::new, |(t, _)| of(d_output, t));
+        let lengths = step.and_then(|(t, _)| case.lengths_at(t));
+        let lengths = lengths.as_deref();
+        match case.cell {
+            Cell::Rnn { nonlinearity: activation } => {
+                let params = RnnStepParams { t: 0, batch, hidden, activation, clip: case.clip, lengths };
+                let (is_final, d_h_n) = (step.is_none(), &d_h_n);
+                rnn_step_backward_twin(
+                    &params, known, is_final, &weight_hh, &states, &d_output, d_h_n, &mut gates, &mut d_h0,
+                );
+            }
+            Cell::Gru { .. } if kernel == "gru_reset_backward" => {
+                let params = GruStepParams { t: 0, batch, hidden, save: true };
+                gru_reset_backward_twin(&params, &case.options(lengths), &weight_hh, &states, &mut gates, &mut d_h0);
+            }
+            Cell::Gru { .. } => {
+                let params = GruStepBackwardParams { seq_len: known, batch, hidden, t: step.map(|_| 0) };
+                let options = case.options(lengths);
+                gru_step_backward_with(
+                    &params, &options, &weight_hh, &states, &d_output, &d_h_n, &mut gates, &mut d_h0,
+                );
+            }
+        }
+        gates.truncate(len);
+        size = size.max(largest(&gates)).max(largest(&d_h0));
+        if let Some((t, _)) = step {
+            steps.push(Step { t, gates, size });
+        }
+    }
+    (steps, (d_h0, size))
+}
+
+fn check(gpu: &Gpu, kernel: &str, case: &Case) {
+    // Backward reads what was saved, and no bias.
+    let case = Case { save: true, has_bias: false, ..case.clone() };
+    let [seq_len, _, hidden] = case.sizes;
+    let numbers = Numbers::new(&case, kernel, 1);
+    let Numbers { weight_hh, h, gates, d } = &numbers;
+    let on_gpu = OnGpu::new(gpu, &case, weight_hh, None, h, gates);
+    let [d_output, d_h_n, d_h0] = d.each_ref().map(|host| flat(gpu, host));
+    let program = case.steps(&on_gpu).backward(&case.time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program");
+    run(gpu, &harness::only(program, kernel));
+
+    let (narrow, (narrow_d_h0, _)) = twin(kernel, &case, &numbers, <[f32]>::to_vec);
+    let (exact, (exact_d_h0, size)) = twin(kernel, &case, &numbers, wide);
+    let tolerance = Tolerance::through_time(case.cell.gates() * hidden, seq_len);
+    let close = |name: &str, actual: &[f32], narrow: &[f32], exact: &[f64], size: f64| {
+        let (name, tolerance) = (format!("{kernel} {case:?}: {name}"), tolerance.scaled(size));
+        assert_close(&format!("{name} against f64"), actual, exact, tolerance);
+        assert_close(&format!("{name} against f32"), actual, narrow, tolerance.plus(tolerance));
+    };
+    let actual = read(&on_gpu.gates);
+    let len = actual.len() / seq_len;
+    for (narrow, Step { t, gates, size }) in narrow.iter().zip(&exact) {
+        close(&format!("gates of step {t}"), &actual[t * len..(t + 1) * len], &narrow.gates, gates, *size);
+    }
+    close("d_h0", &read(&d_h0), &narrow_d_h0, &exact_d_h0, size);
+    assert_eq!(to_bits(&read(&on_gpu.h)), to_bits(h), "{kernel} {case:?}: backward leaves the states as they are");
+}

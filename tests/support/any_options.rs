@@ -1,0 +1,117 @@
+//! Any layer with any options, as a strategy: for the GPU against the oracle, and for the oracle against finite differences.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use wgpu_gru::plan::Schedule;
+use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::{Activation, Cell, Config, Direction, GruConfig, Reset, RnnConfig, Saved, Unroll};
+
+/// What is drawn. Each part shrinks to what is plainest.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) config: Config,
+    /// Mode, sizes, and what is wanted; training.
+    pub(crate) unroll: Unroll,
+    pub(crate) lengths: Option<Vec<usize>>,
+    /// Otherwise the first states are zeros that nobody gave.
+    pub(crate) has_h0: bool,
+    /// Of weights and numbers.
+    pub(crate) seed: u64,
+}
+
+/// Every activation.
+pub(crate) const ACTIVATIONS: [Activation; 10] = [
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Relu,
+    Activation::HARD_SIGMOID_ONNX,
+    Activation::HARD_SIGMOID_KERAS,
+    Activation::LeakyRelu { alpha: 0.1 },
+    Activation::ThresholdedRelu { theta: 0.1 },
+    Activation::Softsign,
+    Activation::Softplus,
+    Activation::Linear,
+];
+
+/// What the config of each cell has in common.
+#[derive(Debug, Clone)]
+struct Common {
+    layers: usize,
+    direction: Direction,
+    bias: bool,
+    batch_first: bool,
+    clip: Option<f32>,
+    /// Of a layer that has another one above it.
+    dropout: Option<f32>,
+}
+
+fn config<C>(plain: Config<C>, common: &Common) -> Config<C> {
+    let &Common { layers, direction, bias, batch_first, clip, dropout } = common;
+    let config = plain.num_layers(layers).direction(direction).bias(bias).batch_first(batch_first);
+    let config = match clip {
+        Some(limit) => config.clip(limit),
+        None => config,
+    };
+    match dropout {
+        Some(share) if layers > 1 => config.dropout(share),
+        _ => config,
+    }
+}
+
+/// A layer with any options.
+pub(crate) fn any_config() -> impl Strategy<Value = Config> {
+    let direction = select(vec![Direction::Forward, Direction::Reverse, Direction::Bidirectional]);
+    // The plain case of an option is false or `None`.
+    let common = (1_usize..4, direction, any::<[bool; 2]>(), option(vec![0.5_f32, 1.5]), option(vec![0.2_f32, 0.5]));
+    let common = common.prop_map(|(layers, direction, [no_bias, batch_first], clip, dropout)| Common {
+        layers,
+        direction,
+        bias: !no_bias,
+        batch_first,
+        clip,
+        dropout,
+    });
+    let activation = || option(ACTIVATIONS.to_vec());
+    let cell = (prop::option::of(activation()), any::<bool>(), activation(), activation());
+    (1_usize..6, 1_usize..10, common, cell).prop_map(|(inputs, hidden, common, (rnn, before, gate, candidate))| {
+        if let Some(nonlinearity) = rnn {
+            let plain = RnnConfig::new(inputs, hidden).nonlinearity(nonlinearity.unwrap_or(Activation::Tanh));
+            return config(plain, &common).erased();
+        }
+        let plain = GruConfig::new(inputs, hidden)
+            .reset(if before { Reset::Before } else { Reset::After })
+            .gate_activation(gate.unwrap_or(Activation::Sigmoid))
+            .candidate_activation(candidate.unwrap_or(Activation::Tanh));
+        config(plain, &common).erased()
+    })
+}
+
+/// A layer with any options and what may be wanted of a run.
+pub(crate) fn any_options() -> impl Strategy<Value = Options> {
+    let lengths = prop::option::of(prop::collection::vec(0_usize..7, 5));
+    let sizes = (1_usize..7, 1_usize..6, lengths);
+    let schedule = option(vec![Schedule::PerStep, Schedule::PerSequence]);
+    let planned = (any::<bool>(), schedule);
+    (any_config(), sizes, any::<[bool; 4]>(), planned, any::<u64>()).prop_map(
+        |(config, sizes, flags, planned, seed)| {
+            let ((seq_len, batch, lengths), [has_h0, states_only, norms, no_d_input]) = (sizes, flags);
+            let lengths = lengths.map(|drawn| drawn[..batch].iter().map(|&length| length.min(seq_len)).collect());
+            let saved = if states_only { Saved::StatesOnly } else { Saved::Everything };
+            let unroll =
+                Unroll::training(seq_len, batch).saved(saved).gradient_norms(norms).input_gradient(!no_d_input);
+            let unroll = unroll.lengths(Option::is_some(&lengths));
+            let (as_for_a_gpu, schedule) = planned;
+            let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
+            let unroll = match (schedule, config.cell()) {
+                // The one schedule that a cell cannot have.
+                (None, _) | (Some(Schedule::PerSequence), Cell::Gru { reset: Reset::Before, .. }) => unroll,
+                (Some(schedule), _) => unroll.schedule(schedule),
+            };
+            Options { config, unroll, lengths, has_h0, seed }
+        },
+    )
+}
+
+fn option<T: Clone + std::fmt::Debug + 'static>(list: Vec<T>) -> impl Strategy<Value = Option<T>> + Clone {
+    prop::option::of(select(list))
+}
