@@ -27,6 +27,8 @@ pub(crate) fn about(args: &Args) -> Result<Vec<(String, String)>> {
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     add("CPU", format!("{}, {threads} threads", cpu_name()));
+    let clock = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    add("clock", format!("Instant, on {}", clock.as_deref().unwrap_or("the system's clock").trim()));
     let packages = [
         ("wgpu-gru", true),
         ("wgpu", true),

@@ -22,7 +22,7 @@ wgpu-gru side by side with other GRUs
   --skip-over 60       seconds; who takes longer than this in the last warm-up is not timed further
   --first 1            how often the time to the first result is taken, each in a process of its own; 0: not
   --oracle             ask the f64 oracle at every size, also where it takes minutes
-  --json FILE          where the figures go (peers.json)
+  --json FILE          where the figures go (peers.json); the tables go beside it, with the ending md
   --merge FILE         figures of python.py, for the same table; can be given more than once
   --list               names the sizes and the contestants, and ends";
 
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 pub(crate) enum Task {
     Measure(Args),
     /// In a process of its own: the time to the first result of this one.
-    FirstResult(Kind, Size),
+    FirstResult(Kind, Size, Pass),
     Help,
     List,
 }
@@ -86,7 +86,9 @@ impl Task {
                 "--json" => args.json = value()?.into(),
                 "--merge" => args.merge.push(value()?.into()),
                 // What `first.rs` calls itself with.
-                "--first-result" => return Ok(Self::FirstResult(Kind::named(&value()?)?, Size::named(&value()?)?)),
+                "--first-result" => {
+                    return Ok(Self::FirstResult(Kind::named(&value()?)?, Size::named(&value()?)?, pass(&value()?)?));
+                }
                 "--help" | "-h" => return Ok(Self::Help),
                 "--list" => return Ok(Self::List),
                 // What cargo hands to benches.

@@ -1,5 +1,5 @@
-//! The time to the first result: from before the adapter is opened until h_n is on the host, with everything that has to be
-//! compiled and tuned. Each is taken in a process of its own, with the caches of drivers and of cubecl empty.
+//! The time to the first result: from before the adapter is opened until h_n, or after training the smallest gradient, is on
+//! the host, with everything that has to be compiled and tuned. Each is taken in a process of its own, with the caches of drivers and of cubecl empty.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,13 +13,23 @@ use crate::contestants::Kind;
 use crate::measure::guarded;
 use crate::reference::Reference;
 
+/// FLOPs up to which the oracle is asked here: it was or will be asked in the measurement itself.
+const ORACLE_FLOPS: u64 = 1_000_000_000;
+
 /// In the process of its own: prints the milliseconds.
-pub(crate) fn take(kind: Kind, size: Size) -> Result<()> {
+pub(crate) fn take(kind: Kind, size: Size, pass: Pass) -> Result<()> {
     let case = Case::new(size);
     let start = Instant::now();
-    let h_n = guarded(|| kind.prepare(&case, Pass::Forward)?.run())?;
-    let time = start.elapsed();
-    Reference::new(&case, false)?.check_state(&h_n)?;
+    let (time, mut contestant, read) = guarded(|| {
+        let mut contestant = kind.prepare(&case, pass)?;
+        let read = contestant.run()?;
+        Ok((start.elapsed(), contestant, read))
+    })?;
+    let reference = Reference::new(&case, ORACLE_FLOPS)?;
+    match pass {
+        Pass::Forward => reference.check_state(&read)?,
+        Pass::Training => reference.check_gradients(&contestant.gradients()?)?,
+    };
     println!("{}", 1e3 * time.as_secs_f64());
     // Whatever a library still has to put away is not waited for.
     std::io::stdout().flush()?;
@@ -27,10 +37,10 @@ pub(crate) fn take(kind: Kind, size: Size) -> Result<()> {
 }
 
 /// Starts that process and reads what it prints.
-pub(crate) fn ask(kind: Kind, size: Size) -> Result<f64> {
+pub(crate) fn ask(kind: Kind, size: Size, pass: Pass) -> Result<f64> {
     let empty = EmptyFolder::new()?;
     let output = Command::new(std::env::current_exe()?)
-        .args(["--first-result", kind.name(), size.name])
+        .args(["--first-result", kind.name(), size.name, pass.name()])
         .current_dir(&empty.path)
         .env("XDG_CACHE_HOME", &empty.path)
         .env("MESA_SHADER_CACHE_DISABLE", "true")

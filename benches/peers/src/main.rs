@@ -9,13 +9,14 @@ mod first;
 mod measure;
 mod reference;
 mod report;
+mod summary;
 
 use anyhow::Result;
 
 use args::{Args, HELP, Task};
 use case::{Case, SIZES};
 use contestants::Kind;
-use reference::Reference;
+use reference::{ORACLE_FLOPS, Reference};
 use report::{FirstResult, Foreign, Report, Row, table};
 
 fn main() -> Result<()> {
@@ -25,7 +26,7 @@ fn main() -> Result<()> {
             SIZES.iter().for_each(|size| println!("{}", size.label()));
             Kind::ALL.iter().for_each(|kind| println!("{}", kind.name()));
         }
-        Task::FirstResult(kind, size) => first::take(kind, size)?,
+        Task::FirstResult(kind, size, pass) => first::take(kind, size, pass)?,
         Task::Measure(args) => run(&args)?,
     }
     Ok(())
@@ -39,14 +40,16 @@ fn run(args: &Args) -> Result<()> {
     for foreign in &foreign {
         first_results.extend(foreign.first_results(&args.kinds));
     }
-    let mut report = Report { about: about::about(args)?, rows: Vec::new(), first_results };
+    let mut report = Report { about: about::about(args)?, first_results, ..Report::default() };
     report.about.extend(foreign.iter().flat_map(|foreign| foreign.about().iter().cloned()));
+    let mut text = String::new();
     for (name, value) in &report.about {
-        println!("- {name}: {value}");
+        text += &format!("- {name}: {value}\n");
     }
+    println!("{text}");
     for &size in &args.sizes {
         let case = Case::new(size);
-        let reference = Reference::new(&case, args.oracle)?;
+        let reference = Reference::new(&case, if args.oracle { u64::MAX } else { ORACLE_FLOPS })?;
         eprintln!("{}: checked against {}", size.label(), reference.by);
         for &pass in &args.passes {
             let mut rows = measure::measure(args, &case, pass, &reference, &report.first_results);
@@ -57,37 +60,42 @@ fn run(args: &Args) -> Result<()> {
                 let new: Vec<Row> = of_others.into_iter().filter(new).collect();
                 rows.extend(new);
             }
-            println!("{}", table(size, pass, &rows));
+            let table = table(size, pass, &rows);
+            println!("{table}");
+            text += &table;
             report.rows.extend(rows);
             // What was measured is kept, whatever comes after.
-            report.write(&args.json)?;
+            report.write(&args.json, &text)?;
         }
     }
+    let mut end = String::new();
     for &pass in &args.passes {
-        println!("{}", report.overview(&args.sizes, pass));
+        end += &report.overview(&args.sizes, pass);
+        if !report.first_results.is_empty() {
+            end += &report.first_overview(&args.sizes, pass);
+        }
     }
-    if !report.first_results.is_empty() {
-        println!("{}", report.first_overview(&args.sizes));
-    }
-    report.write(&args.json)
+    end += &summary::table(&report.rows, args.sizes.len() * args.passes.len());
+    println!("{end}");
+    report.write(&args.json, &(text + &end))
 }
 
-/// Everybody's time to the first result, at every size.
+/// Everybody's time to the first result, at every size and pass.
 fn first_results(args: &Args) -> Vec<FirstResult> {
     let mut results = Vec::new();
     let kinds = if args.first == 0 { &[][..] } else { &args.kinds[..] };
-    for size in &args.sizes {
-        for kind in kinds {
-            let mut result =
-                FirstResult { contestant: kind.name().into(), size: size.name.into(), ms: Vec::new(), note: None };
+    let passes = args.sizes.iter().flat_map(|&size| args.passes.iter().map(move |&pass| (size, pass)));
+    for (size, pass) in passes {
+        for kind in kinds.iter().copied().filter(|kind| kind.can(pass)) {
+            let mut result = FirstResult::new(kind.name(), size.name, pass);
             for _ in 0..args.first {
-                match first::ask(*kind, *size) {
+                match first::ask(kind, size, pass) {
                     Ok(ms) => result.ms.push(ms),
                     Err(error) => result.note = Some(format!("failed: {error:#}")),
                 }
             }
             let note = result.note.as_deref().unwrap_or_default();
-            eprintln!("{} first result, {}: {:.0?} ms {note}", size.name, kind.name(), result.ms);
+            eprintln!("{} first {}, {}: {:.0?} ms {note}", size.name, pass.name(), kind.name(), result.ms);
             results.push(result);
         }
     }

@@ -9,7 +9,7 @@ use wgpu_gru::{CellWeights, Tolerance};
 use crate::case::{Case, Pass};
 
 /// FLOPs of a training step up to which the oracle, at some 1 GFLOP/s, is asked.
-const ORACLE_FLOPS: u64 = 10_000_000_000;
+pub(crate) const ORACLE_FLOPS: u64 = 10_000_000_000;
 
 /// The right numbers of a case with their error budgets: h_n and the gradients of the weights.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Asks the oracle, always if so wanted.
-    pub(crate) fn new(case: &Case, always_oracle: bool) -> Result<Self> {
-        if always_oracle || case.flops(Pass::Training)? <= ORACLE_FLOPS {
+    /// Asks the oracle up to so many FLOPs of a training step.
+    pub(crate) fn new(case: &Case, oracle_flops: u64) -> Result<Self> {
+        if case.flops(Pass::Training)? <= oracle_flops {
             let expectations = expectation(&case.config, &case.weights, &case.batch);
             return Ok(Self { expectations, by: "f64 oracle" });
         }

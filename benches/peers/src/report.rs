@@ -9,15 +9,21 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Pass, Size};
 use crate::contestants::Kind;
 use crate::reference::Reference;
+use crate::summary::{Figure, Mean, figures, means};
 
 /// Everything that was measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Machine, adapter, versions.
     pub(crate) about: Vec<(String, String)>,
     pub(crate) rows: Vec<Row>,
     #[serde(default)]
     pub(crate) first_results: Vec<FirstResult>,
+    /// What follows from the rows, written out for whoever reads the file.
+    #[serde(default, skip_deserializing)]
+    pub(crate) figures: Vec<Figure>,
+    #[serde(default, skip_deserializing)]
+    pub(crate) means: Vec<Mean>,
 }
 
 /// One contestant in one pass over one size.
@@ -56,8 +62,15 @@ struct Probe {
 pub(crate) struct FirstResult {
     pub(crate) contestant: String,
     pub(crate) size: String,
+    pub(crate) pass: Pass,
     pub(crate) ms: Vec<f64>,
     pub(crate) note: Option<String>,
+}
+
+impl FirstResult {
+    pub(crate) fn new(contestant: &str, size: &str, pass: Pass) -> Self {
+        Self { contestant: contestant.into(), size: size.into(), pass, ms: Vec::new(), note: None }
+    }
 }
 
 impl Row {
@@ -131,16 +144,16 @@ impl Foreign {
 
 /// Median, quartiles and ends of some figures.
 #[derive(Debug, Clone, Copy)]
-struct Spread {
-    least: f64,
-    first: f64,
-    median: f64,
-    third: f64,
-    most: f64,
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) first: f64,
+    pub(crate) median: f64,
+    pub(crate) third: f64,
+    pub(crate) most: f64,
 }
 
 impl Spread {
-    fn of(figures: &[f64]) -> Option<Self> {
+    pub(crate) fn of(figures: &[f64]) -> Option<Self> {
         let mut sorted = figures.to_vec();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
@@ -154,7 +167,7 @@ impl Spread {
 }
 
 /// Three digits.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
@@ -220,18 +233,20 @@ impl Report {
         text
     }
 
-    /// The times to the first result.
-    pub(crate) fn first_overview(&self, sizes: &[Size]) -> String {
+    /// The times to the first result of a pass.
+    pub(crate) fn first_overview(&self, sizes: &[Size], pass: Pass) -> String {
+        let of_pass: Vec<_> = self.first_results.iter().filter(|first| first.pass == pass).collect();
         let mut names: Vec<&str> = Vec::new();
-        for first in &self.first_results {
+        for first in &of_pass {
             if !names.contains(&first.contestant.as_str()) {
                 names.push(&first.contestant);
             }
         }
-        let mut text = grid_head("time to the first h_n, median ms (T, B, I, H)", &names);
+        let what = format!("time to the first result, {}, median ms (T, B, I, H)", pass.name());
+        let mut text = grid_head(&what, &names);
         for size in sizes {
             let cells = names.iter().map(|name| {
-                let mut all = self.first_results.iter();
+                let mut all = of_pass.iter();
                 let found = all.find(|first| first.contestant == *name && first.size == size.name);
                 found.map_or("-".into(), |first| match (&first.note, Spread::of(&first.ms)) {
                     (None, Some(spread)) => digits(spread.median),
@@ -243,12 +258,20 @@ impl Report {
         text
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    /// Writes the figures to a file, and the tables beside it.
+    pub(crate) fn write(&mut self, path: &Path, tables: &str) -> Result<()> {
         if self.rows.is_empty() && self.first_results.is_empty() {
             bail!("nothing was measured");
         }
-        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")
-            .with_context(|| format!("{} cannot be written", path.display()))
+        self.figures = figures(&self.rows);
+        self.means = means(&self.rows);
+        for (path, text) in [
+            (path.to_owned(), serde_json::to_string_pretty(self)? + "\n"),
+            (path.with_extension("md"), tables.to_owned()),
+        ] {
+            std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        Ok(())
     }
 }
 
