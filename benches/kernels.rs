@@ -2,6 +2,8 @@
 //! products, or the numbers that are summed: "Gelem/s" reads GFLOP/s, or 10^9 numbers a second.
 
 mod support;
+#[path = "support/timing.rs"]
+mod timing;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wgpu_gru::gpu::Program;
@@ -12,7 +14,8 @@ use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::sum_rows::sum_rows;
 use wgpu_gru::{Gpu, Result, Tensor, Tolerance, Uniform, harness};
 
-use support::{QUICK_FLOPS, configure, gpu, is_quick};
+use support::{gpu, is_quick};
+use timing::{QUICK_FLOPS, configure};
 
 fn check(name: &str, tensor: &Tensor, expected: &[f32], tolerance: Tolerance) -> Result<()> {
     let most = expected.iter().fold(1.0_f64, |most, &value| most.max(f64::from(value).abs()));
@@ -145,7 +148,7 @@ fn sums(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
 }
 
 fn kernels(criterion: &mut Criterion) {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = gpu(Gpu::new_blocking) else { return };
     products(criterion, &gpu).expect("the products fit and are right");
     steps(criterion, &gpu).expect("the steps fit and are right");
     sums(criterion, &gpu).expect("the sums fit and are right");

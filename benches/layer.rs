@@ -4,23 +4,19 @@
 //! Every case is validated before it is timed: at the sizes where the f64 oracle takes less than some seconds against the
 //! oracle, at the larger ones GPU against CPU.
 
+#[path = "support/case.rs"]
+mod case;
 mod support;
+#[path = "support/timing.rs"]
+mod timing;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use wgpu_gru::cpu::{CpuGru, CpuUnrolled};
-use wgpu_gru::verify::{Batch, verify_batch};
-use wgpu_gru::{Gpu, Gru, GruConfig, Plan, Tolerance, Unroll, Unrolled, Weights};
+use wgpu_gru::verify::Batch;
+use wgpu_gru::{Gpu, Unroll};
 
-use support::{QUICK_FLOPS, configure, gpu, is_quick};
-
-/// The sizes of a layer and of a batch.
-#[derive(Debug, Clone, Copy)]
-struct Size {
-    seq_len: usize,
-    batch: usize,
-    input: usize,
-    hidden: usize,
-}
+use case::{Case, Checked, Size, run_gpu, size};
+use support::{gpu, is_quick};
+use timing::{QUICK_FLOPS, configure};
 
 /// (T, B, I, H): three of growing width, a short stream, one large step, a long stream.
 const SIZES: [Size; 6] = [
@@ -32,104 +28,22 @@ const SIZES: [Size; 6] = [
     size(480, 1, 64, 96),
 ];
 
-const fn size(seq_len: usize, batch: usize, input: usize, hidden: usize) -> Size {
-    Size { seq_len, batch, input, hidden }
-}
+/// FLOPs of a forward pass up to which the oracle, at some 1 GFLOP/s, is the check; training has three times as many.
+const ORACLE_FLOPS: u64 = 3_500_000_000;
 
-impl Size {
-    /// The name in reports.
-    fn label(&self) -> String {
-        format!("T{}_B{}_I{}_H{}", self.seq_len, self.batch, self.input, self.hidden)
-    }
-}
-
-/// FLOPs of a training step up to which the oracle, at some 1 GFLOP/s, is the check.
-const ORACLE_FLOPS: u64 = 10_000_000_000;
-
-struct Case {
-    size: Size,
-    batch: Batch,
-    cpu: CpuUnrolled,
-    gpu: Option<(Gru, Unrolled)>,
-    forward_flops: u64,
-    training_flops: u64,
-}
-
-impl Case {
-    fn new(gpu: Option<&Gpu>, size: Size) -> wgpu_gru::Result<Self> {
-        let Size { seq_len, batch, input, hidden } = size;
-        let config = GruConfig::new(input, hidden);
-        let weights = Weights::random(&config, 1);
-        let unroll = Unroll::training(seq_len, batch);
-        let plan = Plan::new(&config, &unroll, &wgpu::Limits::default(), wgpu::DeviceType::Cpu)?;
-        let cpu = CpuGru::new(config.clone(), &weights)?.unroll(unroll)?;
-        let on_gpu = |gpu: &Gpu| -> wgpu_gru::Result<_> {
-            let gru = Gru::with_weights(gpu, config.clone(), &weights)?;
-            let net = gru.unroll(unroll)?;
-            Ok((gru, net))
-        };
-        Ok(Self {
-            size,
-            batch: Batch::random(&config, seq_len, batch, 2),
-            cpu,
-            gpu: gpu.map(on_gpu).transpose()?,
-            forward_flops: plan.forward_flops(),
-            training_flops: plan.forward_flops() + plan.backward_flops(),
-        })
-    }
-
-    /// The GPU against the oracle or against the CPU layer. After it both sides hold the batch.
-    fn validate(&mut self) -> wgpu_gru::Result<()> {
-        let Batch { x, h0, d_output, d_h_n, .. } = &self.batch;
-        self.cpu.forward(x, Some(h0))?;
-        self.cpu.backward(Some(d_output), Some(d_h_n))?;
-        let Some((gru, net)) = &mut self.gpu else { return Ok(()) };
-        if self.training_flops <= ORACLE_FLOPS {
-            pollster::block_on(verify_batch(gru, net, &self.batch))?;
-            return Ok(());
-        }
-        net.input().write(x)?;
-        net.h0().write(h0)?;
-        net.d_output()?.write(d_output)?;
-        net.d_h_n()?.write(d_h_n)?;
-        train(gru, net)?;
-        let Size { seq_len, batch, input, hidden } = self.size;
-        let time = Tolerance::through_time(input + hidden, seq_len);
-        let sums = time.plus(Tolerance::through_time(3 * hidden, seq_len)).plus(Tolerance::matmul(seq_len * batch));
-        let gradients = self.cpu.gradients();
-        let on_gpu = &net.gradients()?.parameters;
-        for (name, tensor, expected, tolerance) in [
-            ("output", net.output(), self.cpu.output(), time),
-            ("d_weight_ih", &on_gpu.cells[0].weight_ih, &gradients.weights.weight_ih, sums),
-            ("d_weight_hh", &on_gpu.cells[0].weight_hh, &gradients.weights.weight_hh, sums),
-        ] {
-            let most = expected.iter().fold(1.0_f64, |most, &value| most.max(f64::from(value).abs()));
-            // Both sides round.
-            let worst = tolerance.scaled(2.0 * most).compare(&tensor.read_blocking()?, expected);
-            assert!(worst.passed(), "{} {name}: {worst:?}", self.size.label());
-        }
-        Ok(())
-    }
-}
-
-fn train(gru: &Gru, net: &mut Unrolled) -> wgpu_gru::Result<()> {
-    gru.gpu().submit(|encoder| {
-        net.encode_forward(encoder)?;
-        net.encode_backward(encoder)
-    })?;
-    gru.gpu().wait_blocking()
-}
-
+#[expect(clippy::print_stderr, reason = "a bench reports")]
 fn layers(criterion: &mut Criterion) {
-    let gpu = gpu();
+    let gpu = gpu(Gpu::new_blocking);
     for size in SIZES {
         let label = size.label();
-        let mut case = Case::new(gpu.as_ref(), size).expect("the case fits");
-        if is_quick() && case.training_flops > QUICK_FLOPS {
+        let unroll = Unroll::training(size.seq_len, size.batch);
+        let mut case = Case::new(gpu.as_ref(), size, unroll).expect("the case fits");
+        if is_quick() && case.forward_flops + case.backward_flops > QUICK_FLOPS {
             continue;
         }
-        case.validate().expect("the GPU computes what the CPU computes");
-        let Case { batch, cpu, gpu, forward_flops, training_flops, .. } = &mut case;
+        let Checked { by, share } = case.validate(ORACLE_FLOPS).expect("both sides run");
+        eprintln!("{label}: checked against {by}, error budget used {:.1} %", 100.0 * share);
+        let Case { batch, cpu, gpu, forward_flops, backward_flops, .. } = &mut case;
         let Batch { x, h0, d_output, d_h_n, .. } = &*batch;
 
         let mut group = criterion.benchmark_group("forward");
@@ -153,7 +67,7 @@ fn layers(criterion: &mut Criterion) {
 
         let mut group = criterion.benchmark_group("training");
         configure(&mut group);
-        group.throughput(Throughput::Elements(*training_flops));
+        group.throughput(Throughput::Elements(*forward_flops + *backward_flops));
         group.bench_function(format!("cpu/{label}"), |bencher| {
             bencher.iter(|| {
                 cpu.forward(x, Some(h0)).expect("the shapes fit");
@@ -162,7 +76,10 @@ fn layers(criterion: &mut Criterion) {
         });
         if let Some((gru, net)) = gpu {
             group.bench_function(format!("gpu/{label}"), |bencher| {
-                bencher.iter(|| train(gru, net).expect("it was validated"));
+                bencher.iter(|| {
+                    run_gpu(gru, net).expect("it was validated");
+                    gru.gpu().wait_blocking().expect("the device is there");
+                });
             });
         }
         group.finish();
