@@ -21,6 +21,7 @@ wgpu-gru side by side with other GRUs
   --min-ms 20          a contestant repeats its pass in a round until this time is spent
   --skip-over 60       seconds; who takes longer than this in the last warm-up is not timed further
   --first 1            how often the time to the first result is taken, each in a process of its own; 0: not
+  --first-limit 600    seconds after which a process that has no first result is ended; its contestant still takes part
   --oracle             ask the f64 oracle at every size, also where it takes minutes
   --json FILE          where the figures go (peers.json); the tables go beside it, with the ending md
   --merge FILE         figures of python.py, for the same table; can be given more than once
@@ -37,6 +38,7 @@ pub(crate) struct Args {
     pub(crate) min_time: Duration,
     pub(crate) skip_over: Duration,
     pub(crate) first: usize,
+    pub(crate) first_limit: Duration,
     pub(crate) oracle: bool,
     pub(crate) json: PathBuf,
     pub(crate) merge: Vec<PathBuf>,
@@ -67,6 +69,7 @@ impl Task {
             min_time: Duration::from_millis(20),
             skip_over: Duration::from_secs(60),
             first: 1,
+            first_limit: Duration::from_secs(600),
             oracle: false,
             json: "peers.json".into(),
             merge: Vec::new(),
@@ -82,6 +85,7 @@ impl Task {
                 "--min-ms" => args.min_time = Duration::from_millis(number(&value()?)?),
                 "--skip-over" => args.skip_over = Duration::from_secs(number(&value()?)?),
                 "--first" => args.first = number(&value()?)?,
+                "--first-limit" => args.first_limit = Duration::from_secs(number(&value()?)?),
                 "--oracle" => args.oracle = true,
                 "--json" => args.json = value()?.into(),
                 "--merge" => args.merge.push(value()?.into()),

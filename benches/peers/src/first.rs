@@ -1,10 +1,11 @@
 //! The time to the first result: from before the adapter is opened until h_n, or after training the smallest gradient, is on
 //! the host, with everything that has to be compiled and tuned. Each is taken in a process of its own, with the caches of drivers and of cubecl empty.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -36,10 +37,11 @@ pub(crate) fn take(kind: Kind, size: Size, pass: Pass) -> Result<()> {
     std::process::exit(0)
 }
 
-/// Starts that process and reads what it prints.
-pub(crate) fn ask(kind: Kind, size: Size, pass: Pass) -> Result<f64> {
+/// Starts that process and reads what it prints; None if it takes longer than the limit.
+pub(crate) fn ask(kind: Kind, size: Size, pass: Pass, limit: Duration) -> Result<Option<f64>> {
     let empty = EmptyFolder::new()?;
-    let output = Command::new(std::env::current_exe()?)
+    let [said, complaints] = ["said", "complaints"].map(|name| empty.path.join(name));
+    let mut child = Command::new(std::env::current_exe()?)
         .args(["--first-result", kind.name(), size.name, pass.name()])
         .current_dir(&empty.path)
         .env("XDG_CACHE_HOME", &empty.path)
@@ -48,13 +50,27 @@ pub(crate) fn ask(kind: Kind, size: Size, pass: Pass) -> Result<f64> {
         // The last line it says is then the reason.
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("{}: {}", output.status, text.lines().last().unwrap_or("no message"));
+        .stdout(File::create(&said)?)
+        .stderr(File::create(&complaints)?)
+        .spawn()?;
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if begin.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    if !status.success() {
+        let text = std::fs::read(&complaints)?;
+        bail!("{status}: {}", String::from_utf8_lossy(&text).lines().last().unwrap_or("no message"));
     }
-    String::from_utf8_lossy(&output.stdout).trim().parse().context("it prints milliseconds")
+    let text = std::fs::read_to_string(&said)?;
+    Ok(Some(text.trim().parse().context("it prints milliseconds")?))
 }
 
 /// A folder for caches that goes when this does.

@@ -89,9 +89,16 @@ fn first_results(args: &Args) -> Vec<FirstResult> {
         for kind in kinds.iter().copied().filter(|kind| kind.can(pass)) {
             let mut result = FirstResult::new(kind.name(), size.name, pass);
             for _ in 0..args.first {
-                match first::ask(kind, size, pass) {
-                    Ok(ms) => result.ms.push(ms),
-                    Err(error) => result.note = Some(format!("failed: {error:#}")),
+                match first::ask(kind, size, pass, args.first_limit) {
+                    Ok(Some(ms)) => result.ms.push(ms),
+                    Ok(None) => result.note = Some(format!("over {} s", args.first_limit.as_secs())),
+                    Err(error) => {
+                        result.note = Some(format!("failed: {error:#}"));
+                        result.failed = true;
+                    }
+                }
+                if result.note.is_some() {
+                    break;
                 }
             }
             let note = result.note.as_deref().unwrap_or_default();
