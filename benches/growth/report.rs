@@ -12,6 +12,23 @@ use crate::sweep::Sweep;
 /// The passes, by their names in reports.
 pub(crate) const PASSES: [&str; 2] = ["forward", "training"];
 
+/// What the columns mean.
+const LEGEND: &str = "
+Milliseconds, medians with quartiles. `GPU` is from the call until the GPU is done, `with h_n` until h_n is on the host,
+`stamps` between two timestamps of the GPU around the pass. `times CPU` is the CPU's median over that of the GPU, with h_n for
+forward: over 1 the GPU is faster. `budget`: the largest share of its error budget that any number uses, and who was asked.
+";
+
+const MEMORY_LEGEND: &str = "
+### memory of a training unroll
+
+`planned` is `Plan::bytes`; `counted` is what wgpu's counter of buffer memory rose by, `reported` the same by its allocator.
+Over the plan are alignment and the uniforms, which the plan leaves out.
+
+| T | B | H | planned bytes | counted | reported | counted over planned |
+|---|---|---|---|---|---|---|
+";
+
 /// By how much memory may be over the plan without a word.
 const MEMORY_ALLOWANCE: f64 = 0.05;
 
@@ -79,10 +96,7 @@ impl Report {
         for (name, value) in &self.about {
             text += &format!("- {name}: {value}\n");
         }
-        text += "\nMilliseconds, medians with quartiles. `GPU` is from the call until the GPU is done, `with h_n` until h_n is on the \
-                 host, `stamps` between two timestamps of the GPU around the pass. `times CPU` is the CPU's median over that of the \
-                 GPU, with h_n for forward: over 1 the GPU is faster. `budget`: the largest share of its error budget that any \
-                 number uses, and who was asked.\n";
+        text += LEGEND;
         for sweep in &self.sweeps {
             for pass in PASSES {
                 self.table(&mut text, sweep, pass);
@@ -97,8 +111,9 @@ impl Report {
     fn table(&self, text: &mut String, sweep: &Sweep, pass: &str) {
         let words = sweep.axis.words();
         *text += &format!("\n### {words}, {pass}\n\n");
-        *text += "| T | B | H | CPU | GPU | with h_n | stamps | µs a step: CPU | GPU | stamps | GFLOP/s: CPU | GPU | times CPU | \
-                  budget | plan |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+        *text += "| T | B | H | CPU | GPU | with h_n | stamps | µs a step: CPU | GPU | stamps | GFLOP/s: CPU | GPU | times CPU ";
+        *text += "| budget | plan |\n";
+        *text += &format!("|{}\n", "---|".repeat(15));
         for (_, figure) in self.line(sweep, pass) {
             let Figure { size, cpu, gpu, gpu_read, gpu_stamps, checked, .. } = figure;
             let a_step = |spread: &Option<Spread>| median(spread).map(|ms| 1e3 * ms / size.seq_len as f64);
@@ -129,10 +144,7 @@ impl Report {
     }
 
     fn memory_table(&self, text: &mut String) {
-        *text += "\n### memory of a training unroll\n\n`planned` is `Plan::bytes`; `counted` is what wgpu's counter of buffer \
-                  memory rose by, `reported` the same by its allocator. Over the plan are alignment and the uniforms, which the \
-                  plan leaves out.\n\n| T | B | H | planned bytes | counted | reported | counted over planned |\n\
-                  |---|---|---|---|---|---|---|\n";
+        *text += MEMORY_LEGEND;
         for memory in &self.memory {
             let Memory { size: Size { seq_len, batch, hidden, .. }, planned, counted, reported } = memory;
             let reported = reported.map_or("-".into(), |bytes| bytes.to_string());

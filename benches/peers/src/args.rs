@@ -21,7 +21,7 @@ wgpu-gru side by side with other GRUs
   --min-ms 20          a contestant repeats its pass in a round until this time is spent
   --skip-over 60       seconds; who takes longer than this in the last warm-up is not timed further
   --first 1            how often the time to the first result is taken, each in a process of its own; 0: not
-  --first-limit 600    seconds after which a process that has no first result is ended; its contestant still takes part
+  --first-limit 600    seconds after which a process that has no first result is ended; its contestant is out
   --oracle             ask the f64 oracle at every size, also where it takes minutes
   --json FILE          where the figures go (peers.json); the tables go beside it, with the ending md
   --merge FILE         figures of python.py, for the same table; can be given more than once

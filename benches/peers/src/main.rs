@@ -91,11 +91,8 @@ fn first_results(args: &Args) -> Vec<FirstResult> {
             for _ in 0..args.first {
                 match first::ask(kind, size, pass, args.first_limit) {
                     Ok(Some(ms)) => result.ms.push(ms),
-                    Ok(None) => result.note = Some(format!("over {} s", args.first_limit.as_secs())),
-                    Err(error) => {
-                        result.note = Some(format!("failed: {error:#}"));
-                        result.failed = true;
-                    }
+                    Ok(None) => result.note = Some(format!("no result in {} s", args.first_limit.as_secs())),
+                    Err(error) => result.note = Some(format!("failed: {error:#}")),
                 }
                 if result.note.is_some() {
                     break;

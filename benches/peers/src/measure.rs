@@ -29,7 +29,7 @@ pub(crate) fn measure(
     let kinds = args.kinds.iter().copied().filter(|kind| kind.can(pass));
     let failed = |kind: Kind| {
         let mut of_case = first_results.iter().filter(|first| first.size == case.size.name && first.pass == pass);
-        of_case.find(|first| first.contestant == kind.name() && first.failed).and_then(|first| first.note.clone())
+        of_case.find(|first| first.contestant == kind.name()).and_then(|first| first.note.clone())
     };
     let entries = kinds.map(|kind| match failed(kind) {
         Some(note) => {

@@ -64,15 +64,13 @@ pub(crate) struct FirstResult {
     pub(crate) size: String,
     pub(crate) pass: Pass,
     pub(crate) ms: Vec<f64>,
+    /// Why there are no more. Who has a note is not let into the process of the others.
     pub(crate) note: Option<String>,
-    /// It is not let into the process of the others.
-    #[serde(default)]
-    pub(crate) failed: bool,
 }
 
 impl FirstResult {
     pub(crate) fn new(contestant: &str, size: &str, pass: Pass) -> Self {
-        Self { contestant: contestant.into(), size: size.into(), pass, ms: Vec::new(), note: None, failed: false }
+        Self { contestant: contestant.into(), size: size.into(), pass, ms: Vec::new(), note: None }
     }
 }
 
