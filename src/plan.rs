@@ -94,22 +94,20 @@ impl Plan {
         at_most("seq_len", "32-bit index of a step", unroll.seq_len() as u64, u64::from(u32::MAX))?;
         let tuning = Tuning::new(device_type);
         check_kernels(&tuning, limits)?;
-        let layout = Layout::new(&config, unroll, device_type);
+        let layout = Layout::new(&config, unroll, limits, device_type);
         let time_loop = TimeLoop::new(&config, unroll, &layout, limits, device_type)?;
         let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop };
-        let chunk = sizes.steps_in_a_chunk(limits)?;
-        let allocations = sizes.allocations(chunk);
+        let chunks = sizes.chunks(limits)?;
+        let allocations = sizes.allocations(&chunks);
         for &Allocation { name, bytes, .. } in &allocations {
             at_most(name, "max_buffer_size", bytes, limits.max_buffer_size)?;
         }
-        let seq_len = unroll.seq_len();
-        let chunks = (0..seq_len).step_by(chunk).map(|begin| begin..(begin + chunk).min(seq_len)).collect();
         let saved_bytes = (unroll.mode() == Mode::Training).then(|| {
             [Saved::Everything, Saved::StatesOnly].map(|saved| {
                 let unroll = unroll.saved(saved);
-                let layout = Layout::new(&config, &unroll, device_type);
+                let layout = Layout::new(&config, &unroll, limits, device_type);
                 let sizes = Sizes { unroll: &unroll, layout: &layout, ..sizes };
-                sizes.steps_in_a_chunk(limits).ok().map(|chunk| total(&sizes.allocations(chunk)))
+                sizes.chunks(limits).ok().map(|chunks| total(&sizes.allocations(&chunks)))
             })
         });
         let plan = Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, allocations, saved_bytes };
@@ -146,6 +144,10 @@ impl Plan {
         &self.chunks
     }
 
+    pub(crate) fn longest_chunk(&self) -> usize {
+        sizes::longest(&self.chunks)
+    }
+
     /// The buffers that the unrolled layer makes, parameters not among them.
     #[must_use]
     pub fn allocations(&self) -> &[Allocation] {
@@ -169,8 +171,8 @@ impl Plan {
         }
     }
 
-    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs), one product a chunk, and one dispatch a step (two where the reset gate acts
-    /// before the product) or for as many steps as the time loop says; and copies where options need them: in and out of another layout, of first and last states of
+    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs) and one product a chunk; for each layer, or each direction of it where they do not
+    /// fit together, one dispatch a step (two where the reset gate acts before the product) or for as many steps as the time loop says; and copies where options need them: in and out of another layout, of first and last states of
     /// more than one cell, of outputs that dropout acts on.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
@@ -178,16 +180,17 @@ impl Plan {
         let states = usize::from(layout.copies_h0) + usize::from(layout.copies_h_n);
         let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.dispatches(chunk.len())).sum();
         let pack = usize::from(layout.packs_weights);
-        let of_cell = pack + self.chunks.len() + steps * layout.dispatches_a_step + states;
+        let of_cell = pack + self.chunks.len() + states;
         let dropout = if layout.has_dropout { self.config.layers() } else { 0 };
         self.config.num_cells() * of_cell
+            + self.time_loops() * steps * layout.dispatches_a_step
             + dropout
             + usize::from(layout.copies_input)
             + usize::from(layout.copies_output)
     }
 
-    /// Dispatches of a backward pass: for each cell one a step (or two) and one that ends each chunk, or one for many steps;
-    /// and for each chunk the products and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
+    /// Dispatches of a backward pass: for each layer, or each direction of it where they do not fit together, one a step (or two) and one
+    /// that ends each chunk, or one for many steps; for each cell and chunk the products and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
         if self.unroll.mode() == Mode::Inference {
@@ -203,12 +206,13 @@ impl Plan {
         let of_chunk = 2 + before + biases + again;
         let norms = usize::from(self.unroll.has_gradient_norms());
         let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.backward_dispatches(chunk.len())).sum();
-        let of_cell = steps + before * self.unroll.seq_len() + self.chunks.len() * of_chunk + norms;
+        let of_cell = self.chunks.len() * of_chunk + norms;
+        let of_loop = steps + before * self.unroll.seq_len();
         let input_gradients = config.layers() - usize::from(!self.unroll.has_input_gradient());
         let products = input_gradients * config.directions() * self.chunks.len();
         let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
         let copies = usize::from(config.is_batch_first()) * (1 + usize::from(self.unroll.has_input_gradient()));
-        config.num_cells() * of_cell + products + dropout + copies
+        config.num_cells() * of_cell + self.time_loops() * of_loop + products + dropout + copies
     }
 
     /// Floating-point operations of the matrix products of a forward pass: 2 T B GH (I + H) a cell, with G gates.
@@ -240,6 +244,11 @@ impl Plan {
         (0..config.layers())
             .map(|layer| of_column * columns(config.layer_input_size(layer) as u64, hidden, layer))
             .sum()
+    }
+
+    /// Loops over time: one a layer where its directions take their steps together, otherwise one a cell.
+    fn time_loops(&self) -> usize {
+        self.config.num_cells() / self.layout.together
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -274,10 +283,13 @@ pub(crate) struct Layout {
     /// rasteriser loads lane by lane whatever the order.
     pub(crate) packs_weights: bool,
     pub(crate) dispatches_a_step: usize,
+    /// How many directions of a layer take their steps in the same dispatches: both, where a binding holds the numbers of
+    /// both, so that a GPU works on them at once.
+    pub(crate) together: usize,
 }
 
 impl Layout {
-    fn new(config: &Config, unroll: &Unroll, device_type: wgpu::DeviceType) -> Self {
+    fn new(config: &Config, unroll: &Unroll, limits: &wgpu::Limits, device_type: wgpu::DeviceType) -> Self {
         let training = unroll.mode() == Mode::Training;
         let rearranged = config.is_batch_first() || unroll.has_lengths();
         let reverse = config.layer_direction() != Direction::Forward;
@@ -299,6 +311,7 @@ impl Layout {
             is_reset_before,
             packs_weights: device_type != wgpu::DeviceType::Cpu && config.hidden_size().is_multiple_of(4),
             dispatches_a_step: if is_reset_before { 2 } else { 1 },
+            together: if sizes::both_fit(config, unroll, limits) { config.directions() } else { 1 },
         }
     }
 }

@@ -16,8 +16,9 @@ pub(super) struct Buffers {
     pub(super) arranged_input: Option<Tensor>,
     /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1.
     pub(super) h: Vec<Tensor>,
-    /// The gates of each cell for all steps, or one buffer of one chunk.
-    pub(super) gates: Vec<Tensor>,
+    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each of the cells that take their steps
+    /// together, for one chunk. Those that are used together lie in one buffer.
+    pub(super) gates: Vec<Vec<Tensor>>,
     /// What each layer but the first reads where dropout acts, `[T, B, DH]`.
     pub(super) layer_inputs: Vec<Tensor>,
     /// `[T, B, DH]`, or `[B, T, DH]` if batch-first: a part of the last layer's states, or a tensor of its own.
@@ -55,8 +56,8 @@ pub(super) struct TrainingBuffers {
     pub(super) arranged_d_input: Option<Tensor>,
     /// The recurrent product of one chunk, where the gates are made again.
     pub(super) h_proj: Option<Tensor>,
-    /// Sums of squares of d_h of each cell, `[workgroups, T]`; one number that is not used where norms are not wanted.
-    pub(super) squares: Vec<Tensor>,
+    /// Sums of squares of d_h, `[LD, workgroups, T]`; one number that is not used where norms are not wanted.
+    pub(super) squares: Tensor,
     /// `[LD, T]`
     pub(super) norms: Option<Tensor>,
 }
@@ -70,12 +71,9 @@ impl Buffers {
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
         let (cells, layers) = (config.num_cells(), config.layers());
-        let chunk = plan.chunks().first().map_or(t, ExactSizeIterator::len);
         let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
 
         let h = (0..layers).map(|_| zeros("h", &[layout.slots, b, width])).collect::<Result<Vec<_>>>()?;
-        let (gates_buffers, gates_steps) = if layout.keeps_gates { (cells, t) } else { (1, chunk) };
-        let gates = (0..gates_buffers).map(|_| zeros("gates", &[gates_steps, b, layout.gates_width, hidden]));
         let last = &h[layers - 1];
         let state = |slot: usize| last.outer(slot..slot + 1);
         let dropped_layers = if layout.has_dropout { layers - 1 } else { 0 };
@@ -83,18 +81,16 @@ impl Buffers {
         Ok(Self {
             input: zeros("input", &outer(i))?,
             arranged_input: zeros_if(layout.copies_input, "arranged input", &[t, b, i])?,
-            gates: gates.collect::<Result<_>>()?,
+            gates: gates(gpu, config, unroll, plan)?,
             layer_inputs: (0..dropped_layers).map(|_| zeros("layer input", &[t, b, width])).collect::<Result<_>>()?,
             output: if layout.copies_output { zeros("output", &outer(width))? } else { last.outer(1..t + 1)? },
             h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
             h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
             carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
-            packed: (0..if layout.packs_weights { cells } else { 0 })
-                .map(|_| zeros("packed weight_hh", &[config.cell().gates(), hidden, hidden]))
-                .collect::<Result<_>>()?,
+            packed: if layout.packs_weights { packed(gpu, config)? } else { Vec::new() },
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
-            training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, chunk, groups)).transpose()?,
+            training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, groups)).transpose()?,
             h,
         })
     }
@@ -113,18 +109,50 @@ impl Buffers {
     }
 }
 
+/// The gates of cells and chunks.
+fn gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec<Vec<Tensor>>> {
+    let layout = plan.layout();
+    let of_chunk = |steps: usize| {
+        let shape = [steps, unroll.batch(), layout.gates_width, config.hidden_size()];
+        Tensor::in_one_buffer(gpu, "gates", layout.together, &shape)
+    };
+    if !layout.keeps_gates {
+        return Ok(of_chunk(plan.longest_chunk())?.into_iter().map(|tensor| vec![tensor]).collect());
+    }
+    let mut all: Vec<Vec<Tensor>> = vec![Vec::new(); config.num_cells()];
+    for cells in all.chunks_mut(layout.together) {
+        for chunk in plan.chunks() {
+            for (cell, tensor) in cells.iter_mut().zip(of_chunk(chunk.len())?) {
+                cell.push(tensor);
+            }
+        }
+        // A direction that runs in reverse takes the chunks in the opposite order; two of one place have one length.
+        for cell in cells.iter_mut().skip(1) {
+            cell.reverse();
+        }
+    }
+    Ok(all)
+}
+
+/// Room for the recurrent weights of all cells, those of a layer in one buffer.
+fn packed(gpu: &Gpu, config: &Config) -> Result<Vec<Tensor>> {
+    let shape = [config.cell().gates(), config.hidden_size(), config.hidden_size()];
+    let of_layer = |_| Tensor::in_one_buffer(gpu, "packed weight_hh", config.directions(), &shape);
+    Ok((0..config.layers()).map(of_layer).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 impl TrainingBuffers {
-    fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, chunk: usize, groups: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, groups: usize) -> Result<Self> {
         let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
         let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| zeros(name, shape)).transpose();
         let layout = plan.layout();
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
         let cells = config.num_cells();
+        let chunk = plan.longest_chunk();
         let batch_first = config.is_batch_first();
         let outer = |features: usize| if batch_first { [b, t, features] } else { [t, b, features] };
         let has_norms = unroll.has_gradient_norms();
-        let squares = |_| if has_norms { zeros("squares of d_h", &[groups, t]) } else { zeros("unused", &[1]) };
         let d_input = unroll.has_input_gradient();
         let makes_gates_again = !layout.keeps_gates && layout.gates_width == 4;
         Ok(Self {
@@ -138,7 +166,7 @@ impl TrainingBuffers {
             d_input: zeros_if(d_input, "d_input", &outer(i))?,
             arranged_d_input: zeros_if(d_input && batch_first, "arranged d_input", &[t, b, i])?,
             h_proj: zeros_if(makes_gates_again, "h_proj", &[chunk, b, 3, hidden])?,
-            squares: (0..cells).map(squares).collect::<Result<_>>()?,
+            squares: if has_norms { zeros("squares of d_h", &[cells, groups, t])? } else { zeros("unused", &[1])? },
             norms: zeros_if(has_norms, "norms of d_h", &[cells, t])?,
         })
     }

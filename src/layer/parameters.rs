@@ -44,7 +44,7 @@ impl Parameters {
         for layer in [0, config.layers() - 1] {
             for (name, shape) in CellWeights::NAMES.into_iter().zip(CellWeights::shapes(config, layer)) {
                 if !shape.contains(&0) {
-                    Tensor::check_size(gpu, name, &shape)?;
+                    Tensor::check_size(gpu, name, &[&[config.directions()], shape.as_slice()].concat())?;
                 }
             }
         }
@@ -53,16 +53,30 @@ impl Parameters {
 
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
-        let cell = |index: usize| {
-            let shapes = CellWeights::shapes(config, index / config.directions());
-            let make = |array: usize| {
-                let host = weights.map(|weights| weights.cells[index].arrays()[array]);
-                Tensor::named(gpu, CellWeights::NAMES[array], &shapes[array], host)
-            };
-            let bias = |array: usize| config.has_bias().then(|| make(array)).transpose();
-            Ok(CellParameters { weight_ih: make(0)?, weight_hh: make(1)?, bias_ih: bias(2)?, bias_hh: bias(3)? })
-        };
-        Ok(Self { cells: (0..config.num_cells()).map(cell).collect::<Result<_>>()? })
+        let directions = config.directions();
+        let mut cells = Vec::with_capacity(config.num_cells());
+        for layer in 0..config.layers() {
+            let shapes = CellWeights::shapes(config, layer);
+            // The directions of a layer take their steps together: so their numbers lie in one buffer.
+            let together =
+                |array: usize| Tensor::in_one_buffer(gpu, CellWeights::NAMES[array], directions, &shapes[array]);
+            let biases = |array: usize| config.has_bias().then(|| together(array)).transpose();
+            let (weights_ih, weights_hh, biases_ih, biases_hh) = (together(0)?, together(1)?, biases(2)?, biases(3)?);
+            for direction in 0..directions {
+                let of_this = |list: &Vec<Tensor>| list[direction].clone();
+                cells.push(CellParameters {
+                    weight_ih: of_this(&weights_ih),
+                    weight_hh: of_this(&weights_hh),
+                    bias_ih: biases_ih.as_ref().map(of_this),
+                    bias_hh: biases_hh.as_ref().map(of_this),
+                });
+            }
+        }
+        let parameters = Self { cells };
+        if let Some(weights) = weights {
+            parameters.write(weights)?;
+        }
+        Ok(parameters)
     }
 
     /// All tensors, in PyTorch's order.

@@ -1,14 +1,12 @@
 //! The two programs of an unrolled layer: which dispatches, on which parts of which buffers, in which order.
 
-use std::ops::Range;
-
 use crate::config::{Cell, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Squares, StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::Plan;
 use crate::unroll::Unroll;
@@ -38,10 +36,12 @@ impl<'a> Programs<'a> {
         [self.unroll.seq_len(), self.unroll.batch(), width]
     }
 
-    /// The directions of a layer.
-    fn cells_of(&self, layer: usize) -> impl Iterator<Item = CellAt> + use<> {
+    /// The directions of a layer, those together that take their steps together.
+    fn cells_of(&self, layer: usize) -> Vec<Vec<CellAt>> {
         let reversed = self.config.layer_direction().reversed();
-        (0..).zip(reversed).map(move |(direction, &reverse)| CellAt { layer, direction, reverse })
+        let cells: Vec<_> =
+            (0..).zip(reversed).map(|(direction, &reverse)| CellAt { layer, direction, reverse }).collect();
+        cells.chunks(self.plan.layout().together).map(<[CellAt]>::to_vec).collect()
     }
 
     fn index(&self, at: CellAt) -> usize {
@@ -52,27 +52,28 @@ impl<'a> Programs<'a> {
         &self.parameters.cells[self.index(at)]
     }
 
-    /// The chunks in the order of a direction, or in the opposite one.
-    fn chunks(&self, backwards: bool) -> Vec<Range<usize>> {
-        let mut chunks = self.plan.chunks().to_vec();
-        if backwards {
-            chunks.reverse();
-        }
-        chunks
+    /// The chunk that a direction comes to as number `number`. Those of two directions are of one length.
+    fn chunk(&self, at: CellAt, number: usize) -> usize {
+        if at.reverse { self.plan.chunks().len() - 1 - number } else { number }
     }
 
-    fn steps(&self, at: CellAt, steps: &Range<usize>) -> CellSteps<'a> {
+    fn steps(&self, at: CellAt, chunk: usize) -> CellSteps<'a> {
         let layout = self.plan.layout();
         let hidden = self.config.hidden_size();
         let parameters = self.cell_parameters(at);
-        let (gates, gates_first) = if layout.keeps_gates { (self.index(at), steps.start) } else { (0, 0) };
+        let gates = if layout.keeps_gates {
+            &self.buffers.gates[self.index(at)][chunk]
+        } else {
+            &self.buffers.gates[at.direction % layout.together][0]
+        };
         CellSteps {
             cell: self.config.cell(),
             clip: self.config.clip_limit(),
             batch: self.unroll.batch(),
             hidden,
+            index: self.index(at),
             reverse: at.reverse,
-            steps: steps.clone(),
+            steps: self.plan.chunks()[chunk].clone(),
             weight_hh: &parameters.weight_hh,
             packed: self.buffers.packed.get(self.index(at)),
             bias_hh: parameters.bias_hh.as_ref(),
@@ -80,8 +81,7 @@ impl<'a> Programs<'a> {
             h: &self.buffers.h[at.layer],
             h_stride: self.config.output_size(),
             h_column: at.direction * hidden,
-            gates: &self.buffers.gates[gates],
-            gates_first,
+            gates,
             gates_width: layout.gates_width,
         }
     }
@@ -138,7 +138,7 @@ impl<'a> Programs<'a> {
         ops::arrange(builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
     }
 
-    /// Layer by layer, direction by direction: each chunk's x_proj by one product, then step by step.
+    /// Layer by layer, both directions together: each chunk's x_proj by one product, then step by step.
     pub(super) fn forward(&self) -> Result<Program> {
         let mut builder = ProgramBuilder::new(self.gpu, "gru forward");
         let (config, buffers, layout) = (self.config, self.buffers, self.plan.layout());
@@ -160,21 +160,25 @@ impl<'a> Programs<'a> {
             Arrangement { view, offset, strides: [state, size[2]] }
         };
         for layer in 0..config.layers() {
-            for at in self.cells_of(layer) {
-                if layout.copies_h0 {
-                    self.move_state(&mut builder, at, true);
+            for cells in self.cells_of(layer) {
+                for &at in &cells {
+                    if layout.copies_h0 {
+                        self.move_state(&mut builder, at, true);
+                    }
+                    if let Some(packed) = buffers.packed.get(self.index(at)) {
+                        let rows = config.cell().gates() * config.hidden_size();
+                        ops::pack(&mut builder, &self.cell_parameters(at).weight_hh, rows, packed);
+                    }
                 }
-                if let Some(packed) = buffers.packed.get(self.index(at)) {
-                    let rows = config.cell().gates() * config.hidden_size();
-                    ops::pack(&mut builder, &self.cell_parameters(at).weight_hh, rows, packed);
-                }
-                for chunk in self.chunks(at.reverse) {
-                    let steps = self.steps(at, &chunk);
-                    self.project_input(&mut builder, at, &steps);
-                    steps.forward(&mut builder, self.plan.time_loop(), layout.keeps_gates);
+                for number in 0..self.plan.chunks().len() {
+                    let together: Vec<_> = cells.iter().map(|&at| self.steps(at, self.chunk(at, number))).collect();
+                    for (&at, steps) in cells.iter().zip(&together) {
+                        self.project_input(&mut builder, at, steps);
+                    }
+                    ops::steps_forward(&mut builder, &together, self.plan.time_loop(), layout.keeps_gates);
                 }
                 if layout.copies_h_n {
-                    self.move_state(&mut builder, at, false);
+                    cells.iter().for_each(|&at| self.move_state(&mut builder, at, false));
                 }
             }
             if let Some(dropped) = buffers.layer_inputs.get(layer) {
@@ -195,7 +199,7 @@ impl<'a> Programs<'a> {
         builder.build()
     }
 
-    /// The last layer first, direction by direction: each chunk's steps in the opposite order, then its share of each
+    /// The last layer first, both directions together: each chunk's steps in the opposite order, then its share of each
     /// gradient by one product or sum.
     pub(super) fn backward(&self, d: &'a TrainingBuffers) -> Result<Program> {
         let mut builder = ProgramBuilder::new(self.gpu, "gru backward");
@@ -217,8 +221,10 @@ impl<'a> Programs<'a> {
                 None => d.arranged_d_input.as_ref().or(d.d_input.as_ref()),
                 Some(below) => Some(d.d_dropped.as_ref().unwrap_or(&d.d_layers[below])),
             };
-            for at in self.cells_of(layer) {
-                self.cell_backward(&mut builder, at, d, d_output, d_input);
+            // Which chunks of d_input have what one direction adds to them: the other one adds to that.
+            let mut begun = vec![false; self.plan.chunks().len()];
+            for cells in self.cells_of(layer) {
+                self.cells_backward(&mut builder, &cells, d, d_output, d_input, &mut begun);
             }
             if let (Some(below), Some(dropped)) = (layer.checked_sub(1), &d.d_dropped) {
                 let source = Arrangement::of(dropped, size, false);
@@ -236,66 +242,85 @@ impl<'a> Programs<'a> {
         builder.build()
     }
 
-    fn cell_backward(
+    fn cells_backward(
         &self,
         builder: &mut ProgramBuilder<'a>,
-        at: CellAt,
+        cells: &[CellAt],
         d: &'a TrainingBuffers,
         d_output: &'a Tensor,
         d_input: Option<&'a Tensor>,
+        begun: &mut [bool],
     ) {
-        let index = self.index(at);
-        let tuning = self.plan.tuning();
-        for (number, chunk) in self.chunks(!at.reverse).into_iter().enumerate() {
-            let steps = self.steps(at, &chunk);
+        let has_norms = d.norms.is_some();
+        let chunks = self.plan.chunks().len();
+        for number in (0..chunks).rev() {
+            let together: Vec<_> = cells.iter().map(|&at| self.steps(at, self.chunk(at, number))).collect();
+            let is_first_chunk = number == chunks - 1;
             if !self.plan.layout().keeps_gates {
-                self.make_gates_again(builder, at, &steps, d);
+                for (&at, steps) in cells.iter().zip(&together) {
+                    self.make_gates_again(builder, at, steps, d);
+                }
             }
             let from = StepsBackward {
                 seq_len: self.unroll.seq_len(),
-                cell_index: index,
-                is_first_chunk: number == 0,
+                is_first_chunk,
                 d_output,
                 d_h_n: &d.d_h_n,
                 d_h0: &d.d_h0,
-                norms: &d.squares[index],
-                has_norms: d.norms.is_some(),
+                squares: if has_norms { Squares::Wanted(&d.squares) } else { Squares::Unused(&d.squares) },
             };
-            steps.backward(builder, self.plan.time_loop(), &from);
-            self.parameter_gradients(builder, at, &steps, &d.d_parameters.cells[index], number > 0);
-            if let Some(d_input) = d_input {
-                let inputs = self.config.layer_input_size(at.layer);
-                let gates = self.config.cell().gates() * steps.hidden;
-                let first = steps.steps.start * steps.batch * inputs;
-                ops::matmul(
-                    builder,
-                    tuning.matmul,
-                    MatmulArgs {
-                        size: [steps.rows(), inputs, gates],
-                        a: steps.gates_matrix(),
-                        transpose_a: false,
-                        b: Matrix::of(&self.cell_parameters(at).weight_ih, inputs),
-                        transpose_b: false,
-                        bias: None,
-                        c: Matrix::rows_of(d_input, first, steps.rows(), inputs),
-                        // The second direction adds to what the first one left.
-                        accumulate: at.direction > 0,
-                    },
-                );
+            ops::steps_backward(builder, &together, self.plan.time_loop(), &from);
+            for (&at, steps) in cells.iter().zip(&together) {
+                let d_parameters = &d.d_parameters.cells[self.index(at)];
+                self.parameter_gradients(builder, at, steps, d_parameters, !is_first_chunk);
+                if let Some(d_input) = d_input {
+                    let accumulate = std::mem::replace(&mut begun[self.chunk(at, number)], true);
+                    self.input_gradient(builder, at, steps, d_input, accumulate);
+                }
             }
         }
         if let Some(norms) = &d.norms {
             let seq_len = self.unroll.seq_len();
-            let squares = &d.squares[index];
-            let args = SumRowsArgs {
-                input: Matrix::of(squares, seq_len),
-                size: [squares.len() / seq_len, seq_len],
-                total: Vector::of(norms, index * seq_len),
-                accumulate: false,
-                root: true,
-            };
-            ops::sum_rows(builder, tuning.sum_lanes, args);
+            let groups = d.squares.len() / seq_len / self.config.num_cells();
+            for &at in cells {
+                let index = self.index(at);
+                let args = SumRowsArgs {
+                    input: Matrix::rows_of(&d.squares, index * groups * seq_len, groups, seq_len),
+                    size: [groups, seq_len],
+                    total: Vector::of(norms, index * seq_len),
+                    accumulate: false,
+                    root: true,
+                };
+                ops::sum_rows(builder, self.plan.tuning().sum_lanes, args);
+            }
         }
+    }
+
+    /// A chunk's share of the gradient of what a layer read.
+    fn input_gradient(
+        &self,
+        builder: &mut ProgramBuilder<'a>,
+        at: CellAt,
+        steps: &CellSteps<'a>,
+        d_input: &'a Tensor,
+        accumulate: bool,
+    ) {
+        let inputs = self.config.layer_input_size(at.layer);
+        let first = steps.steps.start * steps.batch * inputs;
+        ops::matmul(
+            builder,
+            self.plan.tuning().matmul,
+            MatmulArgs {
+                size: [steps.rows(), inputs, self.config.cell().gates() * steps.hidden],
+                a: steps.gates_matrix(),
+                transpose_a: false,
+                b: Matrix::of(&self.cell_parameters(at).weight_ih, inputs),
+                transpose_b: false,
+                bias: None,
+                c: Matrix::rows_of(d_input, first, steps.rows(), inputs),
+                accumulate,
+            },
+        );
     }
 
     /// A chunk's share of the gradients of weights and biases: equation (10).

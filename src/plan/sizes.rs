@@ -1,5 +1,7 @@
 //! What a layer needs in bytes and workgroups, against what a device has.
 
+use std::ops::Range;
+
 use super::{Allocation, Layout, TimeLoop, Tuning};
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result};
@@ -37,6 +39,42 @@ fn bytes(sizes: &[usize]) -> u64 {
     sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
+/// Whether a binding holds what both directions of a layer need at a time: all states, and the recurrent weights. The gates
+/// can be cut.
+pub(super) fn both_fit(config: &Config, unroll: &Unroll, limits: &wgpu::Limits) -> bool {
+    let (hidden, width) = (config.hidden_size(), config.output_size());
+    let states = bytes(&[unroll.seq_len().saturating_add(2), unroll.batch(), width]);
+    let weights = bytes(&[config.directions(), config.cell().gates(), hidden, hidden]);
+    let gates = bytes(&[config.directions(), unroll.batch(), 4, hidden]);
+    let slack = u64::from(limits.min_storage_buffer_offset_alignment);
+    states.max(weights).max(gates).saturating_add(slack) <= limits.max_storage_buffer_binding_size
+}
+
+/// T steps in as few pieces of at most `most` as are of one length or two and read the same backwards: a direction that runs
+/// in reverse meets the same pieces.
+fn evenly(seq_len: usize, most: usize) -> Vec<Range<usize>> {
+    let pieces = seq_len.div_ceil(most);
+    // An odd number in an even number of pieces has no middle.
+    let pieces = if pieces.is_multiple_of(2) && !seq_len.is_multiple_of(2) { pieces + 1 } else { pieces };
+    let (short, longer) = (seq_len / pieces, seq_len % pieces);
+    let is_longer = |piece: usize| {
+        let from_an_end = piece.min(pieces - 1 - piece);
+        from_an_end < longer / 2 || (longer % 2 == 1 && 2 * piece + 1 == pieces)
+    };
+    let mut begin = 0;
+    let piece = |index| {
+        let end = begin + short + usize::from(is_longer(index));
+        let range = begin..end;
+        begin = end;
+        range
+    };
+    (0..pieces).map(piece).collect()
+}
+
+pub(super) fn longest(chunks: &[Range<usize>]) -> usize {
+    chunks.iter().map(ExactSizeIterator::len).max().unwrap_or_default()
+}
+
 /// The sizes of a layer.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes<'a> {
@@ -48,8 +86,9 @@ pub(super) struct Sizes<'a> {
 }
 
 impl Sizes<'_> {
-    /// What is made, in chunks of `chunk` steps.
-    pub(super) fn allocations(&self, chunk: usize) -> Vec<Allocation> {
+    /// What is made for these chunks.
+    pub(super) fn allocations(&self, chunks: &[Range<usize>]) -> Vec<Allocation> {
+        let chunk = longest(chunks);
         let (config, layout) = (self.config, self.layout);
         let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
         let (i, h, width) = (config.input_size(), config.hidden_size(), config.output_size());
@@ -65,15 +104,21 @@ impl Sizes<'_> {
         add(1, "input", &[t, b, i]);
         add(one(layout.copies_input), "arranged input", &[t, b, i]);
         add(layers, "h", &[layout.slots, b, width]);
-        add(if layout.keeps_gates { cells } else { 0 }, "gates", &[t, b, layout.gates_width, h]);
-        add(one(!layout.keeps_gates), "gates", &[chunk, b, layout.gates_width, h]);
+        // A buffer a chunk; chunks have one length or two.
+        let together = layout.together;
+        for steps in [chunk, chunk - 1] {
+            let count = chunks.iter().filter(|chunk| chunk.len() == steps).count() * cells / together;
+            add(if layout.keeps_gates { count } else { 0 }, "gates", &[together, steps, b, layout.gates_width, h]);
+        }
+        add(one(!layout.keeps_gates), "gates", &[together, chunk, b, layout.gates_width, h]);
         add(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width]);
         add(one(layout.copies_output), "output", &[t, b, width]);
         add(one(layout.copies_h0), "h0", &[cells, b, h]);
         add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
         add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
         add(one(self.unroll.has_lengths()), "lengths", &[b]);
-        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &[config.cell().gates(), h, h]);
+        let of_layer = [config.directions(), config.cell().gates(), h, h];
+        add(if layout.packs_weights { layers } else { 0 }, "packed weight_hh", &of_layer);
         if training {
             let is_gru = matches!(config.cell(), Cell::Gru { .. });
             add(one(!layout.keeps_gates && is_gru), "h_proj", &[chunk, b, 3, h]);
@@ -87,7 +132,7 @@ impl Sizes<'_> {
             for layer in 0..layers {
                 let shapes = CellWeights::shapes(config, layer);
                 for (name, shape) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().zip(shapes) {
-                    add(if shape.contains(&0) { 0 } else { directions }, name, &shape);
+                    add(one(!shape.contains(&0)), name, &[&[directions], shape.as_slice()].concat());
                 }
             }
             let d_input = self.unroll.has_input_gradient();
@@ -97,8 +142,13 @@ impl Sizes<'_> {
         list
     }
 
+    /// The time axis in pieces that every binding and every grid can hold.
+    pub(super) fn chunks(&self, limits: &wgpu::Limits) -> Result<Vec<Range<usize>>> {
+        Ok(evenly(self.unroll.seq_len(), self.steps_in_a_chunk(limits)?))
+    }
+
     /// How many steps every binding and every grid of a chunk can hold.
-    pub(super) fn steps_in_a_chunk(&self, limits: &wgpu::Limits) -> Result<usize> {
+    fn steps_in_a_chunk(&self, limits: &wgpu::Limits) -> Result<usize> {
         let (config, layout) = (self.config, self.layout);
         let (t, b, h) = (self.unroll.seq_len(), self.unroll.batch(), config.hidden_size());
         let workgroups = u64::from(limits.max_compute_workgroups_per_dimension);
@@ -121,7 +171,7 @@ impl Sizes<'_> {
         for (what, size, further) in [
             ("input", bytes(&[b, inputs]), 0),
             ("h", bytes(&[b, width]), 1),
-            ("gates", bytes(&[b, layout.gates_width, h]), 0),
+            ("gates", bytes(&[layout.together, b, layout.gates_width, h]), 0),
         ] {
             at_most(what, BINDING, size.saturating_mul(1 + further).saturating_add(slack), available)?;
             steps = steps.min((available - slack) / size - further);
