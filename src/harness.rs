@@ -189,7 +189,7 @@ impl<'a> Steps<'a> {
         let from = StepsBackward {
             seq_len: self.sizes[0],
             is_first_chunk: true,
-            d_output,
+            d_outputs: vec![d_output],
             d_h_n,
             d_h0,
             squares: Squares::Unused(&unused),

@@ -6,18 +6,21 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::config::{Cell, Config, Direction, Reset};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::unroll::{Mode, Saved, Unroll};
 
 mod products;
 mod sizes;
 mod time_loop;
+mod turns;
 
 pub use crate::unroll::Schedule;
 pub use time_loop::{Cut, TimeLoop};
 
 pub use products::MatmulKernel;
+pub(crate) use sizes::cells_a_buffer;
 use sizes::{Sizes, at_most, check_kernels};
+pub(crate) use turns::{Block, Part, Turn};
 
 /// Tile sizes and kernels for a class of adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,7 @@ pub struct Plan {
     tuning: Tuning,
     layout: Layout,
     chunks: Vec<Range<usize>>,
+    blocks: Vec<Block>,
     allocations: Vec<Allocation>,
     /// Bytes with [`Saved::Everything`] and [`Saved::StatesOnly`], where they fit; for training.
     saved_bytes: Option<[Option<u64>; 2]>,
@@ -95,10 +99,16 @@ impl Plan {
         let tuning = Tuning::new(device_type);
         check_kernels(&tuning, limits)?;
         let layout = Layout::new(&config, unroll, limits, device_type);
+        if unroll.wanted_wavefront() == Some(true)
+            && let Some(because) = no_wavefront(&config, unroll, limits)
+        {
+            return Err(Error::WavefrontUnavailable { because });
+        }
         let time_loop = TimeLoop::new(&config, unroll, &layout, limits, device_type)?;
         let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop };
         let chunks = sizes.chunks(limits)?;
-        let allocations = sizes.allocations(&chunks);
+        let blocks = turns::blocks(&config, &layout, &chunks);
+        let allocations = sizes.allocations(&chunks, &blocks);
         for &Allocation { name, bytes, .. } in &allocations {
             at_most(name, "max_buffer_size", bytes, limits.max_buffer_size)?;
         }
@@ -107,10 +117,12 @@ impl Plan {
                 let unroll = unroll.saved(saved);
                 let layout = Layout::new(&config, &unroll, limits, device_type);
                 let sizes = Sizes { unroll: &unroll, layout: &layout, ..sizes };
-                sizes.chunks(limits).ok().map(|chunks| total(&sizes.allocations(&chunks)))
+                let chunks = sizes.chunks(limits).ok()?;
+                Some(total(&sizes.allocations(&chunks, &turns::blocks(&config, &layout, &chunks))))
             })
         });
-        let plan = Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, allocations, saved_bytes };
+        let plan =
+            Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, blocks, allocations, saved_bytes };
         // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one a dispatch and one a
         // bind group.
         let uniforms = 2 * plan.forward_dispatches().max(plan.backward_dispatches()) as u64;
@@ -171,26 +183,24 @@ impl Plan {
         }
     }
 
-    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs) and one product a chunk; for each layer, or each direction of it where they do not
-    /// fit together, one dispatch a step (two where the reset gate acts before the product) or for as many steps as the time loop says; and copies where options need them: in and out of another layout, of first and last states of
+    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs) and one product a chunk; for all that take
+    /// their steps together one dispatch a step (two where the reset gate acts before the product) or for as many steps as
+    /// the time loop says; and copies where options need them: in and out of another layout, of first and last states of
     /// more than one cell, of outputs that dropout acts on.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
-        let layout = &self.layout;
-        let states = usize::from(layout.copies_h0) + usize::from(layout.copies_h_n);
-        let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.dispatches(chunk.len())).sum();
-        let pack = usize::from(layout.packs_weights);
-        let of_cell = pack + self.chunks.len() + states;
-        let dropout = if layout.has_dropout { self.config.layers() } else { 0 };
-        self.config.num_cells() * of_cell
-            + self.time_loops() * steps * layout.dispatches_a_step
-            + dropout
-            + usize::from(layout.copies_input)
-            + usize::from(layout.copies_output)
+        let (config, layout) = (&self.config, &self.layout);
+        let of_cell =
+            [layout.packs_weights, layout.copies_h0, layout.copies_h_n].into_iter().map(usize::from).sum::<usize>();
+        let of_turn = |turn: &Turn| turn.parts.len() + self.time_loop.dispatches(turn.steps) * layout.dispatches_a_step;
+        let copies = [layout.copies_input, layout.copies_output].into_iter().map(usize::from).sum::<usize>();
+        let dropout = if layout.has_dropout { config.layers() } else { 0 };
+        config.num_cells() * of_cell + self.turns().map(of_turn).sum::<usize>() + copies + dropout
     }
 
-    /// Dispatches of a backward pass: for each layer, or each direction of it where they do not fit together, one a step (or two) and one
-    /// that ends each chunk, or one for many steps; for each cell and chunk the products and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
+    /// Dispatches of a backward pass: for all that take their steps together one a step (or two) and one that ends each chunk,
+    /// or one for many steps; for each cell and chunk the products and sums of its gradients, and those that make the gates
+    /// again where they were not kept. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
         if self.unroll.mode() == Mode::Inference {
@@ -203,16 +213,18 @@ impl Plan {
             (true, _) | (_, Cell::Rnn { .. }) => 0,
             (false, Cell::Gru { .. }) => 3 + 2 * before,
         };
-        let of_chunk = 2 + before + biases + again;
-        let norms = usize::from(self.unroll.has_gradient_norms());
-        let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.backward_dispatches(chunk.len())).sum();
-        let of_cell = self.chunks.len() * of_chunk + norms;
-        let of_loop = steps + before * self.unroll.seq_len();
-        let input_gradients = config.layers() - usize::from(!self.unroll.has_input_gradient());
-        let products = input_gradients * config.directions() * self.chunks.len();
+        let of_part = |part: &Part| {
+            let d_input = part.layer > 0 || self.unroll.has_input_gradient();
+            2 + before + biases + again + usize::from(d_input)
+        };
+        let of_turn = |turn: &Turn| {
+            let steps = self.time_loop.backward_dispatches(turn.steps) + before * turn.steps;
+            steps + turn.parts.iter().map(of_part).sum::<usize>()
+        };
+        let norms = if self.unroll.has_gradient_norms() { config.num_cells() } else { 0 };
         let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
         let copies = usize::from(config.is_batch_first()) * (1 + usize::from(self.unroll.has_input_gradient()));
-        config.num_cells() * of_cell + self.time_loops() * of_loop + products + dropout + copies
+        self.turns().map(of_turn).sum::<usize>() + norms + dropout + copies
     }
 
     /// Floating-point operations of the matrix products of a forward pass: 2 T B GH (I + H) a cell, with G gates.
@@ -246,9 +258,13 @@ impl Plan {
             .sum()
     }
 
-    /// Loops over time: one a layer where its directions take their steps together, otherwise one a cell.
-    fn time_loops(&self) -> usize {
-        self.config.num_cells() / self.layout.together
+    fn turns(&self) -> impl Iterator<Item = &Turn> {
+        self.blocks.iter().flat_map(|block| &block.turns)
+    }
+
+    /// Whose steps are taken together, in the order of a forward pass.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -259,6 +275,29 @@ impl Plan {
 /// The bytes of all of them.
 fn total(allocations: &[Allocation]) -> u64 {
     allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
+}
+
+/// Up to this B H the steps of one layer leave room on an adapter for those of the next one.
+const WAVEFRONT_SIZE: usize = 2048;
+
+/// Steps from which on a wavefront is worth its chunks.
+const WAVEFRONT_STEPS: usize = 16;
+
+/// Why the layers cannot take their steps in a wavefront, if they cannot.
+fn no_wavefront(config: &Config, unroll: &Unroll, limits: &wgpu::Limits) -> Option<&'static str> {
+    if config.layers() == 1 {
+        Some("there is one layer")
+    } else if config.layer_direction() == Direction::Bidirectional {
+        Some("a layer above two directions needs all steps of both")
+    } else if unroll.mode() == Mode::Training && config.dropout_share() > 0.0 {
+        Some("dropout acts on all steps of a layer at once")
+    } else if unroll.seq_len() < WAVEFRONT_STEPS {
+        Some("there are fewer than 16 steps")
+    } else if !sizes::fit_together(config, unroll, limits, config.layers()) {
+        Some("a binding does not hold the states and recurrent weights of all layers")
+    } else {
+        None
+    }
 }
 
 /// What the options of a layer mean for its buffers and copies.
@@ -283,8 +322,10 @@ pub(crate) struct Layout {
     /// rasteriser loads lane by lane whatever the order.
     pub(crate) packs_weights: bool,
     pub(crate) dispatches_a_step: usize,
-    /// How many directions of a layer take their steps in the same dispatches: both, where a binding holds the numbers of
-    /// both, so that a GPU works on them at once.
+    /// All layers take turns over chunks, each one chunk behind the one below it: so a GPU works on them at once.
+    pub(crate) wavefront: bool,
+    /// How many cells take their steps in the same dispatches at most: the layers of a wavefront, or the directions of a
+    /// layer where a binding holds the numbers of both.
     pub(crate) together: usize,
 }
 
@@ -295,6 +336,8 @@ impl Layout {
         let reverse = config.layer_direction() != Direction::Forward;
         let one_cell_forward = config.num_cells() == 1 && !reverse;
         let is_reset_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
+        let small = unroll.batch().saturating_mul(config.hidden_size()) <= WAVEFRONT_SIZE;
+        let wavefront = unroll.wanted_wavefront().unwrap_or(small) && no_wavefront(config, unroll, limits).is_none();
         Self {
             copies_input: rearranged,
             copies_output: rearranged,
@@ -311,7 +354,14 @@ impl Layout {
             is_reset_before,
             packs_weights: device_type != wgpu::DeviceType::Cpu && config.hidden_size().is_multiple_of(4),
             dispatches_a_step: if is_reset_before { 2 } else { 1 },
-            together: if sizes::both_fit(config, unroll, limits) { config.directions() } else { 1 },
+            wavefront,
+            together: if wavefront {
+                config.layers()
+            } else if sizes::fit_together(config, unroll, limits, config.directions()) {
+                config.directions()
+            } else {
+                1
+            },
         }
     }
 }
@@ -336,10 +386,11 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "  schedule {:?}, matmul {:?}, {} chunk(s) of time",
+            "  schedule {:?}, matmul {:?}, {} chunk(s) of time{}",
             self.time_loop.schedule,
             self.tuning.matmul,
-            self.chunks.len()
+            self.chunks.len(),
+            if self.layout.wavefront { ", layers in a wavefront" } else { "" }
         )?;
         let Cut { lanes, split, rows, .. } = self.time_loop.forward;
         write!(

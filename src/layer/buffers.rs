@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
 use crate::layer::Parameters;
-use crate::plan::Plan;
+use crate::plan::{Part, Plan, cells_a_buffer};
 use crate::unroll::{Mode, Unroll};
 
 /// Everything that a forward pass reads and writes, parameters aside. Which of them are there, [`Plan`] says.
@@ -14,10 +14,10 @@ pub(super) struct Buffers {
     pub(super) input: Tensor,
     /// The input time-major, with zeros past the ends of rows.
     pub(super) arranged_input: Option<Tensor>,
-    /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1.
+    /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1. In one buffer in a wavefront.
     pub(super) h: Vec<Tensor>,
-    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each of the cells that take their steps
-    /// together, for one chunk. Those that are used together lie in one buffer.
+    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each part of a turn, for one chunk. Those of a
+    /// turn lie in one buffer.
     pub(super) gates: Vec<Vec<Tensor>>,
     /// What each layer but the first reads where dropout acts, `[T, B, DH]`.
     pub(super) layer_inputs: Vec<Tensor>,
@@ -42,8 +42,8 @@ pub(super) struct Buffers {
 pub(super) struct TrainingBuffers {
     /// In the layout of the output.
     pub(super) d_output: Tensor,
-    pub(super) arranged_d_output: Option<Tensor>,
-    /// The gradient of the output of each layer but the last, `[T, B, DH]`.
+    /// The gradient of the output of each layer, `[T, B, DH]`. The last one is `d_output` itself unless that is batch-first. In
+    /// one buffer in a wavefront.
     pub(super) d_layers: Vec<Tensor>,
     /// The gradient of an output that was dropped out, before that is taken into account.
     pub(super) d_dropped: Option<Tensor>,
@@ -73,7 +73,7 @@ impl Buffers {
         let (cells, layers) = (config.num_cells(), config.layers());
         let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
 
-        let h = (0..layers).map(|_| zeros("h", &[layout.slots, b, width])).collect::<Result<Vec<_>>>()?;
+        let h = of_layers(gpu, plan, "h", layers, &[layout.slots, b, width])?;
         let last = &h[layers - 1];
         let state = |slot: usize| last.outer(slot..slot + 1);
         let dropped_layers = if layout.has_dropout { layers - 1 } else { 0 };
@@ -109,36 +109,42 @@ impl Buffers {
     }
 }
 
+/// A tensor for each layer, in one buffer if the layers take their steps together.
+fn of_layers(gpu: &Gpu, plan: &Plan, name: &'static str, layers: usize, shape: &[usize]) -> Result<Vec<Tensor>> {
+    if plan.layout().wavefront {
+        return Tensor::in_one_buffer(gpu, name, layers, shape);
+    }
+    (0..layers).map(|_| Tensor::named(gpu, name, shape, None)).collect()
+}
+
 /// The gates of cells and chunks.
 fn gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec<Vec<Tensor>>> {
     let layout = plan.layout();
-    let of_chunk = |steps: usize| {
+    let together = |parts: usize, steps: usize| {
         let shape = [steps, unroll.batch(), layout.gates_width, config.hidden_size()];
-        Tensor::in_one_buffer(gpu, "gates", layout.together, &shape)
+        Tensor::in_one_buffer(gpu, "gates", parts, &shape)
     };
     if !layout.keeps_gates {
-        return Ok(of_chunk(plan.longest_chunk())?.into_iter().map(|tensor| vec![tensor]).collect());
+        let parts = together(layout.together, plan.longest_chunk())?;
+        return Ok(parts.into_iter().map(|tensor| vec![tensor]).collect());
     }
-    let mut all: Vec<Vec<Tensor>> = vec![Vec::new(); config.num_cells()];
-    for cells in all.chunks_mut(layout.together) {
-        for chunk in plan.chunks() {
-            for (cell, tensor) in cells.iter_mut().zip(of_chunk(chunk.len())?) {
-                cell.push(tensor);
-            }
-        }
-        // A direction that runs in reverse takes the chunks in the opposite order; two of one place have one length.
-        for cell in cells.iter_mut().skip(1) {
-            cell.reverse();
-        }
+    let mut all: Vec<(Part, Tensor)> = Vec::new();
+    for turn in plan.blocks().iter().flat_map(|block| &block.turns) {
+        all.extend(turn.parts.iter().copied().zip(together(turn.parts.len(), turn.steps)?));
     }
-    Ok(all)
+    all.sort_by_key(|(part, _)| (part.layer, part.direction, part.chunk));
+    let of_cell = all.chunks(plan.chunks().len());
+    Ok(of_cell.map(|chunks| chunks.iter().map(|(_, tensor)| tensor.clone()).collect()).collect())
 }
 
-/// Room for the recurrent weights of all cells, those of a layer in one buffer.
+/// Room for the recurrent weights of all cells, as many in a buffer as they are themselves.
 fn packed(gpu: &Gpu, config: &Config) -> Result<Vec<Tensor>> {
     let shape = [config.cell().gates(), config.hidden_size(), config.hidden_size()];
-    let of_layer = |_| Tensor::in_one_buffer(gpu, "packed weight_hh", config.directions(), &shape);
-    Ok((0..config.layers()).map(of_layer).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    let (cells, in_a_buffer) = (config.num_cells(), cells_a_buffer(config, gpu.limits()));
+    let buffers = (0..cells)
+        .step_by(in_a_buffer)
+        .map(|first| Tensor::in_one_buffer(gpu, "packed weight_hh", in_a_buffer.min(cells - first), &shape));
+    Ok(buffers.collect::<Result<Vec<_>>>()?.concat())
 }
 
 impl TrainingBuffers {
@@ -154,11 +160,15 @@ impl TrainingBuffers {
         let outer = |features: usize| if batch_first { [b, t, features] } else { [t, b, features] };
         let has_norms = unroll.has_gradient_norms();
         let d_input = unroll.has_input_gradient();
+        let d_layers = of_layers(gpu, plan, "d_output", config.layers(), &[t, b, width])?;
         let makes_gates_again = !layout.keeps_gates && layout.gates_width == 4;
         Ok(Self {
-            d_output: zeros("d_output", &outer(width))?,
-            arranged_d_output: zeros_if(batch_first, "arranged d_output", &[t, b, width])?,
-            d_layers: (1..config.layers()).map(|_| zeros("d_layer", &[t, b, width])).collect::<Result<_>>()?,
+            d_output: if batch_first {
+                zeros("d_output", &outer(width))?
+            } else {
+                d_layers[config.layers() - 1].clone()
+            },
+            d_layers,
             d_dropped: zeros_if(layout.has_dropout, "d_dropped", &[t, b, width])?,
             d_h_n: zeros("d_h_n", &[cells, b, hidden])?,
             d_h0: zeros("d_h0", &[cells, b, hidden])?,

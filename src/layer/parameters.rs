@@ -3,6 +3,7 @@
 use crate::config::{Cell, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
+use crate::plan::cells_a_buffer;
 use crate::weights::{CellWeights, Weights};
 
 /// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
@@ -44,7 +45,7 @@ impl Parameters {
         for layer in [0, config.layers() - 1] {
             for (name, shape) in CellWeights::NAMES.into_iter().zip(CellWeights::shapes(config, layer)) {
                 if !shape.contains(&0) {
-                    Tensor::check_size(gpu, name, &[&[config.directions()], shape.as_slice()].concat())?;
+                    Tensor::check_size(gpu, name, &shape)?;
                 }
             }
         }
@@ -53,22 +54,23 @@ impl Parameters {
 
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
-        let directions = config.directions();
+        // Cells take their steps together: so their recurrent weights lie in one buffer, where it holds them.
+        let in_a_buffer = cells_a_buffer(config, gpu.limits());
         let mut cells = Vec::with_capacity(config.num_cells());
-        for layer in 0..config.layers() {
-            let shapes = CellWeights::shapes(config, layer);
-            // The directions of a layer take their steps together: so their numbers lie in one buffer.
-            let together =
-                |array: usize| Tensor::in_one_buffer(gpu, CellWeights::NAMES[array], directions, &shapes[array]);
-            let biases = |array: usize| config.has_bias().then(|| together(array)).transpose();
-            let (weights_ih, weights_hh, biases_ih, biases_hh) = (together(0)?, together(1)?, biases(2)?, biases(3)?);
-            for direction in 0..directions {
-                let of_this = |list: &Vec<Tensor>| list[direction].clone();
+        for first in (0..config.num_cells()).step_by(in_a_buffer) {
+            let count = in_a_buffer.min(config.num_cells() - first);
+            let [_, weight_hh, _, bias_hh] = CellWeights::shapes(config, first / config.directions());
+            let mut weights_hh = Tensor::in_one_buffer(gpu, "weight_hh", count, &weight_hh)?.into_iter();
+            let biases_hh = config.has_bias().then(|| Tensor::in_one_buffer(gpu, "bias_hh", count, &bias_hh));
+            let mut biases_hh = biases_hh.transpose()?.unwrap_or_default().into_iter();
+            for (index, weight_hh) in (first..).zip(weights_hh.by_ref()) {
+                let [weight_ih, _, bias_ih, _] = CellWeights::shapes(config, index / config.directions());
+                let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
                 cells.push(CellParameters {
-                    weight_ih: of_this(&weights_ih),
-                    weight_hh: of_this(&weights_hh),
-                    bias_ih: biases_ih.as_ref().map(of_this),
-                    bias_hh: biases_hh.as_ref().map(of_this),
+                    weight_ih: zeros("weight_ih", &weight_ih)?,
+                    weight_hh,
+                    bias_ih: config.has_bias().then(|| zeros("bias_ih", &bias_ih)).transpose()?,
+                    bias_hh: biases_hh.next(),
                 });
             }
         }

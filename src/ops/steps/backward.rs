@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, first_and_next, whole};
 use crate::config::{Cell, Reset};
-use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor};
+use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor, view_of_parts};
 use crate::kernels::{
     GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD, GRU_STEP_BACKWARD_SINGLES, GruGates,
     GruGatesParams, RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
@@ -16,13 +16,13 @@ use crate::plan::{Cut, Schedule, TimeLoop};
 const UNITS: usize = 4;
 
 /// Where the gradients of a cell's steps come from, and where they go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct StepsBackward<'a> {
     pub(crate) seq_len: usize,
     /// The chunk with which backward begins: there d_h comes from `d_h_n`.
     pub(crate) is_first_chunk: bool,
-    /// `[T, B, DH]`
-    pub(crate) d_output: &'a Tensor,
+    /// `[T, B, DH]` of each cell's layer.
+    pub(crate) d_outputs: Vec<&'a Tensor>,
     /// `[LD, B, H]`
     pub(crate) d_h_n: &'a Tensor,
     /// `[LD, B, H]`
@@ -90,8 +90,11 @@ pub(crate) fn steps_backward<'a>(
     let (gates, gates_at) = all_of(cells, CellSteps::chunk_gates);
     let (weight_hh, weights_at) = all_of(cells, |cell| whole(cell.weight_hh));
     let of_step = any.batch * any.h_stride;
-    let (d_output, d_output_at) =
-        all_of(cells, |cell| (d.d_output, cell.steps.start * of_step..cell.steps.end * of_step));
+    let d_outputs = cells
+        .iter()
+        .zip(&d.d_outputs)
+        .map(|(cell, &d_output)| (d_output, cell.steps.start * of_step..cell.steps.end * of_step));
+    let (d_output, d_output_at) = view_of_parts(&d_outputs.collect::<Vec<_>>());
     let own = |cell: &CellSteps<'a>| cell.index * state..(cell.index + 1) * state;
     let (d_h_n, d_h_n_at) = all_of(cells, |cell| (d.d_h_n, own(cell)));
     let (d_h0, d_h0_at) = all_of(cells, |cell| (d.d_h0, own(cell)));
