@@ -79,8 +79,9 @@ impl Plan {
     /// Plans a layer for a device with these limits.
     ///
     /// # Errors
-    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`](crate::Error::NoDerivative), and
-    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) where no cutting of the time axis makes the layer fit.
+    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`];
+    /// [`Error::ScheduleUnavailable`] and [`Error::WavefrontUnavailable`] for what was asked for by name; and
+    /// [`Error::LimitExceeded`] where no cutting of the time axis makes the layer fit.
     pub fn new<C: Copy + Into<Cell>>(
         config: &Config<C>,
         unroll: &Unroll,
@@ -277,7 +278,8 @@ fn total(allocations: &[Allocation]) -> u64 {
     allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
 }
 
-/// Up to this B H the steps of one layer leave room on an adapter for those of the next one.
+/// Up to this B H the steps of one layer leave room on a GPU for those of the next one. A software rasteriser has a few cores
+/// to fill, and pays for the smaller products.
 const WAVEFRONT_SIZE: usize = 2048;
 
 /// Steps from which on a wavefront is worth its chunks.
@@ -291,8 +293,8 @@ fn no_wavefront(config: &Config, unroll: &Unroll, limits: &wgpu::Limits) -> Opti
         Some("a layer above two directions needs all steps of both")
     } else if unroll.mode() == Mode::Training && config.dropout_share() > 0.0 {
         Some("dropout acts on all steps of a layer at once")
-    } else if unroll.seq_len() < WAVEFRONT_STEPS {
-        Some("there are fewer than 16 steps")
+    } else if unroll.seq_len() == 1 {
+        Some("there is one step")
     } else if !sizes::fit_together(config, unroll, limits, config.layers()) {
         Some("a binding does not hold the states and recurrent weights of all layers")
     } else {
@@ -336,7 +338,9 @@ impl Layout {
         let reverse = config.layer_direction() != Direction::Forward;
         let one_cell_forward = config.num_cells() == 1 && !reverse;
         let is_reset_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
-        let small = unroll.batch().saturating_mul(config.hidden_size()) <= WAVEFRONT_SIZE;
+        let small = unroll.batch().saturating_mul(config.hidden_size()) <= WAVEFRONT_SIZE
+            && unroll.seq_len() >= WAVEFRONT_STEPS
+            && device_type != wgpu::DeviceType::Cpu;
         let wavefront = unroll.wanted_wavefront().unwrap_or(small) && no_wavefront(config, unroll, limits).is_none();
         Self {
             copies_input: rearranged,

@@ -123,7 +123,7 @@ impl Unroll {
     /// Whether layers are to take their steps in a wavefront, where the plan is not to choose: chunk by chunk, each layer one
     /// chunk behind the one below it, all in the same dispatches. A GPU that one layer does not fill then works on all of
     /// them; the steps of L layers take little longer than those of one. The numbers are the same within rounding. It can be
-    /// had for two layers or more of one direction, from 16 steps on, without dropout.
+    /// had for two layers or more of one direction, without dropout.
     #[must_use]
     pub fn wavefront(mut self, wanted: bool) -> Self {
         self.wavefront = Some(wanted);

@@ -8,7 +8,7 @@ use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolle
 use crate::device::{bits, gru, largest, open, read};
 use crate::support::assert_close;
 
-trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart];
+trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart, wavefront];
 
 const CONFIG: [usize; 2] = [3, 5];
 const BATCH: usize = 3;
@@ -92,6 +92,32 @@ fn both_directions(gpu: &Gpu, limits: wgpu::Limits, loops_a_layer: usize) {
         let dispatches = if schedule == Schedule::PerStep { STEPS + 1 } else { chunks.len() };
         let (text, expected) = (cut.1.explain(), format!(" gru_step {}", 2 * loops_a_layer * dispatches));
         assert!(text.contains(&expected), "{expected} in {text}");
+    }
+}
+
+/// Layers one chunk behind each other, on the whole device and on a small one, against one layer after the other.
+fn wavefront(gpu: &Gpu) {
+    let small = open(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: 4, ..wgpu::Limits::default() });
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let config = config().num_layers(3).direction(direction);
+        for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+            let unroll = Unroll::training(STEPS + 1, BATCH).schedule(schedule);
+            let apart = run(gpu, &config, unroll.wavefront(false));
+            for gpu in [gpu, &small] {
+                let together = run(gpu, &config, unroll.wavefront(true));
+                same_numbers(&together, &apart);
+                let chunks = together.1.plan().chunks().len();
+                assert!(chunks >= 8, "{chunks} chunks");
+                let a_chunk = if schedule == Schedule::PerStep { (STEPS + 1).div_ceil(chunks) } else { 1 };
+                // One chunk after the other, and the layers above at the end; the last chunk, which may be shorter, has
+                // dispatches of its own, beside which there are no others in the very last wave.
+                let most = (chunks + 2 + 2) * a_chunk;
+                let (text, fewest) = (together.1.explain(), chunks * a_chunk / 2);
+                let steps = text.split_once(" gru_step ").and_then(|(_, rest)| rest.split_whitespace().next());
+                let steps: usize = steps.expect("steps").parse().expect("a number");
+                assert!((fewest..=most).contains(&steps), "{steps} dispatches, expected {most} at most: {text}");
+            }
+        }
     }
 }
 
