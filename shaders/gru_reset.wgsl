@@ -21,7 +21,7 @@ fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
         return;
     }
     let gate = at.gates + row * WIDTH * params.hidden + unit;
-    let sum_r = sum_of(lane, 0u, own) + bias_of(unit);
+    let sum_r = sum_of(lane, 0u, own) + bias_of(at, unit);
     let r = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate) + sum_r);           // (1)
     set_gate(gate, r);
     set_gate(gate + 3u * params.hidden, r * state_at(at.before + row * params.h_stride + unit));

@@ -17,7 +17,7 @@ override GATE_BETA: f32;
 fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let rows0 = four_rows(at.gates, row, 4u * params.hidden);
     let rows1 = four_rows(at.gates, row + 4u, 4u * params.hidden);
-    leave(local, products(rows0, rows1, 2u, 1u, unit, local.y));
+    leave(local, products(at, rows0, rows1, 2u, 1u, unit, local.y));
 }
 
 fn finish(at: Place, row: u32, unit: u32, d_q: f32) -> f32 {
@@ -28,6 +28,6 @@ fn finish(at: Place, row: u32, unit: u32, d_q: f32) -> f32 {
     let r = gate_at(gate);
     let before = state_at(at.before + row * params.h_stride + unit);
     set_gate(gate, d_q * before * activation_slope(GATE, GATE_ALPHA, GATE_BETA, r));      // (7)
-    d_h0[params.d_h0_offset + row * params.hidden + unit] += d_q * r;
+    d_h0[at.d_h0 + row * params.hidden + unit] += d_q * r;
     return 0.0;
 }

@@ -28,9 +28,9 @@ override CANDIDATE_BETA: f32;
 // W_hr h, W_hz h, W_hn h; with RESET_BEFORE the latter two, of r * h the last.
 fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let hidden = params.hidden;
-    let weight_r = weight_row(unit);
-    let weight_z = weight_row(hidden + unit);
-    let weight_n = weight_row(2u * hidden + unit);
+    let weight_r = weight_row(at, unit);
+    let weight_z = weight_row(at, hidden + unit);
+    let weight_n = weight_row(at, 2u * hidden + unit);
     let stride = weight_stride();
     let rows0 = four_rows(at.before, row, params.h_stride);
     let rows1 = four_rows(at.before, row + 4u, params.h_stride);
@@ -103,11 +103,11 @@ fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
         return;
     }
     let gate = at.gates + row * WIDTH * hidden + unit;
-    let sum_z = sum_of(lane, 0u, own) + bias_of(hidden + unit);
-    let hn = sum_of(lane, 1u, own) + bias_of(2u * hidden + unit);
+    let sum_z = sum_of(lane, 0u, own) + bias_of(at, hidden + unit);
+    let hn = sum_of(lane, 1u, own) + bias_of(at, 2u * hidden + unit);
     var r = 1.0;
     if !RESET_BEFORE {
-        let sum_r = sum_of(lane, 2u, own) + bias_of(unit);
+        let sum_r = sum_of(lane, 2u, own) + bias_of(at, unit);
         r = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate) + sum_r);                                 // (1)
     }
     let z = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate + hidden) + sum_z);                        // (2)

@@ -30,14 +30,14 @@ fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let rows1 = four_rows(at.gates_after, row + 4u, 4u * params.hidden);
     // The gates of d_h_proj are the first, second and fourth.
     let blocks = select(3u, 2u, RESET_BEFORE);
-    leave(local, products(rows0, rows1, 0u, select(0u, blocks, at.has_product), unit, local.y));
+    leave(local, products(at, rows0, rows1, 0u, select(0u, blocks, at.has_product), unit, local.y));
 }
 
 fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     let hidden = params.hidden;
     var d_h = d_state(at, row, unit, recurrent);                                            // (9)
     if at.is_final {
-        store_d_state(row, unit, d_h);
+        store_d_state(at, row, unit, d_h);
         return 0.0;
     }
     let gate = at.gates + row * 4u * hidden + unit;
@@ -46,7 +46,7 @@ fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
         set_gate(gate + hidden, 0.0);
         set_gate(gate + 2u * hidden, 0.0);
         set_gate(gate + 3u * hidden, 0.0);
-        store_d_state(row, unit, d_h);
+        store_d_state(at, row, unit, d_h);
         return 0.0;
     }
     d_h += d_output_of(at, row, unit);
@@ -63,6 +63,6 @@ fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
         set_gate(gate, d_an * hn * activation_slope(GATE, GATE_ALPHA, GATE_BETA, r));     // (7)
         set_gate(gate + 3u * hidden, d_an * r);
     }
-    store_d_state(row, unit, d_h * z);
+    store_d_state(at, row, unit, d_h * z);
     return d_h * d_h;
 }

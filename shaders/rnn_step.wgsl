@@ -23,6 +23,6 @@ fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
         set_state(after, state_at(before));
         return;
     }
-    let sum = sum_of(lane, 0u, own) + bias_of(unit);
+    let sum = sum_of(lane, 0u, own) + bias_of(at, unit);
     set_state(after, activate(ACTIVATION, ALPHA, BETA, gate_at(at.gates + row * params.hidden + unit) + sum));
 }

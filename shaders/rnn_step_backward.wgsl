@@ -16,24 +16,24 @@ override BETA: f32;
 fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     let rows0 = four_rows(at.gates_after, row, params.hidden);
     let rows1 = four_rows(at.gates_after, row + 4u, params.hidden);
-    leave(local, products(rows0, rows1, 0u, select(0u, 1u, at.has_product), unit, local.y));
+    leave(local, products(at, rows0, rows1, 0u, select(0u, 1u, at.has_product), unit, local.y));
 }
 
 fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     var d_h = d_state(at, row, unit, recurrent);
     if at.is_final {
-        store_d_state(row, unit, d_h);
+        store_d_state(at, row, unit, d_h);
         return 0.0;
     }
     let gate = at.gates + row * params.hidden + unit;
     if is_over(row, at.t) {
         set_gate(gate, 0.0);
-        store_d_state(row, unit, d_h);
+        store_d_state(at, row, unit, d_h);
         return 0.0;
     }
     d_h += d_output_of(at, row, unit);
     let after = state_at(at.after + row * params.h_stride + unit);
     set_gate(gate, d_h * activation_slope(ACTIVATION, ALPHA, BETA, after));
-    store_d_state(row, unit, 0.0);
+    store_d_state(at, row, unit, 0.0);
     return d_h * d_h;
 }

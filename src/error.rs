@@ -117,6 +117,13 @@ pub enum Error {
         because: &'static str,
     },
 
+    /// A wavefront was asked for that this network cannot have.
+    #[error("the layers cannot take their steps in a wavefront: {because}")]
+    WavefrontUnavailable {
+        /// Why not.
+        because: &'static str,
+    },
+
     /// A tensor lives on another device than the object that it was given to.
     #[error("{tensor} belongs to another device")]
     ForeignDevice {

@@ -5,7 +5,7 @@ use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Squares, StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
@@ -157,6 +157,7 @@ impl<'a> Steps<'a> {
             clip: self.clip,
             batch,
             hidden,
+            index: 0,
             reverse: self.reverse,
             steps: 0..seq_len,
             weight_hh: self.weight_hh,
@@ -167,7 +168,6 @@ impl<'a> Steps<'a> {
             h_stride,
             h_column,
             gates: self.gates,
-            gates_first: 0,
             gates_width: self.gates.len() / (seq_len * batch * hidden),
         }
     }
@@ -178,7 +178,7 @@ impl<'a> Steps<'a> {
         if let Some(packed) = self.packed {
             ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packed);
         }
-        self.cell_steps().forward(&mut builder, time_loop, save);
+        ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save);
         builder.build()
     }
 
@@ -188,15 +188,13 @@ impl<'a> Steps<'a> {
         let mut builder = ProgramBuilder::new(self.h.gpu(), "steps backward");
         let from = StepsBackward {
             seq_len: self.sizes[0],
-            cell_index: 0,
             is_first_chunk: true,
-            d_output,
+            d_outputs: vec![d_output],
             d_h_n,
             d_h0,
-            norms: &unused,
-            has_norms: false,
+            squares: Squares::Unused(&unused),
         };
-        self.cell_steps().backward(&mut builder, time_loop, &from);
+        ops::steps_backward(&mut builder, &[self.cell_steps()], time_loop, &from);
         builder.build()
     }
 

@@ -173,10 +173,11 @@ kernel! {
             "ACTIVATION", "ALPHA", "BETA"
         ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"];
     uniform(dynamic: true) params: StepParams {
-        t: u32, steps: u32, direction: u32,
-        batch: u32, hidden: u32,
-        h_stride: u32, h_before: u32, h_after: u32,
-        gates_offset: u32,
+        steps: u32, batch: u32, hidden: u32, h_stride: u32,
+        t: u32, direction: u32,
+        h_before: u32, h_after: u32, gates_offset: u32, weights_offset: u32, bias_offset: u32,
+        next_t: u32, next_direction: u32,
+        next_h_before: u32, next_h_after: u32, next_gates: u32, next_weights: u32, next_bias: u32,
     }
     storage { weight_hh: read, h: read_write, gates: read_write, lengths: read, bias_hh: read }
 }
@@ -199,14 +200,14 @@ kernel! {
             "ACTIVATION", "ALPHA", "BETA"
         ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {
-        t: u32, steps: u32, direction: u32,
-        batch: u32, hidden: u32,
-        h_stride: u32, h_before: u32, h_after: u32,
-        gates_offset: u32, gates_after: u32,
-        d_output_offset: u32, d_output_stride: u32,
-        d_h_n_offset: u32, d_h0_offset: u32,
-        from_d_h_n: u32, has_product: u32, has_final: u32,
-        norms_offset: u32, norms_stride: u32,
+        steps: u32, batch: u32, hidden: u32, h_stride: u32,
+        from_d_h_n: u32, has_product: u32, has_final: u32, norms_stride: u32,
+        t: u32, direction: u32,
+        h_before: u32, h_after: u32, gates_offset: u32, d_output_offset: u32,
+        d_h_n_offset: u32, d_h0_offset: u32, weights_offset: u32, norms_offset: u32,
+        next_t: u32, next_direction: u32,
+        next_h_before: u32, next_h_after: u32, next_gates: u32, next_d_output: u32,
+        next_d_h_n: u32, next_d_h0: u32, next_weights: u32, next_norms: u32,
     }
     storage {
         weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
@@ -230,7 +231,7 @@ kernel! {
 kernel! {
     /// The recurrent weights in the order in which the steps read them on a GPU.
     Pack = PACK "pack" with [] [];
-    uniform(dynamic: false) params: PackParams { rows: u32, fours: u32, workgroups: u32 }
+    uniform(dynamic: false) params: PackParams { rows: u32, fours: u32, source_offset: u32, packed_offset: u32, workgroups: u32 }
     storage { source: read, packed: read_write }
 }
 

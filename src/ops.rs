@@ -3,7 +3,7 @@
 
 mod steps;
 
-pub(crate) use steps::{CellSteps, StepsBackward, gru_gates, pack};
+pub(crate) use steps::{CellSteps, Squares, StepsBackward, gru_gates, pack, steps_backward, steps_forward};
 
 use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};

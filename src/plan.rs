@@ -5,19 +5,25 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::config::{Cell, Config, Direction, Reset};
-use crate::error::Result;
+use crate::config::{Cell, Config};
+use crate::error::{Error, Result};
 use crate::unroll::{Mode, Saved, Unroll};
 
+mod layout;
 mod products;
 mod sizes;
 mod time_loop;
+mod turns;
 
 pub use crate::unroll::Schedule;
 pub use time_loop::{Cut, TimeLoop};
 
+pub(crate) use layout::Layout;
+use layout::no_wavefront;
 pub use products::MatmulKernel;
+pub(crate) use sizes::cells_a_buffer;
 use sizes::{Sizes, at_most, check_kernels};
+pub(crate) use turns::{Block, Part, Turn};
 
 /// Tile sizes and kernels for a class of adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +72,7 @@ pub struct Plan {
     tuning: Tuning,
     layout: Layout,
     chunks: Vec<Range<usize>>,
+    blocks: Vec<Block>,
     allocations: Vec<Allocation>,
     /// Bytes with [`Saved::Everything`] and [`Saved::StatesOnly`], where they fit; for training.
     saved_bytes: Option<[Option<u64>; 2]>,
@@ -75,8 +82,9 @@ impl Plan {
     /// Plans a layer for a device with these limits.
     ///
     /// # Errors
-    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`](crate::Error::NoDerivative), and
-    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) where no cutting of the time axis makes the layer fit.
+    /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`];
+    /// [`Error::ScheduleUnavailable`] and [`Error::WavefrontUnavailable`] for what was asked for by name; and
+    /// [`Error::LimitExceeded`] where no cutting of the time axis makes the layer fit.
     pub fn new<C: Copy + Into<Cell>>(
         config: &Config<C>,
         unroll: &Unroll,
@@ -94,25 +102,31 @@ impl Plan {
         at_most("seq_len", "32-bit index of a step", unroll.seq_len() as u64, u64::from(u32::MAX))?;
         let tuning = Tuning::new(device_type);
         check_kernels(&tuning, limits)?;
-        let layout = Layout::new(&config, unroll, device_type);
+        let layout = Layout::new(&config, unroll, limits, device_type);
+        if unroll.wanted_wavefront() == Some(true)
+            && let Some(because) = no_wavefront(&config, unroll, limits)
+        {
+            return Err(Error::WavefrontUnavailable { because });
+        }
         let time_loop = TimeLoop::new(&config, unroll, &layout, limits, device_type)?;
         let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop };
-        let chunk = sizes.steps_in_a_chunk(limits)?;
-        let allocations = sizes.allocations(chunk);
+        let chunks = sizes.chunks(limits)?;
+        let blocks = turns::blocks(&config, &layout, &chunks);
+        let allocations = sizes.allocations(&chunks, &blocks);
         for &Allocation { name, bytes, .. } in &allocations {
             at_most(name, "max_buffer_size", bytes, limits.max_buffer_size)?;
         }
-        let seq_len = unroll.seq_len();
-        let chunks = (0..seq_len).step_by(chunk).map(|begin| begin..(begin + chunk).min(seq_len)).collect();
         let saved_bytes = (unroll.mode() == Mode::Training).then(|| {
             [Saved::Everything, Saved::StatesOnly].map(|saved| {
                 let unroll = unroll.saved(saved);
-                let layout = Layout::new(&config, &unroll, device_type);
+                let layout = Layout::new(&config, &unroll, limits, device_type);
                 let sizes = Sizes { unroll: &unroll, layout: &layout, ..sizes };
-                sizes.steps_in_a_chunk(limits).ok().map(|chunk| total(&sizes.allocations(chunk)))
+                let chunks = sizes.chunks(limits).ok()?;
+                Some(total(&sizes.allocations(&chunks, &turns::blocks(&config, &layout, &chunks))))
             })
         });
-        let plan = Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, allocations, saved_bytes };
+        let plan =
+            Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, blocks, allocations, saved_bytes };
         // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one a dispatch and one a
         // bind group.
         let uniforms = 2 * plan.forward_dispatches().max(plan.backward_dispatches()) as u64;
@@ -146,6 +160,10 @@ impl Plan {
         &self.chunks
     }
 
+    pub(crate) fn longest_chunk(&self) -> usize {
+        sizes::longest(&self.chunks)
+    }
+
     /// The buffers that the unrolled layer makes, parameters not among them.
     #[must_use]
     pub fn allocations(&self) -> &[Allocation] {
@@ -169,25 +187,24 @@ impl Plan {
         }
     }
 
-    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs), one product a chunk, and one dispatch a step (two where the reset gate acts
-    /// before the product) or for as many steps as the time loop says; and copies where options need them: in and out of another layout, of first and last states of
+    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs) and one product a chunk; for all that take
+    /// their steps together one dispatch a step (two where the reset gate acts before the product) or for as many steps as
+    /// the time loop says; and copies where options need them: in and out of another layout, of first and last states of
     /// more than one cell, of outputs that dropout acts on.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
-        let layout = &self.layout;
-        let states = usize::from(layout.copies_h0) + usize::from(layout.copies_h_n);
-        let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.dispatches(chunk.len())).sum();
-        let pack = usize::from(layout.packs_weights);
-        let of_cell = pack + self.chunks.len() + steps * layout.dispatches_a_step + states;
-        let dropout = if layout.has_dropout { self.config.layers() } else { 0 };
-        self.config.num_cells() * of_cell
-            + dropout
-            + usize::from(layout.copies_input)
-            + usize::from(layout.copies_output)
+        let (config, layout) = (&self.config, &self.layout);
+        let of_cell =
+            [layout.packs_weights, layout.copies_h0, layout.copies_h_n].into_iter().map(usize::from).sum::<usize>();
+        let of_turn = |turn: &Turn| turn.parts.len() + self.time_loop.dispatches(turn.steps) * layout.dispatches_a_step;
+        let copies = [layout.copies_input, layout.copies_output].into_iter().map(usize::from).sum::<usize>();
+        let dropout = if layout.has_dropout { config.layers() } else { 0 };
+        config.num_cells() * of_cell + self.turns().map(of_turn).sum::<usize>() + copies + dropout
     }
 
-    /// Dispatches of a backward pass: for each cell one a step (or two) and one that ends each chunk, or one for many steps;
-    /// and for each chunk the products and sums of its gradients, and those that make the gates again where they were not kept. 0 for inference.
+    /// Dispatches of a backward pass: for all that take their steps together one a step (or two) and one that ends each chunk,
+    /// or one for many steps; for each cell and chunk the products and sums of its gradients, and those that make the gates
+    /// again where they were not kept. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
         if self.unroll.mode() == Mode::Inference {
@@ -200,15 +217,18 @@ impl Plan {
             (true, _) | (_, Cell::Rnn { .. }) => 0,
             (false, Cell::Gru { .. }) => 3 + 2 * before,
         };
-        let of_chunk = 2 + before + biases + again;
-        let norms = usize::from(self.unroll.has_gradient_norms());
-        let steps: usize = self.chunks.iter().map(|chunk| self.time_loop.backward_dispatches(chunk.len())).sum();
-        let of_cell = steps + before * self.unroll.seq_len() + self.chunks.len() * of_chunk + norms;
-        let input_gradients = config.layers() - usize::from(!self.unroll.has_input_gradient());
-        let products = input_gradients * config.directions() * self.chunks.len();
+        let of_part = |part: &Part| {
+            let d_input = part.layer > 0 || self.unroll.has_input_gradient();
+            2 + before + biases + again + usize::from(d_input)
+        };
+        let of_turn = |turn: &Turn| {
+            let steps = self.time_loop.backward_dispatches(turn.steps) + before * turn.steps;
+            steps + turn.parts.iter().map(of_part).sum::<usize>()
+        };
+        let norms = if self.unroll.has_gradient_norms() { config.num_cells() } else { 0 };
         let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
         let copies = usize::from(config.is_batch_first()) * (1 + usize::from(self.unroll.has_input_gradient()));
-        config.num_cells() * of_cell + products + dropout + copies
+        self.turns().map(of_turn).sum::<usize>() + norms + dropout + copies
     }
 
     /// Floating-point operations of the matrix products of a forward pass: 2 T B GH (I + H) a cell, with G gates.
@@ -242,6 +262,15 @@ impl Plan {
             .sum()
     }
 
+    fn turns(&self) -> impl Iterator<Item = &Turn> {
+        self.blocks.iter().flat_map(|block| &block.turns)
+    }
+
+    /// Whose steps are taken together, in the order of a forward pass.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -250,57 +279,6 @@ impl Plan {
 /// The bytes of all of them.
 fn total(allocations: &[Allocation]) -> u64 {
     allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
-}
-
-/// What the options of a layer mean for its buffers and copies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layout {
-    /// The input is copied: from batch-major, or with zeros past the ends of rows.
-    pub(crate) copies_input: bool,
-    /// The output is copied: to batch-major, or with zeros past the ends of rows.
-    pub(crate) copies_output: bool,
-    /// `h0` and `h_n` are tensors of their own, not parts of the states.
-    pub(crate) copies_h0: bool,
-    pub(crate) copies_h_n: bool,
-    pub(crate) has_dropout: bool,
-    /// Slots of states: T + 1, or T + 2 where a direction begins at the end.
-    pub(crate) slots: usize,
-    /// Numbers a unit has in the gates buffer.
-    pub(crate) gates_width: usize,
-    /// The gates of all steps are kept, a buffer a cell; otherwise those of one chunk, one buffer for all cells.
-    pub(crate) keeps_gates: bool,
-    pub(crate) is_reset_before: bool,
-    /// The steps forward read weight_hh packed: neighbouring lanes of a GPU then load neighbouring numbers. A software
-    /// rasteriser loads lane by lane whatever the order.
-    pub(crate) packs_weights: bool,
-    pub(crate) dispatches_a_step: usize,
-}
-
-impl Layout {
-    fn new(config: &Config, unroll: &Unroll, device_type: wgpu::DeviceType) -> Self {
-        let training = unroll.mode() == Mode::Training;
-        let rearranged = config.is_batch_first() || unroll.has_lengths();
-        let reverse = config.layer_direction() != Direction::Forward;
-        let one_cell_forward = config.num_cells() == 1 && !reverse;
-        let is_reset_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
-        Self {
-            copies_input: rearranged,
-            copies_output: rearranged,
-            copies_h0: !one_cell_forward,
-            copies_h_n: !one_cell_forward,
-            has_dropout: training && config.dropout_share() > 0.0,
-            slots: unroll.seq_len().saturating_add(if reverse { 2 } else { 1 }),
-            gates_width: match config.cell() {
-                Cell::Rnn { .. } => 1,
-                Cell::Gru { .. } if training || is_reset_before => 4,
-                Cell::Gru { .. } => 3,
-            },
-            keeps_gates: training && unroll.saved_gates() == Saved::Everything,
-            is_reset_before,
-            packs_weights: device_type != wgpu::DeviceType::Cpu && config.hidden_size().is_multiple_of(4),
-            dispatches_a_step: if is_reset_before { 2 } else { 1 },
-        }
-    }
 }
 
 impl fmt::Display for Plan {
@@ -323,10 +301,11 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "  schedule {:?}, matmul {:?}, {} chunk(s) of time",
+            "  schedule {:?}, matmul {:?}, {} chunk(s) of time{}",
             self.time_loop.schedule,
             self.tuning.matmul,
-            self.chunks.len()
+            self.chunks.len(),
+            if self.layout.wavefront { ", layers in a wavefront" } else { "" }
         )?;
         let Cut { lanes, split, rows, .. } = self.time_loop.forward;
         write!(

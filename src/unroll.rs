@@ -53,6 +53,7 @@ pub struct Unroll {
     gradient_norms: bool,
     saved: Saved,
     schedule: Option<Schedule>,
+    wavefront: Option<bool>,
     adapter_class: Option<wgpu::DeviceType>,
 }
 
@@ -69,6 +70,7 @@ impl Unroll {
             gradient_norms: false,
             saved: Saved::Everything,
             schedule: None,
+            wavefront: None,
             adapter_class: None,
         }
     }
@@ -115,6 +117,16 @@ impl Unroll {
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
+        self
+    }
+
+    /// Whether layers are to take their steps in a wavefront, where the plan is not to choose: chunk by chunk, each layer one
+    /// chunk behind the one below it, all in the same dispatches. A GPU that one layer does not fill then works on all of
+    /// them; the steps of L layers take little longer than those of one. The numbers are the same within rounding. It can be
+    /// had for two layers or more of one direction, without dropout.
+    #[must_use]
+    pub fn wavefront(mut self, wanted: bool) -> Self {
+        self.wavefront = Some(wanted);
         self
     }
 
@@ -172,6 +184,12 @@ impl Unroll {
     #[must_use]
     pub fn wanted_schedule(&self) -> Option<Schedule> {
         self.schedule
+    }
+
+    /// Whether a wavefront was asked for or forbidden, if either.
+    #[must_use]
+    pub fn wanted_wavefront(&self) -> Option<bool> {
+        self.wavefront
     }
 
     /// The class of adapter that was asked for, if one was.

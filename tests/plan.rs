@@ -3,7 +3,7 @@
 use wgpu_gru::plan::{Cut, MatmulKernel, Schedule, TimeLoop, Tuning};
 use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{CellWeights, Error, GruConfig, Mode, Plan, Reset, Saved, Unroll, Weights};
+use wgpu_gru::{CellWeights, Direction, Error, GruConfig, Mode, Plan, Reset, Saved, Unroll, Weights};
 
 fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Error> {
     Plan::new(config, unroll, limits, DeviceType::DiscreteGpu)
@@ -285,6 +285,39 @@ fn schedules() {
     assert_eq!(plan.schedule(), Schedule::PerStep);
     let error = Plan::new(&before, &unroll.schedule(Schedule::PerSequence), &Limits::default(), DeviceType::Cpu);
     assert!(matches!(error, Err(Error::ScheduleUnavailable { .. })), "{error:?}");
+}
+
+/// A wavefront where one layer leaves room for the next one; by name where it can be had at all.
+#[test]
+fn wavefronts() {
+    let gru = |hidden| GruConfig::new(4, hidden).num_layers(3);
+    let of = |config: &GruConfig, unroll: Unroll| plan(config, &unroll, &Limits::default());
+    let is_wavefront = |plan: &Plan| plan.to_string().contains("wavefront");
+    let chosen = |config: &GruConfig, unroll| is_wavefront(&of(config, unroll).expect("it fits"));
+    assert!(chosen(&gru(64), Unroll::training(100, 2)), "small");
+    assert!(!chosen(&gru(64), Unroll::training(100, 128)), "rows enough to fill a GPU");
+    assert!(!chosen(&gru(64), Unroll::training(9, 2)), "few steps");
+    assert!(chosen(&gru(64), Unroll::training(9, 2).wavefront(true)), "by name");
+    assert!(!chosen(&gru(64), Unroll::training(100, 2).wavefront(false)), "by name");
+    assert!(chosen(&gru(8).dropout(0.5), Unroll::inference(100, 2)), "no dropout in inference");
+
+    let wanted = Unroll::training(100, 2).wavefront(true);
+    for (config, unroll) in [
+        (GruConfig::new(4, 8), wanted),
+        (gru(8).direction(Direction::Bidirectional), wanted),
+        (gru(8).dropout(0.5), wanted),
+        (gru(8), Unroll::training(1, 2).wavefront(true)),
+    ] {
+        let error = of(&config, unroll);
+        assert!(matches!(error, Err(Error::WavefrontUnavailable { .. })), "{config:?} {unroll:?}: {error:?}");
+        assert!(!chosen(&config, Unroll::training(unroll.seq_len(), 2)), "{config:?}");
+    }
+    // 3 layers of 102 slots of 2 rows of 64 states in a binding, or not.
+    let limits = |size| Limits { max_storage_buffer_binding_size: size, ..Limits::default() };
+    let size = 3 * 102 * 2 * 64 * 4 + 256;
+    assert!(plan(&gru(64), &wanted, &limits(size)).is_ok(), "it fits");
+    let error = plan(&gru(64), &wanted, &limits(size - 4));
+    assert!(matches!(error, Err(Error::WavefrontUnavailable { .. })), "{error:?}");
 }
 
 /// Every workgroup is within the limits that a browser gives, and wastes no more than half of its rows.

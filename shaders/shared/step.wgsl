@@ -1,21 +1,34 @@
 // What the steps forward share. Offsets and strides are in elements of the binding. How the work is cut: shared/walk.wgsl.
 //
-// workgroups: (ceil(H / LANES) or, for many steps, 1; ceil(B / ROWS); 1).
+// workgroups: (ceil(H / LANES) or, for many steps, 1; ceil(B / ROWS); cells).
 
 struct StepParams {
-    // The first step of the sequence, to be compared with the lengths; how many there are; 1, or -1 in reverse.
-    t: u32,
+    // How many steps; B and H.
     steps: u32,
-    direction: u32,
     batch: u32,
     hidden: u32,
     // From one row's state to the next row's.
     h_stride: u32,
-    // The states before and after the first step.
+
+    // The first cell: its first step in the sequence, to be compared with the lengths; 1, or -1 in reverse.
+    t: u32,
+    direction: u32,
+    // The states before and after the first step, and its gates.
     h_before: u32,
     h_after: u32,
-    // The gates of the first step.
     gates_offset: u32,
+    // Its rows of weight_hh, and its bias_hh.
+    weights_offset: u32,
+    bias_offset: u32,
+
+    // How much larger each of them is for the next cell. What is smaller wraps around, as the sums of u32 do.
+    next_t: u32,
+    next_direction: u32,
+    next_h_before: u32,
+    next_h_after: u32,
+    next_gates: u32,
+    next_weights: u32,
+    next_bias: u32,
 }
 
 override HAS_BIAS: bool;
@@ -26,23 +39,27 @@ override PACKED: u32;
 // Not read without HAS_BIAS.
 @group(0) @binding(5) var<storage, read> bias_hh: array<f32>;
 
-// One step, and where its numbers lie.
+// One step of a cell, and where its numbers lie.
 struct Place {
     t: u32,
     before: u32,
     after: u32,
     gates: u32,
+    weights: u32,
+    bias: u32,
 }
 
-// Step i of the dispatch. A direction of -1 wraps around, as the sums of u32 do.
-fn place(i: u32) -> Place {
-    let ahead = params.direction * i;
+// Step i of a cell.
+fn place(cell: u32, i: u32) -> Place {
+    let ahead = (params.direction + cell * params.next_direction) * i;
     let states = ahead * params.batch * params.h_stride;
     return Place(
-        params.t + ahead,
-        params.h_before + states,
-        params.h_after + states,
-        params.gates_offset + ahead * params.batch * WIDTH * params.hidden,
+        params.t + cell * params.next_t + ahead,
+        params.h_before + cell * params.next_h_before + states,
+        params.h_after + cell * params.next_h_after + states,
+        params.gates_offset + cell * params.next_gates + ahead * params.batch * WIDTH * params.hidden,
+        params.weights_offset + cell * params.next_weights,
+        params.bias_offset + cell * params.next_bias,
     );
 }
 
@@ -55,7 +72,7 @@ fn main(
 ) {
     let row = workgroup.y * ROWS;
     for (var i = 0u; i < params.steps; i++) {
-        let at = place(i);
+        let at = place(workgroup.z, i);
         for (var block = workgroup.x * LANES; block < params.hidden; block += workgroups.x * LANES) {
             let unit = block + local.x;
             if !all_over(row, at.t) {
@@ -74,17 +91,17 @@ fn main(
 }
 
 // Where a row of weight_hh begins, and how much further number k lies for each k.
-fn weight_row(row: u32) -> u32 {
-    return row * select(4u, params.hidden, PACKED == 0u);
+fn weight_row(at: Place, row: u32) -> u32 {
+    return at.weights + row * select(4u, params.hidden, PACKED == 0u);
 }
 
 fn weight_stride() -> u32 {
     return select(PACKED * params.hidden, 1u, PACKED == 0u);
 }
 
-fn bias_of(index: u32) -> f32 {
+fn bias_of(at: Place, index: u32) -> f32 {
     if HAS_BIAS {
-        return bias_hh[index];
+        return bias_hh[at.bias + index];
     }
     return 0.0;
 }
@@ -107,7 +124,7 @@ fn sum_of(lane: u32, product: u32, row: u32) -> f32 {
 
 // The product that a plain RNN and a reset gate have: a row of weight_hh with the states before the step.
 fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
-    let weight = weight_row(unit);
+    let weight = weight_row(at, unit);
     let stride = weight_stride();
     let rows0 = four_rows(at.before, row, params.h_stride);
     let rows1 = four_rows(at.before, row + 4u, params.h_stride);

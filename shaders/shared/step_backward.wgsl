@@ -1,37 +1,51 @@
 // What the steps backward share. Offsets and strides are in elements of the binding. How the work is cut: shared/walk.wgsl.
 //
-// A lane owns four neighbouring units. workgroups: (ceil(H / (4 LANES)) or, for many steps, 1; ceil(B / ROWS); 1).
+// A lane owns four neighbouring units. workgroups: (ceil(H / (4 LANES)) or, for many steps, 1; ceil(B / ROWS);
+// cells).
 
 struct StepBackwardParams {
-    // The first step, to be compared with the lengths; how many there are; -1, or 1 for a cell that runs in reverse.
-    t: u32,
+    // How many steps; B and H.
     steps: u32,
-    direction: u32,
     batch: u32,
     hidden: u32,
-    // From one row's state to the next row's.
+    // From one row's state, or gradient of the output, to the next row's.
     h_stride: u32,
-    // The states before and after the first step.
-    h_before: u32,
-    h_after: u32,
-    // The gates of the first step, and of the step whose gradients come before it.
-    gates_offset: u32,
-    gates_after: u32,
-    // The gradient of the output at the first step, and from one row's to the next row's.
-    d_output_offset: u32,
-    d_output_stride: u32,
-    // The first row's gradients of the last and of the first state.
-    d_h_n_offset: u32,
-    d_h0_offset: u32,
     // 1: at the first step d_h comes from d_h_n. 0: from what the step after left in d_h0.
     from_d_h_n: u32,
-    // 1: there are gradients at gates_after, whose recurrent product belongs to the first step.
+    // 1: there are gradients of the step after the first one, whose recurrent product belongs to it.
     has_product: u32,
     // 1: after the steps there is nothing but a last product: d_h0 is what comes of it.
     has_final: u32,
-    // Where the sums of squares of d_h go, one a workgroup, and from one workgroup's to the next one's.
-    norms_offset: u32,
+    // From one workgroup's sums of squares of d_h to the next one's.
     norms_stride: u32,
+
+    // The first cell: its first step, to be compared with the lengths; -1, or 1 if it runs in reverse.
+    t: u32,
+    direction: u32,
+    // The states before and after the first step, its gates, and the gradient of its output.
+    h_before: u32,
+    h_after: u32,
+    gates_offset: u32,
+    d_output_offset: u32,
+    // The first row's gradients of the last and of the first state.
+    d_h_n_offset: u32,
+    d_h0_offset: u32,
+    // Its weight_hh.
+    weights_offset: u32,
+    // Where its sums of squares of d_h go, one a workgroup.
+    norms_offset: u32,
+
+    // How much larger each of them is for the next cell. What is smaller wraps around, as the sums of u32 do.
+    next_t: u32,
+    next_direction: u32,
+    next_h_before: u32,
+    next_h_after: u32,
+    next_gates: u32,
+    next_d_output: u32,
+    next_d_h_n: u32,
+    next_d_h0: u32,
+    next_weights: u32,
+    next_norms: u32,
 }
 
 // Sum up the squares of d_h.
@@ -44,32 +58,42 @@ override HAS_NORMS: bool;
 // Not written without HAS_NORMS.
 @group(0) @binding(8) var<storage, read_write> norms: array<f32>;
 
-// One step, and where its numbers lie.
+// One step of a cell, and where its numbers lie.
 struct Place {
     t: u32,
     before: u32,
     after: u32,
     gates: u32,
+    // Those of the step after it.
     gates_after: u32,
     d_output: u32,
+    d_h_n: u32,
+    d_h0: u32,
+    weights: u32,
+    norms: u32,
     from_d_h_n: bool,
     has_product: bool,
     is_final: bool,
 }
 
-// Step i of the dispatch. A direction of -1 wraps around, as the sums of u32 do.
-fn place(i: u32) -> Place {
-    let ahead = params.direction * i;
-    let rows = ahead * params.batch;
+// Step i of a cell.
+fn place(cell: u32, i: u32) -> Place {
+    let direction = params.direction + cell * params.next_direction;
+    let ahead = direction * i;
+    let states = ahead * params.batch * params.h_stride;
     let gates_of_step = params.batch * WIDTH * params.hidden;
-    let gates_here = params.gates_offset + ahead * gates_of_step;
+    let gates_here = params.gates_offset + cell * params.next_gates + ahead * gates_of_step;
     return Place(
-        params.t + ahead,
-        params.h_before + rows * params.h_stride,
-        params.h_after + rows * params.h_stride,
+        params.t + cell * params.next_t + ahead,
+        params.h_before + cell * params.next_h_before + states,
+        params.h_after + cell * params.next_h_after + states,
         gates_here,
-        select(gates_here - params.direction * gates_of_step, params.gates_after, i == 0u),
-        params.d_output_offset + rows * params.d_output_stride,
+        gates_here - direction * gates_of_step,
+        params.d_output_offset + cell * params.next_d_output + states,
+        params.d_h_n_offset + cell * params.next_d_h_n,
+        params.d_h0_offset + cell * params.next_d_h0,
+        params.weights_offset + cell * params.next_weights,
+        params.norms_offset + cell * params.next_norms + ahead,
         i == 0u && params.from_d_h_n != 0u,
         i > 0u || params.has_product != 0u,
         i == params.steps,
@@ -87,7 +111,7 @@ fn main(
     let row = workgroup.y * ROWS;
     let count = params.steps + params.has_final;
     for (var i = 0u; i < count; i++) {
-        let at = place(i);
+        let at = place(workgroup.z, i);
         var total = 0.0;
         for (var block = workgroup.x * LANES * 4u; block < params.hidden; block += workgroups.x * LANES * 4u) {
             let unit = block + local.x * 4u;
@@ -104,7 +128,7 @@ fn main(
             }
             meet();
         }
-        store_norm(at, workgroup.y * workgroups.x + workgroup.x, local.y * LANES + local.x, total, i);
+        store_norm(at, workgroup.y * workgroups.x + workgroup.x, local.y * LANES + local.x, total);
         end_step(i + 1u < count);
     }
 }
@@ -113,6 +137,7 @@ fn main(
 // H rows of weight_hh that it belongs to. The rows of gates begin at the components of rows0 and rows1; of three blocks the
 // last lies one further, as hn does behind n.
 fn products(
+    at: Place,
     rows0: vec4<u32>,
     rows1: vec4<u32>,
     first: u32,
@@ -126,19 +151,19 @@ fn products(
     for (var block = first; block < first + blocks; block++) {
         let column = select(block, 3u, blocks == 3u && block == 2u) * hidden;
         for (var k = first_part(slice); k < hidden; k += STEP * SPLIT) {
-            let columns = weight_columns((block * hidden + k) * hidden + unit, hidden, last_unit);
-            let at = column + k;
-            sum[0] = add_products(sum[0], columns, gates_from(rows0.x + at));
+            let columns = weight_columns(at.weights + (block * hidden + k) * hidden + unit, hidden, last_unit);
+            let here = column + k;
+            sum[0] = add_products(sum[0], columns, gates_from(rows0.x + here));
             if ROWS > 1u {
-                sum[1] = add_products(sum[1], columns, gates_from(rows0.y + at));
-                sum[2] = add_products(sum[2], columns, gates_from(rows0.z + at));
-                sum[3] = add_products(sum[3], columns, gates_from(rows0.w + at));
+                sum[1] = add_products(sum[1], columns, gates_from(rows0.y + here));
+                sum[2] = add_products(sum[2], columns, gates_from(rows0.z + here));
+                sum[3] = add_products(sum[3], columns, gates_from(rows0.w + here));
             }
             if ROWS > 4u {
-                sum[4] = add_products(sum[4], columns, gates_from(rows1.x + at));
-                sum[5] = add_products(sum[5], columns, gates_from(rows1.y + at));
-                sum[6] = add_products(sum[6], columns, gates_from(rows1.z + at));
-                sum[7] = add_products(sum[7], columns, gates_from(rows1.w + at));
+                sum[4] = add_products(sum[4], columns, gates_from(rows1.x + here));
+                sum[5] = add_products(sum[5], columns, gates_from(rows1.y + here));
+                sum[6] = add_products(sum[6], columns, gates_from(rows1.z + here));
+                sum[7] = add_products(sum[7], columns, gates_from(rows1.w + here));
             }
         }
     }
@@ -173,21 +198,21 @@ fn leave_row(local: vec2<u32>, row: u32, values: vec4<f32>) {
 fn d_state(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     let own = row * params.hidden + unit;
     if at.from_d_h_n {
-        return d_h_n[params.d_h_n_offset + own] + recurrent;
+        return d_h_n[at.d_h_n + own] + recurrent;
     }
-    return d_h0[params.d_h0_offset + own] + recurrent;
+    return d_h0[at.d_h0 + own] + recurrent;
 }
 
-fn store_d_state(row: u32, unit: u32, d_h: f32) {
-    d_h0[params.d_h0_offset + row * params.hidden + unit] = d_h;
+fn store_d_state(at: Place, row: u32, unit: u32, d_h: f32) {
+    d_h0[at.d_h0 + row * params.hidden + unit] = d_h;
 }
 
 fn d_output_of(at: Place, row: u32, unit: u32) -> f32 {
-    return d_output[at.d_output + row * params.d_output_stride + unit];
+    return d_output[at.d_output + row * params.h_stride + unit];
 }
 
 // The sum of the squares of d_h of a workgroup. Must be reached by all of its invocations.
-fn store_norm(at: Place, group: u32, invocation: u32, total: f32, i: u32) {
+fn store_norm(at: Place, group: u32, invocation: u32, total: f32) {
     if HAS_NORMS {
         // The sums have been taken; what comes next is kept apart by the barrier at the end of the step.
         workgroupBarrier();
@@ -198,7 +223,7 @@ fn store_norm(at: Place, group: u32, invocation: u32, total: f32, i: u32) {
             for (var other = 0u; other < LANES * SPLIT; other++) {
                 sum += sums[other];
             }
-            norms[params.norms_offset + params.direction * i + group * params.norms_stride] = sum;
+            norms[at.norms + group * params.norms_stride] = sum;
         }
     }
 }

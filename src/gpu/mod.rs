@@ -11,5 +11,7 @@ pub use program::Program;
 pub use readback::DEFAULT_TIMEOUT;
 pub use tensor::Tensor;
 
+pub(crate) use tensor::view_of_parts;
+
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
 pub(crate) use program::ProgramBuilder;

@@ -49,6 +49,12 @@ impl Tensor {
         Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
     }
 
+    /// So many tensors of zeros of one shape, one behind the other in one buffer.
+    pub(crate) fn in_one_buffer(gpu: &Gpu, name: &'static str, count: usize, shape: &[usize]) -> Result<Vec<Self>> {
+        let all = Self::named(gpu, name, &[&[count], shape].concat(), None)?;
+        (0..count).map(|index| all.outer(index..index + 1)?.reshape(shape)).collect()
+    }
+
     /// Checks that a buffer can hold this shape, before an array of it is made on the host.
     pub(crate) fn check_size(gpu: &Gpu, name: &'static str, shape: &[usize]) -> Result<()> {
         gpu.check_buffer_size(name, bytes_of(shape))
@@ -200,6 +206,16 @@ impl Tensor {
         let before = begin - offset;
         (View { buffer: &self.buffer, offset, size: before + elements.len() as u64 * 4 }, (before / 4) as u32)
     }
+}
+
+/// One binding of several parts of one buffer, and how many elements of it come before each.
+pub(crate) fn view_of_parts<'a>(parts: &[(&'a Tensor, Range<usize>)]) -> (View<'a>, Vec<u32>) {
+    let views: Vec<_> = parts.iter().map(|(tensor, elements)| tensor.view_of(elements.clone())).collect();
+    debug_assert!(views.iter().all(|(view, _)| view.buffer == views[0].0.buffer), "parts of several buffers");
+    let begin = views.iter().map(|(view, _)| view.offset).min().unwrap_or_default();
+    let end = views.iter().map(|(view, _)| view.offset + view.size).max().unwrap_or_default();
+    let offsets = views.iter().map(|(view, before)| ((view.offset - begin) / 4) as u32 + before).collect();
+    (View { buffer: views[0].0.buffer, offset: begin, size: end - begin }, offsets)
 }
 
 /// The bytes of a shape. A product that does not fit saturates, and is over every limit.

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
 use crate::layer::Parameters;
-use crate::plan::Plan;
+use crate::plan::{Part, Plan, cells_a_buffer};
 use crate::unroll::{Mode, Unroll};
 
 /// Everything that a forward pass reads and writes, parameters aside. Which of them are there, [`Plan`] says.
@@ -14,10 +14,11 @@ pub(super) struct Buffers {
     pub(super) input: Tensor,
     /// The input time-major, with zeros past the ends of rows.
     pub(super) arranged_input: Option<Tensor>,
-    /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1.
+    /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1. In one buffer in a wavefront.
     pub(super) h: Vec<Tensor>,
-    /// The gates of each cell for all steps, or one buffer of one chunk.
-    pub(super) gates: Vec<Tensor>,
+    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each part of a turn, for one chunk. Those of a
+    /// turn lie in one buffer.
+    pub(super) gates: Vec<Vec<Tensor>>,
     /// What each layer but the first reads where dropout acts, `[T, B, DH]`.
     pub(super) layer_inputs: Vec<Tensor>,
     /// `[T, B, DH]`, or `[B, T, DH]` if batch-first: a part of the last layer's states, or a tensor of its own.
@@ -41,8 +42,8 @@ pub(super) struct Buffers {
 pub(super) struct TrainingBuffers {
     /// In the layout of the output.
     pub(super) d_output: Tensor,
-    pub(super) arranged_d_output: Option<Tensor>,
-    /// The gradient of the output of each layer but the last, `[T, B, DH]`.
+    /// The gradient of the output of each layer, `[T, B, DH]`. The last one is `d_output` itself unless that is batch-first. In
+    /// one buffer in a wavefront.
     pub(super) d_layers: Vec<Tensor>,
     /// The gradient of an output that was dropped out, before that is taken into account.
     pub(super) d_dropped: Option<Tensor>,
@@ -55,8 +56,8 @@ pub(super) struct TrainingBuffers {
     pub(super) arranged_d_input: Option<Tensor>,
     /// The recurrent product of one chunk, where the gates are made again.
     pub(super) h_proj: Option<Tensor>,
-    /// Sums of squares of d_h of each cell, `[workgroups, T]`; one number that is not used where norms are not wanted.
-    pub(super) squares: Vec<Tensor>,
+    /// Sums of squares of d_h, `[LD, workgroups, T]`; one number that is not used where norms are not wanted.
+    pub(super) squares: Tensor,
     /// `[LD, T]`
     pub(super) norms: Option<Tensor>,
 }
@@ -70,12 +71,9 @@ impl Buffers {
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
         let (cells, layers) = (config.num_cells(), config.layers());
-        let chunk = plan.chunks().first().map_or(t, ExactSizeIterator::len);
         let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
 
-        let h = (0..layers).map(|_| zeros("h", &[layout.slots, b, width])).collect::<Result<Vec<_>>>()?;
-        let (gates_buffers, gates_steps) = if layout.keeps_gates { (cells, t) } else { (1, chunk) };
-        let gates = (0..gates_buffers).map(|_| zeros("gates", &[gates_steps, b, layout.gates_width, hidden]));
+        let h = of_layers(gpu, plan, "h", layers, &[layout.slots, b, width])?;
         let last = &h[layers - 1];
         let state = |slot: usize| last.outer(slot..slot + 1);
         let dropped_layers = if layout.has_dropout { layers - 1 } else { 0 };
@@ -83,18 +81,16 @@ impl Buffers {
         Ok(Self {
             input: zeros("input", &outer(i))?,
             arranged_input: zeros_if(layout.copies_input, "arranged input", &[t, b, i])?,
-            gates: gates.collect::<Result<_>>()?,
+            gates: gates(gpu, config, unroll, plan)?,
             layer_inputs: (0..dropped_layers).map(|_| zeros("layer input", &[t, b, width])).collect::<Result<_>>()?,
             output: if layout.copies_output { zeros("output", &outer(width))? } else { last.outer(1..t + 1)? },
             h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
             h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
             carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
-            packed: (0..if layout.packs_weights { cells } else { 0 })
-                .map(|_| zeros("packed weight_hh", &[config.cell().gates(), hidden, hidden]))
-                .collect::<Result<_>>()?,
+            packed: if layout.packs_weights { packed(gpu, config)? } else { Vec::new() },
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
-            training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, chunk, groups)).transpose()?,
+            training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, groups)).transpose()?,
             h,
         })
     }
@@ -113,24 +109,66 @@ impl Buffers {
     }
 }
 
+/// A tensor for each layer, in one buffer if the layers take their steps together.
+fn of_layers(gpu: &Gpu, plan: &Plan, name: &'static str, layers: usize, shape: &[usize]) -> Result<Vec<Tensor>> {
+    if plan.layout().wavefront {
+        return Tensor::in_one_buffer(gpu, name, layers, shape);
+    }
+    (0..layers).map(|_| Tensor::named(gpu, name, shape, None)).collect()
+}
+
+/// The gates of cells and chunks.
+fn gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec<Vec<Tensor>>> {
+    let layout = plan.layout();
+    let together = |parts: usize, steps: usize| {
+        let shape = [steps, unroll.batch(), layout.gates_width, config.hidden_size()];
+        Tensor::in_one_buffer(gpu, "gates", parts, &shape)
+    };
+    if !layout.keeps_gates {
+        let parts = together(layout.together, plan.longest_chunk())?;
+        return Ok(parts.into_iter().map(|tensor| vec![tensor]).collect());
+    }
+    let mut all: Vec<(Part, Tensor)> = Vec::new();
+    for turn in plan.blocks().iter().flat_map(|block| &block.turns) {
+        all.extend(turn.parts.iter().copied().zip(together(turn.parts.len(), turn.steps)?));
+    }
+    all.sort_by_key(|(part, _)| (part.layer, part.direction, part.chunk));
+    let of_cell = all.chunks(plan.chunks().len());
+    Ok(of_cell.map(|chunks| chunks.iter().map(|(_, tensor)| tensor.clone()).collect()).collect())
+}
+
+/// Room for the recurrent weights of all cells, as many in a buffer as they are themselves.
+fn packed(gpu: &Gpu, config: &Config) -> Result<Vec<Tensor>> {
+    let shape = [config.cell().gates(), config.hidden_size(), config.hidden_size()];
+    let (cells, in_a_buffer) = (config.num_cells(), cells_a_buffer(config, gpu.limits()));
+    let buffers = (0..cells)
+        .step_by(in_a_buffer)
+        .map(|first| Tensor::in_one_buffer(gpu, "packed weight_hh", in_a_buffer.min(cells - first), &shape));
+    Ok(buffers.collect::<Result<Vec<_>>>()?.concat())
+}
+
 impl TrainingBuffers {
-    fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, chunk: usize, groups: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, groups: usize) -> Result<Self> {
         let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
         let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| zeros(name, shape)).transpose();
         let layout = plan.layout();
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
         let cells = config.num_cells();
+        let chunk = plan.longest_chunk();
         let batch_first = config.is_batch_first();
         let outer = |features: usize| if batch_first { [b, t, features] } else { [t, b, features] };
         let has_norms = unroll.has_gradient_norms();
-        let squares = |_| if has_norms { zeros("squares of d_h", &[groups, t]) } else { zeros("unused", &[1]) };
         let d_input = unroll.has_input_gradient();
+        let d_layers = of_layers(gpu, plan, "d_output", config.layers(), &[t, b, width])?;
         let makes_gates_again = !layout.keeps_gates && layout.gates_width == 4;
         Ok(Self {
-            d_output: zeros("d_output", &outer(width))?,
-            arranged_d_output: zeros_if(batch_first, "arranged d_output", &[t, b, width])?,
-            d_layers: (1..config.layers()).map(|_| zeros("d_layer", &[t, b, width])).collect::<Result<_>>()?,
+            d_output: if batch_first {
+                zeros("d_output", &outer(width))?
+            } else {
+                d_layers[config.layers() - 1].clone()
+            },
+            d_layers,
             d_dropped: zeros_if(layout.has_dropout, "d_dropped", &[t, b, width])?,
             d_h_n: zeros("d_h_n", &[cells, b, hidden])?,
             d_h0: zeros("d_h0", &[cells, b, hidden])?,
@@ -138,7 +176,7 @@ impl TrainingBuffers {
             d_input: zeros_if(d_input, "d_input", &outer(i))?,
             arranged_d_input: zeros_if(d_input && batch_first, "arranged d_input", &[t, b, i])?,
             h_proj: zeros_if(makes_gates_again, "h_proj", &[chunk, b, 3, hidden])?,
-            squares: (0..cells).map(squares).collect::<Result<_>>()?,
+            squares: if has_norms { zeros("squares of d_h", &[cells, groups, t])? } else { zeros("unused", &[1])? },
             norms: zeros_if(has_norms, "norms of d_h", &[cells, t])?,
         })
     }

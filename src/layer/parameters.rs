@@ -3,6 +3,7 @@
 use crate::config::{Cell, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
+use crate::plan::cells_a_buffer;
 use crate::weights::{CellWeights, Weights};
 
 /// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
@@ -53,16 +54,31 @@ impl Parameters {
 
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
-        let cell = |index: usize| {
-            let shapes = CellWeights::shapes(config, index / config.directions());
-            let make = |array: usize| {
-                let host = weights.map(|weights| weights.cells[index].arrays()[array]);
-                Tensor::named(gpu, CellWeights::NAMES[array], &shapes[array], host)
-            };
-            let bias = |array: usize| config.has_bias().then(|| make(array)).transpose();
-            Ok(CellParameters { weight_ih: make(0)?, weight_hh: make(1)?, bias_ih: bias(2)?, bias_hh: bias(3)? })
-        };
-        Ok(Self { cells: (0..config.num_cells()).map(cell).collect::<Result<_>>()? })
+        // Cells take their steps together: so their recurrent weights lie in one buffer, where it holds them.
+        let in_a_buffer = cells_a_buffer(config, gpu.limits());
+        let mut cells = Vec::with_capacity(config.num_cells());
+        for first in (0..config.num_cells()).step_by(in_a_buffer) {
+            let count = in_a_buffer.min(config.num_cells() - first);
+            let [_, weight_hh, _, bias_hh] = CellWeights::shapes(config, first / config.directions());
+            let mut weights_hh = Tensor::in_one_buffer(gpu, "weight_hh", count, &weight_hh)?.into_iter();
+            let biases_hh = config.has_bias().then(|| Tensor::in_one_buffer(gpu, "bias_hh", count, &bias_hh));
+            let mut biases_hh = biases_hh.transpose()?.unwrap_or_default().into_iter();
+            for (index, weight_hh) in (first..).zip(weights_hh.by_ref()) {
+                let [weight_ih, _, bias_ih, _] = CellWeights::shapes(config, index / config.directions());
+                let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
+                cells.push(CellParameters {
+                    weight_ih: zeros("weight_ih", &weight_ih)?,
+                    weight_hh,
+                    bias_ih: config.has_bias().then(|| zeros("bias_ih", &bias_ih)).transpose()?,
+                    bias_hh: biases_hh.next(),
+                });
+            }
+        }
+        let parameters = Self { cells };
+        if let Some(weights) = weights {
+            parameters.write(weights)?;
+        }
+        Ok(parameters)
     }
 
     /// All tensors, in PyTorch's order.

@@ -1,16 +1,14 @@
 //! The two programs of an unrolled layer: which dispatches, on which parts of which buffers, in which order.
 
-use std::ops::Range;
-
 use crate::config::{Cell, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, StepsBackward, SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Squares, StepsBackward, SumRowsArgs, Vector,
 };
-use crate::plan::Plan;
+use crate::plan::{Block, Part, Plan, Turn};
 use crate::unroll::Unroll;
 
 /// What the programs are built of.
@@ -25,54 +23,43 @@ pub(super) struct Programs<'a> {
     pub(super) layer_inputs: &'a [Tensor],
 }
 
-/// One direction of one layer.
-#[derive(Clone, Copy)]
-struct CellAt {
-    layer: usize,
-    direction: usize,
-    reverse: bool,
-}
-
 impl<'a> Programs<'a> {
     fn sizes(&self, width: usize) -> [usize; 3] {
         [self.unroll.seq_len(), self.unroll.batch(), width]
     }
 
-    /// The directions of a layer.
-    fn cells_of(&self, layer: usize) -> impl Iterator<Item = CellAt> + use<> {
-        let reversed = self.config.layer_direction().reversed();
-        (0..).zip(reversed).map(move |(direction, &reverse)| CellAt { layer, direction, reverse })
+    /// Every cell of a block once.
+    fn cells_of(&self, block: &Block) -> Vec<Part> {
+        let last = block.turns.iter().filter(|turn| turn.is_last);
+        last.flat_map(|turn| turn.parts.iter().copied()).collect()
     }
 
-    fn index(&self, at: CellAt) -> usize {
+    fn index(&self, at: Part) -> usize {
         at.layer * self.config.directions() + at.direction
     }
 
-    fn cell_parameters(&self, at: CellAt) -> &'a CellParameters {
+    fn cell_parameters(&self, at: Part) -> &'a CellParameters {
         &self.parameters.cells[self.index(at)]
     }
 
-    /// The chunks in the order of a direction, or in the opposite one.
-    fn chunks(&self, backwards: bool) -> Vec<Range<usize>> {
-        let mut chunks = self.plan.chunks().to_vec();
-        if backwards {
-            chunks.reverse();
-        }
-        chunks
+    /// The cells of a turn, and their steps.
+    fn steps_of(&self, turn: &Turn) -> Vec<CellSteps<'a>> {
+        turn.parts.iter().enumerate().map(|(place, &part)| self.steps(part, place)).collect()
     }
 
-    fn steps(&self, at: CellAt, steps: &Range<usize>) -> CellSteps<'a> {
+    fn steps(&self, at: Part, place: usize) -> CellSteps<'a> {
         let layout = self.plan.layout();
         let hidden = self.config.hidden_size();
         let parameters = self.cell_parameters(at);
-        let (gates, gates_first) = if layout.keeps_gates { (self.index(at), steps.start) } else { (0, 0) };
+        let gates = if layout.keeps_gates { [self.index(at), at.chunk] } else { [place, 0] };
         CellSteps {
             cell: self.config.cell(),
             clip: self.config.clip_limit(),
             batch: self.unroll.batch(),
             hidden,
+            index: self.index(at),
             reverse: at.reverse,
-            steps: steps.clone(),
+            steps: self.plan.chunks()[at.chunk].clone(),
             weight_hh: &parameters.weight_hh,
             packed: self.buffers.packed.get(self.index(at)),
             bias_hh: parameters.bias_hh.as_ref(),
@@ -80,8 +67,7 @@ impl<'a> Programs<'a> {
             h: &self.buffers.h[at.layer],
             h_stride: self.config.output_size(),
             h_column: at.direction * hidden,
-            gates: &self.buffers.gates[gates],
-            gates_first,
+            gates: &self.buffers.gates[gates[0]][gates[1]],
             gates_width: layout.gates_width,
         }
     }
@@ -92,7 +78,7 @@ impl<'a> Programs<'a> {
     }
 
     /// x_proj of a chunk: `gates[.., 0..GH] = x W_ih^T + b_ih`.
-    fn project_input(&self, builder: &mut ProgramBuilder<'a>, at: CellAt, steps: &CellSteps<'a>) {
+    fn project_input(&self, builder: &mut ProgramBuilder<'a>, at: Part, steps: &CellSteps<'a>) {
         let parameters = self.cell_parameters(at);
         let inputs = self.config.layer_input_size(at.layer);
         ops::matmul(
@@ -119,7 +105,7 @@ impl<'a> Programs<'a> {
     }
 
     /// Copies the first states of a cell to their slot, or the last ones out of it.
-    fn move_state(&self, builder: &mut ProgramBuilder<'a>, at: CellAt, into_states: bool) {
+    fn move_state(&self, builder: &mut ProgramBuilder<'a>, at: Part, into_states: bool) {
         let buffers = self.buffers;
         let (seq_len, batch, hidden) = (self.unroll.seq_len(), self.unroll.batch(), self.config.hidden_size());
         let width = self.config.output_size();
@@ -138,7 +124,7 @@ impl<'a> Programs<'a> {
         ops::arrange(builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
     }
 
-    /// Layer by layer, direction by direction: each chunk's x_proj by one product, then step by step.
+    /// Turn by turn: x_proj of each cell's chunk by one product, then step by step.
     pub(super) fn forward(&self) -> Result<Program> {
         let mut builder = ProgramBuilder::new(self.gpu, "gru forward");
         let (config, buffers, layout) = (self.config, self.buffers, self.plan.layout());
@@ -159,8 +145,9 @@ impl<'a> Programs<'a> {
             let (view, offset) = buffers.h[layer].view_of(state..(size[0] + 1) * state);
             Arrangement { view, offset, strides: [state, size[2]] }
         };
-        for layer in 0..config.layers() {
-            for at in self.cells_of(layer) {
+        for block in self.plan.blocks() {
+            let cells = self.cells_of(block);
+            for &at in &cells {
                 if layout.copies_h0 {
                     self.move_state(&mut builder, at, true);
                 }
@@ -168,22 +155,24 @@ impl<'a> Programs<'a> {
                     let rows = config.cell().gates() * config.hidden_size();
                     ops::pack(&mut builder, &self.cell_parameters(at).weight_hh, rows, packed);
                 }
-                for chunk in self.chunks(at.reverse) {
-                    let steps = self.steps(at, &chunk);
-                    self.project_input(&mut builder, at, &steps);
-                    steps.forward(&mut builder, self.plan.time_loop(), layout.keeps_gates);
-                }
-                if layout.copies_h_n {
-                    self.move_state(&mut builder, at, false);
-                }
             }
-            if let Some(dropped) = buffers.layer_inputs.get(layer) {
-                let destination = Arrangement::of(dropped, size, false);
-                let dropout = self.dropout(layer);
-                ops::arrange(
-                    &mut builder,
-                    ArrangeArgs { size, source: outputs(layer), destination, lengths: None, dropout },
-                );
+            for turn in &block.turns {
+                let steps = self.steps_of(turn);
+                for (&at, steps) in turn.parts.iter().zip(&steps) {
+                    self.project_input(&mut builder, at, steps);
+                }
+                ops::steps_forward(&mut builder, &steps, self.plan.time_loop(), layout.keeps_gates);
+            }
+            if layout.copies_h_n {
+                cells.iter().for_each(|&at| self.move_state(&mut builder, at, false));
+            }
+            for layer in block.layers.clone() {
+                if let Some(dropped) = buffers.layer_inputs.get(layer) {
+                    let destination = Arrangement::of(dropped, size, false);
+                    let (source, dropout) = (outputs(layer), self.dropout(layer));
+                    let args = ArrangeArgs { size, source, destination, lengths: None, dropout };
+                    ops::arrange(&mut builder, args);
+                }
             }
         }
         if layout.copies_output {
@@ -195,32 +184,28 @@ impl<'a> Programs<'a> {
         builder.build()
     }
 
-    /// The last layer first, direction by direction: each chunk's steps in the opposite order, then its share of each
-    /// gradient by one product or sum.
+    /// The last turn first: the steps in the opposite order, then their share of each gradient by one product or sum.
     pub(super) fn backward(&self, d: &'a TrainingBuffers) -> Result<Program> {
         let mut builder = ProgramBuilder::new(self.gpu, "gru backward");
         let config = self.config;
         let batch_first = config.is_batch_first();
         let size = self.sizes(config.output_size());
-        if let Some(arranged) = &d.arranged_d_output {
-            let source = Arrangement::of(&d.d_output, size, batch_first);
-            let destination = Arrangement::of(arranged, size, false);
+        if batch_first {
+            let source = Arrangement::of(&d.d_output, size, true);
+            let destination = Arrangement::of(&d.d_layers[config.layers() - 1], size, false);
             ops::arrange(&mut builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
         }
-        for layer in (0..config.layers()).rev() {
-            let d_output = match d.d_layers.get(layer) {
-                Some(d_layer) => d_layer,
-                None => d.arranged_d_output.as_ref().unwrap_or(&d.d_output),
-            };
-            // Where the gradient of the layer's input goes, if it is wanted.
-            let d_input = match layer.checked_sub(1) {
-                None => d.arranged_d_input.as_ref().or(d.d_input.as_ref()),
-                Some(below) => Some(d.d_dropped.as_ref().unwrap_or(&d.d_layers[below])),
-            };
-            for at in self.cells_of(layer) {
-                self.cell_backward(&mut builder, at, d, d_output, d_input);
+        // Which chunks of each layer's d_input have what one direction adds to them: the other one adds to that.
+        let mut begun = vec![vec![false; self.plan.chunks().len()]; config.layers()];
+        for block in self.plan.blocks().iter().rev() {
+            for turn in block.turns.iter().rev() {
+                self.turn_back(&mut builder, turn, d, &mut begun);
             }
-            if let (Some(below), Some(dropped)) = (layer.checked_sub(1), &d.d_dropped) {
+            if let Some(norms) = &d.norms {
+                self.cells_of(block).into_iter().for_each(|at| self.norms(&mut builder, at, &d.squares, norms));
+            }
+            let below = block.layers.start.checked_sub(1);
+            if let (Some(below), Some(dropped)) = (below, &d.d_dropped) {
                 let source = Arrangement::of(dropped, size, false);
                 let destination = Arrangement::of(&d.d_layers[below], size, false);
                 let dropout = self.dropout(below);
@@ -236,73 +221,89 @@ impl<'a> Programs<'a> {
         builder.build()
     }
 
-    fn cell_backward(
+    /// One turn backward: the steps of its cells, then each cell's share of the gradients.
+    fn turn_back(
         &self,
         builder: &mut ProgramBuilder<'a>,
-        at: CellAt,
+        turn: &Turn,
         d: &'a TrainingBuffers,
-        d_output: &'a Tensor,
-        d_input: Option<&'a Tensor>,
+        begun: &mut [Vec<bool>],
     ) {
-        let index = self.index(at);
-        let tuning = self.plan.tuning();
-        for (number, chunk) in self.chunks(!at.reverse).into_iter().enumerate() {
-            let steps = self.steps(at, &chunk);
-            if !self.plan.layout().keeps_gates {
-                self.make_gates_again(builder, at, &steps, d);
+        let steps = self.steps_of(turn);
+        if !self.plan.layout().keeps_gates {
+            for (&at, steps) in turn.parts.iter().zip(&steps) {
+                self.make_gates_again(builder, at, steps, d);
             }
-            let from = StepsBackward {
-                seq_len: self.unroll.seq_len(),
-                cell_index: index,
-                is_first_chunk: number == 0,
-                d_output,
-                d_h_n: &d.d_h_n,
-                d_h0: &d.d_h0,
-                norms: &d.squares[index],
-                has_norms: d.norms.is_some(),
+        }
+        let from = StepsBackward {
+            seq_len: self.unroll.seq_len(),
+            is_first_chunk: turn.is_last,
+            d_outputs: turn.parts.iter().map(|at| &d.d_layers[at.layer]).collect(),
+            d_h_n: &d.d_h_n,
+            d_h0: &d.d_h0,
+            squares: if d.norms.is_some() { Squares::Wanted(&d.squares) } else { Squares::Unused(&d.squares) },
+        };
+        ops::steps_backward(builder, &steps, self.plan.time_loop(), &from);
+        for (&at, steps) in turn.parts.iter().zip(&steps) {
+            self.parameter_gradients(builder, at, steps, &d.d_parameters.cells[self.index(at)], !turn.is_last);
+            // Where the gradient of the layer's input goes, if it is wanted.
+            let d_input = match at.layer.checked_sub(1) {
+                None => d.arranged_d_input.as_ref().or(d.d_input.as_ref()),
+                Some(below) => Some(d.d_dropped.as_ref().unwrap_or(&d.d_layers[below])),
             };
-            steps.backward(builder, self.plan.time_loop(), &from);
-            self.parameter_gradients(builder, at, &steps, &d.d_parameters.cells[index], number > 0);
             if let Some(d_input) = d_input {
-                let inputs = self.config.layer_input_size(at.layer);
-                let gates = self.config.cell().gates() * steps.hidden;
-                let first = steps.steps.start * steps.batch * inputs;
-                ops::matmul(
-                    builder,
-                    tuning.matmul,
-                    MatmulArgs {
-                        size: [steps.rows(), inputs, gates],
-                        a: steps.gates_matrix(),
-                        transpose_a: false,
-                        b: Matrix::of(&self.cell_parameters(at).weight_ih, inputs),
-                        transpose_b: false,
-                        bias: None,
-                        c: Matrix::rows_of(d_input, first, steps.rows(), inputs),
-                        // The second direction adds to what the first one left.
-                        accumulate: at.direction > 0,
-                    },
-                );
+                let accumulate = std::mem::replace(&mut begun[at.layer][at.chunk], true);
+                self.input_gradient(builder, at, steps, d_input, accumulate);
             }
         }
-        if let Some(norms) = &d.norms {
-            let seq_len = self.unroll.seq_len();
-            let squares = &d.squares[index];
-            let args = SumRowsArgs {
-                input: Matrix::of(squares, seq_len),
-                size: [squares.len() / seq_len, seq_len],
-                total: Vector::of(norms, index * seq_len),
-                accumulate: false,
-                root: true,
-            };
-            ops::sum_rows(builder, tuning.sum_lanes, args);
-        }
+    }
+
+    /// The norm of d_h at each step of a cell, from the sums of squares that its steps have left.
+    fn norms(&self, builder: &mut ProgramBuilder<'a>, at: Part, squares: &'a Tensor, norms: &'a Tensor) {
+        let (seq_len, index) = (self.unroll.seq_len(), self.index(at));
+        let groups = squares.len() / seq_len / self.config.num_cells();
+        let args = SumRowsArgs {
+            input: Matrix::rows_of(squares, index * groups * seq_len, groups, seq_len),
+            size: [groups, seq_len],
+            total: Vector::of(norms, index * seq_len),
+            accumulate: false,
+            root: true,
+        };
+        ops::sum_rows(builder, self.plan.tuning().sum_lanes, args);
+    }
+
+    /// A chunk's share of the gradient of what a layer read.
+    fn input_gradient(
+        &self,
+        builder: &mut ProgramBuilder<'a>,
+        at: Part,
+        steps: &CellSteps<'a>,
+        d_input: &'a Tensor,
+        accumulate: bool,
+    ) {
+        let inputs = self.config.layer_input_size(at.layer);
+        let first = steps.steps.start * steps.batch * inputs;
+        ops::matmul(
+            builder,
+            self.plan.tuning().matmul,
+            MatmulArgs {
+                size: [steps.rows(), inputs, self.config.cell().gates() * steps.hidden],
+                a: steps.gates_matrix(),
+                transpose_a: false,
+                b: Matrix::of(&self.cell_parameters(at).weight_ih, inputs),
+                transpose_b: false,
+                bias: None,
+                c: Matrix::rows_of(d_input, first, steps.rows(), inputs),
+                accumulate,
+            },
+        );
     }
 
     /// A chunk's share of the gradients of weights and biases: equation (10).
     fn parameter_gradients(
         &self,
         builder: &mut ProgramBuilder<'a>,
-        at: CellAt,
+        at: Part,
         steps: &CellSteps<'a>,
         d_parameters: &'a CellParameters,
         accumulate: bool,
@@ -347,7 +348,7 @@ impl<'a> Programs<'a> {
     fn make_gates_again(
         &self,
         builder: &mut ProgramBuilder<'a>,
-        at: CellAt,
+        at: Part,
         steps: &CellSteps<'a>,
         d: &'a TrainingBuffers,
     ) {

@@ -1,13 +1,19 @@
 //! What a layer needs in bytes and workgroups, against what a device has.
 
+use std::ops::Range;
+
+use super::turns::Block;
 use super::{Allocation, Layout, TimeLoop, Tuning};
-use crate::config::{Cell, Config};
+use crate::config::{Cell, Config, Direction};
 use crate::error::{Error, Result};
 use crate::unroll::{Mode, Unroll};
 use crate::weights::CellWeights;
 
 const BINDING: &str = "max_storage_buffer_binding_size";
 const WORKGROUPS: &str = "max_compute_workgroups_per_dimension";
+
+/// Chunks of a wavefront over L layers: it takes as long as this many and L - 1 more, of which there are L times this many.
+const WAVES: usize = 8;
 
 pub(super) fn at_most(what: &'static str, limit: &'static str, required: u64, available: u64) -> Result<()> {
     if required > available { Err(Error::LimitExceeded { what, limit, required, available }) } else { Ok(()) }
@@ -37,6 +43,53 @@ fn bytes(sizes: &[usize]) -> u64 {
     sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
+/// Whether a binding holds what so many cells need at a time: the states of the directions of one layer, or of so many layers,
+/// and the recurrent weights. The gates can be cut.
+pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limits, cells: usize) -> bool {
+    let width = config.output_size();
+    let layers = cells / config.directions();
+    let states = bytes(&[layers.max(1), unroll.seq_len().saturating_add(2), unroll.batch(), width]);
+    let gates = bytes(&[cells, unroll.batch(), 4, config.hidden_size()]);
+    let slack = u64::from(limits.min_storage_buffer_offset_alignment);
+    states.max(gates).saturating_add(slack) <= limits.max_storage_buffer_binding_size
+        && cells_a_buffer(config, limits) >= cells
+}
+
+/// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or each
+/// has its own.
+pub(crate) fn cells_a_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
+    let hidden = config.hidden_size();
+    let weights = |cells: usize| bytes(&[cells, config.cell().gates(), hidden, hidden]);
+    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let all = [config.num_cells(), config.directions()];
+    all.into_iter().find(|&cells| weights(cells) <= most).unwrap_or(1)
+}
+
+/// T steps in as few pieces of at most `most` as are of one length or two and read the same backwards: a direction that runs
+/// in reverse meets the same pieces.
+fn evenly(seq_len: usize, most: usize) -> Vec<Range<usize>> {
+    let pieces = seq_len.div_ceil(most);
+    // An odd number in an even number of pieces has no middle.
+    let pieces = if pieces.is_multiple_of(2) && !seq_len.is_multiple_of(2) { pieces + 1 } else { pieces };
+    let (short, longer) = (seq_len / pieces, seq_len % pieces);
+    let is_longer = |piece: usize| {
+        let from_an_end = piece.min(pieces - 1 - piece);
+        from_an_end < longer / 2 || (longer % 2 == 1 && 2 * piece + 1 == pieces)
+    };
+    let mut begin = 0;
+    let piece = |index| {
+        let end = begin + short + usize::from(is_longer(index));
+        let range = begin..end;
+        begin = end;
+        range
+    };
+    (0..pieces).map(piece).collect()
+}
+
+pub(super) fn longest(chunks: &[Range<usize>]) -> usize {
+    chunks.iter().map(ExactSizeIterator::len).max().unwrap_or_default()
+}
+
 /// The sizes of a layer.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes<'a> {
@@ -48,8 +101,9 @@ pub(super) struct Sizes<'a> {
 }
 
 impl Sizes<'_> {
-    /// What is made, in chunks of `chunk` steps.
-    pub(super) fn allocations(&self, chunk: usize) -> Vec<Allocation> {
+    /// What is made for these chunks.
+    pub(super) fn allocations(&self, chunks: &[Range<usize>], blocks: &[Block]) -> Vec<Allocation> {
+        let chunk = longest(chunks);
         let (config, layout) = (self.config, self.layout);
         let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
         let (i, h, width) = (config.input_size(), config.hidden_size(), config.output_size());
@@ -64,30 +118,41 @@ impl Sizes<'_> {
         let one = usize::from;
         add(1, "input", &[t, b, i]);
         add(one(layout.copies_input), "arranged input", &[t, b, i]);
-        add(layers, "h", &[layout.slots, b, width]);
-        add(if layout.keeps_gates { cells } else { 0 }, "gates", &[t, b, layout.gates_width, h]);
-        add(one(!layout.keeps_gates), "gates", &[chunk, b, layout.gates_width, h]);
+        // The layers of a wavefront lie in one buffer.
+        let (buffers, a_buffer) = if layout.wavefront { (1, layers) } else { (layers, 1) };
+        add(buffers, "h", &[a_buffer, layout.slots, b, width]);
+        if layout.keeps_gates {
+            // A buffer a turn, of few lengths.
+            let mut turns: Vec<[usize; 2]> =
+                blocks.iter().flat_map(|block| &block.turns).map(|turn| [turn.parts.len(), turn.steps]).collect();
+            turns.sort_unstable();
+            for same in turns.chunk_by(|a, b| a == b) {
+                let [cells, steps] = same[0];
+                add(same.len(), "gates", &[cells, steps, b, layout.gates_width, h]);
+            }
+        } else {
+            add(1, "gates", &[layout.together, chunk, b, layout.gates_width, h]);
+        }
         add(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width]);
         add(one(layout.copies_output), "output", &[t, b, width]);
         add(one(layout.copies_h0), "h0", &[cells, b, h]);
         add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
         add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
         add(one(self.unroll.has_lengths()), "lengths", &[b]);
-        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &[config.cell().gates(), h, h]);
+        let of_cell = [config.cell().gates(), h, h];
+        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &of_cell);
         if training {
             let is_gru = matches!(config.cell(), Cell::Gru { .. });
             add(one(!layout.keeps_gates && is_gru), "h_proj", &[chunk, b, 3, h]);
-            add(1, "d_output", &[t, b, width]);
-            add(one(config.is_batch_first()), "arranged d_output", &[t, b, width]);
-            add(layers - 1, "d_layer", &[t, b, width]);
+            add(buffers, "d_output", &[a_buffer, t, b, width]);
+            add(one(config.is_batch_first()), "batch-major d_output", &[t, b, width]);
             add(one(layout.has_dropout), "d_dropped", &[t, b, width]);
             add(1, "d_h_n", &[cells, b, h]);
             add(1, "d_h0", &[cells, b, h]);
-            let directions = config.directions();
             for layer in 0..layers {
                 let shapes = CellWeights::shapes(config, layer);
                 for (name, shape) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().zip(shapes) {
-                    add(if shape.contains(&0) { 0 } else { directions }, name, &shape);
+                    add(if shape.contains(&0) { 0 } else { config.directions() }, name, &shape);
                 }
             }
             let d_input = self.unroll.has_input_gradient();
@@ -97,8 +162,24 @@ impl Sizes<'_> {
         list
     }
 
+    /// The time axis in pieces that every binding and every grid can hold.
+    pub(super) fn chunks(&self, limits: &wgpu::Limits) -> Result<Vec<Range<usize>>> {
+        let (seq_len, most) = (self.unroll.seq_len(), self.steps_in_a_chunk(limits)?);
+        if !self.layout.wavefront {
+            return Ok(evenly(seq_len, most));
+        }
+        let steps = most.min(seq_len.div_ceil(WAVES));
+        let chunk = |begin: usize| begin..(begin + steps).min(seq_len);
+        let chunks: Vec<_> = (0..seq_len).step_by(steps).map(chunk).collect();
+        if self.config.layer_direction() == Direction::Forward {
+            return Ok(chunks);
+        }
+        // The last one of the direction is the one that may be shorter.
+        Ok(chunks.into_iter().rev().map(|chunk| seq_len - chunk.end..seq_len - chunk.start).collect())
+    }
+
     /// How many steps every binding and every grid of a chunk can hold.
-    pub(super) fn steps_in_a_chunk(&self, limits: &wgpu::Limits) -> Result<usize> {
+    fn steps_in_a_chunk(&self, limits: &wgpu::Limits) -> Result<usize> {
         let (config, layout) = (self.config, self.layout);
         let (t, b, h) = (self.unroll.seq_len(), self.unroll.batch(), config.hidden_size());
         let workgroups = u64::from(limits.max_compute_workgroups_per_dimension);
@@ -121,7 +202,7 @@ impl Sizes<'_> {
         for (what, size, further) in [
             ("input", bytes(&[b, inputs]), 0),
             ("h", bytes(&[b, width]), 1),
-            ("gates", bytes(&[b, layout.gates_width, h]), 0),
+            ("gates", bytes(&[layout.together, b, layout.gates_width, h]), 0),
         ] {
             at_most(what, BINDING, size.saturating_mul(1 + further).saturating_add(slack), available)?;
             steps = steps.min((available - slack) / size - further);

@@ -171,12 +171,12 @@ impl TimeLoop {
         }
     }
 
-    /// Workgroups of a dispatch whose lanes own `units` units each.
-    pub(crate) fn workgroups(&self, cut: Cut, units: usize, batch: usize, hidden: usize) -> [u32; 3] {
+    /// Workgroups of a dispatch over so many cells, whose lanes own `units` units each.
+    pub(crate) fn workgroups(&self, cut: Cut, units: usize, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
         let columns = match self.schedule {
             Schedule::PerStep => hidden.div_ceil(cut.lanes as usize * units),
             Schedule::PerSequence => 1,
         };
-        [columns as u32, batch.div_ceil(cut.rows as usize) as u32, 1]
+        [columns as u32, batch.div_ceil(cut.rows as usize) as u32, cells as u32]
     }
 }

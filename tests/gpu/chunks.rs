@@ -2,13 +2,13 @@
 //! the order of the sums alone.
 
 use wgpu_gru::plan::Schedule;
-use wgpu_gru::verify::{Batch, verify_batch};
-use wgpu_gru::{CellWeights, Gpu, Gru, GruConfig, Tolerance, Unroll, Unrolled, Weights, wgpu};
+use wgpu_gru::verify::{Batch, expectation, verify_batch};
+use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolled, Weights, wgpu};
 
 use crate::device::{bits, gru, largest, open, read};
-use crate::support::{assert_close, expectation};
+use crate::support::assert_close;
 
-trials![small_bindings, few_workgroups, inference, one_step_a_chunk];
+trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart, wavefront];
 
 const CONFIG: [usize; 2] = [3, 5];
 const BATCH: usize = 3;
@@ -18,11 +18,10 @@ fn config() -> GruConfig {
     GruConfig::new(CONFIG[0], CONFIG[1])
 }
 
-fn run(gpu: &Gpu, schedule: Schedule) -> (Gru, Unrolled, Batch) {
-    let config = config();
-    let gru = gru(gpu, &config, &Weights::random(&config, 1));
-    let mut net = gru.unroll(Unroll::training(STEPS, BATCH).schedule(schedule)).expect("an unroll");
-    let batch = Batch::random(&config, STEPS, BATCH, 2);
+fn run(gpu: &Gpu, config: &GruConfig, unroll: Unroll) -> (Gru, Unrolled, Batch) {
+    let gru = gru(gpu, config, &Weights::random(config, 1));
+    let mut net = gru.unroll(unroll).expect("an unroll");
+    let batch = Batch::random(config, unroll.seq_len(), BATCH, 2);
     pollster::block_on(verify_batch(&gru, &mut net, &batch)).expect("verification");
     (gru, net, batch)
 }
@@ -36,8 +35,10 @@ fn compare(gpu: &Gpu, limits: wgpu::Limits, fewest_chunks: usize) {
 }
 
 fn compare_one(gpu: &Gpu, small: &Gpu, fewest_chunks: usize, schedule: Schedule) {
-    let (gru, cut, batch) = run(small, schedule);
-    let (_, whole, _) = run(gpu, schedule);
+    let unroll = Unroll::training(STEPS, BATCH).schedule(schedule);
+    let (cut, whole) = (run(small, &config(), unroll), run(gpu, &config(), unroll));
+    same_numbers(&cut, &whole);
+    let (cut, whole) = (cut.1, whole.1);
     assert_eq!(whole.plan().chunks().len(), 1, "the whole device needs no chunks");
     let chunks = cut.plan().chunks();
     assert!(chunks.len() >= fewest_chunks, "{chunks:?}");
@@ -49,21 +50,85 @@ fn compare_one(gpu: &Gpu, small: &Gpu, fewest_chunks: usize, schedule: Schedule)
     // 5 units: no multiple of four.
     let steps = format!("_scalar {} gru_step {dispatches}", chunks.len());
     assert!(text.contains(&steps), "{text}");
+}
 
-    assert_eq!(bits(cut.states(0).expect("one layer")), bits(whole.states(0).expect("one layer")), "states");
-    let [d_cut, d_whole] = [&cut, &whole].map(|net| net.gradients().expect("training"));
+/// States, and gradients of states and input, bit by bit; gradients of weights within what another order of sums changes.
+fn same_numbers((gru, cut, batch): &(Gru, Unrolled, Batch), (_, whole, _): &(Gru, Unrolled, Batch)) {
+    let config = gru.config();
+    for layer in 0..config.layers() {
+        let states = [cut, whole].map(|net| bits(net.states(layer).expect("a layer")));
+        assert_eq!(states[0], states[1], "states of layer {layer}");
+    }
+    let rows = cut.plan().chunks().iter().map(ExactSizeIterator::len).sum::<usize>() * BATCH;
+    let [d_cut, d_whole] = [cut, whole].map(|net| net.gradients().expect("training"));
     assert_eq!(bits(&d_cut.h0), bits(&d_whole.h0), "d_h0");
     let input = |gradients: &wgpu_gru::Gradients| bits(gradients.input.as_ref().expect("it is wanted"));
     assert_eq!(input(d_cut), input(d_whole), "d_input");
     let weights = pollster::block_on(gru.read_weights()).expect("the weights");
-    let (expected, _) = expectation(gru.config(), &weights, &batch);
-    let names = CellWeights::NAMES;
-    let tensors = d_cut.parameters.tensors().zip(d_whole.parameters.tensors());
-    for ((name, (actual, expected)), exact) in names.into_iter().zip(tensors).zip(&expected[4..]) {
-        // Two sums of the same T B terms in another order.
-        let tolerance = Tolerance::matmul(STEPS * BATCH).scaled(largest(exact).max(1.0));
+    let expected = expectation(config, &weights, batch);
+    let tensors = d_cut.parameters.named(config).zip(d_whole.parameters.tensors());
+    for (((name, actual), expected), exact) in tensors.zip(&expected[4..]) {
+        assert_eq!(exact.tensor, format!("d_{name}"), "the order of the tensors");
+        // Two sums of the same T B terms in another order, of a cell's own or of what came through the layer above.
+        let tolerance = Tolerance::matmul(rows).scaled(largest(&exact.values).max(1.0));
         assert_close(&format!("d_{name}"), &read(actual), &read(expected), tolerance.plus(tolerance));
     }
+}
+
+/// Two layers of two directions, over steps of which an even number and a middle one are cut off.
+fn both_directions(gpu: &Gpu, limits: wgpu::Limits, loops_a_layer: usize) {
+    let config = config().num_layers(2).direction(Direction::Bidirectional);
+    let small = open(gpu, limits);
+    for (schedule, saved) in [
+        (Schedule::PerStep, Saved::Everything),
+        (Schedule::PerSequence, Saved::Everything),
+        (Schedule::PerStep, Saved::StatesOnly),
+    ] {
+        let unroll = Unroll::training(STEPS + 1, BATCH).schedule(schedule).saved(saved);
+        let (cut, whole) = (run(&small, &config, unroll), run(gpu, &config, unroll));
+        same_numbers(&cut, &whole);
+        let chunks = cut.1.plan().chunks();
+        assert!(chunks.len() > 3, "{chunks:?}");
+        let dispatches = if schedule == Schedule::PerStep { STEPS + 1 } else { chunks.len() };
+        let (text, expected) = (cut.1.explain(), format!(" gru_step {}", 2 * loops_a_layer * dispatches));
+        assert!(text.contains(&expected), "{expected} in {text}");
+    }
+}
+
+/// Layers one chunk behind each other, on the whole device and on a small one, against one layer after the other.
+fn wavefront(gpu: &Gpu) {
+    let small = open(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: 4, ..wgpu::Limits::default() });
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let config = config().num_layers(3).direction(direction);
+        for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+            let unroll = Unroll::training(STEPS + 1, BATCH).schedule(schedule);
+            let apart = run(gpu, &config, unroll.wavefront(false));
+            for gpu in [gpu, &small] {
+                let together = run(gpu, &config, unroll.wavefront(true));
+                same_numbers(&together, &apart);
+                let chunks = together.1.plan().chunks().len();
+                assert!(chunks >= 8, "{chunks} chunks");
+                let a_chunk = if schedule == Schedule::PerStep { (STEPS + 1).div_ceil(chunks) } else { 1 };
+                // One chunk after the other, and the layers above at the end; the last chunk, which may be shorter, has
+                // dispatches of its own, beside which there are no others in the very last wave.
+                let most = (chunks + 2 + 2) * a_chunk;
+                let (text, fewest) = (together.1.explain(), chunks * a_chunk / 2);
+                let steps = text.split_once(" gru_step ").and_then(|(_, rest)| rest.split_whitespace().next());
+                let steps: usize = steps.expect("steps").parse().expect("a number");
+                assert!((fewest..=most).contains(&steps), "{steps} dispatches, expected {most} at most: {text}");
+            }
+        }
+    }
+}
+
+/// Few workgroups cut the time axis, but a binding holds both directions.
+fn directions_together(gpu: &Gpu) {
+    both_directions(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: 4, ..wgpu::Limits::default() }, 1);
+}
+
+/// The bindings hold no more than a few steps.
+fn directions_apart(gpu: &Gpu) {
+    both_directions(gpu, small_binding_limits(), 2);
 }
 
 /// 2 KiB a binding: the gates of 3 rows of 5 units are 240 bytes a step, and one alignment (256) is set aside.

@@ -1,6 +1,8 @@
 //! Every option of a layer, forward and backward, against the oracle; and that the plan counts what is recorded.
 
+use wgpu_gru::plan::Schedule;
 use wgpu_gru::verify::{Batch, Report, expectation, verify_batch};
+use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Activation, Cell, Config, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll,
     Unrolled,
@@ -12,6 +14,7 @@ use crate::support::assert_close;
 
 trials![
     layers_and_directions,
+    wavefront,
     biases_and_layout,
     lengths,
     reset_before,
@@ -68,6 +71,7 @@ fn check_inference(gpu: &Gpu, layer: &Recurrent<Cell>, unroll: Unroll, batch: &B
     let weights = pollster::block_on(layer.read_weights()).expect("weights");
     let expected = expectation(layer.config(), &weights, batch);
     let inference = Unroll::inference(unroll.seq_len(), unroll.batch()).lengths(unroll.has_lengths());
+    let inference = unroll.wanted_wavefront().map_or(inference, |wanted| inference.wavefront(wanted));
     let mut net = layer.unroll(inference).expect("an unroll");
     if let Some(lengths) = &batch.lengths {
         net.set_lengths(lengths).expect("good lengths");
@@ -97,6 +101,24 @@ fn layers_and_directions(gpu: &Gpu) {
     for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
         for layers in 1..=3 {
             check(gpu, &GRU().num_layers(layers).direction(direction), UNROLL());
+        }
+    }
+}
+
+/// Over chunks of one step, and of several with a shorter last one.
+fn wavefront(gpu: &Gpu) {
+    for direction in [Direction::Forward, Direction::Reverse] {
+        for (layers, seq_len) in [(2, 6), (3, 19), (2, 2)] {
+            let unroll = Unroll::training(seq_len, 3).wavefront(true);
+            let config = GRU().num_layers(layers).direction(direction);
+            for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+                check(gpu, &config, unroll.schedule(schedule));
+                check(gpu, &config, unroll.schedule(schedule).adapter_class(DeviceType::DiscreteGpu));
+            }
+            check(gpu, &config, unroll.saved(Saved::StatesOnly).gradient_norms(true));
+            check(gpu, &config.clone().reset(Reset::Before).batch_first(true), unroll);
+            check(gpu, &RNN().num_layers(layers).direction(direction).bias(false), unroll);
+            check_lengths(gpu, &config, unroll, &[seq_len, 0, seq_len / 2]);
         }
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     let lengths = prop::option::of(prop::collection::vec(0_usize..7, 5));
     let sizes = (1_usize..7, 1_usize..6, lengths);
     let schedule = option(vec![Schedule::PerStep, Schedule::PerSequence]);
-    let planned = (any::<bool>(), schedule);
+    let planned = (any::<bool>(), schedule, any::<bool>());
     (any_config(), sizes, any::<[bool; 4]>(), planned, any::<u64>()).prop_map(
         |(config, sizes, flags, planned, seed)| {
             let ((seq_len, batch, lengths), [has_h0, states_only, norms, no_d_input]) = (sizes, flags);
@@ -100,13 +100,16 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             let unroll =
                 Unroll::training(seq_len, batch).saved(saved).gradient_norms(norms).input_gradient(!no_d_input);
             let unroll = unroll.lengths(Option::is_some(&lengths));
-            let (as_for_a_gpu, schedule) = planned;
+            let (as_for_a_gpu, schedule, wavefront) = planned;
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
             let unroll = match (schedule, config.cell()) {
                 // The one schedule that a cell cannot have.
                 (None, _) | (Some(Schedule::PerSequence), Cell::Gru { reset: Reset::Before, .. }) => unroll,
                 (Some(schedule), _) => unroll.schedule(schedule),
             };
+            let one_direction = config.layer_direction() != Direction::Bidirectional;
+            let possible = config.layers() > 1 && one_direction && config.dropout_share() == 0.0 && seq_len > 1;
+            let unroll = if possible { unroll.wavefront(wavefront) } else { unroll };
             Options { config, unroll, lengths, has_h0, seed }
         },
     )
