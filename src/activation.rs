@@ -66,6 +66,11 @@ impl Activation {
         }
     }
 
+    /// Whether the output lies in [-1, 1] and the slope has no jump, so that an output that is rounded tells the slope.
+    pub(crate) fn is_smooth_and_bounded(self) -> bool {
+        matches!(self, Self::Sigmoid | Self::Tanh | Self::Softsign)
+    }
+
     /// Whether the output tells the derivative, which training needs.
     #[must_use]
     pub fn has_derivative(self) -> bool {

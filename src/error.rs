@@ -117,9 +117,11 @@ pub enum Error {
         because: &'static str,
     },
 
-    /// A wavefront was asked for that this network cannot have.
-    #[error("the layers cannot take their steps in a wavefront: {because}")]
-    WavefrontUnavailable {
+    /// An option was asked for that this layer cannot have.
+    #[error("{option} cannot be had: {because}")]
+    OptionUnavailable {
+        /// Which option.
+        option: &'static str,
         /// Why not.
         because: &'static str,
     },

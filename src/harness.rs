@@ -5,7 +5,8 @@ use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Squares, StepsBackward, SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
+    SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
@@ -162,6 +163,7 @@ impl<'a> Steps<'a> {
             steps: 0..seq_len,
             weight_hh: self.weight_hh,
             packed: self.packed,
+            half_weights: false,
             bias_hh: self.bias_hh,
             lengths: self.lengths.map(|lengths| lengths.view().0),
             h: self.h,
@@ -176,7 +178,8 @@ impl<'a> Steps<'a> {
     pub fn forward(&self, time_loop: &TimeLoop, save: bool) -> Result<Program> {
         let mut builder = ProgramBuilder::new(self.h.gpu(), "steps");
         if let Some(packed) = self.packed {
-            ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packed);
+            let packing = Packing { side_by_side: true, half: false };
+            ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packing, packed);
         }
         ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save);
         builder.build()
@@ -198,12 +201,32 @@ impl<'a> Steps<'a> {
         builder.build()
     }
 
+    /// The gates of all steps as `halves` `[T, B, 2, H]`, or back.
+    pub fn halves(&self, back: bool, halves: &'a Tensor) -> Result<Program> {
+        let mut builder = ProgramBuilder::new(self.h.gpu(), "halves");
+        let convert = if back { ops::widen } else { ops::halve };
+        convert(&mut builder, &self.cell_steps(), halves);
+        builder.build()
+    }
+
     /// The gates of all steps from `h_proj` `[T, B, 3H]`, in one of the passes of `gru_gates`.
     pub fn gates_again(&self, h_proj: &'a Tensor, pass: u32) -> Result<Program> {
         let mut builder = ProgramBuilder::new(self.h.gpu(), "gates again");
         ops::gru_gates(&mut builder, &self.cell_steps(), h_proj, pass);
         builder.build()
     }
+}
+
+/// From now on every buffer of this device that kernels can reach has room for 64 numbers behind it, full of NaN, and bindings
+/// reach it: so an index out of range leaves a trace.
+pub fn guard(gpu: &Gpu) {
+    gpu.guard(256);
+}
+
+/// How many guarded buffers there are, and behind how many of them something was written.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn broken_guards(gpu: &Gpu) -> Result<[usize; 2]> {
+    gpu.broken_guards()
 }
 
 /// What a program has of one kernel.
@@ -257,9 +280,9 @@ pub fn count(state: &Tensor) -> Result<Program> {
     builder.build()
 }
 
-/// `source` `[R, H]` packed for the steps forward.
-pub fn pack(rows: usize, source: &Tensor, packed: &Tensor) -> Result<Program> {
+/// `source` `[R, H]` as the steps read it: in the order of a GPU's steps forward or in its own, two in a word or one.
+pub fn pack(rows: usize, side_by_side: bool, half: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
     let mut builder = ProgramBuilder::new(source.gpu(), "pack");
-    ops::pack(&mut builder, source, rows, packed);
+    ops::pack(&mut builder, source, rows, Packing { side_by_side, half }, packed);
     builder.build()
 }

@@ -30,7 +30,7 @@ macro_rules! kernel {
         $(#[$doc:meta])*
         $kernel:ident = $(
             $spec:ident $file:literal $(as $label:literal)? with [$($shared:literal),*] [$($override:literal),*]
-            $(and $also:ident with [$($also_shared:literal),*])?
+            $(and $also:ident with [$($also_shared:literal),*])*
         ),+;
         uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
         storage { $($binding:ident: $kind:ident),* $(,)? }
@@ -86,13 +86,13 @@ macro_rules! kernel {
             ),
             bindings: $kernel::BINDINGS,
             overrides: $spec.overrides,
-        };)?)+
+        };)*)+
     };
 }
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 28] = [
+static ALL: [&KernelSpec; 37] = [
     &MATMUL_TILED,
     &MATMUL_TILED_SCALAR,
     &MATMUL_BROADCAST,
@@ -101,18 +101,27 @@ static ALL: [&KernelSpec; 28] = [
     &MATMUL_DIRECT_SCALAR,
     &GRU_STEP,
     &GRU_STEP_SINGLES,
+    &GRU_STEP_HALF,
     &GRU_RESET,
     &GRU_RESET_SINGLES,
+    &GRU_RESET_HALF,
     &RNN_STEP,
     &RNN_STEP_SINGLES,
+    &RNN_STEP_HALF,
     &GRU_STEP_BACKWARD,
     &GRU_STEP_BACKWARD_SINGLES,
+    &GRU_STEP_BACKWARD_HALF,
     &GRU_RESET_BACKWARD,
     &GRU_RESET_BACKWARD_SINGLES,
+    &GRU_RESET_BACKWARD_HALF,
     &RNN_STEP_BACKWARD,
     &RNN_STEP_BACKWARD_SINGLES,
+    &RNN_STEP_BACKWARD_HALF,
     &GRU_GATES,
+    &HALVE,
+    &WIDEN,
     &PACK,
+    &PACK_HALF,
     &ARRANGE,
     &COUNT,
     &SUM_ROWS,
@@ -156,22 +165,25 @@ kernel! {
 }
 
 kernel! {
-    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two forms: by
-    /// fours for H that is a multiple of 4, and by single numbers.
+    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in three forms: by
+    /// fours for H that is a multiple of 4, by single numbers, and by fours with weights of 16 bits.
     Step =
-        GRU_STEP "gru_step" with ["activation", "walk", "quads", "step"] [
+        GRU_STEP "gru_step" with ["activation", "walk", "quads", "weights", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE", "SAVE"
-        ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "step"],
-        GRU_RESET "gru_reset" with ["activation", "walk", "quads", "step"] [
+        ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "step"]
+        and GRU_STEP_HALF with ["activation", "walk", "quads", "weights_half", "step"],
+        GRU_RESET "gru_reset" with ["activation", "walk", "quads", "weights", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
-        ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "step"],
-        RNN_STEP "rnn_step" with ["activation", "walk", "quads", "step"] [
+        ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "step"]
+        and GRU_RESET_HALF with ["activation", "walk", "quads", "weights_half", "step"],
+        RNN_STEP "rnn_step" with ["activation", "walk", "quads", "weights", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
-        ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"];
+        ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"]
+        and RNN_STEP_HALF with ["activation", "walk", "quads", "weights_half", "step"];
     uniform(dynamic: true) params: StepParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
         t: u32, direction: u32,
@@ -183,22 +195,25 @@ kernel! {
 }
 
 kernel! {
-    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in two
+    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in three
     /// forms, as forward.
     StepBackward =
-        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "step_backward"] [
+        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "weights", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE"
-        ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
-        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "step_backward"] [
+        ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"]
+        and GRU_STEP_BACKWARD_HALF with ["activation", "walk", "quads", "weights_half", "step_backward"],
+        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "weights", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
-        ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"],
-        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "step_backward"] [
+        ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"]
+        and GRU_RESET_BACKWARD_HALF with ["activation", "walk", "quads", "weights_half", "step_backward"],
+        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "weights", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
-        ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"];
+        ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"]
+        and RNN_STEP_BACKWARD_HALF with ["activation", "walk", "quads", "weights_half", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
         from_d_h_n: u32, has_product: u32, has_final: u32, norms_stride: u32,
@@ -229,9 +244,18 @@ kernel! {
 }
 
 kernel! {
-    /// The recurrent weights in the order in which the steps read them on a GPU.
-    Pack = PACK "pack" with [] [];
-    uniform(dynamic: false) params: PackParams { rows: u32, fours: u32, source_offset: u32, packed_offset: u32, workgroups: u32 }
+    /// Gates as halves, and back.
+    Halves = HALVE "halve" with ["halves"] [], WIDEN "widen" with ["halves"] [];
+    uniform(dynamic: false) params: HalvesParams { rows: u32, hidden: u32, gates_offset: u32, halves_offset: u32 }
+    storage { gates: read_write, halves: read_write }
+}
+
+kernel! {
+    /// The recurrent weights as the steps read them.
+    Pack = PACK "pack" with ["fours"] [] and PACK_HALF with ["fours_half"];
+    uniform(dynamic: false) params: PackParams {
+        rows: u32, fours: u32, source_offset: u32, packed_offset: u32, side_by_side: u32, workgroups: u32,
+    }
     storage { source: read, packed: read_write }
 }
 

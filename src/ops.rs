@@ -3,7 +3,9 @@
 
 mod steps;
 
-pub(crate) use steps::{CellSteps, Squares, StepsBackward, gru_gates, pack, steps_backward, steps_forward};
+pub(crate) use steps::{
+    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, pack, steps_backward, steps_forward, widen,
+};
 
 use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};

@@ -18,8 +18,8 @@ mod turns;
 pub use crate::unroll::Schedule;
 pub use time_loop::{Cut, TimeLoop};
 
-pub(crate) use layout::Layout;
-use layout::no_wavefront;
+pub(crate) use layout::{Keeps, Layout};
+use layout::{no_half_weights, no_halves, no_wavefront};
 pub use products::MatmulKernel;
 pub(crate) use sizes::cells_a_buffer;
 use sizes::{Sizes, at_most, check_kernels};
@@ -74,8 +74,8 @@ pub struct Plan {
     chunks: Vec<Range<usize>>,
     blocks: Vec<Block>,
     allocations: Vec<Allocation>,
-    /// Bytes with [`Saved::Everything`] and [`Saved::StatesOnly`], where they fit; for training.
-    saved_bytes: Option<[Option<u64>; 2]>,
+    /// Bytes with each of [`Saved::ALL`], where they can be had; for training.
+    saved_bytes: Option<[Option<u64>; 3]>,
 }
 
 impl Plan {
@@ -83,7 +83,7 @@ impl Plan {
     ///
     /// # Errors
     /// Those of [`Config::validate`] and [`Unroll::validate`], for training [`Error::NoDerivative`];
-    /// [`Error::ScheduleUnavailable`] and [`Error::WavefrontUnavailable`] for what was asked for by name; and
+    /// [`Error::ScheduleUnavailable`] and [`Error::OptionUnavailable`] for what was asked for by name; and
     /// [`Error::LimitExceeded`] where no cutting of the time axis makes the layer fit.
     pub fn new<C: Copy + Into<Cell>>(
         config: &Config<C>,
@@ -103,10 +103,14 @@ impl Plan {
         let tuning = Tuning::new(device_type);
         check_kernels(&tuning, limits)?;
         let layout = Layout::new(&config, unroll, limits, device_type);
-        if unroll.wanted_wavefront() == Some(true)
-            && let Some(because) = no_wavefront(&config, unroll, limits)
-        {
-            return Err(Error::WavefrontUnavailable { because });
+        for (option, wanted, because) in [
+            ("wavefront", unroll.wanted_wavefront() == Some(true), no_wavefront(&config, unroll, limits)),
+            ("Saved::Half", unroll.saved_gates() == Saved::Half, no_halves(&config)),
+            ("half_weights", unroll.has_half_weights(), no_half_weights(&config)),
+        ] {
+            if let (true, Some(because)) = (wanted, because) {
+                return Err(Error::OptionUnavailable { option, because });
+            }
         }
         let time_loop = TimeLoop::new(&config, unroll, &layout, limits, device_type)?;
         let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop };
@@ -117,7 +121,10 @@ impl Plan {
             at_most(name, "max_buffer_size", bytes, limits.max_buffer_size)?;
         }
         let saved_bytes = (unroll.mode() == Mode::Training).then(|| {
-            [Saved::Everything, Saved::StatesOnly].map(|saved| {
+            Saved::ALL.map(|saved| {
+                if saved == Saved::Half && no_halves(&config).is_some() {
+                    return None;
+                }
                 let unroll = unroll.saved(saved);
                 let layout = Layout::new(&config, &unroll, limits, device_type);
                 let sizes = Sizes { unroll: &unroll, layout: &layout, ..sizes };
@@ -177,26 +184,27 @@ impl Plan {
     }
 
     /// The bytes that training takes with this choice of what forward keeps, whatever was chosen. `None` for inference, and
-    /// where it would not fit.
+    /// where it would not fit or cannot be had.
     #[must_use]
     pub fn bytes_with(&self, saved: Saved) -> Option<u64> {
-        let [everything, states_only] = self.saved_bytes?;
-        match saved {
-            Saved::Everything => everything,
-            Saved::StatesOnly => states_only,
-        }
+        let place = Saved::ALL.iter().position(|&choice| choice == saved)?;
+        self.saved_bytes?[place]
     }
 
-    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs) and one product a chunk; for all that take
+    /// Dispatches of a forward pass: for each cell one that packs its weights (GPUs), one that halves them (where asked for) and one product a chunk; for all that take
     /// their steps together one dispatch a step (two where the reset gate acts before the product) or for as many steps as
     /// the time loop says; and copies where options need them: in and out of another layout, of first and last states of
-    /// more than one cell, of outputs that dropout acts on.
+    /// more than one cell, of outputs that dropout acts on, of gates that are kept as halves.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
         let (config, layout) = (&self.config, &self.layout);
-        let of_cell =
-            [layout.packs_weights, layout.copies_h0, layout.copies_h_n].into_iter().map(usize::from).sum::<usize>();
-        let of_turn = |turn: &Turn| turn.parts.len() + self.time_loop.dispatches(turn.steps) * layout.dispatches_a_step;
+        let of_cell = [layout.packs_weights, layout.halves_weights, layout.copies_h0, layout.copies_h_n]
+            .into_iter()
+            .map(usize::from)
+            .sum::<usize>();
+        let of_part = 1 + usize::from(layout.keeps == Keeps::Halves);
+        let of_turn =
+            |turn: &Turn| turn.parts.len() * of_part + self.time_loop.dispatches(turn.steps) * layout.dispatches_a_step;
         let copies = [layout.copies_input, layout.copies_output].into_iter().map(usize::from).sum::<usize>();
         let dropout = if layout.has_dropout { config.layers() } else { 0 };
         config.num_cells() * of_cell + self.turns().map(of_turn).sum::<usize>() + copies + dropout
@@ -204,7 +212,7 @@ impl Plan {
 
     /// Dispatches of a backward pass: for all that take their steps together one a step (or two) and one that ends each chunk,
     /// or one for many steps; for each cell and chunk the products and sums of its gradients, and those that make the gates
-    /// again where they were not kept. 0 for inference.
+    /// again where they were not kept, or the one that reads them from halves. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
         if self.unroll.mode() == Mode::Inference {
@@ -213,9 +221,10 @@ impl Plan {
         let (config, layout) = (&self.config, &self.layout);
         let before = usize::from(layout.is_reset_before);
         let biases = if config.has_bias() { 2 } else { 0 };
-        let again = match (layout.keeps_gates, config.cell()) {
-            (true, _) | (_, Cell::Rnn { .. }) => 0,
-            (false, Cell::Gru { .. }) => 3 + 2 * before,
+        let again = match layout.keeps {
+            Keeps::Halves => 1,
+            Keeps::Nothing if layout.makes_gates_again(config) => 3 + 2 * before,
+            Keeps::Gates | Keeps::Nothing => 0,
         };
         let of_part = |part: &Part| {
             let d_input = part.layer > 0 || self.unroll.has_input_gradient();
@@ -244,7 +253,7 @@ impl Plan {
         if self.unroll.mode() == Mode::Inference {
             return 0;
         }
-        let again = !self.layout.keeps_gates && matches!(self.config.cell(), Cell::Gru { .. });
+        let again = self.layout.makes_gates_again(&self.config);
         self.flops(|inputs, hidden, layer| {
             let d_x = if layer > 0 || self.unroll.has_input_gradient() { inputs } else { 0 };
             inputs + 2 * hidden + d_x + if again { inputs + hidden } else { 0 }
@@ -330,7 +339,7 @@ impl fmt::Display for Plan {
                 _ => write!(f, " {name} {count} x {bytes}")?,
             }
         }
-        for saved in [Saved::Everything, Saved::StatesOnly] {
+        for saved in Saved::ALL {
             if let Some(bytes) = self.bytes_with(saved) {
                 let mark = if saved == unroll.saved_gates() { ", chosen" } else { "" };
                 write!(f, "\n  with Saved::{saved:?} {bytes} bytes{mark}")?;

@@ -8,6 +8,10 @@
 /// The unit round-off of f32, 2^-24.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / (1_u64 << 24) as f64;
 
+/// By how much a number may change, relative to itself, when it is stored as one of 16 bits, 2^-10: WGSL leaves it to the
+/// device which of the two nearest ones it becomes. Below 2^-14 the distance is 2^-24, whatever the number.
+pub const HALF_ROUNDOFF: f64 = 1.0 / 1024.0;
+
 /// λ of the probabilistic bound: about how many standard deviations of the rounding error are allowed.
 pub const LAMBDA: f64 = 2.0;
 
@@ -43,8 +47,15 @@ impl Tolerance {
     /// makes each step a convex blend of the state before and the candidate, so the errors of the steps add up.
     #[must_use]
     pub fn through_time(k: usize, t: usize) -> Self {
-        let (step, point, t) = (Self::matmul(k), Self::pointwise(), t.max(1) as f64);
-        Self { abs: (step.abs + point.abs) * t.sqrt(), rel: (step.rel + point.rel) * t.sqrt() }
+        let (step, t) = (Self::matmul(k).plus(Self::pointwise()), t.max(1) as f64);
+        Self { abs: step.abs * t.sqrt(), rel: step.rel * t.sqrt() }
+    }
+
+    /// For a function, or a sum of about 1, of numbers that are stored as ones of 16 bits: [`HALF_ROUNDOFF`] of each, where
+    /// the roundings do not conspire.
+    #[must_use]
+    pub fn half() -> Self {
+        Self { abs: LAMBDA * HALF_ROUNDOFF, rel: LAMBDA * HALF_ROUNDOFF }
     }
 
     /// The sum of two bounds, for a computation of two parts.

@@ -23,6 +23,18 @@ pub enum Saved {
     /// order. Each gradient is held to the same budget against the oracle as with [`Saved::Everything`]
     /// ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`, `states_only`).
     StatesOnly,
+    /// The states as they are, and the gates as numbers of 16 bits: 3 numbers of 4 bytes a unit and step of a GRU, so
+    /// 12 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all cells together. Backward works with numbers of
+    /// 32 bits. It needs no feature of the device. The gradients of a layer are off by
+    /// [`Tolerance::half`](crate::Tolerance::half) more; states and outputs are the same to the last bit. A plain RNN keeps its
+    /// states alone. For gates and candidates of sigmoid, tanh and softsign without a clip: an output that is rounded then
+    /// tells the slope.
+    Half,
+}
+
+impl Saved {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Everything, Self::StatesOnly, Self::Half];
 }
 
 /// How the time loop is laid out over dispatches.
@@ -54,6 +66,7 @@ pub struct Unroll {
     saved: Saved,
     schedule: Option<Schedule>,
     wavefront: Option<bool>,
+    half_weights: bool,
     adapter_class: Option<wgpu::DeviceType>,
 }
 
@@ -71,6 +84,7 @@ impl Unroll {
             saved: Saved::Everything,
             schedule: None,
             wavefront: None,
+            half_weights: false,
             adapter_class: None,
         }
     }
@@ -105,7 +119,7 @@ impl Unroll {
     }
 
     /// What forward keeps for backward, at first everything. For training only.
-    /// [`Plan`](crate::Plan) tells the bytes of both before anything is made.
+    /// [`Plan`](crate::Plan) tells the bytes of each before anything is made.
     #[must_use]
     pub fn saved(mut self, saved: Saved) -> Self {
         self.saved = saved;
@@ -127,6 +141,18 @@ impl Unroll {
     #[must_use]
     pub fn wavefront(mut self, wanted: bool) -> Self {
         self.wavefront = Some(wanted);
+        self
+    }
+
+    /// Whether the steps read the recurrent weights as numbers of 16 bits, at first no. They are half the bytes, of which a
+    /// GPU loads all at every step; all sums have 32 bits. Each forward pass rounds the weights anew, which themselves keep
+    /// their 32 bits, so that they can be trained. It needs no feature of the device, but a `hidden_size` that is a multiple
+    /// of 4. A weight changes by up to 2^-10 of itself, below 2^-14 by up to 2^-24, and beyond 65504 to that; the states
+    /// and gradients of a layer are off by [`Tolerance::half`](crate::Tolerance::half) more. The weights of the input stay as they are: one large product reads
+    /// them once for all steps.
+    #[must_use]
+    pub fn half_weights(mut self, wanted: bool) -> Self {
+        self.half_weights = wanted;
         self
     }
 
@@ -190,6 +216,12 @@ impl Unroll {
     #[must_use]
     pub fn wanted_wavefront(&self) -> Option<bool> {
         self.wavefront
+    }
+
+    /// Whether the steps read the recurrent weights as numbers of 16 bits.
+    #[must_use]
+    pub fn has_half_weights(&self) -> bool {
+        self.half_weights
     }
 
     /// The class of adapter that was asked for, if one was.

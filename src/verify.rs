@@ -9,7 +9,7 @@ use crate::reference::arrange::dropout_factor;
 use crate::reference::oracle;
 pub use crate::report::{Report, TensorReport};
 use crate::tolerance::Tolerance;
-use crate::unroll::Unroll;
+use crate::unroll::{Saved, Unroll};
 use crate::weights::{CellWeights, Uniform, Weights, cell_names};
 
 /// A batch on the host: what goes into a forward and a backward pass. L is the number of layers, D that of directions.
@@ -139,7 +139,7 @@ pub async fn verify_batch<C: Copy + Into<Cell>>(
     tensors.push(("d_h0".to_owned(), &gradients.h0));
     tensors.extend(gradients.parameters.named(&config).map(|(name, tensor)| (format!("d_{name}"), tensor)));
     tensors.extend(gradients.norms.iter().map(|norms| ("norms of d_h".to_owned(), norms)));
-    let mut expectations = expectation(&config, &weights, batch).into_iter();
+    let mut expectations = expectation_of(&config, net.unroll(), &weights, batch).into_iter();
     let mut report = Report { tensors: Vec::new() };
     for (name, tensor) in tensors {
         // In the same order; what the unroll does not make is passed over.
@@ -170,6 +170,22 @@ pub struct Expectation {
 /// at least to that of the gradients that come in.
 #[must_use]
 pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, batch: &Batch) -> Vec<Expectation> {
+    expectation_of(config, &Unroll::training(batch.seq_len, batch.batch), weights, batch)
+}
+
+/// [`expectation`] where an option of the unroll costs precision: [`Tolerance::half`] a layer more for the numbers that are
+/// stored as ones of 16 bits, scaled as the rest of the budget is. It is not multiplied by the root of T: these errors are so
+/// much larger than those of rounding sums that it shows how they die away, as what a step adds to the state does.
+#[must_use]
+pub fn expectation_of<C: Copy + Into<Cell>>(
+    config: &Config<C>,
+    unroll: &Unroll,
+    weights: &Weights,
+    batch: &Batch,
+) -> Vec<Expectation> {
+    let half_if = |wanted: bool| if wanted { Tolerance::half() } else { Tolerance::EXACT };
+    let half_weights = half_if(unroll.has_half_weights());
+    let half_gates = half_if(unroll.saved_gates() == Saved::Half);
     let config = &config.erased();
     let (t, h) = (batch.seq_len, config.hidden_size());
     let (run, cells) = (batch.run(config), oracle::cells(weights));
@@ -187,13 +203,16 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
     for layer in 0..config.layers() {
         let inputs = config.layer_input_size(layer);
         let source = if layer == 0 { x } else { state };
-        let terms = (0..config.directions()).fold(1.0_f64, |most, direction| {
-            let cell = &weights.cells[layer * config.directions() + direction];
-            most.max(term(&cell.weight_ih, inputs, source) + term(&cell.weight_hh, h, state))
-        });
-        through_time = through_time.plus(Tolerance::through_time(inputs + h, t).scaled(terms * state));
+        let (mut terms, mut terms_hh) = (1.0_f64, 0.0_f64);
+        for cell in &weights.cells[layer * config.directions()..][..config.directions()] {
+            let term_hh = term(&cell.weight_hh, h, state);
+            terms = terms.max(term(&cell.weight_ih, inputs, source) + term_hh);
+            terms_hh = terms_hh.max(term_hh);
+        }
+        let of_layer = Tolerance::through_time(inputs + h, t).scaled(terms * state);
+        through_time = through_time.plus(of_layer).plus(half_weights.scaled(terms_hh * state));
     }
-    let back_step = Tolerance::through_time(config.cell().gates() * h, t);
+    let back_step = Tolerance::through_time(config.cell().gates() * h, t).plus(half_weights).plus(half_gates);
     let back = (0..config.layers()).fold(through_time, |sum, _| sum.plus(back_step));
     let of_weights = back.plus(Tolerance::matmul(t * batch.batch));
     let incoming = largest(&batch.d_output).max(largest(&batch.d_h_n));

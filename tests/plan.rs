@@ -3,7 +3,9 @@
 use wgpu_gru::plan::{Cut, MatmulKernel, Schedule, TimeLoop, Tuning};
 use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{CellWeights, Direction, Error, GruConfig, Mode, Plan, Reset, Saved, Unroll, Weights};
+use wgpu_gru::{
+    Activation, CellWeights, Direction, Error, GruConfig, Mode, Plan, Reset, RnnConfig, Saved, Unroll, Weights,
+};
 
 fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Error> {
     Plan::new(config, unroll, limits, DeviceType::DiscreteGpu)
@@ -253,6 +255,45 @@ fn the_plan_says_what_it_does() {
     }
 }
 
+/// Numbers of 16 bits, where they can be had.
+#[test]
+fn halves() {
+    let unroll = Unroll::training(64, 4);
+    let of = |config: &GruConfig, unroll: &Unroll| plan(config, unroll, &Limits::default());
+    let config = GruConfig::new(6, 8);
+    let unhalved = of(&config, &unroll).expect("it fits");
+    let halved = of(&config, &unroll.saved(Saved::Half)).expect("it fits");
+    let bytes = |plan: &Plan, name| {
+        plan.allocations().iter().filter(|a| a.name == name).map(|a| a.bytes * a.count as u64).sum::<u64>()
+    };
+    // Of r, z, n, hn a step, 4 rows of 8.
+    assert_eq!((bytes(&unhalved, "gates"), bytes(&unhalved, "half gates")), (64 * 4 * 4 * 8 * 4, 0));
+    assert_eq!((bytes(&halved, "gates"), bytes(&halved, "half gates")), (2 * 4 * 4 * 8 * 4, 64 * 4 * 4 * 8 * 2));
+    assert_eq!(unhalved.bytes_with(Saved::Half), Some(halved.bytes()));
+    assert_eq!(halved.bytes_with(Saved::Everything), Some(unhalved.bytes()));
+    for config in [config.clone().clip(2.0), config.clone().gate_activation(Activation::HARD_SIGMOID_ONNX)] {
+        let error = of(&config, &unroll.saved(Saved::Half));
+        assert!(matches!(error, Err(Error::OptionUnavailable { option: "Saved::Half", .. })), "{config:?}: {error:?}");
+        assert_eq!(of(&config, &unroll).expect("it fits").bytes_with(Saved::Half), None, "{config:?}");
+    }
+    // A plain RNN has nothing to halve.
+    let rnn = RnnConfig::new(6, 8).nonlinearity(Activation::Relu).clip(1.0);
+    let of_rnn = |saved| Plan::new(&rnn, &unroll.saved(saved), &Limits::default(), DeviceType::DiscreteGpu);
+    let [states, half] = [Saved::StatesOnly, Saved::Half].map(|saved| of_rnn(saved).expect("it fits").bytes());
+    assert_eq!(states, half);
+
+    let half_weights = |unroll: Unroll| of(&config, &unroll.half_weights(true)).expect("it fits");
+    let (training, inference) = (half_weights(unroll), half_weights(Unroll::inference(64, 4)));
+    // 3 H H numbers: packed for the steps forward, in their order for those backward.
+    let of_weights = |plan: &Plan| ["packed weight_hh", "half weight_hh"].map(|name| bytes(plan, name));
+    assert_eq!(of_weights(&training), [3 * 8 * 8 * 2, 3 * 8 * 8 * 2]);
+    assert_eq!(of_weights(&inference), [3 * 8 * 8 * 2, 0]);
+    assert_eq!(of_weights(&half_weights(unroll.adapter_class(DeviceType::Cpu))), [0, 3 * 8 * 8 * 2]);
+    assert_eq!(of_weights(&unhalved), [3 * 8 * 8 * 4, 0]);
+    let error = of(&GruConfig::new(6, 7), &unroll.half_weights(true));
+    assert!(matches!(error, Err(Error::OptionUnavailable { option: "half_weights", .. })), "{error:?}");
+}
+
 #[test]
 fn tuning_goes_by_the_adapter() {
     assert_eq!(Tuning::new(DeviceType::DiscreteGpu).matmul, MatmulKernel::Tiled);
@@ -309,7 +350,10 @@ fn wavefronts() {
         (gru(8), Unroll::training(1, 2).wavefront(true)),
     ] {
         let error = of(&config, unroll);
-        assert!(matches!(error, Err(Error::WavefrontUnavailable { .. })), "{config:?} {unroll:?}: {error:?}");
+        assert!(
+            matches!(error, Err(Error::OptionUnavailable { option: "wavefront", .. })),
+            "{config:?} {unroll:?}: {error:?}"
+        );
         assert!(!chosen(&config, Unroll::training(unroll.seq_len(), 2)), "{config:?}");
     }
     // 3 layers of 102 slots of 2 rows of 64 states in a binding, or not.
@@ -317,7 +361,7 @@ fn wavefronts() {
     let size = 3 * 102 * 2 * 64 * 4 + 256;
     assert!(plan(&gru(64), &wanted, &limits(size)).is_ok(), "it fits");
     let error = plan(&gru(64), &wanted, &limits(size - 4));
-    assert!(matches!(error, Err(Error::WavefrontUnavailable { .. })), "{error:?}");
+    assert!(matches!(error, Err(Error::OptionUnavailable { option: "wavefront", .. })), "{error:?}");
 }
 
 /// Every workgroup is within the limits that a browser gives, and wastes no more than half of its rows.
@@ -350,6 +394,7 @@ fn inference_has_no_gradients() {
         ("input_gradient", unroll.input_gradient(true)),
         ("gradient_norms", unroll.gradient_norms(true)),
         ("saved", unroll.saved(Saved::StatesOnly)),
+        ("saved", unroll.saved(Saved::Half)),
     ] {
         assert_error(plan(&GruConfig::new(4, 5), &unroll, &Limits::default()), &Error::TrainingOption { option });
     }

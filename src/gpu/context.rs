@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 #[cfg(not(target_arch = "wasm32"))]
-use std::sync::atomic::{AtomicBool, Ordering::Release};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::gpu::guard::Guard;
 use crate::gpu::kernel::{Kernel, KernelSpec};
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
 
@@ -62,9 +63,12 @@ struct Inner {
     timeout: Mutex<Duration>,
     lost: Arc<OnceLock<String>>,
     activity: ActivityCounters,
+    guard: Guard,
+    runtime_checks: AtomicBool,
 }
 
-type KernelKey = (usize, Vec<u64>);
+/// Which kernel, its overrides, and whether it is checked while it runs.
+type KernelKey = (usize, Vec<u64>, bool);
 
 #[derive(Debug, Default)]
 struct ActivityCounters {
@@ -167,6 +171,8 @@ impl Gpu {
             timeout: Mutex::new(DEFAULT_TIMEOUT),
             lost,
             activity: ActivityCounters::default(),
+            guard: Guard::default(),
+            runtime_checks: AtomicBool::new(true),
         });
         Self { inner }
     }
@@ -267,6 +273,27 @@ impl Gpu {
         self.expect_alive()
     }
 
+    /// Whether kernels are checked while they run, at first yes: every index against the end of what it points into, every
+    /// loop against running forever. Without that they are faster by some percent (`benches/RECORD.md`); a driver may have
+    /// checks of its own. It acts on what is unrolled from now on, and not in a browser, which always checks.
+    ///
+    /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
+    /// and no number in a buffer is an index. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes, with room
+    /// behind every buffer where a trace would be left.
+    pub fn set_runtime_checks(&self, wanted: bool) {
+        self.inner.runtime_checks.store(wanted, Relaxed);
+    }
+
+    /// Whether kernels that are made now are checked while they run.
+    #[must_use]
+    pub fn has_runtime_checks(&self) -> bool {
+        self.inner.runtime_checks.load(Relaxed)
+    }
+
+    pub(super) fn guards(&self) -> &Guard {
+        &self.inner.guard
+    }
+
     pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         self.inner.activity.submissions.fetch_add(1, Relaxed);
         self.queue().submit([encoder.finish()])
@@ -335,8 +362,13 @@ impl Gpu {
         self.check_buffer_size(what, bytes)?;
         self.expect_alive()?;
         self.inner.activity.buffers.fetch_add(1, Relaxed);
-        let descriptor =
-            wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: contents.is_some() };
+        let guard = if usage.contains(wgpu::BufferUsages::STORAGE) { self.guards().bytes() } else { 0 };
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes + guard,
+            usage,
+            mapped_at_creation: contents.is_some() || guard > 0,
+        };
         // Memory that cannot be had is the caller's to hear of, not the uncaptured-error handler's.
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -345,9 +377,16 @@ impl Gpu {
         if pollster::block_on(scope.pop()).is_some() {
             return Err(Error::OutOfMemory { what, bytes });
         }
-        if let Some(contents) = contents {
+        if descriptor.mapped_at_creation {
             match buffer.get_mapped_range_mut(..) {
-                Ok(mut mapped) => mapped.slice(..contents.len()).copy_from_slice(contents),
+                Ok(mut mapped) => {
+                    let contents = contents.unwrap_or_default();
+                    mapped.slice(..contents.len()).copy_from_slice(contents);
+                    if guard > 0 {
+                        self.guards().fill(&mut mapped, bytes);
+                        self.guards().note(&buffer, bytes);
+                    }
+                }
                 Err(_) => return Err(self.discover_loss().unwrap_or(Error::OutOfMemory { what, bytes })),
             }
             buffer.unmap();
@@ -363,13 +402,15 @@ impl Gpu {
 
     /// The kernel with these values of its overrides, made at the first call and kept.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        let key = (std::ptr::from_ref(spec).addr(), overrides.iter().map(|(_, value)| value.to_bits()).collect());
+        let checked = self.has_runtime_checks();
+        let values = overrides.iter().map(|(_, value)| value.to_bits()).collect();
+        let key = (std::ptr::from_ref(spec).addr(), values, checked);
         let mut kernels = lock(&self.inner.kernels);
         if let Some(kernel) = kernels.get(&key) {
             return kernel.clone();
         }
         self.inner.activity.pipelines.fetch_add(1, Relaxed);
-        let kernel = Arc::new(Kernel::new(self.device(), spec, overrides));
+        let kernel = Arc::new(Kernel::new(self.device(), spec, overrides, checked));
         kernels.insert(key, kernel.clone());
         kernel
     }

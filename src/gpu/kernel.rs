@@ -74,7 +74,13 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(device: &wgpu::Device, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
+    /// `checked`: whether wgpu puts checks of indices and loops into it.
+    pub(super) fn new(
+        device: &wgpu::Device,
+        spec: &'static KernelSpec,
+        overrides: &[(&'static str, f64)],
+        checked: bool,
+    ) -> Self {
         debug_assert!(
             overrides.iter().map(|(name, _)| name).eq(spec.overrides.iter()),
             "the overrides of {} are {:?}",
@@ -89,10 +95,11 @@ impl Kernel {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(spec.label),
             source: wgpu::ShaderSource::Wgsl(spec.source.into()),
-        });
+        };
+        let module = if checked { device.create_shader_module(descriptor) } else { unchecked(device, descriptor) };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(spec.label),
             layout: Some(&pipeline_layout),
@@ -126,6 +133,20 @@ impl Kernel {
             entries: &entries,
         })
     }
+}
+
+/// A module without checks at run time. The one unsafe place of the crate.
+#[expect(unsafe_code, reason = "wgpu leaves out its checks only for who answers for the shader")]
+fn unchecked(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    // SAFETY: The text is one of this crate's own, from the table in `kernels.rs`.
+    // - Indices: a kernel works on the sizes of its uniform, which come from the shapes that its buffers were made with, in
+    //   `ops`; no number in a storage buffer is an index. What lies past an edge is clamped in the text itself.
+    //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with bindings that reach further than the sizes, into NaN:
+    //   nothing of that is read into a result, and nothing is written there. Indices into workgroup memory and local arrays
+    //   are of loops whose ends are the lengths of these arrays.
+    // - Loops: every loop counts up by at least one to an end that it does not change.
+    // - Divisors: numbers of rows, fours and units, which are at least one.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
 fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {

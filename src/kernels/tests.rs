@@ -13,8 +13,10 @@ use crate::gpu::{BindingKind, KernelSpec};
 fn check(spec: &KernelSpec) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(spec.source).map_err(|error| error.emit_to_string(spec.source))?;
     // Only where the device is known to have subgroups.
-    let needed =
-        if spec.label.starts_with("matmul_broadcast") { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut needed = Capabilities::empty();
+    needed.set(Capabilities::SUBGROUP, spec.label.starts_with("matmul_broadcast"));
+    // `pack2x16float` and `unpack2x16float`: every device but those of GL has them.
+    needed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, spec.source.contains("pack2x16float"));
     Validator::new(ValidationFlags::all(), needed)
         .validate(&module)
         .map_err(|error| error.emit_to_string(spec.source))?;

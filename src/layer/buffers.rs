@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
 use crate::layer::Parameters;
-use crate::plan::{Part, Plan, cells_a_buffer};
+use crate::plan::{Keeps, Part, Plan, cells_a_buffer};
 use crate::unroll::{Mode, Unroll};
 
 /// Everything that a forward pass reads and writes, parameters aside. Which of them are there, [`Plan`] says.
@@ -19,6 +19,8 @@ pub(super) struct Buffers {
     /// The gates of each cell, chunk by chunk; or, where they are not kept, of each part of a turn, for one chunk. Those of a
     /// turn lie in one buffer.
     pub(super) gates: Vec<Vec<Tensor>>,
+    /// The gates of each cell, chunk by chunk, two in a word, `[chunk, B, 2, H]`, where they are kept so.
+    pub(super) half_gates: Vec<Vec<Tensor>>,
     /// What each layer but the first reads where dropout acts, `[T, B, DH]`.
     pub(super) layer_inputs: Vec<Tensor>,
     /// `[T, B, DH]`, or `[B, T, DH]` if batch-first: a part of the last layer's states, or a tensor of its own.
@@ -28,8 +30,10 @@ pub(super) struct Buffers {
     pub(super) h_n: Tensor,
     /// On the way from `h_n` to `h0` where both are parts of the states, `[LD, B, H]`.
     pub(super) carried: Option<Tensor>,
-    /// The recurrent weights of each cell as the steps read them, `[H / 4, GH, 4]`, where they are packed.
+    /// The recurrent weights of each cell as the steps forward read them, `[H / 4, GH]` fours, where they are packed.
     pub(super) packed: Vec<Tensor>,
+    /// The recurrent weights of each cell two in a word, in their order, where the steps read them so.
+    pub(super) half_weights: Vec<Tensor>,
     /// `[B]`, whole numbers.
     pub(super) lengths: Option<Tensor>,
     /// Seed of dropout and count of forward passes, whole numbers.
@@ -82,12 +86,14 @@ impl Buffers {
             input: zeros("input", &outer(i))?,
             arranged_input: zeros_if(layout.copies_input, "arranged input", &[t, b, i])?,
             gates: gates(gpu, config, unroll, plan)?,
+            half_gates: if layout.keeps == Keeps::Halves { half_gates(gpu, config, unroll, plan)? } else { Vec::new() },
             layer_inputs: (0..dropped_layers).map(|_| zeros("layer input", &[t, b, width])).collect::<Result<_>>()?,
             output: if layout.copies_output { zeros("output", &outer(width))? } else { last.outer(1..t + 1)? },
             h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
             h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
             carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
-            packed: if layout.packs_weights { packed(gpu, config)? } else { Vec::new() },
+            packed: weights_if(layout.packs_weights, gpu, config, plan, "packed weight_hh")?,
+            half_weights: weights_if(layout.halves_weights, gpu, config, plan, "half weight_hh")?,
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
             training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, groups)).transpose()?,
@@ -124,7 +130,7 @@ fn gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec
         let shape = [steps, unroll.batch(), layout.gates_width, config.hidden_size()];
         Tensor::in_one_buffer(gpu, "gates", parts, &shape)
     };
-    if !layout.keeps_gates {
+    if layout.keeps != Keeps::Gates {
         let parts = together(layout.together, plan.longest_chunk())?;
         return Ok(parts.into_iter().map(|tensor| vec![tensor]).collect());
     }
@@ -137,13 +143,24 @@ fn gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec
     Ok(of_cell.map(|chunks| chunks.iter().map(|(_, tensor)| tensor.clone()).collect()).collect())
 }
 
-/// Room for the recurrent weights of all cells, as many in a buffer as they are themselves.
-fn packed(gpu: &Gpu, config: &Config) -> Result<Vec<Tensor>> {
-    let shape = [config.cell().gates(), config.hidden_size(), config.hidden_size()];
+/// Room for the gates of cells and chunks, two in a word.
+fn half_gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec<Vec<Tensor>>> {
+    let of_chunk =
+        |steps: usize| Tensor::named(gpu, "half gates", &[steps, unroll.batch(), 2, config.hidden_size()], None);
+    let of_cell = |_| plan.chunks().iter().map(|chunk| of_chunk(chunk.len())).collect();
+    (0..config.num_cells()).map(of_cell).collect()
+}
+
+/// Room for the recurrent weights of all cells, if it is wanted: as many in a buffer as they are themselves.
+fn weights_if(wanted: bool, gpu: &Gpu, config: &Config, plan: &Plan, name: &'static str) -> Result<Vec<Tensor>> {
+    if !wanted {
+        return Ok(Vec::new());
+    }
+    let shape = plan.layout().words_of_weights(config);
     let (cells, in_a_buffer) = (config.num_cells(), cells_a_buffer(config, gpu.limits()));
     let buffers = (0..cells)
         .step_by(in_a_buffer)
-        .map(|first| Tensor::in_one_buffer(gpu, "packed weight_hh", in_a_buffer.min(cells - first), &shape));
+        .map(|first| Tensor::in_one_buffer(gpu, name, in_a_buffer.min(cells - first), &shape));
     Ok(buffers.collect::<Result<Vec<_>>>()?.concat())
 }
 
@@ -161,7 +178,6 @@ impl TrainingBuffers {
         let has_norms = unroll.has_gradient_norms();
         let d_input = unroll.has_input_gradient();
         let d_layers = of_layers(gpu, plan, "d_output", config.layers(), &[t, b, width])?;
-        let makes_gates_again = !layout.keeps_gates && layout.gates_width == 4;
         Ok(Self {
             d_output: if batch_first {
                 zeros("d_output", &outer(width))?
@@ -175,7 +191,7 @@ impl TrainingBuffers {
             d_parameters: Parameters::new(gpu, config, None)?,
             d_input: zeros_if(d_input, "d_input", &outer(i))?,
             arranged_d_input: zeros_if(d_input && batch_first, "arranged d_input", &[t, b, i])?,
-            h_proj: zeros_if(makes_gates_again, "h_proj", &[chunk, b, 3, hidden])?,
+            h_proj: zeros_if(layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden])?,
             squares: if has_norms { zeros("squares of d_h", &[cells, groups, t])? } else { zeros("unused", &[1])? },
             norms: zeros_if(has_norms, "norms of d_h", &[cells, t])?,
         })

@@ -6,9 +6,10 @@ use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Squares, StepsBackward, SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
+    SumRowsArgs, Vector,
 };
-use crate::plan::{Block, Part, Plan, Turn};
+use crate::plan::{Block, Keeps, Part, Plan, Turn};
 use crate::unroll::Unroll;
 
 /// What the programs are built of.
@@ -51,7 +52,7 @@ impl<'a> Programs<'a> {
         let layout = self.plan.layout();
         let hidden = self.config.hidden_size();
         let parameters = self.cell_parameters(at);
-        let gates = if layout.keeps_gates { [self.index(at), at.chunk] } else { [place, 0] };
+        let gates = if layout.keeps == Keeps::Gates { [self.index(at), at.chunk] } else { [place, 0] };
         CellSteps {
             cell: self.config.cell(),
             clip: self.config.clip_limit(),
@@ -60,8 +61,9 @@ impl<'a> Programs<'a> {
             index: self.index(at),
             reverse: at.reverse,
             steps: self.plan.chunks()[at.chunk].clone(),
-            weight_hh: &parameters.weight_hh,
+            weight_hh: self.buffers.half_weights.get(self.index(at)).unwrap_or(&parameters.weight_hh),
             packed: self.buffers.packed.get(self.index(at)),
+            half_weights: layout.half_weights,
             bias_hh: parameters.bias_hh.as_ref(),
             lengths: self.buffers.lengths_view(),
             h: &self.buffers.h[at.layer],
@@ -70,6 +72,11 @@ impl<'a> Programs<'a> {
             gates: &self.buffers.gates[gates[0]][gates[1]],
             gates_width: layout.gates_width,
         }
+    }
+
+    /// Where the gates of a chunk are kept as halves, if they are.
+    fn half_gates(&self, at: Part) -> Option<&'a Tensor> {
+        Some(&self.buffers.half_gates.get(self.index(at))?[at.chunk])
     }
 
     fn dropout(&self, layer: usize) -> Option<Dropout<'a>> {
@@ -151,9 +158,12 @@ impl<'a> Programs<'a> {
                 if layout.copies_h0 {
                     self.move_state(&mut builder, at, true);
                 }
-                if let Some(packed) = buffers.packed.get(self.index(at)) {
-                    let rows = config.cell().gates() * config.hidden_size();
-                    ops::pack(&mut builder, &self.cell_parameters(at).weight_hh, rows, packed);
+                let (weight_hh, half) = (&self.cell_parameters(at).weight_hh, layout.half_weights);
+                let rows = config.cell().gates() * config.hidden_size();
+                for (copies, side_by_side) in [(&buffers.packed, true), (&buffers.half_weights, false)] {
+                    if let Some(copy) = copies.get(self.index(at)) {
+                        ops::pack(&mut builder, weight_hh, rows, Packing { side_by_side, half }, copy);
+                    }
                 }
             }
             for turn in &block.turns {
@@ -161,7 +171,12 @@ impl<'a> Programs<'a> {
                 for (&at, steps) in turn.parts.iter().zip(&steps) {
                     self.project_input(&mut builder, at, steps);
                 }
-                ops::steps_forward(&mut builder, &steps, self.plan.time_loop(), layout.keeps_gates);
+                ops::steps_forward(&mut builder, &steps, self.plan.time_loop(), layout.keeps != Keeps::Nothing);
+                for (&at, steps) in turn.parts.iter().zip(&steps) {
+                    if let Some(halves) = self.half_gates(at) {
+                        ops::halve(&mut builder, steps, halves);
+                    }
+                }
             }
             if layout.copies_h_n {
                 cells.iter().for_each(|&at| self.move_state(&mut builder, at, false));
@@ -230,9 +245,12 @@ impl<'a> Programs<'a> {
         begun: &mut [Vec<bool>],
     ) {
         let steps = self.steps_of(turn);
-        if !self.plan.layout().keeps_gates {
-            for (&at, steps) in turn.parts.iter().zip(&steps) {
-                self.make_gates_again(builder, at, steps, d);
+        for (&at, steps) in turn.parts.iter().zip(&steps) {
+            match (self.half_gates(at), &d.h_proj) {
+                (Some(halves), _) => ops::widen(builder, steps, halves),
+                (None, Some(h_proj)) => self.make_gates_again(builder, at, steps, h_proj),
+                // They are kept, or, of a plain RNN, not needed.
+                (None, None) => {}
             }
         }
         let from = StepsBackward {
@@ -345,15 +363,7 @@ impl<'a> Programs<'a> {
     }
 
     /// The gates of a chunk, where forward kept the states alone.
-    fn make_gates_again(
-        &self,
-        builder: &mut ProgramBuilder<'a>,
-        at: Part,
-        steps: &CellSteps<'a>,
-        d: &'a TrainingBuffers,
-    ) {
-        // A plain RNN needs nothing but its states.
-        let Some(h_proj) = &d.h_proj else { return };
+    fn make_gates_again(&self, builder: &mut ProgramBuilder<'a>, at: Part, steps: &CellSteps<'a>, h_proj: &'a Tensor) {
         self.project_input(builder, at, steps);
         let parameters = self.cell_parameters(at);
         let (hidden, rows) = (steps.hidden, steps.rows());

@@ -103,6 +103,12 @@ impl Unrolled {
         &self.config
     }
 
+    /// How it is laid out over time.
+    #[must_use]
+    pub fn unroll(&self) -> &Unroll {
+        &self.unroll
+    }
+
     /// What will be done: schedule, tiles, chunks, dispatches, FLOPs, bytes.
     #[must_use]
     pub fn plan(&self) -> &Plan {

@@ -10,12 +10,14 @@ use crate::plan::{Cut, Schedule};
 
 mod backward;
 mod forward;
+mod half;
 
 pub(crate) use backward::{Squares, StepsBackward, gru_gates, steps_backward};
-pub(crate) use forward::{pack, steps_forward};
+pub(crate) use forward::{Packing, pack, steps_forward};
+pub(crate) use half::{halve, widen};
 
-/// A kernel by fours, for H that is a multiple of 4, and by single numbers.
-type Forms = [&'static KernelSpec; 2];
+/// A kernel by fours, for H that is a multiple of 4; by single numbers; and by fours with weights of 16 bits.
+type Forms = [&'static KernelSpec; 3];
 
 const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];
 const CANDIDATE: [&str; 3] = ["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"];
@@ -37,8 +39,10 @@ pub(crate) struct CellSteps<'a> {
     /// The steps of the chunk.
     pub(crate) steps: Range<usize>,
     pub(crate) weight_hh: &'a Tensor,
-    /// The same as `pack` leaves it, if the steps forward read it so.
+    /// The same in the order of a GPU's steps forward, if they read it so.
     pub(crate) packed: Option<&'a Tensor>,
+    /// Both hold two weights in a word.
+    pub(crate) half_weights: bool,
     pub(crate) bias_hh: Option<&'a Tensor>,
     pub(crate) lengths: Option<View<'a>>,
     pub(crate) h: &'a Tensor,
@@ -117,12 +121,16 @@ impl<'a> CellSteps<'a> {
     fn kernel(
         &self,
         gpu: &Gpu,
-        [quads, singles]: Forms,
+        [quads, singles, halves]: Forms,
         (schedule, cut): (Schedule, Cut),
         sums: u32,
         own: Overrides,
     ) -> Arc<Kernel> {
-        let spec = if cut.quads && self.hidden.is_multiple_of(4) { quads } else { singles };
+        let spec = match self.half_weights {
+            true => halves,
+            false if cut.quads && self.hidden.is_multiple_of(4) => quads,
+            false => singles,
+        };
         let mut overrides = vec![
             ("LANES", f64::from(cut.lanes)),
             ("SPLIT", f64::from(cut.split)),
@@ -143,6 +151,13 @@ fn all_of<'a, 'b>(
     part: impl Fn(&'b CellSteps<'a>) -> (&'a Tensor, Range<usize>),
 ) -> (View<'a>, Vec<u32>) {
     view_of_parts(&cells.iter().map(part).collect::<Vec<_>>())
+}
+
+/// The recurrent weights of some cells, packed or not, and where those begin, in weights.
+fn all_weights<'a>(cells: &[CellSteps<'a>], packed: bool) -> (View<'a>, Vec<u32>) {
+    let (view, words) = all_of(cells, |cell| whole(cell.packed.filter(|_| packed).unwrap_or(cell.weight_hh)));
+    let in_a_word = if cells[0].half_weights { 2 } else { 1 };
+    (view, words.into_iter().map(|word| word * in_a_word).collect())
 }
 
 fn whole(tensor: &Tensor) -> (&Tensor, Range<usize>) {

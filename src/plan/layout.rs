@@ -30,6 +30,36 @@ pub(super) fn no_wavefront(config: &Config, unroll: &Unroll, limits: &Limits) ->
     }
 }
 
+/// Why gates cannot be kept as halves, if they cannot.
+pub(super) fn no_halves(config: &Config) -> Option<&'static str> {
+    let activations = config.cell().activations();
+    if matches!(config.cell(), Cell::Rnn { .. }) {
+        None
+    } else if config.clip_limit().is_some() {
+        Some("slopes jump at the clip, which rounding might cross")
+    } else if !activations.iter().all(|(_, activation)| activation.is_smooth_and_bounded()) {
+        Some("an activation is not sigmoid, tanh or softsign")
+    } else {
+        None
+    }
+}
+
+/// Why the steps cannot read recurrent weights as halves, if they cannot.
+pub(super) fn no_half_weights(config: &Config) -> Option<&'static str> {
+    (!config.hidden_size().is_multiple_of(4)).then_some("hidden_size is not a multiple of 4")
+}
+
+/// What forward keeps of the gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// All of them, in a buffer a turn.
+    Gates,
+    /// All of them as halves, in a buffer a chunk; and those of one chunk, in one buffer for all cells.
+    Halves,
+    /// Those of one chunk, in one buffer for all cells.
+    Nothing,
+}
+
 /// What the options of a layer mean for its buffers and copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -45,12 +75,16 @@ pub(crate) struct Layout {
     pub(crate) slots: usize,
     /// Numbers a unit has in the gates buffer.
     pub(crate) gates_width: usize,
-    /// The gates of all steps are kept, a buffer a cell; otherwise those of one chunk, one buffer for all cells.
-    pub(crate) keeps_gates: bool,
+    pub(crate) keeps: Keeps,
     pub(crate) is_reset_before: bool,
     /// The steps forward read weight_hh packed: neighbouring lanes of a GPU then load neighbouring numbers. A software
     /// rasteriser loads lane by lane whatever the order.
     pub(crate) packs_weights: bool,
+    /// The steps read weight_hh as halves.
+    pub(crate) half_weights: bool,
+    /// There is a copy of weight_hh as halves in its own order: for the steps backward, and for those forward that do not read
+    /// it packed.
+    pub(crate) halves_weights: bool,
     pub(crate) dispatches_a_step: usize,
     /// All layers take turns over chunks, each one chunk behind the one below it: so a GPU works on them at once.
     pub(crate) wavefront: bool,
@@ -60,6 +94,17 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// Backward makes the gates of a GRU from its states.
+    pub(crate) fn makes_gates_again(&self, config: &Config) -> bool {
+        self.keeps == Keeps::Nothing && matches!(config.cell(), Cell::Gru { .. })
+    }
+
+    /// The words of a cell's recurrent weights as the steps read them.
+    pub(crate) fn words_of_weights(&self, config: &Config) -> [usize; 3] {
+        let hidden = config.hidden_size();
+        [config.cell().gates(), hidden, if self.half_weights { hidden / 2 } else { hidden }]
+    }
+
     pub(super) fn new(config: &Config, unroll: &Unroll, limits: &Limits, device_type: DeviceType) -> Self {
         let training = unroll.mode() == Mode::Training;
         let rearranged = config.is_batch_first() || unroll.has_lengths();
@@ -70,6 +115,7 @@ impl Layout {
             && unroll.seq_len() >= WAVEFRONT_STEPS
             && device_type != DeviceType::Cpu;
         let wavefront = unroll.wanted_wavefront().unwrap_or(small) && no_wavefront(config, unroll, limits).is_none();
+        let packs_weights = device_type != DeviceType::Cpu && config.hidden_size().is_multiple_of(4);
         Self {
             copies_input: rearranged,
             copies_output: rearranged,
@@ -82,9 +128,16 @@ impl Layout {
                 Cell::Gru { .. } if training || is_reset_before => 4,
                 Cell::Gru { .. } => 3,
             },
-            keeps_gates: training && unroll.saved_gates() == Saved::Everything,
+            keeps: match (unroll.saved_gates(), config.cell()) {
+                _ if !training => Keeps::Nothing,
+                (Saved::Everything, _) => Keeps::Gates,
+                (Saved::StatesOnly, _) | (Saved::Half, Cell::Rnn { .. }) => Keeps::Nothing,
+                (Saved::Half, Cell::Gru { .. }) => Keeps::Halves,
+            },
             is_reset_before,
-            packs_weights: device_type != DeviceType::Cpu && config.hidden_size().is_multiple_of(4),
+            packs_weights,
+            half_weights: unroll.has_half_weights(),
+            halves_weights: unroll.has_half_weights() && (training || !packs_weights),
             dispatches_a_step: if is_reset_before { 2 } else { 1 },
             wavefront,
             together: if wavefront {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::turns::Block;
-use super::{Allocation, Layout, TimeLoop, Tuning};
-use crate::config::{Cell, Config, Direction};
+use super::{Allocation, Keeps, Layout, TimeLoop, Tuning};
+use crate::config::{Config, Direction};
 use crate::error::{Error, Result};
 use crate::unroll::{Mode, Unroll};
 use crate::weights::CellWeights;
@@ -121,7 +121,7 @@ impl Sizes<'_> {
         // The layers of a wavefront lie in one buffer.
         let (buffers, a_buffer) = if layout.wavefront { (1, layers) } else { (layers, 1) };
         add(buffers, "h", &[a_buffer, layout.slots, b, width]);
-        if layout.keeps_gates {
+        if layout.keeps == Keeps::Gates {
             // A buffer a turn, of few lengths.
             let mut turns: Vec<[usize; 2]> =
                 blocks.iter().flat_map(|block| &block.turns).map(|turn| [turn.parts.len(), turn.steps]).collect();
@@ -133,17 +133,24 @@ impl Sizes<'_> {
         } else {
             add(1, "gates", &[layout.together, chunk, b, layout.gates_width, h]);
         }
+        if layout.keeps == Keeps::Halves {
+            let mut lengths: Vec<usize> = chunks.iter().map(ExactSizeIterator::len).collect();
+            lengths.sort_unstable();
+            for same in lengths.chunk_by(|a, b| a == b) {
+                add(cells * same.len(), "half gates", &[same[0], b, 2, h]);
+            }
+        }
         add(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width]);
         add(one(layout.copies_output), "output", &[t, b, width]);
         add(one(layout.copies_h0), "h0", &[cells, b, h]);
         add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
         add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
         add(one(self.unroll.has_lengths()), "lengths", &[b]);
-        let of_cell = [config.cell().gates(), h, h];
-        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &of_cell);
+        let words = layout.words_of_weights(config);
+        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &words);
+        add(if layout.halves_weights { cells } else { 0 }, "half weight_hh", &words);
         if training {
-            let is_gru = matches!(config.cell(), Cell::Gru { .. });
-            add(one(!layout.keeps_gates && is_gru), "h_proj", &[chunk, b, 3, h]);
+            add(one(layout.makes_gates_again(config)), "h_proj", &[chunk, b, 3, h]);
             add(buffers, "d_output", &[a_buffer, t, b, width]);
             add(one(config.is_batch_first()), "batch-major d_output", &[t, b, width]);
             add(one(layout.has_dropout), "d_dropped", &[t, b, width]);
@@ -216,8 +223,8 @@ impl Sizes<'_> {
             at_most(what, BINDING, if copied { size.saturating_add(slack) } else { 0 }, available)?;
         }
         let mut steps = steps.min(t as u64) as usize;
-        if self.unroll.mode() == Mode::Training && !layout.keeps_gates {
-            // What one chunk keeps for a while is small beside the states that are kept for all steps.
+        if self.unroll.mode() == Mode::Training && layout.keeps != Keeps::Gates {
+            // What one chunk keeps for a while is small beside what is kept for all steps.
             steps = steps.min(t.div_ceil(32));
         }
         Ok(steps)

@@ -13,6 +13,8 @@ pub mod gru_reset;
 pub mod gru_reset_backward;
 pub mod gru_step;
 pub mod gru_step_backward;
+pub mod half;
+pub mod halve;
 pub mod matmul;
 pub mod mse;
 pub mod oracle;
@@ -22,6 +24,7 @@ pub mod rnn_step_backward;
 pub mod sgd;
 pub mod sum_rows;
 pub mod sum_squares;
+pub mod widen;
 
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 

@@ -113,7 +113,10 @@ fn packs(gpu: &Gpu) {
         let source = Uniform::new(4).vec(rows * hidden, 1.0);
         let mut expected = vec![f32::NAN; source.len()];
         let packed = tensor(gpu, &[source.len()], &expected);
-        run(gpu, &harness::pack(rows, &tensor(gpu, &[source.len()], &source), &packed).expect("a program"));
+        run(
+            gpu,
+            &harness::pack(rows, true, false, &tensor(gpu, &[source.len()], &source), &packed).expect("a program"),
+        );
         pack(rows, &source, &mut expected);
         let expected: Vec<_> = expected.into_iter().map(f32::to_bits).collect();
         assert_eq!(bits(&packed), expected, "{rows} rows of {hidden}");

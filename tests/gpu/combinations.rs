@@ -86,7 +86,7 @@ fn batch(options: &Options) -> Batch {
 /// is another one there. Layers of unbounded activations may grow beyond all bounds and make anything of their rounding
 /// errors: not where the budget is no small part of the numbers, not where a square is beyond f32, and not where so much as
 /// moving every number by two units in its last place uses a quarter of the budget. Only the oracle is asked.
-fn is_told(options: &Options) -> bool {
+pub(crate) fn is_told(options: &Options) -> bool {
     let (config, batch, weights) = (&options.config, batch(options), weights(options));
     let expected = expectation(config, &weights, &batch);
     let [x, h0] = [&batch.x, &batch.h0].map(|values| oracle::widen(values));
@@ -128,7 +128,7 @@ fn moved_batch(mut batch: Batch) -> Batch {
     batch
 }
 
-fn check(gpu: &Gpu, options: &Options) {
+pub(crate) fn check(gpu: &Gpu, options: &Options) {
     let Options { config, unroll, has_h0, .. } = options;
     let batch = batch(options);
     let layer = Recurrent::with_weights(gpu, config.clone(), &weights(options)).expect("a layer");

@@ -26,6 +26,8 @@ mod device;
 mod errors;
 mod golden;
 mod golden_options;
+mod half;
+mod in_range;
 mod layer;
 mod lost;
 mod matmul;
@@ -54,6 +56,8 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("cells", cells::forward::TRIALS),
     ("cells", cells::backward::TRIALS),
     ("arrange", arrange::TRIALS),
+    ("half", half::TRIALS),
+    ("in_range", in_range::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
     ("golden", golden::TRIALS),

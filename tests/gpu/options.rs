@@ -1,7 +1,7 @@
 //! Every option of a layer, forward and backward, against the oracle; and that the plan counts what is recorded.
 
 use wgpu_gru::plan::Schedule;
-use wgpu_gru::verify::{Batch, Report, expectation, verify_batch};
+use wgpu_gru::verify::{Batch, Report, expectation_of, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Activation, Cell, Config, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll,
@@ -69,8 +69,9 @@ fn check_batch<C: Copy + Into<Cell>>(
 /// The same outputs and last states without training.
 fn check_inference(gpu: &Gpu, layer: &Recurrent<Cell>, unroll: Unroll, batch: &Batch) {
     let weights = pollster::block_on(layer.read_weights()).expect("weights");
-    let expected = expectation(layer.config(), &weights, batch);
-    let inference = Unroll::inference(unroll.seq_len(), unroll.batch()).lengths(unroll.has_lengths());
+    let expected = expectation_of(layer.config(), &unroll, &weights, batch);
+    let inference = Unroll::inference(unroll.seq_len(), unroll.batch());
+    let inference = inference.lengths(unroll.has_lengths()).half_weights(unroll.has_half_weights());
     let inference = unroll.wanted_wavefront().map_or(inference, |wanted| inference.wavefront(wanted));
     let mut net = layer.unroll(inference).expect("an unroll");
     if let Some(lengths) = &batch.lengths {
@@ -85,7 +86,7 @@ fn check_inference(gpu: &Gpu, layer: &Recurrent<Cell>, unroll: Unroll, batch: &B
     }
 }
 
-fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) {
+pub(crate) fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) {
     let (_, report) = check_batch(gpu, config, unroll, |_| {});
     // Each tensor is there: output, h_n, d_input, d_h0, and the gradients of all parameters.
     let parameters = config.num_cells() * if config.has_bias() { 4 } else { 2 };
@@ -93,7 +94,12 @@ fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) {
     assert_eq!(report.tensors.len(), 4 + parameters + norms, "{report}");
 }
 
-fn check_lengths<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll, lengths: &[usize]) -> Unrolled {
+pub(crate) fn check_lengths<C: Copy + Into<Cell>>(
+    gpu: &Gpu,
+    config: &Config<C>,
+    unroll: Unroll,
+    lengths: &[usize],
+) -> Unrolled {
     check_batch(gpu, config, unroll.lengths(true), |batch| batch.lengths = Some(lengths.to_vec())).0
 }
 

@@ -91,16 +91,21 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     let lengths = prop::option::of(prop::collection::vec(0_usize..7, 5));
     let sizes = (1_usize..7, 1_usize..6, lengths);
     let schedule = option(vec![Schedule::PerStep, Schedule::PerSequence]);
-    let planned = (any::<bool>(), schedule, any::<bool>());
+    let planned = (any::<bool>(), schedule, any::<bool>(), any::<[bool; 2]>());
     (any_config(), sizes, any::<[bool; 4]>(), planned, any::<u64>()).prop_map(
         |(config, sizes, flags, planned, seed)| {
             let ((seq_len, batch, lengths), [has_h0, states_only, norms, no_d_input]) = (sizes, flags);
             let lengths = lengths.map(|drawn| drawn[..batch].iter().map(|&length| length.min(seq_len)).collect());
-            let saved = if states_only { Saved::StatesOnly } else { Saved::Everything };
+            let (as_for_a_gpu, schedule, wavefront, [half_gates, half_weights]) = planned;
+            let saved = match states_only {
+                true => Saved::StatesOnly,
+                false if half_gates && can_halve(&config) => Saved::Half,
+                false => Saved::Everything,
+            };
             let unroll =
                 Unroll::training(seq_len, batch).saved(saved).gradient_norms(norms).input_gradient(!no_d_input);
             let unroll = unroll.lengths(Option::is_some(&lengths));
-            let (as_for_a_gpu, schedule, wavefront) = planned;
+            let unroll = unroll.half_weights(half_weights && config.hidden_size().is_multiple_of(4));
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
             let unroll = match (schedule, config.cell()) {
                 // The one schedule that a cell cannot have.
@@ -113,6 +118,15 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             Options { config, unroll, lengths, has_h0, seed }
         },
     )
+}
+
+/// Whether gates can be kept as halves.
+fn can_halve(config: &Config) -> bool {
+    let smooth = |activation| matches!(activation, Activation::Sigmoid | Activation::Tanh | Activation::Softsign);
+    match config.cell() {
+        Cell::Rnn { .. } => true,
+        Cell::Gru { gate, candidate, .. } => config.clip_limit().is_none() && smooth(gate) && smooth(candidate),
+    }
 }
 
 fn option<T: Clone + std::fmt::Debug + 'static>(list: Vec<T>) -> impl Strategy<Value = Option<T>> + Clone {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, first_and_next, whole};
+use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, first_and_next};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor, view_of_parts};
 use crate::kernels::{
-    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD, GRU_STEP_BACKWARD_SINGLES, GruGates,
-    GruGatesParams, RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
+    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_HALF, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD,
+    GRU_STEP_BACKWARD_HALF, GRU_STEP_BACKWARD_SINGLES, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
+    RNN_STEP_BACKWARD_HALF, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
 };
 use crate::ops::{Overrides, activation, clip};
 use crate::plan::{Cut, Schedule, TimeLoop};
@@ -50,17 +51,18 @@ impl CellSteps<'_> {
         };
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES];
+                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES, &RNN_STEP_BACKWARD_HALF];
                 vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES], norms, own);
+                let step =
+                    kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES, &GRU_STEP_BACKWARD_HALF], norms, own);
                 match reset {
                     Reset::After => vec![step],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES];
+                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES, &GRU_RESET_BACKWARD_HALF];
                         // The norm is that of the d_h which the first of the two makes.
                         vec![step, kernel(forms, false, activation(GATE, gate))]
                     }
@@ -88,7 +90,7 @@ pub(crate) fn steps_backward<'a>(
     let state = any.batch * any.hidden;
     let (h, h_at) = all_of(cells, CellSteps::states);
     let (gates, gates_at) = all_of(cells, CellSteps::chunk_gates);
-    let (weight_hh, weights_at) = all_of(cells, |cell| whole(cell.weight_hh));
+    let (weight_hh, weights_at) = all_weights(cells, false);
     let of_step = any.batch * any.h_stride;
     let d_outputs = cells
         .iter()

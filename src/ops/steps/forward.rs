@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, first_and_next, whole};
+use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, first_and_next, whole};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor};
 use crate::kernels::{
-    GRU_RESET, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_SINGLES, PACK, Pack, PackParams, RNN_STEP, RNN_STEP_SINGLES, Step,
-    StepParams,
+    GRU_RESET, GRU_RESET_HALF, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_HALF, GRU_STEP_SINGLES, PACK, PACK_HALF, Pack,
+    PackParams, RNN_STEP, RNN_STEP_HALF, RNN_STEP_SINGLES, Step, StepParams,
 };
 use crate::ops::{Overrides, activation, clip};
 use crate::plan::{Cut, Schedule, TimeLoop};
@@ -30,17 +30,17 @@ impl CellSteps<'_> {
         let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                vec![kernel([&RNN_STEP, &RNN_STEP_SINGLES], 1, activation(ACTIVATION, nonlinearity))]
+                vec![kernel([&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF], 1, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
                 own.push(("SAVE", f64::from(save)));
-                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES], products, own.clone());
+                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES, &GRU_STEP_HALF], products, own.clone());
                 match reset {
                     Reset::After => vec![step(3)],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES];
+                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES, &GRU_RESET_HALF];
                         vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
                     }
                 }
@@ -60,7 +60,7 @@ pub(crate) fn steps_forward<'a>(
     let any = &cells[0];
     let (h, h_at) = all_of(cells, CellSteps::states);
     let (gates, gates_at) = all_of(cells, CellSteps::chunk_gates);
-    let (weight_hh, weights_at) = all_of(cells, |cell| whole(cell.packed.unwrap_or(cell.weight_hh)));
+    let (weight_hh, weights_at) = all_weights(cells, true);
     // What is not there is not read.
     let (bias_hh, bias_at) = match any.bias_hh {
         Some(_) => all_of(cells, |cell| whole(cell.bias_hh.unwrap_or(cell.weight_hh))),
@@ -115,8 +115,23 @@ pub(crate) fn steps_forward<'a>(
     }
 }
 
-/// Packs weights `[R, H]` for the steps forward.
-pub(crate) fn pack<'a>(builder: &mut ProgramBuilder<'a>, source: &'a Tensor, rows: usize, packed: &'a Tensor) {
+/// How the steps read recurrent weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packing {
+    /// In the order of a GPU's steps forward, not in their own.
+    pub(crate) side_by_side: bool,
+    /// Two in a word.
+    pub(crate) half: bool,
+}
+
+/// Copies weights `[R, H]`, H a multiple of 4, for the steps.
+pub(crate) fn pack<'a>(
+    builder: &mut ProgramBuilder<'a>,
+    source: &'a Tensor,
+    rows: usize,
+    packing: Packing,
+    packed: &'a Tensor,
+) {
     let fours = source.len() / rows / 4;
     let ((source, source_offset), (packed, packed_offset)) = (source.view(), packed.view());
     let workgroups = (rows * fours).div_ceil(256) as u32;
@@ -125,10 +140,11 @@ pub(crate) fn pack<'a>(builder: &mut ProgramBuilder<'a>, source: &'a Tensor, row
         rows: rows as u32,
         fours: fours as u32,
         source_offset: source_offset / 4,
-        packed_offset: packed_offset / 4,
+        packed_offset: packed_offset / if packing.half { 2 } else { 4 },
+        side_by_side: u32::from(packing.side_by_side),
         workgroups: in_a_row,
     };
-    let kernel = builder.gpu().kernel(&PACK, &[]);
+    let kernel = builder.gpu().kernel(if packing.half { &PACK_HALF } else { &PACK }, &[]);
     let storage = Pack { source, packed };
     builder.once(kernel, &params, storage.storage(), [in_a_row, workgroups.div_ceil(in_a_row), 1]);
 }

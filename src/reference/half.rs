@@ -1,0 +1,81 @@
+//! Numbers of 16 bits, IEEE 754 binary16: what `pack2x16float` and `unpack2x16float` of WGSL work with.
+
+/// The largest of them.
+pub const LARGEST: f32 = 65504.0;
+
+/// The bits of the half that is nearest, of two that are equally near the even one. What is larger than all becomes the
+/// largest.
+#[must_use]
+pub fn to_half(value: f32) -> u16 {
+    let sign = if value.is_sign_negative() { 0x8000 } else { 0 };
+    if value.is_nan() {
+        return sign | 0x7e00;
+    }
+    let size = f64::from(value.abs().min(LARGEST));
+    // Below the least normal half all have one distance.
+    let exponent = if size < 2_f64.powi(-14) { -14 } else { size.log2().floor() as i32 };
+    let steps = (size / 2_f64.powi(exponent - 10)).round_ties_even() as u16;
+    // One that rounds up to the next power of two carries into the exponent by itself.
+    sign + (((exponent + 14) as u16) << 10) + steps
+}
+
+/// The number that the bits stand for.
+#[must_use]
+pub fn from_half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * 2_f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1024.0 + fraction) * 2_f64.powi(exponent - 25),
+    };
+    (if bits & 0x8000 == 0 { size } else { -size }) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LARGEST, from_half, to_half};
+
+    #[test]
+    fn known_halves() {
+        // From the tables of IEEE 754 binary16: least subnormal, largest subnormal, least normal, next to one, one, largest.
+        for (bits, value) in [
+            (0x0001, 2_f32.powi(-24)),
+            (0x03ff, 1023.0 * 2_f32.powi(-24)),
+            (0x0400, 2_f32.powi(-14)),
+            (0x3555, 0.333_251_95),
+            (0x3c00, 1.0),
+            (0x3c01, 1.0 + 2_f32.powi(-10)),
+            (0x7bff, LARGEST),
+        ] {
+            assert_eq!((to_half(value), from_half(bits)), (bits, value));
+            assert_eq!((to_half(-value), from_half(bits | 0x8000)), (bits | 0x8000, -value));
+        }
+        assert!(from_half(to_half(f32::NAN)).is_nan());
+    }
+
+    #[test]
+    fn every_half_is_itself() {
+        for bits in (0..=u16::MAX).filter(|bits| bits >> 10 & 31 != 31) {
+            assert_eq!(to_half(from_half(bits)), bits);
+        }
+    }
+
+    #[test]
+    fn the_nearest_and_of_two_the_even_one() {
+        let unit = 2_f32.powi(-10);
+        for (value, expected) in [
+            (1.0 + 0.49 * unit, 0x3c00),
+            (1.0 + 0.5 * unit, 0x3c00),
+            (1.0 + 0.51 * unit, 0x3c01),
+            (1.0 + 1.5 * unit, 0x3c02),
+            (2.0 - 0.25 * unit, 0x4000),
+            (2_f32.powi(-25), 0),
+            (2_f32.powi(-24) * 1.5, 2),
+            (2_f32.powi(-14) * (1.0 - 2_f32.powi(-12)), 0x400),
+            (1e9, 0x7bff),
+        ] {
+            assert_eq!(to_half(value), expected, "{value:e}");
+        }
+    }
+}

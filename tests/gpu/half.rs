@@ -1,0 +1,232 @@
+//! Numbers of 16 bits: gates that are kept so, recurrent weights that are read so; and that nothing else changes.
+
+use wgpu_gru::plan::Schedule;
+use wgpu_gru::reference::half::{from_half, to_half};
+use wgpu_gru::reference::halve::halve;
+use wgpu_gru::reference::pack::pack;
+use wgpu_gru::reference::widen::widen;
+use wgpu_gru::tolerance::HALF_ROUNDOFF;
+use wgpu_gru::verify::{Batch, expectation, verify_batch};
+use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::{
+    Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll, Unrolled,
+    Weights, harness,
+};
+
+use crate::device::{bits, largest, read, run, tensor};
+use crate::options::{check, check_lengths};
+
+trials![
+    gates_as_halves,
+    gates_from_halves,
+    weights_as_halves,
+    saved,
+    saved_costs_what_it_says,
+    weights,
+    weights_that_are_halves,
+    weights_differ,
+];
+
+/// Numbers of all sizes, and those where a half is at an end.
+fn numbers(len: usize, seed: u64) -> Vec<f32> {
+    const ENDS: [f32; 12] =
+        [0.0, -0.0, 1.0, -1.0, 65504.0, -65504.0, 65519.0, 1e9, -1e30, 6.1e-5, 5.9e-8, f32::MIN_POSITIVE];
+    let mut uniform = Uniform::new(seed);
+    let number = |place: usize| {
+        let size = 2_f32.powi((uniform.next_f32() * 34.0) as i32 - 24);
+        ENDS.get(place).copied().unwrap_or(uniform.next_f32() * 2.0 * size - size)
+    };
+    (0..len).map(number).collect()
+}
+
+/// A half is one of the two nearest: beyond the largest it is that.
+fn assert_halves(name: &str, words: &[u32], expected: &[f32]) {
+    let halves = words.iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]).map(from_half);
+    assert_eq!(2 * words.len(), expected.len(), "{name}");
+    for (half, &number) in halves.zip(expected) {
+        let distance = (f64::from(number).abs() * HALF_ROUNDOFF).max(2_f64.powi(-24));
+        let number = number.clamp(-65504.0, 65504.0);
+        assert!((f64::from(half) - f64::from(number)).abs() <= distance, "{name}: {half:e} for {number:e}");
+    }
+}
+
+/// T, B, H.
+const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [2, 3, 5], [3, 5, 8], [2, 9, 33], [1, 17, 64]];
+
+fn gates_as_halves(gpu: &Gpu) {
+    for shape in SHAPES {
+        let [t, b, hidden] = shape;
+        let host = numbers(t * b * 4 * hidden, 3);
+        let gates = tensor(gpu, &[host.len()], &host);
+        let halves = tensor(gpu, &[host.len() / 2], &vec![f32::NAN; host.len() / 2]);
+        let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
+        run(gpu, &steps.halves(false, &halves).expect("a program"));
+        // In the order of the words.
+        let in_order: Vec<f32> = (0..host.len() / 2)
+            .flat_map(|word| {
+                let (row, pair, unit) = (word / (2 * hidden), word / hidden % 2, word % hidden);
+                [0, 1].map(|place| host[(row * 4 + 2 * pair + place) * hidden + unit])
+            })
+            .collect();
+        assert_halves(&format!("{shape:?}"), &bits(&halves), &in_order);
+        let mut twin = vec![0; host.len() / 2];
+        halve(hidden, &host, &mut twin);
+        assert_halves(&format!("{shape:?}: twin"), &twin, &in_order);
+        assert_eq!(bits(&gates), host.iter().map(|number| number.to_bits()).collect::<Vec<_>>(), "the gates stay");
+    }
+}
+
+/// Every half there is, exactly.
+fn gates_from_halves(gpu: &Gpu) {
+    for shape in SHAPES {
+        let [t, b, hidden] = shape;
+        let mut uniform = Uniform::new(4);
+        let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
+        let mut expected = vec![f32::NAN; 2 * words.len()];
+        widen(hidden, &words, &mut expected);
+        let host: Vec<f32> = words.iter().map(|&word| f32::from_bits(word)).collect();
+        let halves = tensor(gpu, &[host.len()], &host);
+        let gates = tensor(gpu, &[expected.len()], &vec![f32::NAN; expected.len()]);
+        let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
+        run(gpu, &steps.halves(true, &halves).expect("a program"));
+        // A device may take the smallest ones, below 2^-14, for zero.
+        let distance = Tolerance { abs: 2_f64.powi(-14), rel: 0.0 };
+        let (actual, small) = (read(&gates), |number: &f32| number.abs() < 2_f32.powi(-14));
+        assert!(distance.compare(&actual, &expected).passed(), "{shape:?}");
+        let differs = actual.iter().zip(&expected).any(|(a, e)| !small(e) && a.to_bits() != e.to_bits());
+        assert!(!differs, "{shape:?}: exact but for the smallest ones");
+    }
+}
+
+fn weights_as_halves(gpu: &Gpu) {
+    for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (385, 128)] {
+        let source = numbers(rows * hidden, 5);
+        let on_gpu = tensor(gpu, &[source.len()], &source);
+        for side_by_side in [false, true] {
+            let packed = tensor(gpu, &[source.len() / 2], &vec![f32::NAN; source.len() / 2]);
+            run(gpu, &harness::pack(rows, side_by_side, true, &on_gpu, &packed).expect("a program"));
+            let mut expected = source.clone();
+            if side_by_side {
+                pack(rows, &source, &mut expected);
+            }
+            assert_halves(&format!("{rows} rows of {hidden}, {side_by_side}"), &bits(&packed), &expected);
+        }
+    }
+}
+
+/// The schedules and cuts of both classes of adapters.
+fn everywhere(unroll: Unroll) -> impl Iterator<Item = Unroll> {
+    let schedules = [Schedule::PerStep, Schedule::PerSequence];
+    schedules.into_iter().flat_map(move |schedule| {
+        [DeviceType::Cpu, DeviceType::DiscreteGpu].map(|class| unroll.schedule(schedule).adapter_class(class))
+    })
+}
+
+/// Gates kept as halves, over many chunks and one.
+fn saved(gpu: &Gpu) {
+    let both = GruConfig::new(5, 7).direction(Direction::Bidirectional);
+    for seq_len in [1, 6, 70] {
+        let unroll = Unroll::training(seq_len, 3).saved(Saved::Half);
+        everywhere(unroll).for_each(|unroll| check(gpu, &GruConfig::new(5, 8), unroll));
+        check(gpu, &both.clone().reset(Reset::Before).bias(false), unroll);
+        check(gpu, &RnnConfig::new(5, 7), unroll);
+        check_lengths(gpu, &both.clone().num_layers(2), unroll.gradient_norms(true), &[seq_len, seq_len / 2, 0]);
+    }
+    let wavefront = Unroll::training(19, 3).wavefront(true).saved(Saved::Half);
+    check(gpu, &GruConfig::new(5, 7).num_layers(3).batch_first(true), wavefront);
+    check(gpu, &GruConfig::new(5, 7).num_layers(2).dropout(0.5), Unroll::training(9, 3).saved(Saved::Half));
+}
+
+fn layer<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, weights: &Weights) -> Recurrent {
+    Recurrent::with_weights(gpu, config.erased(), weights).expect("a layer")
+}
+
+fn passes(layer: &Recurrent, unroll: Unroll, batch: &Batch) -> Unrolled {
+    let mut net = layer.unroll(unroll).expect("an unroll");
+    if let Err(error) = pollster::block_on(verify_batch(layer, &mut net, batch)) {
+        panic!("{unroll:?}: {error}");
+    }
+    net
+}
+
+/// States are the same to the last bit, gradients are not, and the memory is what the documentation says.
+fn saved_costs_what_it_says(gpu: &Gpu) {
+    let config = GruConfig::new(6, 32);
+    let batch = Batch::random(&config, 160, 4, 2);
+    let layer = layer(gpu, &config, &Weights::random(&config, 1));
+    let unroll = Unroll::training(160, 4);
+    let [whole, half] = [Saved::Everything, Saved::Half].map(|saved| passes(&layer, unroll.saved(saved), &batch));
+    let states = |net: &Unrolled| bits(net.states(0).expect("a layer"));
+    assert_eq!(states(&whole), states(&half), "states");
+    let d_h0 = |net: &Unrolled| bits(&net.gradients().expect("training").h0);
+    assert_ne!(d_h0(&whole), d_h0(&half), "halves leave a trace, or they are not used");
+
+    let state = 160.0 * 4.0 * 32.0 * 4.0;
+    let of = |net: &Unrolled, name: &str| {
+        let list = net.plan().allocations().iter().filter(|allocation| allocation.name == name);
+        list.map(|allocation| (allocation.bytes * allocation.count as u64) as f64).sum::<f64>() / state
+    };
+    let kept = of(&half, "h") + of(&half, "gates") + of(&half, "half gates");
+    assert!((3.0..3.3).contains(&kept), "{kept} states a step");
+    assert_eq!(whole.plan().bytes_with(Saved::Half), Some(half.plan().bytes()), "what the plan says beforehand");
+}
+
+fn weights(gpu: &Gpu) {
+    let half = |seq_len| Unroll::training(seq_len, 5).half_weights(true);
+    for hidden in [4, 36] {
+        let config = GruConfig::new(5, hidden);
+        everywhere(half(9)).for_each(|unroll| check(gpu, &config, unroll));
+        everywhere(half(9)).for_each(|unroll| check(gpu, &RnnConfig::new(5, hidden), unroll));
+        for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+            let unroll = half(9).adapter_class(class);
+            check(gpu, &config.clone().reset(Reset::Before).direction(Direction::Reverse), unroll);
+            check(gpu, &config.clone().direction(Direction::Bidirectional).num_layers(2), unroll);
+            check(gpu, &config.clone().num_layers(3).bias(false), unroll.wavefront(true));
+            check_lengths(gpu, &config, unroll.saved(Saved::Half), &[9, 0, 3, 8, 1]);
+            check_lengths(gpu, &config, unroll.saved(Saved::StatesOnly), &[9, 0, 3, 8, 1]);
+        }
+    }
+}
+
+/// Weights that are halves already lose nothing: everything is as it is without the option, within the rounding of sums.
+fn weights_that_are_halves(gpu: &Gpu) {
+    for cell in [GruConfig::new(5, 16).erased(), RnnConfig::new(5, 16).erased()] {
+        let mut weights = Weights::random(&cell, 1);
+        for weight in &mut weights.cells[0].weight_hh {
+            *weight = from_half(to_half(*weight));
+        }
+        let (layer, batch) = (layer(gpu, &cell, &weights), Batch::random(&cell, 9, 5, 2));
+        let expected = expectation(&cell, &weights, &batch);
+        for unroll in everywhere(Unroll::training(9, 5)) {
+            let [half, whole] = [true, false].map(|half| passes(&layer, unroll.half_weights(half), &batch));
+            let states = [&half, &whole].map(|net| read(net.output()));
+            let worst = expected[0].tolerance.compare(&states[0], &expected[0].values);
+            assert!(worst.passed(), "{unroll:?}: {worst:?}");
+            let d_h0 = read(&half.gradients().expect("training").h0);
+            let worst = expected[3].tolerance.compare(&d_h0, &expected[3].values);
+            assert!(worst.passed(), "{unroll:?}: {worst:?}");
+            if unroll.wanted_adapter_class() == Some(DeviceType::DiscreteGpu) {
+                // The sums are in the same order there.
+                assert_eq!(states[0], states[1], "{unroll:?}");
+            }
+        }
+    }
+}
+
+/// Weights that are no halves leave a trace in states and gradients, or they are not used; of the size that is said.
+fn weights_differ(gpu: &Gpu) {
+    let config = GruConfig::new(5, 16);
+    let weights = Weights::random(&config, 1);
+    let (layer, batch) = (layer(gpu, &config, &weights), Batch::random(&config, 9, 5, 2));
+    let expected = expectation(&config, &weights, &batch);
+    for unroll in everywhere(Unroll::training(9, 5)) {
+        let net = passes(&layer, unroll.half_weights(true), &batch);
+        let tensors =
+            [(read(net.output()), &expected[0]), (read(&net.gradients().expect("training").h0), &expected[3])];
+        for (actual, expected) in tensors {
+            let worst = expected.tolerance.compare(&actual, &expected.values);
+            assert!(!worst.passed(), "{unroll:?}: {} is as good as with 32 bits", expected.tensor);
+            assert!(worst.max_error < HALF_ROUNDOFF * largest(&expected.values), "{unroll:?}: {worst:?}");
+        }
+    }
+}
