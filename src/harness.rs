@@ -217,16 +217,15 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// From now on every buffer of this device that kernels can reach has room for 64 numbers behind it, full of NaN, and bindings
-/// reach it: so an index out of range leaves a trace.
-pub fn guard(gpu: &Gpu) {
-    gpu.guard(256);
+/// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding more.
+pub fn count_out_of_range(gpu: &Gpu) -> Result<()> {
+    gpu.count_out_of_range()
 }
 
-/// How many guarded buffers there are, and behind how many of them something was written.
+/// The kernels that had indices out of range, and how many, where they are counted.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn broken_guards(gpu: &Gpu) -> Result<[usize; 2]> {
-    gpu.broken_guards()
+pub fn out_of_range(gpu: &Gpu) -> Result<Vec<(&'static str, u32)>> {
+    gpu.out_of_range()
 }
 
 /// What a program has of one kernel.

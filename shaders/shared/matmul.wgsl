@@ -108,8 +108,8 @@ fn bias_of(column: u32) -> vec4<f32> {
     if !HAS_BIAS {
         return vec4<f32>();
     }
-    let at = params.bias_offset + column;
-    return vec4<f32>(bias[at], bias[at + 1u], bias[at + 2u], bias[at + 3u]);
+    let at = params.bias_offset + min(column + FOUR, vec4<u32>(params.n - 1u));
+    return vec4<f32>(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
 }
 
 // Writes 4 columns of a row of c, those of them that there are. `sums` are with the bias.

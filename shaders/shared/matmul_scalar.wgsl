@@ -8,11 +8,14 @@
 // Four neighbours of a line of a that begins at element `line`, from `column` on. The gap may lie among them.
 fn load_a(line: u32, column: u32) -> vec4<f32> {
     let at = line + beyond_gap(column + FOUR);
-    return vec4<f32>(a[at.x], a[at.y], a[at.z], a[at.w]);
+    // Past the end of the last line there is nothing to be read.
+    let within = min(at, vec4<u32>(arrayLength(&a) - 1u));
+    return vec4<f32>(a[within.x], a[within.y], a[within.z], a[within.w]);
 }
 
 fn load_b(index: u32) -> vec4<f32> {
-    return vec4<f32>(b[index], b[index + 1u], b[index + 2u], b[index + 3u]);
+    let within = min(index + FOUR, vec4<u32>(arrayLength(&b) - 1u));
+    return vec4<f32>(b[within.x], b[within.y], b[within.z], b[within.w]);
 }
 
 // The first `count` of `sums`, or all four, from element `index` of c on.

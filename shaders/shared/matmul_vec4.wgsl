@@ -7,11 +7,14 @@
 
 // Four neighbours of a line of a that begins at element `line`, from `column` on.
 fn load_a(line: u32, column: u32) -> vec4<f32> {
-    return a[(line + beyond_gap(vec4<u32>(column)).x) / 4u];
+    let at = (line + beyond_gap(vec4<u32>(column)).x) / 4u;
+    // Past the end of k there may be nothing to be read.
+    return a[select(at, min(at, arrayLength(&a) - 1u), K_TAIL)];
 }
 
 fn load_b(index: u32) -> vec4<f32> {
-    return b[index / 4u];
+    let at = index / 4u;
+    return b[select(at, min(at, arrayLength(&b) - 1u), K_TAIL)];
 }
 
 // The first `count` of `sums`, or all four, from element `index` of c on.

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::gpu::guard::Guard;
 use crate::gpu::kernel::{Kernel, KernelSpec};
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
+use crate::gpu::trace::Trace;
 
 /// The backends that the kernels run on. GL has no place here: it cannot run them, and on Linux its software adapter
 /// shadows the Vulkan one.
@@ -63,8 +63,9 @@ struct Inner {
     timeout: Mutex<Duration>,
     lost: Arc<OnceLock<String>>,
     activity: ActivityCounters,
-    guard: Guard,
     runtime_checks: AtomicBool,
+    /// For tests: where kernels count their indices out of range.
+    trace: OnceLock<Trace>,
 }
 
 /// Which kernel, its overrides, and whether it is checked while it runs.
@@ -171,8 +172,8 @@ impl Gpu {
             timeout: Mutex::new(DEFAULT_TIMEOUT),
             lost,
             activity: ActivityCounters::default(),
-            guard: Guard::default(),
             runtime_checks: AtomicBool::new(true),
+            trace: OnceLock::new(),
         });
         Self { inner }
     }
@@ -278,8 +279,8 @@ impl Gpu {
     /// checks of its own. It acts on what is unrolled from now on, and not in a browser, which always checks.
     ///
     /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
-    /// and no number in a buffer is an index. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes, with room
-    /// behind every buffer where a trace would be left.
+    /// and no number in a buffer is an index. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
+    /// compares every index with the length of what it points into, and counts.
     pub fn set_runtime_checks(&self, wanted: bool) {
         self.inner.runtime_checks.store(wanted, Relaxed);
     }
@@ -290,8 +291,8 @@ impl Gpu {
         self.inner.runtime_checks.load(Relaxed)
     }
 
-    pub(super) fn guards(&self) -> &Guard {
-        &self.inner.guard
+    pub(super) fn trace(&self) -> &OnceLock<Trace> {
+        &self.inner.trace
     }
 
     pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
@@ -362,13 +363,8 @@ impl Gpu {
         self.check_buffer_size(what, bytes)?;
         self.expect_alive()?;
         self.inner.activity.buffers.fetch_add(1, Relaxed);
-        let guard = if usage.contains(wgpu::BufferUsages::STORAGE) { self.guards().bytes() } else { 0 };
-        let descriptor = wgpu::BufferDescriptor {
-            label: Some(what),
-            size: bytes + guard,
-            usage,
-            mapped_at_creation: contents.is_some() || guard > 0,
-        };
+        let descriptor =
+            wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: contents.is_some() };
         // Memory that cannot be had is the caller's to hear of, not the uncaptured-error handler's.
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -377,16 +373,9 @@ impl Gpu {
         if pollster::block_on(scope.pop()).is_some() {
             return Err(Error::OutOfMemory { what, bytes });
         }
-        if descriptor.mapped_at_creation {
+        if let Some(contents) = contents {
             match buffer.get_mapped_range_mut(..) {
-                Ok(mut mapped) => {
-                    let contents = contents.unwrap_or_default();
-                    mapped.slice(..contents.len()).copy_from_slice(contents);
-                    if guard > 0 {
-                        self.guards().fill(&mut mapped, bytes);
-                        self.guards().note(&buffer, bytes);
-                    }
-                }
+                Ok(mut mapped) => mapped.slice(..contents.len()).copy_from_slice(contents),
                 Err(_) => return Err(self.discover_loss().unwrap_or(Error::OutOfMemory { what, bytes })),
             }
             buffer.unmap();
@@ -410,7 +399,7 @@ impl Gpu {
             return kernel.clone();
         }
         self.inner.activity.pipelines.fetch_add(1, Relaxed);
-        let kernel = Arc::new(Kernel::new(self.device(), spec, overrides, checked));
+        let kernel = Arc::new(Kernel::new(self, spec, overrides));
         kernels.insert(key, kernel.clone());
         kernel
     }

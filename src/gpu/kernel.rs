@@ -74,20 +74,18 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// `checked`: whether wgpu puts checks of indices and loops into it.
-    pub(super) fn new(
-        device: &wgpu::Device,
-        spec: &'static KernelSpec,
-        overrides: &[(&'static str, f64)],
-        checked: bool,
-    ) -> Self {
+    pub(super) fn new(gpu: &Gpu, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
         debug_assert!(
             overrides.iter().map(|(name, _)| name).eq(spec.overrides.iter()),
             "the overrides of {} are {:?}",
             spec.label,
             spec.overrides
         );
-        let entries: Vec<_> = (0..).zip(spec.bindings).map(|(binding, b)| layout_entry(binding, &b.kind)).collect();
+        let device = gpu.device();
+        let kinds = spec.bindings.iter().map(|binding| &binding.kind);
+        let counter = gpu.counter().map(|_| &BindingKind::ReadWrite);
+        let entries: Vec<_> =
+            (0..).zip(kinds.chain(counter)).map(|(binding, kind)| layout_entry(binding, kind)).collect();
         let layout = device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(spec.label), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -97,8 +95,9 @@ impl Kernel {
         });
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(spec.label),
-            source: wgpu::ShaderSource::Wgsl(spec.source.into()),
+            source: wgpu::ShaderSource::Wgsl(gpu.source_of(spec)),
         };
+        let checked = gpu.has_runtime_checks();
         let module = if checked { device.create_shader_module(descriptor) } else { unchecked(device, descriptor) };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(spec.label),
@@ -117,7 +116,7 @@ impl Kernel {
 
     pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> wgpu::BindGroup {
         let entries: Vec<_> = (0..)
-            .zip(views)
+            .zip(views.iter().copied().chain(gpu.counter()))
             .map(|(binding, view)| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -141,9 +140,9 @@ fn unchecked(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>
     // SAFETY: The text is one of this crate's own, from the table in `kernels.rs`.
     // - Indices: a kernel works on the sizes of its uniform, which come from the shapes that its buffers were made with, in
     //   `ops`; no number in a storage buffer is an index. What lies past an edge is clamped in the text itself.
-    //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with bindings that reach further than the sizes, into NaN:
-    //   nothing of that is read into a result, and nothing is written there. Indices into workgroup memory and local arrays
-    //   are of loops whose ends are the lengths of these arrays.
+    //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with a comparison in front of every index, into buffers and
+    //   into workgroup memory: none is out of range. Arrays and vectors of an invocation have constant indices, or two bits of
+    //   a number.
     // - Loops: every loop counts up by at least one to an end that it does not change.
     // - Divisors: numbers of rows, fours and units, which are at least one.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }

@@ -1,11 +1,11 @@
 //! What the crate needs of wgpu, and nothing of recurrences: a device, tensors of f32, kernels, programs, readback.
 
 mod context;
-mod guard;
 mod kernel;
 mod program;
 mod readback;
 mod tensor;
+mod trace;
 
 pub use context::{Activity, Gpu, GpuOptions};
 pub use program::Program;

@@ -55,12 +55,6 @@ impl Tensor {
         (0..count).map(|index| all.outer(index..index + 1)?.reshape(shape)).collect()
     }
 
-    /// Some elements of a buffer.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn of_buffer(gpu: &Gpu, buffer: &wgpu::Buffer, offset: usize, shape: &[usize]) -> Self {
-        Self { gpu: gpu.clone(), buffer: buffer.clone(), offset, shape: shape.to_vec() }
-    }
-
     /// Checks that a buffer can hold this shape, before an array of it is made on the host.
     pub(crate) fn check_size(gpu: &Gpu, name: &'static str, shape: &[usize]) -> Result<()> {
         gpu.check_buffer_size(name, bytes_of(shape))
@@ -210,8 +204,7 @@ impl Tensor {
         let begin = self.byte_offset() + elements.start as u64 * 4;
         let offset = begin / alignment * alignment;
         let before = begin - offset;
-        let size = before + elements.len() as u64 * 4 + self.gpu.guards().bytes();
-        (View { buffer: &self.buffer, offset, size }, (before / 4) as u32)
+        (View { buffer: &self.buffer, offset, size: before + elements.len() as u64 * 4 }, (before / 4) as u32)
     }
 }
 
