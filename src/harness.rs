@@ -13,7 +13,12 @@ use crate::reference::matmul::MatmulParams;
 
 /// Whether the GPU can run this kernel.
 pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
-    kernel != MatmulKernel::Broadcast || gpu.has_subgroups_of_8()
+    match kernel {
+        MatmulKernel::Broadcast => gpu.has_subgroups_of_8(),
+        MatmulKernel::Cooperative16 => gpu.cooperative_matrices() == Some(16),
+        MatmulKernel::Cooperative8 => gpu.cooperative_matrices() == Some(8),
+        MatmulKernel::Tiled | MatmulKernel::TiledSmall | MatmulKernel::Direct => true,
+    }
 }
 
 /// A matrix somewhere in a tensor: where its stored rows begin, the column of them that it begins at, how far apart they lie.

@@ -92,13 +92,17 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 37] = [
+static ALL: [&KernelSpec; 41] = [
     &MATMUL_TILED,
     &MATMUL_TILED_SCALAR,
     &MATMUL_BROADCAST,
     &MATMUL_BROADCAST_SCALAR,
     &MATMUL_DIRECT,
     &MATMUL_DIRECT_SCALAR,
+    &MATMUL_COOPERATIVE_16,
+    &MATMUL_COOPERATIVE_16_SCALAR,
+    &MATMUL_COOPERATIVE_8,
+    &MATMUL_COOPERATIVE_8_SCALAR,
     &GRU_STEP,
     &GRU_STEP_SINGLES,
     &GRU_STEP_HALF,
@@ -134,7 +138,8 @@ static ALL: [&KernelSpec; 37] = [
 
 kernel! {
     /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters, with and without
-    /// subgroups. Each with loads of four numbers, and with loads of one for sizes that are no multiples of four.
+    /// subgroups, and of halves with cooperative matrices. Each with loads of four numbers, and with loads of one for sizes
+    /// that are no multiples of four.
     Matmul =
         MATMUL_TILED "matmul_tiled" with ["matmul", "matmul_vec4"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
@@ -153,6 +158,22 @@ kernel! {
         ],
         MATMUL_DIRECT_SCALAR "matmul_direct" as "matmul_direct_scalar" with ["matmul", "matmul_scalar"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_COOPERATIVE_16 "matmul_cooperative"
+            with ["cooperative_16", "matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+        ],
+        MATMUL_COOPERATIVE_16_SCALAR "matmul_cooperative" as "matmul_cooperative_scalar"
+            with ["cooperative_16", "matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+        ],
+        MATMUL_COOPERATIVE_8 "matmul_cooperative"
+            with ["cooperative_8", "matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+        ],
+        MATMUL_COOPERATIVE_8_SCALAR "matmul_cooperative" as "matmul_cooperative_scalar"
+            with ["cooperative_8", "matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
         ];
     uniform(dynamic: false) params: MatmulParams {
         m: u32, n: u32, k: u32,

@@ -11,6 +11,7 @@ use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
     ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_BROADCAST, MATMUL_BROADCAST_SCALAR,
+    MATMUL_COOPERATIVE_8, MATMUL_COOPERATIVE_8_SCALAR, MATMUL_COOPERATIVE_16, MATMUL_COOPERATIVE_16_SCALAR,
     MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams, SUM_ROWS,
     SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
 };
@@ -149,9 +150,17 @@ pub(crate) fn matmul_by<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKern
         (MatmulKernel::Broadcast, false) => &MATMUL_BROADCAST_SCALAR,
         (MatmulKernel::Direct, true) => &MATMUL_DIRECT,
         (MatmulKernel::Direct, false) => &MATMUL_DIRECT_SCALAR,
+        (MatmulKernel::Cooperative16, true) => &MATMUL_COOPERATIVE_16,
+        (MatmulKernel::Cooperative16, false) => &MATMUL_COOPERATIVE_16_SCALAR,
+        (MatmulKernel::Cooperative8, true) => &MATMUL_COOPERATIVE_8,
+        (MatmulKernel::Cooperative8, false) => &MATMUL_COOPERATIVE_8_SCALAR,
     };
-    if matches!(kernel, MatmulKernel::Tiled | MatmulKernel::TiledSmall) {
-        overrides.push(("TILE", f64::from(kernel.tile()[0])));
+    match kernel {
+        MatmulKernel::Tiled | MatmulKernel::TiledSmall => overrides.push(("TILE", f64::from(kernel.tile()[0]))),
+        MatmulKernel::Cooperative16 | MatmulKernel::Cooperative8 => {
+            overrides.push(("LANES", f64::from(builder.gpu().info().subgroup_min_size)));
+        }
+        MatmulKernel::Direct | MatmulKernel::Broadcast => {}
     }
     let storage = Matmul {
         a: args.a.view,

@@ -47,7 +47,8 @@ impl Tuning {
     fn workgroup(&self) -> [u64; 2] {
         match self.matmul {
             MatmulKernel::Tiled | MatmulKernel::TiledSmall => [256, 2 * 64 * 16 * 4],
-            MatmulKernel::Direct | MatmulKernel::Broadcast => [256, 256 * 4], // the reductions of train
+            // The reductions of train. What cooperative matrices need, `Gpu::set_cooperative_matrices` has looked at.
+            _ => [256, 256 * 4],
         }
     }
 }
@@ -310,9 +311,10 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "  schedule {:?}, matmul {:?}, {} chunk(s) of time{}",
+            "  schedule {:?}, matmul {:?}{}, {} chunk(s) of time{}",
             self.time_loop.schedule,
             self.tuning.matmul,
+            if unroll.has_half_products() { " of halves" } else { "" },
             self.chunks.len(),
             if self.layout.wavefront { ", layers in a wavefront" } else { "" }
         )?;

@@ -67,6 +67,7 @@ pub struct Unroll {
     schedule: Option<Schedule>,
     wavefront: Option<bool>,
     half_weights: bool,
+    half_products: bool,
     adapter_class: Option<wgpu::DeviceType>,
 }
 
@@ -85,6 +86,7 @@ impl Unroll {
             schedule: None,
             wavefront: None,
             half_weights: false,
+            half_products: false,
             adapter_class: None,
         }
     }
@@ -156,6 +158,21 @@ impl Unroll {
         self
     }
 
+    /// Whether the large products, those over all steps of a chunk, multiply numbers of 16 bits, at first no: x_proj, the
+    /// gradients of inputs and weights, and gates that are made again. The cooperative matrices of a GPU (tensor cores) do
+    /// that; the device must have them, see [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices). All sums
+    /// have 32 bits, and so have weights, states and gradients in memory.
+    ///
+    /// Each product changes by up to 2^-10 of itself for each of its two operands; the states and gradients of a layer are
+    /// off by [`Tolerance::half`](crate::Tolerance::half) for each operand more. Numbers beyond 65504 become that. Below 2^-14
+    /// a number changes by up to 2^-24, or a device may take it for zero, and so it does below 2^-24: where gradients are
+    /// that small, scale the loss and divide the gradients of the weights by as much.
+    #[must_use]
+    pub fn half_products(mut self, wanted: bool) -> Self {
+        self.half_products = wanted;
+        self
+    }
+
     /// Plan as for this class of adapter, where that is not to go by the adapter itself: kernels, tiles and schedule. The
     /// numbers are the same within rounding, so a software adapter can test what a GPU will run.
     #[must_use]
@@ -222,6 +239,12 @@ impl Unroll {
     #[must_use]
     pub fn has_half_weights(&self) -> bool {
         self.half_weights
+    }
+
+    /// Whether the large products multiply numbers of 16 bits.
+    #[must_use]
+    pub fn has_half_products(&self) -> bool {
+        self.half_products
     }
 
     /// The class of adapter that was asked for, if one was.

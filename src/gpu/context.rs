@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::atomic::Ordering::Release;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ struct Inner {
     lost: Arc<OnceLock<String>>,
     activity: ActivityCounters,
     runtime_checks: AtomicBool,
+    /// The rows of the cooperative matrices in use, or 0.
+    cooperative_size: AtomicU32,
     /// For tests: where kernels count their indices out of range.
     trace: OnceLock<Trace>,
 }
@@ -173,6 +175,7 @@ impl Gpu {
             lost,
             activity: ActivityCounters::default(),
             runtime_checks: AtomicBool::new(true),
+            cooperative_size: AtomicU32::new(0),
             trace: OnceLock::new(),
         });
         Self { inner }
@@ -289,6 +292,10 @@ impl Gpu {
     #[must_use]
     pub fn has_runtime_checks(&self) -> bool {
         self.inner.runtime_checks.load(Relaxed)
+    }
+
+    pub(super) fn cooperative_size(&self) -> &AtomicU32 {
+        &self.inner.cooperative_size
     }
 
     pub(super) fn trace(&self) -> &OnceLock<Trace> {

@@ -16,6 +16,14 @@ pub(crate) struct KernelSpec {
     pub(crate) overrides: &'static [&'static str],
 }
 
+impl KernelSpec {
+    /// Whether whole subgroups multiply matrices. Such a kernel is left as it is: it may have no atomics, so it cannot count
+    /// its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run time.
+    pub(crate) fn is_cooperative(&self) -> bool {
+        self.source.contains("enable wgpu_cooperative_matrix;")
+    }
+}
+
 /// One binding of a kernel.
 #[derive(Debug)]
 pub(crate) struct Binding {
@@ -83,7 +91,7 @@ impl Kernel {
         );
         let device = gpu.device();
         let kinds = spec.bindings.iter().map(|binding| &binding.kind);
-        let counter = gpu.counter().map(|_| &BindingKind::ReadWrite);
+        let counter = gpu.counter_of(spec).map(|_| &BindingKind::ReadWrite);
         let entries: Vec<_> =
             (0..).zip(kinds.chain(counter)).map(|(binding, kind)| layout_entry(binding, kind)).collect();
         let layout = device
@@ -97,7 +105,7 @@ impl Kernel {
             label: Some(spec.label),
             source: wgpu::ShaderSource::Wgsl(gpu.source_of(spec)),
         };
-        let checked = gpu.has_runtime_checks();
+        let checked = gpu.has_runtime_checks() || spec.is_cooperative();
         let module = if checked { device.create_shader_module(descriptor) } else { unchecked(device, descriptor) };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(spec.label),
@@ -116,7 +124,7 @@ impl Kernel {
 
     pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> wgpu::BindGroup {
         let entries: Vec<_> = (0..)
-            .zip(views.iter().copied().chain(gpu.counter()))
+            .zip(views.iter().copied().chain(gpu.counter_of(self.spec)))
             .map(|(binding, view)| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -141,8 +149,8 @@ fn unchecked(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>
     // - Indices: a kernel works on the sizes of its uniform, which come from the shapes that its buffers were made with, in
     //   `ops`; no number in a storage buffer is an index. What lies past an edge is clamped in the text itself.
     //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with a comparison in front of every index, into buffers and
-    //   into workgroup memory: none is out of range. Arrays and vectors of an invocation have constant indices, or two bits of
-    //   a number.
+    //   into workgroup memory: none is out of range (cooperative kernels, which cannot be held to that, do not come here).
+    //   Arrays and vectors of an invocation have constant indices, or two bits of a number.
     // - Loops: every loop counts up by at least one to an end that it does not change.
     // - Divisors: numbers of rows, fours and units, which are at least one.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }

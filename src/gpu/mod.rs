@@ -1,6 +1,7 @@
 //! What the crate needs of wgpu, and nothing of recurrences: a device, tensors of f32, kernels, programs, readback.
 
 mod context;
+mod cooperative;
 mod kernel;
 mod program;
 mod readback;

@@ -21,7 +21,8 @@ pub(super) struct Trace {
 }
 
 impl Gpu {
-    /// Every kernel that is made from now on counts its indices out of range. Each has one storage binding more.
+    /// Every kernel that is made from now on counts its indices out of range, but cooperative ones. Each has one storage
+    /// binding more.
     pub(crate) fn count_out_of_range(&self) -> Result<()> {
         let counts = Tensor::zeros(self, &[KERNELS])?;
         self.trace().get_or_init(|| Trace { counts, labels: Mutex::default() });
@@ -36,14 +37,14 @@ impl Gpu {
         Ok(lock(labels).iter().copied().zip(counts).filter(|&(_, count)| count > 0).collect())
     }
 
-    /// Where they are counted.
-    pub(super) fn counter(&self) -> Option<View<'_>> {
-        self.trace().get().map(|trace| trace.counts.view().0)
+    /// Where those of a kernel are counted. Cooperative kernels do not count: they may have no atomics.
+    pub(super) fn counter_of(&self, spec: &KernelSpec) -> Option<View<'_>> {
+        self.trace().get().filter(|_| !spec.is_cooperative()).map(|trace| trace.counts.view().0)
     }
 
     /// The text of a kernel on this device.
     pub(super) fn source_of(&self, spec: &'static KernelSpec) -> Cow<'static, str> {
-        let Some(trace) = self.trace().get() else { return spec.source.into() };
+        let Some(trace) = self.trace().get().filter(|_| !spec.is_cooperative()) else { return spec.source.into() };
         let mut labels = lock(&trace.labels);
         let known = labels.iter().position(|&label| label == spec.label);
         let number = known.unwrap_or_else(|| {

@@ -15,6 +15,10 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     // Only where the device is known to have subgroups.
     let mut needed = Capabilities::empty();
     needed.set(Capabilities::SUBGROUP, spec.label.starts_with("matmul_broadcast"));
+    // Only where the app has told of them.
+    if spec.is_cooperative() {
+        needed |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
+    }
     // `pack2x16float` and `unpack2x16float`: every device but those of GL has them.
     needed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, spec.source.contains("pack2x16float"));
     Validator::new(ValidationFlags::all(), needed)

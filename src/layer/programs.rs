@@ -9,7 +9,7 @@ use crate::ops::{
     self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
     SumRowsArgs, Vector,
 };
-use crate::plan::{Block, Keeps, Part, Plan, Turn};
+use crate::plan::{Block, Keeps, MatmulKernel, Part, Plan, Turn};
 use crate::unroll::Unroll;
 
 /// What the programs are built of.
@@ -22,6 +22,8 @@ pub(super) struct Programs<'a> {
     pub(super) buffers: &'a Buffers,
     /// What each layer reads, `[T, B, in]`.
     pub(super) layer_inputs: &'a [Tensor],
+    /// Which products are used.
+    pub(super) matmul: MatmulKernel,
 }
 
 impl<'a> Programs<'a> {
@@ -90,7 +92,7 @@ impl<'a> Programs<'a> {
         let inputs = self.config.layer_input_size(at.layer);
         ops::matmul(
             builder,
-            self.plan.tuning().matmul,
+            self.matmul,
             MatmulArgs {
                 size: [steps.rows(), self.config.cell().gates() * steps.hidden, inputs],
                 a: self.input_rows(at.layer, steps),
@@ -303,7 +305,7 @@ impl<'a> Programs<'a> {
         let first = steps.steps.start * steps.batch * inputs;
         ops::matmul(
             builder,
-            self.plan.tuning().matmul,
+            self.matmul,
             MatmulArgs {
                 size: [steps.rows(), inputs, self.config.cell().gates() * steps.hidden],
                 a: steps.gates_matrix(),
@@ -339,7 +341,7 @@ impl<'a> Programs<'a> {
             |builder: &mut ProgramBuilder<'a>, a: Matrix<'a>, m: usize, b: Matrix<'a>, n: usize, c: Matrix<'a>| {
                 let size = [m, n, rows];
                 let args = MatmulArgs { size, a, transpose_a: true, b, transpose_b: false, bias: None, c, accumulate };
-                ops::matmul(builder, tuning.matmul, args);
+                ops::matmul(builder, self.matmul, args);
             };
         let inputs = self.config.layer_input_size(at.layer);
         let x = self.input_rows(at.layer, steps);
@@ -380,7 +382,7 @@ impl<'a> Programs<'a> {
                 c: Matrix::rows_of(h_proj, 0, rows, 3 * hidden).columns_from(first),
                 accumulate: false,
             };
-            ops::matmul(builder, self.plan.tuning().matmul, args);
+            ops::matmul(builder, self.matmul, args);
         };
         if self.plan.layout().is_reset_before {
             product(builder, steps.h_before(), 0, 2 * hidden);

@@ -7,7 +7,7 @@ use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::programs::Programs;
 use crate::layer::{Parameters, Recurrent};
 use crate::ops::CellSteps;
-use crate::plan::Plan;
+use crate::plan::{MatmulKernel, Plan};
 use crate::unroll::Unroll;
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes
@@ -65,6 +65,13 @@ impl Unrolled {
     pub(super) fn new<C: Copy + Into<Cell>>(layer: &Recurrent<C>, unroll: &Unroll) -> Result<Self> {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
         let plan = Plan::new(&config, unroll, gpu.limits(), gpu.info().device_type)?;
+        let matmul = if unroll.has_half_products() {
+            let because = "the Gpu was told of no cooperative matrices: see Gpu::set_cooperative_matrices";
+            let unavailable = Error::OptionUnavailable { option: "half_products", because };
+            MatmulKernel::cooperative(gpu.cooperative_matrices().ok_or(unavailable)?)
+        } else {
+            plan.tuning().matmul
+        };
         let groups = CellSteps::groups(unroll.batch(), config.hidden_size(), plan.time_loop());
         let buffers = Buffers::new(gpu, &config, unroll, &plan, groups)?;
         if let Some(lengths) = &buffers.lengths {
@@ -80,6 +87,7 @@ impl Unrolled {
             parameters: layer.parameters(),
             buffers: &buffers,
             layer_inputs: &layer_inputs,
+            matmul,
         };
         let forward = programs.forward()?;
         let training = match &buffers.training {

@@ -12,6 +12,11 @@ pub enum MatmulKernel {
     Direct,
     /// Tiles of 32 x 32, whose rows go round subgroups of 8: CPU-class adapters that have these.
     Broadcast,
+    /// Tiles of 64 x 64 of numbers of 16 bits, by cooperative matrices of 16 x 16:
+    /// [`Unroll::half_products`](crate::Unroll::half_products).
+    Cooperative16,
+    /// Tiles of 32 x 32 of numbers of 16 bits, by cooperative matrices of 8 x 8.
+    Cooperative8,
 }
 
 impl MatmulKernel {
@@ -19,9 +24,9 @@ impl MatmulKernel {
     #[must_use]
     pub fn tile(self) -> [u32; 2] {
         match self {
-            Self::Tiled => [64, 64],
+            Self::Tiled | Self::Cooperative16 => [64, 64],
             Self::Direct => [16, 32],
-            Self::TiledSmall | Self::Broadcast => [32, 32],
+            Self::TiledSmall | Self::Broadcast | Self::Cooperative8 => [32, 32],
         }
     }
 
@@ -29,6 +34,11 @@ impl MatmulKernel {
     pub(crate) fn grid(self, m: usize, n: usize) -> [u32; 2] {
         let [rows, columns] = self.tile().map(|size| size as usize);
         [n.div_ceil(columns), m.div_ceil(rows)].map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// The product by cooperative matrices of so many rows.
+    pub(crate) fn cooperative(size: u32) -> Self {
+        if size == 16 { Self::Cooperative16 } else { Self::Cooperative8 }
     }
 
     /// The choice for one product, of what [`Tuning`](super::Tuning) says for all: the small tiles where they fill a GPU better and the
@@ -43,6 +53,14 @@ impl MatmulKernel {
                 Self::TiledSmall
             }
             Self::Direct if has_subgroups_of_8 => Self::Broadcast,
+            // The plan knows of tiles of 64 x 64 or of 16 x 32.
+            Self::Cooperative16 | Self::Cooperative8 if !fits(self) => {
+                if fits(Self::Tiled) {
+                    Self::Tiled
+                } else {
+                    Self::Direct
+                }
+            }
             _ => self,
         }
     }
@@ -50,7 +68,7 @@ impl MatmulKernel {
 
 #[cfg(test)]
 mod tests {
-    use super::MatmulKernel::{Broadcast, Direct, Tiled, TiledSmall};
+    use super::MatmulKernel::{Broadcast, Cooperative8, Cooperative16, Direct, Tiled, TiledSmall};
 
     #[test]
     fn a_product_takes_what_suits_it() {
@@ -66,5 +84,16 @@ mod tests {
 
         assert_eq!(Direct.for_product([1, 1], &limits, false), Direct);
         assert_eq!(Direct.for_product([1, 1], &limits, true), Broadcast);
+
+        // 3 x 2 tiles of 64 x 64, 5 x 4 of 32 x 32, 10 x 4 of 16 x 32.
+        for (most, eight, sixteen) in [
+            (5, Cooperative8, Cooperative16),
+            (4, Tiled, Cooperative16),
+            (3, Tiled, Cooperative16),
+            (2, Direct, Direct),
+        ] {
+            assert_eq!(Cooperative8.for_product([150, 128], &few(most), true), eight);
+            assert_eq!(Cooperative16.for_product([150, 128], &few(most), true), sixteen);
+        }
     }
 }

@@ -1,0 +1,188 @@
+// Matrix product of numbers of 16 bits with sums of 32 bits, for devices whose subgroups multiply matrices of 16 x 16 or of
+// 8 x 8 as a whole. Interface and bindings: shared/matmul.wgsl; SIZE and the types: shared/cooperative_16.wgsl or
+// shared/cooperative_8.wgsl.
+//
+// A workgroup of 4 subgroups owns a tile of 4 x 4 matrices of c. Each subgroup owns one matrix of each quarter of the tile.
+// workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
+//
+// Departures from the plain loop of the twin (reference::matmul):
+// 1. Operands become numbers of 16 bits: beyond 65504 that, below 2^-24 zero. A device may take those below 2^-14 for zero
+//    too.
+// 2. k is walked in slabs of 32. Invocations bring blocks of 4 x 4 into workgroup memory, as in matmul_tiled.wgsl. A slab
+//    has the order of the operand's memory: four neighbours there are four neighbours here.
+// 3. The sums lie where no invocation can name one. At the end a quarter of the tile after the other goes through workgroup
+//    memory to c.
+// 4. Rows and columns outside the matrices hold the last ones inside, and are not stored. Past the end of k there are zeros.
+//
+// What a whole subgroup does is never in a branch that depends on an invocation. No index into workgroup memory depends on
+// anything but the number of the subgroup, the invocation and loops of constant length: a matrix begins at most at
+// SLAB - (SIZE - 1) * line - SIZE, where line is ACROSS or DOWN, and so ends within.
+
+// The invocations of a subgroup.
+override LANES: u32;
+
+const TILE = 4u * SIZE;
+const DEPTH = 32u;
+// Lines of a slab: along k, or along the tile. They are longer by 16 bytes, so that the lines of a matrix begin in different
+// banks.
+const ACROSS = DEPTH + 8u;
+const DOWN = TILE + 8u;
+const SLAB = max(TILE * ACROSS, DEPTH * DOWN);
+// Lines of a quarter of the tile.
+const QUARTER = 2u * SIZE;
+const LINE = QUARTER + 4u;
+// The largest number of 16 bits. What lies beyond it would become anything.
+const LARGEST: f32 = 65504.0;
+
+// Lines are rows of op(a), or its columns with TRANSPOSE_A.
+var<workgroup> slab_a: array<f16, SLAB>;
+// Lines are columns of op(b) with TRANSPOSE_B, or its rows.
+var<workgroup> slab_b: array<f16, SLAB>;
+var<workgroup> quarter: array<f32, QUARTER * LINE>;
+
+@compute @workgroup_size(4u * LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+    @builtin(subgroup_id) subgroup: u32,
+) {
+    let tile = workgroup.yx * TILE;
+    // Where the matrix of this subgroup begins in a quarter: row, column.
+    let own = vec2<u32>(subgroup / 2u, subgroup % 2u) * SIZE;
+    var sum00 = Sum();
+    var sum01 = Sum();
+    var sum10 = Sum();
+    var sum11 = Sum();
+    for (var k = 0u; k < params.k; k += DEPTH) {
+        for (var block = invocation; block < TILE * DEPTH / 16u; block += 4u * LANES) {
+            bring_a(tile.x, k, block);
+            bring_b(tile.y, k, block);
+        }
+        workgroupBarrier();
+        for (var step = 0u; step < DEPTH; step += SIZE) {
+            let above = left(own.x, step);
+            let below = left(own.x + QUARTER, step);
+            let first = right(own.y, step);
+            let second = right(own.y + QUARTER, step);
+            sum00 = coopMultiplyAdd(above, first, sum00);
+            sum01 = coopMultiplyAdd(above, second, sum01);
+            sum10 = coopMultiplyAdd(below, first, sum10);
+            sum11 = coopMultiplyAdd(below, second, sum11);
+        }
+        workgroupBarrier();
+    }
+
+    coopStoreT(sum00, &quarter[own.x * LINE + own.y], LINE);
+    store_quarter(tile, invocation);
+    coopStoreT(sum01, &quarter[own.x * LINE + own.y], LINE);
+    store_quarter(tile + vec2<u32>(0u, QUARTER), invocation);
+    coopStoreT(sum10, &quarter[own.x * LINE + own.y], LINE);
+    store_quarter(tile + vec2<u32>(QUARTER, 0u), invocation);
+    coopStoreT(sum11, &quarter[own.x * LINE + own.y], LINE);
+    store_quarter(tile + vec2<u32>(QUARTER), invocation);
+}
+
+// The matrix of op(a) from a row and k of the slab on.
+fn left(row: u32, k: u32) -> Left {
+    if TRANSPOSE_A {
+        return coopLoad<Left>(&slab_a[k * DOWN + row], DOWN);
+    }
+    return coopLoadT<Left>(&slab_a[row * ACROSS + k], ACROSS);
+}
+
+// The matrix of op(b) from a column and k of the slab on.
+fn right(column: u32, k: u32) -> Right {
+    if TRANSPOSE_B {
+        return coopLoad<Right>(&slab_b[column * ACROSS + k], ACROSS);
+    }
+    return coopLoadT<Right>(&slab_b[k * DOWN + column], DOWN);
+}
+
+// Four along the tile and four along k, of block `block` of the slab: neighbouring blocks are neighbours in memory.
+fn place(block: u32, is_along_k: bool) -> vec2<u32> {
+    let across = vec2<u32>(block / (DEPTH / 4u), block % (DEPTH / 4u));
+    let down = vec2<u32>(block % (TILE / 4u), block / (TILE / 4u));
+    return 4u * select(down, across, is_along_k);
+}
+
+// A block of op(a), of the slab from k on, of the rows from `tile` on.
+fn bring_a(tile: u32, k: u32, block: u32) {
+    let at = place(block, !TRANSPOSE_A);
+    var brought = mat4x4<f32>();
+    if k + at.y < params.k {
+        let row = inside(tile + at.x, params.m);
+        brought = block_a(lines_a(row), row, k + at.y);
+    }
+    if TRANSPOSE_A {
+        let first = at.y * DOWN + at.x;
+        put_a(first, brought[0]);
+        put_a(first + DOWN, brought[1]);
+        put_a(first + 2u * DOWN, brought[2]);
+        put_a(first + 3u * DOWN, brought[3]);
+    } else {
+        let first = at.x * ACROSS + at.y;
+        let rows = transpose(brought);
+        put_a(first, rows[0]);
+        put_a(first + ACROSS, rows[1]);
+        put_a(first + 2u * ACROSS, rows[2]);
+        put_a(first + 3u * ACROSS, rows[3]);
+    }
+}
+
+fn bring_b(tile: u32, k: u32, block: u32) {
+    let at = place(block, TRANSPOSE_B);
+    var brought = mat4x4<f32>();
+    if k + at.y < params.k {
+        let column = inside(tile + at.x, params.n);
+        brought = block_b(lines_b(column), column, k + at.y);
+    }
+    if TRANSPOSE_B {
+        let first = at.x * ACROSS + at.y;
+        let columns = transpose(brought);
+        put_b(first, columns[0]);
+        put_b(first + ACROSS, columns[1]);
+        put_b(first + 2u * ACROSS, columns[2]);
+        put_b(first + 3u * ACROSS, columns[3]);
+    } else {
+        let first = at.y * DOWN + at.x;
+        put_b(first, brought[0]);
+        put_b(first + DOWN, brought[1]);
+        put_b(first + 2u * DOWN, brought[2]);
+        put_b(first + 3u * DOWN, brought[3]);
+    }
+}
+
+fn put_a(at: u32, numbers: vec4<f32>) {
+    let four = halves(numbers);
+    slab_a[at] = four.x;
+    slab_a[at + 1u] = four.y;
+    slab_a[at + 2u] = four.z;
+    slab_a[at + 3u] = four.w;
+}
+
+fn put_b(at: u32, numbers: vec4<f32>) {
+    let four = halves(numbers);
+    slab_b[at] = four.x;
+    slab_b[at + 1u] = four.y;
+    slab_b[at + 2u] = four.z;
+    slab_b[at + 3u] = four.w;
+}
+
+// What is no number stays so: it must show.
+fn halves(numbers: vec4<f32>) -> vec4<f16> {
+    let within = clamp(numbers, vec4<f32>(-LARGEST), vec4<f32>(LARGEST));
+    return vec4<f16>(select(within, numbers, numbers != numbers));
+}
+
+// Writes a quarter of the tile, four neighbours an invocation; `corner` is its first row and column in c.
+fn store_quarter(corner: vec2<u32>, invocation: u32) {
+    workgroupBarrier();
+    for (var four = invocation; four < QUARTER * QUARTER / 4u; four += 4u * LANES) {
+        let row = four / (QUARTER / 4u);
+        let column = four % (QUARTER / 4u) * 4u;
+        let at = row * LINE + column;
+        let sums = vec4<f32>(quarter[at], quarter[at + 1u], quarter[at + 2u], quarter[at + 3u]);
+        store_c(corner.x + row, corner.y + column, sums + bias_of(corner.y + column));
+    }
+    workgroupBarrier();
+}
