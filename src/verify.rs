@@ -174,7 +174,8 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
 }
 
 /// [`expectation`] where an option of the unroll costs precision: [`Tolerance::half`] a layer more for the numbers that are
-/// stored as ones of 16 bits, scaled as the rest of the budget is. It is not multiplied by the root of T: these errors are so
+/// stored as ones of 16 bits, scaled as the rest of the budget is; and for products of such numbers once for each operand: in a
+/// layer forward, in one backward, and in the gradients of its weights. It is not multiplied by the root of T: these errors are so
 /// much larger than those of rounding sums that it shows how they die away, as what a step adds to the state does.
 #[must_use]
 pub fn expectation_of<C: Copy + Into<Cell>>(
@@ -186,6 +187,10 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     let half_if = |wanted: bool| if wanted { Tolerance::half() } else { Tolerance::EXACT };
     let half_weights = half_if(unroll.has_half_weights());
     let half_gates = half_if(unroll.saved_gates() == Saved::Half);
+    // Both operands of a product.
+    let half_products = half_if(unroll.has_half_products()).plus(half_if(unroll.has_half_products()));
+    // Gates that are made again come from a product more, where the steps forward had 32 bits.
+    let gates_again = if unroll.saved_gates() == Saved::StatesOnly { half_products } else { Tolerance::EXACT };
     let config = &config.erased();
     let (t, h) = (batch.seq_len, config.hidden_size());
     let (run, cells) = (batch.run(config), oracle::cells(weights));
@@ -203,18 +208,21 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     for layer in 0..config.layers() {
         let inputs = config.layer_input_size(layer);
         let source = if layer == 0 { x } else { state };
-        let (mut terms, mut terms_hh) = (1.0_f64, 0.0_f64);
+        let (mut terms, mut terms_ih, mut terms_hh) = (1.0_f64, 0.0_f64, 0.0_f64);
         for cell in &weights.cells[layer * config.directions()..][..config.directions()] {
             let term_hh = term(&cell.weight_hh, h, state);
-            terms = terms.max(term(&cell.weight_ih, inputs, source) + term_hh);
-            terms_hh = terms_hh.max(term_hh);
+            let term_ih = term(&cell.weight_ih, inputs, source);
+            terms = terms.max(term_ih + term_hh);
+            (terms_ih, terms_hh) = (terms_ih.max(term_ih), terms_hh.max(term_hh));
         }
         let of_layer = Tolerance::through_time(inputs + h, t).scaled(terms * state);
         through_time = through_time.plus(of_layer).plus(half_weights.scaled(terms_hh * state));
+        through_time = through_time.plus(half_products.scaled(terms_ih * state));
     }
-    let back_step = Tolerance::through_time(config.cell().gates() * h, t).plus(half_weights).plus(half_gates);
+    let of_halves = half_weights.plus(half_gates).plus(half_products).plus(gates_again);
+    let back_step = Tolerance::through_time(config.cell().gates() * h, t).plus(of_halves);
     let back = (0..config.layers()).fold(through_time, |sum, _| sum.plus(back_step));
-    let of_weights = back.plus(Tolerance::matmul(t * batch.batch));
+    let of_weights = back.plus(Tolerance::matmul(t * batch.batch)).plus(half_products);
     let incoming = largest(&batch.d_output).max(largest(&batch.d_h_n));
     let relative = |budget: Tolerance, values: &[f64], source: f64| {
         budget.scaled(values.iter().fold(source * incoming, |most, value| most.max(value.abs())))

@@ -22,6 +22,7 @@ mod cells;
 mod chunks;
 mod combinations;
 mod controls;
+mod cooperative;
 mod device;
 mod errors;
 mod golden;
@@ -47,6 +48,10 @@ mod vectors;
 
 type Test = fn(&Gpu);
 
+/// The module whose tests need cooperative matrices: where the adapter says nothing of them each is reported as ignored; with
+/// `WGPU_GRU_REQUIRE_COOPERATIVE=1`, as failed.
+const COOPERATIVE: &str = "cooperative";
+
 const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("matmul", matmul::TRIALS),
     ("options", options::TRIALS),
@@ -57,6 +62,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("cells", cells::backward::TRIALS),
     ("arrange", arrange::TRIALS),
     ("half", half::TRIALS),
+    (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
@@ -73,7 +79,8 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let required = std::env::var("WGPU_GRU_REQUIRE_GPU").is_ok_and(|value| value == "1");
+    let is_set = |variable| std::env::var(variable).is_ok_and(|value| value == "1");
+    let required = is_set("WGPU_GRU_REQUIRE_GPU");
     let gpu = Arc::new(Gpu::new_blocking());
     match &*gpu {
         Ok(gpu) => eprintln!("adapter: {}", gpu.describe()),
@@ -82,7 +89,11 @@ fn main() -> ExitCode {
     // An adapter that is there but does not open, or one that was asked for by name, is a failure in any case.
     let absent = matches!(*gpu, Err(Error::NoAdapter { wanted: None, .. }));
 
+    let without_matrices = !is_set("WGPU_GRU_REQUIRE_COOPERATIVE")
+        && gpu.as_ref().as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
+
     let trial = |name: String, test: Test| {
+        let is_ignored = (absent && !required) || (name.starts_with(COOPERATIVE) && without_matrices);
         let gpu = gpu.clone();
         let run = move || match &*gpu {
             Ok(gpu) => {
@@ -91,7 +102,7 @@ fn main() -> ExitCode {
             }
             Err(error) => Err(Failed::from(error)),
         };
-        Trial::test(name, run).with_ignored_flag(absent && !required)
+        Trial::test(name, run).with_ignored_flag(is_ignored)
     };
     let mut trials = vec![trial("adapter".into(), |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name"))];
     for &(module, tests) in MODULES {

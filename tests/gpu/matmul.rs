@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::plan::MatmulKernel;
+use wgpu_gru::reference::half::{from_half, to_half};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::{Gpu, Tolerance, Uniform, wgpu};
 
@@ -11,10 +12,21 @@ use crate::support::{assert_close, wide};
 
 trials![around_the_tiles, all_forms, anywhere_in_a_buffer, gap, nothing_past_k, random_products, the_same_bits];
 
-/// All that the GPU can run.
-fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
+/// The products by cooperative matrices.
+const COOPERATIVE: [MatmulKernel; 2] = [MatmulKernel::Cooperative16, MatmulKernel::Cooperative8];
+
+/// All that the GPU can run; where it was told of cooperative matrices (`cooperative.rs`), those alone.
+pub(crate) fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
     let all = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
-    all.into_iter().filter(|&kernel| harness::supports(gpu, kernel))
+    let told = gpu.cooperative_matrices().is_some();
+    let wanted = if told { &COOPERATIVE[..] } else { &all[..] };
+    wanted.to_vec().into_iter().filter(|&kernel| harness::supports(gpu, kernel))
+}
+
+/// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of f32.
+pub(crate) fn operands(kernel: MatmulKernel, numbers: Vec<f32>) -> Vec<f32> {
+    let half = |number: f32| from_half(to_half(number));
+    if COOPERATIVE.contains(&kernel) { numbers.into_iter().map(half).collect() } else { numbers }
 }
 
 /// Where a matrix lies: elements before its stored rows, elements of each row before it and after it, rows after it.
@@ -58,8 +70,8 @@ fn check_in(
 ) -> &'static str {
     let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
     let mut uniform = Uniform::new(seed);
-    let a = uniform.vec(m * k, 1.0);
-    let b = uniform.vec(k * n, 1.0 / (k as f32).sqrt());
+    let a = operands(kernel, uniform.vec(m * k, 1.0));
+    let b = operands(kernel, uniform.vec(k * n, 1.0 / (k as f32).sqrt()));
     let bias = has_bias.then(|| uniform.vec(n, 1.0));
     // Without accumulate what c held must not matter.
     let c = if accumulate { uniform.vec(m * n, 1.0) } else { vec![f32::NAN; m * n] };
@@ -120,7 +132,7 @@ fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams, bool)> {
 }
 
 /// One less than a tile, a tile, one more, for each of m, n, k; sizes of 1; and sizes of four more, which vec4 loads allow.
-fn around_the_tiles(gpu: &Gpu) {
+pub(crate) fn around_the_tiles(gpu: &Gpu) {
     for kernel in kernels(gpu) {
         let [rows, columns] = kernel.tile().map(|size| size as usize);
         for m in [1, rows - 1, rows, rows + 1, rows + 4] {
@@ -132,7 +144,7 @@ fn around_the_tiles(gpu: &Gpu) {
 }
 
 /// Every form, on prime sizes, on multiples of 4 that are none of a tile, on whole tiles.
-fn all_forms(gpu: &Gpu) {
+pub(crate) fn all_forms(gpu: &Gpu) {
     for kernel in kernels(gpu) {
         for size in [[67, 37, 131], [68, 44, 132], [64, 128, 64]] {
             for (seed, (params, has_bias)) in (0..).zip(forms(size)) {
@@ -144,7 +156,7 @@ fn all_forms(gpu: &Gpu) {
 
 /// Every form with room around the matrices: with all of it in fours around sizes that are none, which vec4 loads allow,
 /// and with one operand after the other out of line.
-fn anywhere_in_a_buffer(gpu: &Gpu) {
+pub(crate) fn anywhere_in_a_buffer(gpu: &Gpu) {
     let sizes = [[35, 39, 37], [70, 66, 23]];
     // What is missing to a multiple of four.
     let to_four = |size: usize| size.next_multiple_of(4) - size;
@@ -179,14 +191,14 @@ fn anywhere_in_a_buffer(gpu: &Gpu) {
 }
 
 /// The gates r, z and hn are taken out of rows of r, z, n, hn. The skipped n is NaN, so that touching it shows.
-fn gap(gpu: &Gpu) {
+pub(crate) fn gap(gpu: &Gpu) {
     for kernel in kernels(gpu) {
         for (rows, hidden, columns) in
             [(1, 1, 1), (7, 5, 3), (64, 16, 32), (131, 23, 37), (65, 65, 2), (33, 6, 8), (18, 20, 12)]
         {
             let mut uniform = Uniform::new(rows as u64);
-            let mut gates = uniform.vec(rows * 4 * hidden, 1.0);
-            let b = uniform.vec(rows * columns, 1.0 / (rows as f32).sqrt());
+            let mut gates = operands(kernel, uniform.vec(rows * 4 * hidden, 1.0));
+            let b = operands(kernel, uniform.vec(rows * columns, 1.0 / (rows as f32).sqrt()));
             let mut dense = Vec::new();
             for row in gates.chunks_exact_mut(4 * hidden) {
                 row[2 * hidden..3 * hidden].fill(f32::NAN);
@@ -208,7 +220,7 @@ fn gap(gpu: &Gpu) {
 
 /// What lies past the end of k in either operand is never multiplied: there are NaN in one, and infinities in the other's
 /// rows, which times a zero would be NaN. k ends within four neighbours, or with them.
-fn nothing_past_k(gpu: &Gpu) {
+pub(crate) fn nothing_past_k(gpu: &Gpu) {
     for (kernel, k, transpose_b) in
         kernels(gpu).flat_map(|kernel| [(kernel, 5, false), (kernel, 5, true), (kernel, 4, false), (kernel, 4, true)])
     {
@@ -226,7 +238,7 @@ fn nothing_past_k(gpu: &Gpu) {
     }
 }
 
-fn random_products(gpu: &Gpu) {
+pub(crate) fn random_products(gpu: &Gpu) {
     let flags = (0..8_usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     // Half of all sizes are multiples of four.
     let size =

@@ -72,6 +72,7 @@ fn check_inference(gpu: &Gpu, layer: &Recurrent<Cell>, unroll: Unroll, batch: &B
     let expected = expectation_of(layer.config(), &unroll, &weights, batch);
     let inference = Unroll::inference(unroll.seq_len(), unroll.batch());
     let inference = inference.lengths(unroll.has_lengths()).half_weights(unroll.has_half_weights());
+    let inference = inference.half_products(unroll.has_half_products());
     let inference = unroll.wanted_wavefront().map_or(inference, |wanted| inference.wavefront(wanted));
     let mut net = layer.unroll(inference).expect("an unroll");
     if let Some(lengths) = &batch.lengths {
