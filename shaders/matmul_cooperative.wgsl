@@ -168,10 +168,9 @@ fn put_b(at: u32, numbers: vec4<f32>) {
     slab_b[at + 3u] = four.w;
 }
 
-// What is no number stays so: it must show.
+// No number is larger than the largest, and what is no number stays so: it must show.
 fn halves(numbers: vec4<f32>) -> vec4<f16> {
-    let within = clamp(numbers, vec4<f32>(-LARGEST), vec4<f32>(LARGEST));
-    return vec4<f16>(select(within, numbers, numbers != numbers));
+    return vec4<f16>(select(numbers, LARGEST * sign(numbers), abs(numbers) > vec4<f32>(LARGEST)));
 }
 
 // Writes a quarter of the tile, four neighbours an invocation; `corner` is its first row and column in c.

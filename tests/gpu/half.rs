@@ -9,11 +9,11 @@ use wgpu_gru::tolerance::HALF_ROUNDOFF;
 use wgpu_gru::verify::{Batch, expectation, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll, Unrolled,
-    Weights, harness,
+    Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll,
+    Unrolled, Weights, harness,
 };
 
-use crate::device::{bits, largest, read, run, tensor};
+use crate::device::{bits, largest, open, read, run, tensor};
 use crate::options::{check, check_lengths};
 
 trials![
@@ -25,6 +25,7 @@ trials![
     weights,
     weights_that_are_halves,
     weights_differ,
+    products_need_matrices,
 ];
 
 /// Numbers of all sizes, and those where a half is at an end.
@@ -229,4 +230,19 @@ fn weights_differ(gpu: &Gpu) {
             assert!(worst.max_error < HALF_ROUNDOFF * largest(&expected.values), "{unroll:?}: {worst:?}");
         }
     }
+}
+
+/// Without cooperative matrices (`cooperative.rs`) there are no products of halves, and nothing is made.
+fn products_need_matrices(gpu: &Gpu) {
+    let gpu = open(gpu, wgpu::Limits::default());
+    let told = gpu.set_cooperative_matrices(&[]);
+    let because = "the device was opened without Features::EXPERIMENTAL_COOPERATIVE_MATRIX";
+    assert!(matches!(told, Err(Error::OptionUnavailable { because: found, .. }) if found == because), "{told:?}");
+    assert_eq!(gpu.cooperative_matrices(), None, "nothing was told");
+    let config = GruConfig::new(5, 8);
+    let layer = layer(&gpu, &config, &Weights::random(&config, 1));
+    let before = gpu.activity();
+    let unrolled = layer.unroll(Unroll::inference(3, 2).half_products(true)).map(drop);
+    assert!(matches!(unrolled, Err(Error::OptionUnavailable { option: "half_products", .. })), "{unrolled:?}");
+    assert_eq!(gpu.activity(), before, "nothing is made");
 }

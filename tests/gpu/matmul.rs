@@ -114,7 +114,7 @@ fn check_in(
     program.kernels()[0].0
 }
 
-fn check(gpu: &Gpu, kernel: MatmulKernel, params: &MatmulParams, has_bias: bool, seed: u64) {
+pub(crate) fn check(gpu: &Gpu, kernel: MatmulKernel, params: &MatmulParams, has_bias: bool, seed: u64) {
     check_in(gpu, kernel, params, has_bias, [Room::NONE; 4], seed);
 }
 
@@ -124,7 +124,7 @@ fn plain(m: usize, n: usize, k: usize) -> MatmulParams {
 
 /// The four pairs of transposes, each with one of the four of bias and accumulation: these end a product, the others begin
 /// it. Each form is a pipeline, and those take their time on a software adapter.
-fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams, bool)> {
+pub(crate) fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams, bool)> {
     [(false, false), (false, true), (true, false), (true, true)].into_iter().map(move |(transpose_a, transpose_b)| {
         let (has_bias, accumulate) = (transpose_a != transpose_b, transpose_a);
         (MatmulParams { m, n, k, transpose_a, transpose_b, accumulate }, has_bias)
@@ -132,7 +132,7 @@ fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams, bool)> {
 }
 
 /// One less than a tile, a tile, one more, for each of m, n, k; sizes of 1; and sizes of four more, which vec4 loads allow.
-pub(crate) fn around_the_tiles(gpu: &Gpu) {
+fn around_the_tiles(gpu: &Gpu) {
     for kernel in kernels(gpu) {
         let [rows, columns] = kernel.tile().map(|size| size as usize);
         for m in [1, rows - 1, rows, rows + 1, rows + 4] {
@@ -238,7 +238,7 @@ pub(crate) fn nothing_past_k(gpu: &Gpu) {
     }
 }
 
-pub(crate) fn random_products(gpu: &Gpu) {
+fn random_products(gpu: &Gpu) {
     let flags = (0..8_usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     // Half of all sizes are multiples of four.
     let size =
