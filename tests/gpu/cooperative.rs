@@ -1,5 +1,5 @@
-//! Products by cooperative matrices: each against its twin, whole layers that use them, and what is refused. On software
-//! adapters both sizes are tried, since those run matrices that they do not tell of.
+//! Products by cooperative matrices: each against its twin, whole layers that use them, and what is refused. On a software
+//! adapter both sizes are tried, since those run matrices that they do not tell of.
 
 use std::sync::OnceLock;
 
@@ -76,16 +76,20 @@ fn open(gpu: &Gpu, required_features: Features) -> Gpu {
     Gpu::from_device(device, queue)
 }
 
-/// One device for each size that can be tried.
+/// A device that was told what the adapter says; and on a software adapter one that was told of the other size.
 fn opened(gpu: &Gpu) -> Vec<Gpu> {
     let said = advertised(gpu).expect("the adapter tells of cooperative matrices");
-    let all = if gpu.is_software() { vec![vec![matrices(16)], vec![matrices(8)]] } else { vec![said] };
-    let told = |said: Vec<_>| {
+    let told = |said: &[_]| {
         let gpu = open(gpu, FEATURES);
-        gpu.set_cooperative_matrices(&said).expect("matrices that the adapter has");
+        gpu.set_cooperative_matrices(said).expect("matrices that the adapter has");
         gpu
     };
-    all.into_iter().map(told).collect()
+    let mut all = vec![told(&said)];
+    if gpu.is_software() {
+        let size = all[0].cooperative_matrices().expect("a size");
+        all.push(told(&[matrices(24 - size)]));
+    }
+    all
 }
 
 /// The same for all tests: each pipeline takes its time on a software adapter.
@@ -94,20 +98,25 @@ fn gpus(gpu: &Gpu) -> &'static [Gpu] {
     GPUS.get_or_init(|| opened(gpu))
 }
 
+/// The one of the size that is told of: for what does not depend on the size.
+fn first(gpu: &Gpu) -> &'static Gpu {
+    &gpus(gpu)[0]
+}
+
 fn all_forms(gpu: &Gpu) {
-    gpus(gpu).iter().for_each(matmul::all_forms);
+    matmul::all_forms(first(gpu));
 }
 
 fn anywhere_in_a_buffer(gpu: &Gpu) {
-    gpus(gpu).iter().for_each(matmul::anywhere_in_a_buffer);
+    matmul::anywhere_in_a_buffer(first(gpu));
 }
 
 fn gap(gpu: &Gpu) {
-    gpus(gpu).iter().for_each(matmul::gap);
+    matmul::gap(first(gpu));
 }
 
 fn nothing_past_k(gpu: &Gpu) {
-    gpus(gpu).iter().for_each(matmul::nothing_past_k);
+    matmul::nothing_past_k(first(gpu));
 }
 
 /// One product of operands as they are: its numbers on the GPU and by the twin in f64. What is added is zero.
@@ -198,24 +207,23 @@ fn ends_of_the_range(gpu: &Gpu) {
 /// Every time, and whatever is asked of kernels that others are made for: such a kernel neither counts its indices nor goes
 /// without checks.
 fn the_same_bits_always_checked(gpu: &Gpu) {
-    for gpu in opened(gpu) {
-        let mut uniform = Uniform::new(1);
-        let [a, b] = [70 * 301, 301 * 50].map(|len| uniform.vec(len, 1.0));
-        let bits = || {
-            let (c, _) = product(&gpu, &plain([70, 50, 301]), false, &a, &b);
-            c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        };
-        let first = bits();
-        let pipelines = gpu.activity().pipelines;
-        assert_eq!(first, bits(), "once more");
-        assert_eq!(gpu.activity().pipelines, pipelines, "one pipeline");
-        gpu.set_runtime_checks(false);
-        assert_eq!(first, bits(), "checked all the same");
-        harness::count_out_of_range(&gpu).expect("a counter");
-        gpu.set_runtime_checks(true);
-        assert_eq!(first, bits(), "where others count");
-        assert_eq!(harness::out_of_range(&gpu).expect("a readback"), [], "nothing is counted");
-    }
+    let gpu = opened(gpu).swap_remove(0);
+    let mut uniform = Uniform::new(1);
+    let [a, b] = [70 * 301, 301 * 50].map(|len| uniform.vec(len, 1.0));
+    let bits = || {
+        let (c, _) = product(&gpu, &plain([70, 50, 301]), false, &a, &b);
+        c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let first = bits();
+    let pipelines = gpu.activity().pipelines;
+    assert_eq!(first, bits(), "once more");
+    assert_eq!(gpu.activity().pipelines, pipelines, "one pipeline");
+    gpu.set_runtime_checks(false);
+    assert_eq!(first, bits(), "checked all the same");
+    harness::count_out_of_range(&gpu).expect("a counter");
+    gpu.set_runtime_checks(true);
+    assert_eq!(first, bits(), "where others count");
+    assert_eq!(harness::out_of_range(&gpu).expect("a readback"), [], "nothing is counted");
 }
 
 /// Sizes around matrices and tiles, of fours and not, planned for both classes of adapters.
@@ -230,18 +238,17 @@ fn layers(gpu: &Gpu) {
 }
 
 fn layers_with_options(gpu: &Gpu) {
-    for gpu in gpus(gpu) {
-        let gru = GruConfig::new(5, 8);
-        let unroll = Unroll::training(7, 5).half_products(true).adapter_class(DeviceType::DiscreteGpu);
-        check(gpu, &gru.clone().num_layers(2).direction(Direction::Bidirectional), unroll.half_weights(true));
-        check(gpu, &gru.clone().num_layers(3).bias(false).batch_first(true), unroll.wavefront(true));
-        check(gpu, &gru.clone().num_layers(2).dropout(0.5), unroll.gradient_norms(true));
-        check(gpu, &gru.clone().direction(Direction::Reverse), unroll.saved(Saved::Half));
-        for reset in [Reset::Before, Reset::After] {
-            let config = gru.clone().reset(reset);
-            check(gpu, &config, unroll.input_gradient(true));
-            check_lengths(gpu, &config, unroll.saved(Saved::StatesOnly), &[7, 0, 3, 6, 1]);
-        }
+    let gpu = first(gpu);
+    let gru = GruConfig::new(5, 8);
+    let unroll = Unroll::training(7, 5).half_products(true).adapter_class(DeviceType::DiscreteGpu);
+    check(gpu, &gru.clone().num_layers(2).direction(Direction::Bidirectional), unroll.half_weights(true));
+    check(gpu, &gru.clone().num_layers(3).bias(false).batch_first(true), unroll.wavefront(true));
+    check(gpu, &gru.clone().num_layers(2).dropout(0.5), unroll.gradient_norms(true));
+    check(gpu, &gru.clone().direction(Direction::Reverse), unroll.saved(Saved::Half));
+    for reset in [Reset::Before, Reset::After] {
+        let config = gru.clone().reset(reset);
+        check(gpu, &config, unroll.input_gradient(true));
+        check_lengths(gpu, &config, unroll.saved(Saved::StatesOnly), &[7, 0, 3, 6, 1]);
     }
 }
 
@@ -252,35 +259,30 @@ fn leaves_a_trace(gpu: &Gpu) {
     let weights = Weights::random(&config, 1);
     let batch = Batch::random(&config, 9, 5, 2);
     let expected = expectation(&config, &weights, &batch);
-    for gpu in gpus(gpu) {
-        let layer = Recurrent::with_weights(gpu, config.erased(), &weights).expect("a layer");
-        let results = |wanted: bool| {
-            let unroll = Unroll::training(9, 5).half_products(wanted);
-            let mut net = layer.unroll(unroll).expect("an unroll");
-            let label = if wanted { "matmul_cooperative 3" } else { "matmul_" };
-            assert!(
-                net.explain().contains(label) && net.explain().contains("cooperative") == wanted,
-                "{}",
-                net.explain()
-            );
-            assert_eq!(net.explain().contains("of halves"), wanted, "{}", net.explain());
-            let report = pollster::block_on(verify_batch(&layer, &mut net, &batch)).expect("a layer within its budget");
-            let gradients = net.gradients().expect("training").clone();
-            let d_input = gradients.input.expect("it is wanted");
-            let tensors = [net.output(), &d_input, &gradients.h0, &gradients.parameters.cells[0].weight_ih];
-            (tensors.map(read), report)
-        };
-        let ((half, report), (whole, _)) = (results(true), results(false));
-        let budgets = expectation_of(&config, &Unroll::training(9, 5).half_products(true), &weights, &batch);
-        for (place, (half, whole)) in [0, 2, 3, 4].into_iter().zip(half.iter().zip(&whole)) {
-            let Expectation { values, tolerance, .. } = &expected[place];
-            assert!(tolerance.compare(whole, values).passed(), "{}", expected[place].tensor);
-            let worst = tolerance.compare(half, values);
-            assert!(!worst.passed(), "{} is as good as with 32 bits", expected[place].tensor);
-            assert!(worst.max_error < 2.0 * HALF_ROUNDOFF * largest(values), "{}: {worst:?}", expected[place].tensor);
-            let share = budgets[place].tolerance.compare(half, values).share;
-            assert!(share > 0.002, "{} uses {share} of its budget\n{report}", expected[place].tensor);
-        }
+    let gpu = first(gpu);
+    let layer = Recurrent::with_weights(gpu, config.erased(), &weights).expect("a layer");
+    let results = |wanted: bool| {
+        let unroll = Unroll::training(9, 5).half_products(wanted);
+        let mut net = layer.unroll(unroll).expect("an unroll");
+        let label = if wanted { "matmul_cooperative 3" } else { "matmul_" };
+        assert!(net.explain().contains(label) && net.explain().contains("cooperative") == wanted, "{}", net.explain());
+        assert_eq!(net.explain().contains("of halves"), wanted, "{}", net.explain());
+        let report = pollster::block_on(verify_batch(&layer, &mut net, &batch)).expect("a layer within its budget");
+        let gradients = net.gradients().expect("training").clone();
+        let d_input = gradients.input.expect("it is wanted");
+        let tensors = [net.output(), &d_input, &gradients.h0, &gradients.parameters.cells[0].weight_ih];
+        (tensors.map(read), report)
+    };
+    let ((half, report), (whole, _)) = (results(true), results(false));
+    let budgets = expectation_of(&config, &Unroll::training(9, 5).half_products(true), &weights, &batch);
+    for (place, (half, whole)) in [0, 2, 3, 4].into_iter().zip(half.iter().zip(&whole)) {
+        let Expectation { values, tolerance, .. } = &expected[place];
+        assert!(tolerance.compare(whole, values).passed(), "{}", expected[place].tensor);
+        let worst = tolerance.compare(half, values);
+        assert!(!worst.passed(), "{} is as good as with 32 bits", expected[place].tensor);
+        assert!(worst.max_error < 2.0 * HALF_ROUNDOFF * largest(values), "{}: {worst:?}", expected[place].tensor);
+        let share = budgets[place].tolerance.compare(half, values).share;
+        assert!(share > 0.002, "{} uses {share} of its budget\n{report}", expected[place].tensor);
     }
 }
 

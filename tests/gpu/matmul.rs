@@ -12,15 +12,18 @@ use crate::support::{assert_close, wide};
 
 trials![around_the_tiles, all_forms, anywhere_in_a_buffer, gap, nothing_past_k, random_products, the_same_bits];
 
+/// The products of numbers of 32 bits.
+const PLAIN: [MatmulKernel; 4] =
+    [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
+
 /// The products by cooperative matrices.
 const COOPERATIVE: [MatmulKernel; 2] = [MatmulKernel::Cooperative16, MatmulKernel::Cooperative8];
 
 /// All that the GPU can run; where it was told of cooperative matrices (`cooperative.rs`), those alone.
 pub(crate) fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
-    let all = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
     let told = gpu.cooperative_matrices().is_some();
-    let wanted = if told { &COOPERATIVE[..] } else { &all[..] };
-    wanted.to_vec().into_iter().filter(|&kernel| harness::supports(gpu, kernel))
+    let wanted = if told { &COOPERATIVE[..] } else { &PLAIN[..] };
+    wanted.iter().copied().filter(|&kernel| harness::supports(gpu, kernel))
 }
 
 /// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of f32.
