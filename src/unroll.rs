@@ -165,8 +165,8 @@ impl Unroll {
     ///
     /// Each product changes by up to 2^-10 of itself for each of its two operands; the states and gradients of a layer are
     /// off by [`Tolerance::half`](crate::Tolerance::half) for each operand more. Numbers beyond 65504 become that. Below 2^-14
-    /// a number changes by up to 2^-24, or a device may take it for zero, and so it does below 2^-24: where gradients are
-    /// that small, scale the loss and divide the gradients of the weights by as much.
+    /// a number changes by up to 2^-24, so below 2^-24 it may become zero, and a device may take any of these for zero: where
+    /// gradients are that small, scale the loss and divide the gradients of the weights by as much.
     #[must_use]
     pub fn half_products(mut self, wanted: bool) -> Self {
         self.half_products = wanted;

@@ -91,7 +91,8 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// Lays the layer out over time: plans, and makes every buffer, bind group and pipeline, once.
     ///
     /// # Errors
-    /// Those of [`Plan::new`](crate::plan::Plan::new) before anything is made; [`Error::OutOfMemory`],
+    /// Before anything is made those of [`Plan::new`](crate::plan::Plan::new), and [`Error::OptionUnavailable`] for
+    /// [`Unroll::half_products`] on a [`Gpu`] that was told of no cooperative matrices; [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
     pub fn unroll(&self, unroll: Unroll) -> Result<Unrolled> {
         Unrolled::new(self, &unroll)
