@@ -4,7 +4,7 @@
 mod steps;
 
 pub(crate) use steps::{
-    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, pack, steps_backward, steps_forward, widen,
+    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,
 };
 
 use crate::activation::Activation;

@@ -10,10 +10,19 @@ pub(crate) struct KernelSpec {
     pub(crate) label: &'static str,
     /// The whole WGSL text: shared parts, then the file.
     pub(crate) source: &'static str,
-    /// The bindings of group 0, in order.
-    pub(crate) bindings: &'static [Binding],
+    /// The bindings of group 0, in order, as all kernels of its interface have them.
+    pub(crate) shared_bindings: &'static [Binding],
+    /// Those behind them that it has for itself.
+    pub(crate) own_bindings: &'static [Binding],
     /// The names of the overrides, in order.
     pub(crate) overrides: &'static [&'static str],
+}
+
+impl KernelSpec {
+    /// The bindings of group 0, in order.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
+        self.shared_bindings.iter().chain(self.own_bindings)
+    }
 }
 
 /// One binding of a kernel.
@@ -82,7 +91,7 @@ impl Kernel {
             spec.overrides
         );
         let device = gpu.device();
-        let kinds = spec.bindings.iter().map(|binding| &binding.kind);
+        let kinds = spec.bindings().map(|binding| &binding.kind);
         let counter = gpu.counter().map(|_| &BindingKind::ReadWrite);
         let entries: Vec<_> =
             (0..).zip(kinds.chain(counter)).map(|(binding, kind)| layout_entry(binding, kind)).collect();
