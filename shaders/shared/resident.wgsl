@@ -12,7 +12,7 @@ override FIRST_LOOKS: u32;
 override LATER_LOOKS: u32;
 
 // The workgroups of the dispatch behind this one, in x, y and z; how many have come, over all meetings; what was decided.
-@group(0) @binding(MEETING) var<storage, read_write> meeting: array<atomic<u32>, 5>;
+@group(0) @binding(MEETING) var<storage, read_write> meeting: array<atomic<u32>>;
 
 const ARRIVED = 3u;
 const DECISION = 4u;

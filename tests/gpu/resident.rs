@@ -10,7 +10,7 @@ use crate::options::{check, check_lengths};
 use crate::recurrence::{Steps, check_backward, check_forward};
 use crate::support::wide;
 
-trials![layers, chunks, steps, decisions, one_that_does_not_come, what_it_cannot_have];
+trials![layers, chunks, steps, they_wait_for_each_other, decisions, one_that_does_not_come, what_it_cannot_have];
 
 /// What the device needs.
 pub(crate) const FEATURES: wgpu::Features = wgpu::Features::MEMORY_DECORATION_COHERENT;
@@ -72,6 +72,34 @@ fn steps(gpu: &Gpu) {
             check_backward(&gpu, &time_loop(class, shape), &Steps::random(shape, true, 1.0, seed), seed);
         }
     }
+}
+
+/// Looks as often as it takes.
+fn patient(time_loop: TimeLoop) -> TimeLoop {
+    let resident = time_loop.resident.map(|resident| Resident { looks: [1 << 30; 2], ..resident });
+    TimeLoop { resident, ..time_loop }
+}
+
+/// Two workgroups over many steps, of which each needs what the other one made in the step before. (Backward a workgroup owns
+/// four times as many units.)
+fn they_wait_for_each_other(gpu: &Gpu) {
+    let gpu = open(gpu);
+    // One core runs them one after the other, and they would look for long.
+    let one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) && gpu.is_software();
+    let time_loop = |shape| {
+        let time_loop = time_loop(DeviceType::Cpu, shape);
+        if one_core { time_loop } else { patient(time_loop) }
+    };
+    for seed in 0..4 {
+        let shape = [200, 1, 16];
+        let steps = Steps::random(shape, true, 1.0, seed);
+        check_forward(&gpu, &time_loop(shape), &steps, 1.0);
+        let shape = [200, 1, 64];
+        let steps = Steps::random(shape, true, 1.0, seed);
+        check_backward(&gpu, &time_loop(shape), &steps, seed);
+    }
+    let words = last_states(&gpu, [200, 1, 16], &time_loop([200, 1, 16])).1;
+    assert!(one_core || words == [0, 1, 1, 400, 1], "{words:?}: two workgroups that came to 200 meetings");
 }
 
 /// The last states of some steps, and what the workgroups decided.
