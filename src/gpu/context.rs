@@ -64,6 +64,7 @@ struct Inner {
     lost: Arc<OnceLock<String>>,
     activity: ActivityCounters,
     runtime_checks: AtomicBool,
+    pipeline_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// For tests: where kernels count their indices out of range.
     trace: OnceLock<Trace>,
 }
@@ -173,6 +174,7 @@ impl Gpu {
             lost,
             activity: ActivityCounters::default(),
             runtime_checks: AtomicBool::new(true),
+            pipeline_cache: Mutex::default(),
             trace: OnceLock::new(),
         });
         Self { inner }
@@ -289,6 +291,32 @@ impl Gpu {
     #[must_use]
     pub fn has_runtime_checks(&self) -> bool {
         self.inner.runtime_checks.load(Relaxed)
+    }
+
+    /// Pipelines that are made from now on are looked for in this cache, and kept there: what the app stores of it
+    /// ([`wgpu::PipelineCache::get_data`]) spares the next start their compilation. The app makes it, of the data of a former
+    /// run that it trusts, on a device with `PIPELINE_CACHE` (Vulkan):
+    ///
+    /// ```no_run
+    /// # fn example(gpu: &wgpu_gru::Gpu, stored: Option<Vec<u8>>) {
+    /// use wgpu_gru::wgpu;
+    /// // SAFETY: the data is what `get_data` gave before, or nothing.
+    /// let cache = unsafe {
+    ///     gpu.device().create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+    ///         label: None,
+    ///         data: stored.as_deref(),
+    ///         fallback: true,
+    ///     })
+    /// };
+    /// gpu.set_pipeline_cache(Some(cache));
+    /// # }
+    /// ```
+    pub fn set_pipeline_cache(&self, cache: Option<wgpu::PipelineCache>) {
+        *lock(&self.inner.pipeline_cache) = cache;
+    }
+
+    pub(super) fn pipeline_cache(&self) -> Option<wgpu::PipelineCache> {
+        lock(&self.inner.pipeline_cache).clone()
     }
 
     pub(super) fn trace(&self) -> &OnceLock<Trace> {

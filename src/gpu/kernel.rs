@@ -118,7 +118,7 @@ impl Kernel {
                 constants: overrides,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: gpu.pipeline_cache().as_ref(),
         });
         Self { spec, pipeline, layout }
     }
