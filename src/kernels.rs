@@ -94,9 +94,11 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 42] = [
+static ALL: [&KernelSpec; 44] = [
     &MATMUL_TILED,
     &MATMUL_TILED_SCALAR,
+    &MATMUL_FEW_ROWS,
+    &MATMUL_FEW_ROWS_SCALAR,
     &MATMUL_BROADCAST,
     &MATMUL_BROADCAST_SCALAR,
     &MATMUL_DIRECT,
@@ -140,7 +142,7 @@ static ALL: [&KernelSpec; 42] = [
 ];
 
 kernel! {
-    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, without it for CPU-class adapters, with and without
+    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, of few rows, without it for CPU-class adapters, with and without
     /// subgroups. Each with loads of four numbers, and with loads of one for sizes that are no multiples of four.
     Matmul =
         MATMUL_TILED "matmul_tiled" with ["matmul", "matmul_vec4"] [
@@ -148,6 +150,12 @@ kernel! {
         ],
         MATMUL_TILED_SCALAR "matmul_tiled" as "matmul_tiled_scalar" with ["matmul", "matmul_scalar"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+        ],
+        MATMUL_FEW_ROWS "matmul_few_rows" with ["matmul", "matmul_vec4"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_FEW_ROWS_SCALAR "matmul_few_rows" as "matmul_few_rows_scalar" with ["matmul", "matmul_scalar"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
         ],
         MATMUL_BROADCAST "matmul_broadcast" with ["matmul", "matmul_vec4"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"

@@ -90,7 +90,7 @@ impl<'a> Programs<'a> {
         let inputs = self.config.layer_input_size(at.layer);
         ops::matmul(
             builder,
-            self.plan.tuning().matmul,
+            self.plan.tuning(),
             MatmulArgs {
                 size: [steps.rows(), self.config.cell().gates() * steps.hidden, inputs],
                 a: self.input_rows(at.layer, steps),
@@ -310,7 +310,7 @@ impl<'a> Programs<'a> {
         let first = steps.steps.start * steps.batch * inputs;
         ops::matmul(
             builder,
-            self.plan.tuning().matmul,
+            self.plan.tuning(),
             MatmulArgs {
                 size: [steps.rows(), inputs, self.config.cell().gates() * steps.hidden],
                 a: steps.gates_matrix(),
@@ -346,7 +346,7 @@ impl<'a> Programs<'a> {
             |builder: &mut ProgramBuilder<'a>, a: Matrix<'a>, m: usize, b: Matrix<'a>, n: usize, c: Matrix<'a>| {
                 let size = [m, n, rows];
                 let args = MatmulArgs { size, a, transpose_a: true, b, transpose_b: false, bias: None, c, accumulate };
-                ops::matmul(builder, tuning.matmul, args);
+                ops::matmul(builder, tuning, args);
             };
         let inputs = self.config.layer_input_size(at.layer);
         let x = self.input_rows(at.layer, steps);
@@ -387,7 +387,7 @@ impl<'a> Programs<'a> {
                 c: Matrix::rows_of(h_proj, 0, rows, 3 * hidden).columns_from(first),
                 accumulate: false,
             };
-            ops::matmul(builder, self.plan.tuning().matmul, args);
+            ops::matmul(builder, self.plan.tuning(), args);
         };
         if self.plan.layout().is_reset_before {
             product(builder, steps.h_before(), 0, 2 * hidden);

@@ -80,7 +80,7 @@ fn training_steps(gpu: &Gpu) {
 /// c = a b by every kernel that there is, with and without loads of four.
 fn products(gpu: &Gpu) {
     let gpu = counting(gpu);
-    for kernel in [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast] {
+    for kernel in MatmulKernel::ALL {
         if !harness::supports(&gpu, kernel) {
             continue;
         }
