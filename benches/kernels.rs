@@ -58,7 +58,7 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
         let (a, b) = (Tensor::from_slice(gpu, &[m * k], &a)?, Tensor::from_slice(gpu, &[k * n], &b)?);
         let c = Tensor::zeros(gpu, &[m, n])?;
         group.throughput(Throughput::Elements(flops));
-        let kernels = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
+        let kernels = MatmulKernel::ALL;
         for kernel in kernels.into_iter().filter(|&kernel| harness::supports(gpu, kernel)) {
             let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
             run(gpu, &program)?;

@@ -17,7 +17,7 @@ pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
         MatmulKernel::Broadcast => gpu.has_subgroups_of_8(),
         MatmulKernel::Cooperative16 => gpu.cooperative_matrices() == Some(16),
         MatmulKernel::Cooperative8 => gpu.cooperative_matrices() == Some(8),
-        MatmulKernel::Tiled | MatmulKernel::TiledSmall | MatmulKernel::Direct => true,
+        MatmulKernel::Tiled | MatmulKernel::TiledSmall | MatmulKernel::FewRows | MatmulKernel::Direct => true,
     }
 }
 
@@ -134,6 +134,8 @@ pub struct Steps<'a> {
     pub h: &'a Tensor,
     /// `[T, B, W, H]`
     pub gates: &'a Tensor,
+    /// Where workgroups that stay meet, see [`meeting`].
+    pub meeting: Option<&'a Tensor>,
 }
 
 impl<'a> Steps<'a> {
@@ -152,6 +154,7 @@ impl<'a> Steps<'a> {
             lengths: None,
             h,
             gates,
+            meeting: None,
         }
     }
 
@@ -186,7 +189,7 @@ impl<'a> Steps<'a> {
             let packing = Packing { side_by_side: true, half: false };
             ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packing, packed);
         }
-        ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save);
+        ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save, self.meeting);
         builder.build()
     }
 
@@ -200,6 +203,7 @@ impl<'a> Steps<'a> {
             d_outputs: vec![d_output],
             d_h_n,
             d_h0,
+            meeting: self.meeting,
             squares: Squares::Unused(&unused),
         };
         ops::steps_backward(&mut builder, &[self.cell_steps()], time_loop, &from);
@@ -231,6 +235,12 @@ pub fn count_out_of_range(gpu: &Gpu) -> Result<()> {
 #[cfg(not(target_arch = "wasm32"))]
 pub fn out_of_range(gpu: &Gpu) -> Result<Vec<(&'static str, u32)>> {
     gpu.out_of_range()
+}
+
+/// Five words where workgroups that stay meet: the workgroups of the dispatch behind them (3), how many have come, and what was
+/// decided: 1 that all go on, 2 that all leave, 3 that not all came in time.
+pub fn meeting(gpu: &Gpu) -> Result<Tensor> {
+    ops::meeting(gpu)
 }
 
 /// What a program has of one kernel.

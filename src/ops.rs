@@ -4,7 +4,7 @@
 mod steps;
 
 pub(crate) use steps::{
-    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, pack, steps_backward, steps_forward, widen,
+    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,
 };
 
 use crate::activation::Activation;
@@ -12,10 +12,10 @@ use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
     ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_BROADCAST, MATMUL_BROADCAST_SCALAR,
     MATMUL_COOPERATIVE_8, MATMUL_COOPERATIVE_8_SCALAR, MATMUL_COOPERATIVE_16, MATMUL_COOPERATIVE_16_SCALAR,
-    MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams, SUM_ROWS,
-    SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
+    MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_FEW_ROWS, MATMUL_FEW_ROWS_SCALAR, MATMUL_TILED, MATMUL_TILED_SCALAR,
+    Matmul, MatmulParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
 };
-use crate::plan::MatmulKernel;
+use crate::plan::{MatmulKernel, Tuning};
 
 /// A list of overrides, in the order of the table.
 type Overrides = Vec<(&'static str, f64)>;
@@ -107,10 +107,11 @@ pub(crate) struct MatmulArgs<'a> {
     pub(crate) accumulate: bool,
 }
 
-/// A product, by the kernel that suits its size of those that `kernel` stands for.
-pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel, args: MatmulArgs<'a>) {
+/// A product, by the kernel that suits its size.
+pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, tuning: &Tuning, args: MatmulArgs<'a>) {
     let ([m, n, _], gpu) = (args.size, builder.gpu());
-    matmul_by(builder, kernel.for_product([m, n], gpu.limits(), gpu.has_subgroups_of_8()), args);
+    let kernel = tuning.matmul.for_product([m, n], tuning.few_rows, gpu.limits(), gpu.has_subgroups_of_8());
+    matmul_by(builder, kernel, args);
 }
 
 /// A product by this very kernel.
@@ -146,6 +147,8 @@ pub(crate) fn matmul_by<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKern
     let spec = match (kernel, is_aligned) {
         (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => &MATMUL_TILED,
         (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => &MATMUL_TILED_SCALAR,
+        (MatmulKernel::FewRows, true) => &MATMUL_FEW_ROWS,
+        (MatmulKernel::FewRows, false) => &MATMUL_FEW_ROWS_SCALAR,
         (MatmulKernel::Broadcast, true) => &MATMUL_BROADCAST,
         (MatmulKernel::Broadcast, false) => &MATMUL_BROADCAST_SCALAR,
         (MatmulKernel::Direct, true) => &MATMUL_DIRECT,
@@ -160,7 +163,7 @@ pub(crate) fn matmul_by<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKern
         MatmulKernel::Cooperative16 | MatmulKernel::Cooperative8 => {
             overrides.push(("LANES", f64::from(builder.gpu().info().subgroup_min_size)));
         }
-        MatmulKernel::Direct | MatmulKernel::Broadcast => {}
+        MatmulKernel::FewRows | MatmulKernel::Direct | MatmulKernel::Broadcast => {}
     }
     let storage = Matmul {
         a: args.a.view,

@@ -16,7 +16,7 @@ mod time_loop;
 mod turns;
 
 pub use crate::unroll::Schedule;
-pub use time_loop::{Cut, TimeLoop};
+pub use time_loop::{Cut, Resident, TimeLoop};
 
 pub(crate) use layout::{Keeps, Layout};
 use layout::{no_half_weights, no_halves, no_wavefront};
@@ -31,6 +31,9 @@ pub struct Tuning {
     /// The large products: [`MatmulKernel::Tiled`] or [`MatmulKernel::Direct`], each of which has a second form that single
     /// products take where it suits them.
     pub matmul: MatmulKernel,
+    /// The products of at most 8 rows have a kernel of their own. For a layer that has no more in all, T B: a longer one whose
+    /// time axis is cut into chunks has the same bits as one that is not.
+    pub few_rows: bool,
     /// Columns and partial sums of a workgroup of the sum over rows.
     pub sum_lanes: [u32; 2],
 }
@@ -40,7 +43,11 @@ impl Tuning {
     #[must_use]
     pub fn new(device_type: wgpu::DeviceType) -> Self {
         let software = device_type == wgpu::DeviceType::Cpu;
-        Self { matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled }, sum_lanes: [32, 8] }
+        Self {
+            matmul: if software { MatmulKernel::Direct } else { MatmulKernel::Tiled },
+            few_rows: false,
+            sum_lanes: [32, 8],
+        }
     }
 
     /// The invocations and bytes of workgroup memory of the largest workgroup.
@@ -101,7 +108,8 @@ impl Plan {
         let device_type = unroll.wanted_adapter_class().unwrap_or(device_type);
         // A step is told its number, to be compared with the lengths.
         at_most("seq_len", "32-bit index of a step", unroll.seq_len() as u64, u64::from(u32::MAX))?;
-        let tuning = Tuning::new(device_type);
+        let few_rows = unroll.seq_len().saturating_mul(unroll.batch()) <= 8;
+        let tuning = Tuning { few_rows, ..Tuning::new(device_type) };
         check_kernels(&tuning, limits)?;
         let layout = Layout::new(&config, unroll, limits, device_type);
         for (option, wanted, because) in [

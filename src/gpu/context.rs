@@ -66,6 +66,7 @@ struct Inner {
     runtime_checks: AtomicBool,
     /// The rows of the cooperative matrices in use, or 0.
     cooperative_size: AtomicU32,
+    pipeline_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// For tests: where kernels count their indices out of range.
     trace: OnceLock<Trace>,
 }
@@ -176,6 +177,7 @@ impl Gpu {
             activity: ActivityCounters::default(),
             runtime_checks: AtomicBool::new(true),
             cooperative_size: AtomicU32::new(0),
+            pipeline_cache: Mutex::default(),
             trace: OnceLock::new(),
         });
         Self { inner }
@@ -296,6 +298,32 @@ impl Gpu {
 
     pub(super) fn cooperative_size(&self) -> &AtomicU32 {
         &self.inner.cooperative_size
+    }
+
+    /// Pipelines that are made from now on are looked for in this cache, and kept there: what the app stores of it
+    /// ([`wgpu::PipelineCache::get_data`]) spares the next start their compilation. The app makes it, of the data of a former
+    /// run that it trusts, on a device with `PIPELINE_CACHE` (Vulkan):
+    ///
+    /// ```no_run
+    /// # fn example(gpu: &wgpu_gru::Gpu, stored: Option<Vec<u8>>) {
+    /// use wgpu_gru::wgpu;
+    /// // SAFETY: the data is what `get_data` gave before, or nothing.
+    /// let cache = unsafe {
+    ///     gpu.device().create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+    ///         label: None,
+    ///         data: stored.as_deref(),
+    ///         fallback: true,
+    ///     })
+    /// };
+    /// gpu.set_pipeline_cache(Some(cache));
+    /// # }
+    /// ```
+    pub fn set_pipeline_cache(&self, cache: Option<wgpu::PipelineCache>) {
+        *lock(&self.inner.pipeline_cache) = cache;
+    }
+
+    pub(super) fn pipeline_cache(&self) -> Option<wgpu::PipelineCache> {
+        lock(&self.inner.pipeline_cache).clone()
     }
 
     pub(super) fn trace(&self) -> &OnceLock<Trace> {

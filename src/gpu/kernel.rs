@@ -10,8 +10,10 @@ pub(crate) struct KernelSpec {
     pub(crate) label: &'static str,
     /// The whole WGSL text: shared parts, then the file.
     pub(crate) source: &'static str,
-    /// The bindings of group 0, in order.
-    pub(crate) bindings: &'static [Binding],
+    /// The bindings of group 0, in order, as all kernels of its interface have them.
+    pub(crate) shared_bindings: &'static [Binding],
+    /// Those behind them that it has for itself.
+    pub(crate) own_bindings: &'static [Binding],
     /// The names of the overrides, in order.
     pub(crate) overrides: &'static [&'static str],
 }
@@ -21,6 +23,11 @@ impl KernelSpec {
     /// its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run time.
     pub(crate) fn is_cooperative(&self) -> bool {
         self.source.contains("enable wgpu_cooperative_matrix;")
+    }
+
+    /// The bindings of group 0, in order.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
+        self.shared_bindings.iter().chain(self.own_bindings)
     }
 }
 
@@ -90,7 +97,7 @@ impl Kernel {
             spec.overrides
         );
         let device = gpu.device();
-        let kinds = spec.bindings.iter().map(|binding| &binding.kind);
+        let kinds = spec.bindings().map(|binding| &binding.kind);
         let counter = gpu.counter_of(spec).map(|_| &BindingKind::ReadWrite);
         let entries: Vec<_> =
             (0..).zip(kinds.chain(counter)).map(|(binding, kind)| layout_entry(binding, kind)).collect();
@@ -117,7 +124,7 @@ impl Kernel {
                 constants: overrides,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: gpu.pipeline_cache().as_ref(),
         });
         Self { spec, pipeline, layout }
     }

@@ -16,4 +16,4 @@ pub use tensor::Tensor;
 pub(crate) use tensor::view_of_parts;
 
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
-pub(crate) use program::ProgramBuilder;
+pub(crate) use program::{GroupId, ProgramBuilder};

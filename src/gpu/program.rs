@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
 use crate::gpu::kernel::{BindingKind, Kernel, View};
+use crate::gpu::{Gpu, Tensor};
 
 /// A fixed list of dispatches. Recording it makes nothing: no buffer, no bind group, no pipeline.
 #[derive(Debug)]
@@ -21,7 +21,16 @@ pub(crate) struct Dispatch {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
     dynamic_offset: Option<u32>,
-    workgroups: [u32; 3],
+    workgroups: Workgroups,
+}
+
+/// How many workgroups a dispatch has.
+#[derive(Debug, Clone)]
+enum Workgroups {
+    /// So many.
+    Given([u32; 3]),
+    /// What a kernel before it has left at the begin of a buffer.
+    Left(wgpu::Buffer),
 }
 
 impl Program {
@@ -41,8 +50,10 @@ impl Program {
                 current = Some(&dispatch.kernel);
             }
             pass.set_bind_group(0, &dispatch.bind_group, dispatch.dynamic_offset.as_slice());
-            let [x, y, z] = dispatch.workgroups;
-            pass.dispatch_workgroups(x, y, z);
+            match &dispatch.workgroups {
+                &Workgroups::Given([x, y, z]) => pass.dispatch_workgroups(x, y, z),
+                Workgroups::Left(buffer) => pass.dispatch_workgroups_indirect(buffer, 0),
+            }
         }
     }
 
@@ -94,7 +105,7 @@ struct Group<'a> {
 struct PendingDispatch {
     group: usize,
     dynamic_offset: Option<u32>,
-    workgroups: [u32; 3],
+    workgroups: Workgroups,
 }
 
 /// A bind group of a program that is being built.
@@ -122,11 +133,22 @@ impl<'a> ProgramBuilder<'a> {
     /// A dispatch with the uniform of its group.
     pub(crate) fn dispatch(&mut self, group: GroupId, workgroups: [u32; 3]) {
         let dynamic = self.groups[group.0].is_dynamic();
+        let workgroups = Workgroups::Given(workgroups);
         self.pending.push(PendingDispatch { group: group.0, dynamic_offset: dynamic.then_some(0), workgroups });
     }
 
     /// A dispatch with a uniform of its own.
     pub(crate) fn dispatch_with(&mut self, group: GroupId, uniform: &impl Pod, workgroups: [u32; 3]) {
+        self.dispatch_as(group, uniform, Workgroups::Given(workgroups));
+    }
+
+    /// A dispatch with a uniform of its own, of as many workgroups as a kernel before it leaves in the first three words of a
+    /// tensor that was made for that.
+    pub(crate) fn dispatch_as_left(&mut self, group: GroupId, uniform: &impl Pod, workgroups: &Tensor) {
+        self.dispatch_as(group, uniform, Workgroups::Left(workgroups.buffer().clone()));
+    }
+
+    fn dispatch_as(&mut self, group: GroupId, uniform: &impl Pod, workgroups: Workgroups) {
         let offset = self.push(uniform) - self.groups[group.0].uniform;
         self.pending.push(PendingDispatch { group: group.0, dynamic_offset: Some(offset as u32), workgroups });
     }
@@ -157,8 +179,7 @@ impl<'a> ProgramBuilder<'a> {
             let mut storage = storage.iter();
             let views: Vec<View<'_>> = kernel
                 .spec
-                .bindings
-                .iter()
+                .bindings()
                 .filter_map(|binding| match binding.kind {
                     BindingKind::Uniform { size, .. } => {
                         Some(View { buffer: &uniforms, offset: *uniform as u64, size })
@@ -187,14 +208,15 @@ impl<'a> ProgramBuilder<'a> {
             if required <= available { Ok(()) } else { Err(Error::LimitExceeded { what, limit, required, available }) }
         };
         for Group { kernel, storage, .. } in &self.groups {
-            let bindings = kernel.spec.bindings.iter();
-            let names = bindings.filter(|b| !matches!(b.kind, BindingKind::Uniform { .. })).map(|b| b.name);
+            let names =
+                kernel.spec.bindings().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. })).map(|b| b.name);
             for (name, view) in names.zip(storage) {
                 let available = limits.max_storage_buffer_binding_size;
                 within(name, "max_storage_buffer_binding_size", view.size, available)?;
             }
         }
         for PendingDispatch { group, workgroups, .. } in &self.pending {
+            let Workgroups::Given(workgroups) = workgroups else { continue };
             let label = self.groups[*group].kernel.spec.label;
             for &count in workgroups {
                 let available = u64::from(limits.max_compute_workgroups_per_dimension);
@@ -214,7 +236,6 @@ impl<'a> ProgramBuilder<'a> {
 
 impl Group<'_> {
     fn is_dynamic(&self) -> bool {
-        let bindings = self.kernel.spec.bindings;
-        bindings.iter().any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
+        self.kernel.spec.bindings().any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
     }
 }

@@ -49,6 +49,14 @@ impl Tensor {
         Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
     }
 
+    /// Words that may say how many workgroups a dispatch has.
+    pub(crate) fn for_workgroups(gpu: &Gpu, name: &'static str, words: usize) -> Result<Self> {
+        let shape = [words];
+        let usage = Self::USAGE | wgpu::BufferUsages::INDIRECT;
+        let buffer = gpu.create_buffer(name, bytes_of(&shape), usage)?;
+        Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
+    }
+
     /// So many tensors of zeros of one shape, one behind the other in one buffer.
     pub(crate) fn in_one_buffer(gpu: &Gpu, name: &'static str, count: usize, shape: &[usize]) -> Result<Vec<Self>> {
         let all = Self::named(gpu, name, &[&[count], shape].concat(), None)?;

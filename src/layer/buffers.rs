@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
 use crate::layer::Parameters;
+use crate::ops;
 use crate::plan::{Keeps, Part, Plan, cells_a_buffer};
 use crate::unroll::{Mode, Unroll};
 
@@ -34,6 +35,8 @@ pub(super) struct Buffers {
     pub(super) packed: Vec<Tensor>,
     /// The recurrent weights of each cell two in a word, in their order, where the steps read them so.
     pub(super) half_weights: Vec<Tensor>,
+    /// Where workgroups that stay meet.
+    pub(super) meeting: Option<Tensor>,
     /// `[B]`, whole numbers.
     pub(super) lengths: Option<Tensor>,
     /// Seed of dropout and count of forward passes, whole numbers.
@@ -94,6 +97,7 @@ impl Buffers {
             carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
             packed: weights_if(layout.packs_weights, gpu, config, plan, "packed weight_hh")?,
             half_weights: weights_if(layout.halves_weights, gpu, config, plan, "half weight_hh")?,
+            meeting: plan.time_loop().resident.map(|_| ops::meeting(gpu)).transpose()?,
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
             training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, groups)).transpose()?,

@@ -9,7 +9,7 @@ use crate::ops::{
     self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
     SumRowsArgs, Vector,
 };
-use crate::plan::{Block, Keeps, MatmulKernel, Part, Plan, Turn};
+use crate::plan::{Block, Keeps, Part, Plan, Tuning, Turn};
 use crate::unroll::Unroll;
 
 /// What the programs are built of.
@@ -22,8 +22,8 @@ pub(super) struct Programs<'a> {
     pub(super) buffers: &'a Buffers,
     /// What each layer reads, `[T, B, in]`.
     pub(super) layer_inputs: &'a [Tensor],
-    /// Which products are used.
-    pub(super) matmul: MatmulKernel,
+    /// Which kernels are used.
+    pub(super) tuning: Tuning,
 }
 
 impl<'a> Programs<'a> {
@@ -92,7 +92,7 @@ impl<'a> Programs<'a> {
         let inputs = self.config.layer_input_size(at.layer);
         ops::matmul(
             builder,
-            self.matmul,
+            &self.tuning,
             MatmulArgs {
                 size: [steps.rows(), self.config.cell().gates() * steps.hidden, inputs],
                 a: self.input_rows(at.layer, steps),
@@ -173,7 +173,13 @@ impl<'a> Programs<'a> {
                 for (&at, steps) in turn.parts.iter().zip(&steps) {
                     self.project_input(&mut builder, at, steps);
                 }
-                ops::steps_forward(&mut builder, &steps, self.plan.time_loop(), layout.keeps != Keeps::Nothing);
+                ops::steps_forward(
+                    &mut builder,
+                    &steps,
+                    self.plan.time_loop(),
+                    layout.keeps != Keeps::Nothing,
+                    buffers.meeting.as_ref(),
+                );
                 for (&at, steps) in turn.parts.iter().zip(&steps) {
                     if let Some(halves) = self.half_gates(at) {
                         ops::halve(&mut builder, steps, halves);
@@ -261,6 +267,7 @@ impl<'a> Programs<'a> {
             d_outputs: turn.parts.iter().map(|at| &d.d_layers[at.layer]).collect(),
             d_h_n: &d.d_h_n,
             d_h0: &d.d_h0,
+            meeting: self.buffers.meeting.as_ref(),
             squares: if d.norms.is_some() { Squares::Wanted(&d.squares) } else { Squares::Unused(&d.squares) },
         };
         ops::steps_backward(builder, &steps, self.plan.time_loop(), &from);
@@ -289,7 +296,7 @@ impl<'a> Programs<'a> {
             accumulate: false,
             root: true,
         };
-        ops::sum_rows(builder, self.plan.tuning().sum_lanes, args);
+        ops::sum_rows(builder, self.tuning.sum_lanes, args);
     }
 
     /// A chunk's share of the gradient of what a layer read.
@@ -305,7 +312,7 @@ impl<'a> Programs<'a> {
         let first = steps.steps.start * steps.batch * inputs;
         ops::matmul(
             builder,
-            self.matmul,
+            &self.tuning,
             MatmulArgs {
                 size: [steps.rows(), inputs, self.config.cell().gates() * steps.hidden],
                 a: steps.gates_matrix(),
@@ -328,7 +335,7 @@ impl<'a> Programs<'a> {
         d_parameters: &'a CellParameters,
         accumulate: bool,
     ) {
-        let tuning = self.plan.tuning();
+        let tuning = &self.tuning;
         let (hidden, rows) = (steps.hidden, steps.rows());
         let gates = self.config.cell().gates() * hidden;
         let is_reset_before = self.plan.layout().is_reset_before;
@@ -341,7 +348,7 @@ impl<'a> Programs<'a> {
             |builder: &mut ProgramBuilder<'a>, a: Matrix<'a>, m: usize, b: Matrix<'a>, n: usize, c: Matrix<'a>| {
                 let size = [m, n, rows];
                 let args = MatmulArgs { size, a, transpose_a: true, b, transpose_b: false, bias: None, c, accumulate };
-                ops::matmul(builder, self.matmul, args);
+                ops::matmul(builder, tuning, args);
             };
         let inputs = self.config.layer_input_size(at.layer);
         let x = self.input_rows(at.layer, steps);
@@ -382,7 +389,7 @@ impl<'a> Programs<'a> {
                 c: Matrix::rows_of(h_proj, 0, rows, 3 * hidden).columns_from(first),
                 accumulate: false,
             };
-            ops::matmul(builder, self.matmul, args);
+            ops::matmul(builder, &self.tuning, args);
         };
         if self.plan.layout().is_reset_before {
             product(builder, steps.h_before(), 0, 2 * hidden);

@@ -8,7 +8,7 @@ use crate::layer::programs::Programs;
 use crate::layer::{Parameters, Recurrent};
 use crate::ops::CellSteps;
 use crate::plan::{MatmulKernel, Plan};
-use crate::unroll::Unroll;
+use crate::unroll::{Schedule, Unroll};
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes
 /// nothing, submits nothing, and waits for nothing.
@@ -65,13 +65,15 @@ impl Unrolled {
     pub(super) fn new<C: Copy + Into<Cell>>(layer: &Recurrent<C>, unroll: &Unroll) -> Result<Self> {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
         let plan = Plan::new(&config, unroll, gpu.limits(), gpu.info().device_type)?;
-        let matmul = if unroll.has_half_products() {
+        if plan.time_loop().resident.is_some() {
+            expect_coherent(gpu)?;
+        }
+        let mut tuning = *plan.tuning();
+        if unroll.has_half_products() {
             let because = "the Gpu was told of no cooperative matrices: see Gpu::set_cooperative_matrices";
             let unavailable = Error::OptionUnavailable { option: "half_products", because };
-            MatmulKernel::cooperative(gpu.cooperative_matrices().ok_or(unavailable)?)
-        } else {
-            plan.tuning().matmul
-        };
+            tuning.matmul = MatmulKernel::cooperative(gpu.cooperative_matrices().ok_or(unavailable)?);
+        }
         let groups = CellSteps::groups(unroll.batch(), config.hidden_size(), plan.time_loop());
         let buffers = Buffers::new(gpu, &config, unroll, &plan, groups)?;
         if let Some(lengths) = &buffers.lengths {
@@ -87,7 +89,7 @@ impl Unrolled {
             parameters: layer.parameters(),
             buffers: &buffers,
             layer_inputs: &layer_inputs,
-            matmul,
+            tuning,
         };
         let forward = programs.forward()?;
         let training = match &buffers.training {
@@ -321,6 +323,15 @@ impl Unrolled {
         expect_shape(name, place.shape(), tensor.shape())?;
         place.expect_same_device(name, tensor)
     }
+}
+
+/// Checks that workgroups of a dispatch can exchange what they store.
+fn expect_coherent(gpu: &Gpu) -> Result<()> {
+    if gpu.device().features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT) {
+        return Ok(());
+    }
+    let because = "the device was opened without MEMORY_DECORATION_COHERENT";
+    Err(Error::ScheduleUnavailable { schedule: Schedule::Resident, because })
 }
 
 /// Copies `source` to its place unless it lies there already, or clears the place.

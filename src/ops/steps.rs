@@ -6,18 +6,21 @@ use std::sync::Arc;
 use super::{Matrix, Overrides};
 use crate::config::Cell;
 use crate::gpu::{Gpu, Kernel, KernelSpec, Tensor, View, view_of_parts};
-use crate::plan::{Cut, Schedule};
+use crate::plan::{Cut, Resident, Schedule, TimeLoop};
 
 mod backward;
 mod forward;
 mod half;
+mod resident;
 
 pub(crate) use backward::{Squares, StepsBackward, gru_gates, steps_backward};
 pub(crate) use forward::{Packing, pack, steps_forward};
 pub(crate) use half::{halve, widen};
+pub(crate) use resident::meeting;
 
-/// A kernel by fours, for H that is a multiple of 4; by single numbers; and by fours with weights of 16 bits.
-type Forms = [&'static KernelSpec; 3];
+/// A kernel by fours, for H that is a multiple of 4; by single numbers; by fours with weights of 16 bits; and by fours with
+/// workgroups that meet.
+type Forms = [&'static KernelSpec; 4];
 
 const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];
 const CANDIDATE: [&str; 3] = ["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"];
@@ -121,25 +124,28 @@ impl<'a> CellSteps<'a> {
     fn kernel(
         &self,
         gpu: &Gpu,
-        [quads, singles, halves]: Forms,
-        (schedule, cut): (Schedule, Cut),
+        [quads, singles, halves, resident]: Forms,
+        (time_loop, cut): (&TimeLoop, Cut),
         sums: u32,
         own: Overrides,
     ) -> Arc<Kernel> {
-        let spec = match self.half_weights {
-            true => halves,
-            false if cut.quads && self.hidden.is_multiple_of(4) => quads,
-            false => singles,
+        let is_quads = cut.quads && self.hidden.is_multiple_of(4);
+        let (spec, mut overrides) = match time_loop.resident {
+            Some(Resident { looks: [first, later], .. }) => {
+                (resident, vec![("FIRST_LOOKS", f64::from(first)), ("LATER_LOOKS", f64::from(later))])
+            }
+            None if self.half_weights => (halves, Vec::new()),
+            None => (if is_quads { quads } else { singles }, Vec::new()),
         };
-        let mut overrides = vec![
+        overrides.extend([
             ("LANES", f64::from(cut.lanes)),
             ("SPLIT", f64::from(cut.split)),
             ("ROWS", f64::from(cut.rows)),
             ("SUMS", f64::from(sums * cut.rows)),
             ("SUMS_OF_ALL", f64::from(sums * cut.rows * cut.lanes * cut.split)),
-            ("MANY", f64::from(schedule != Schedule::PerStep)),
+            ("MANY", f64::from(time_loop.schedule != Schedule::PerStep)),
             ("WIDTH", self.gates_width as f64),
-        ];
+        ]);
         overrides.extend(own);
         gpu.kernel(spec, &overrides)
     }

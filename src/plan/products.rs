@@ -8,6 +8,8 @@ pub enum MatmulKernel {
     Tiled,
     /// Tiles of 32 x 32 through workgroup memory: GPUs, for products of so few tiles that a GPU would be half empty.
     TiledSmall,
+    /// 8 rows by 32 columns, whose sums are taken in 8 slices: GPUs, for all products of a layer of so few rows.
+    FewRows,
     /// 16 rows by 32 columns without workgroup memory: CPU-class adapters.
     Direct,
     /// Tiles of 32 x 32, whose rows go round subgroups of 8: CPU-class adapters that have these.
@@ -20,11 +22,23 @@ pub enum MatmulKernel {
 }
 
 impl MatmulKernel {
+    /// Every kernel.
+    pub const ALL: [Self; 7] = [
+        Self::Tiled,
+        Self::TiledSmall,
+        Self::FewRows,
+        Self::Direct,
+        Self::Broadcast,
+        Self::Cooperative16,
+        Self::Cooperative8,
+    ];
+
     /// Rows and columns of the product that one workgroup owns.
     #[must_use]
     pub fn tile(self) -> [u32; 2] {
         match self {
             Self::Tiled | Self::Cooperative16 => [64, 64],
+            Self::FewRows => [8, 32],
             Self::Direct => [16, 32],
             Self::TiledSmall | Self::Broadcast | Self::Cooperative8 => [32, 32],
         }
@@ -41,14 +55,21 @@ impl MatmulKernel {
         if size == 16 { Self::Cooperative16 } else { Self::Cooperative8 }
     }
 
-    /// The choice for one product, of what [`Tuning`](super::Tuning) says for all: the small tiles where they fill a GPU better and the
-    /// grid can have them, broadcasts where there are subgroups of 8.
-    pub(crate) fn for_product(self, [m, n]: [usize; 2], limits: &wgpu::Limits, has_subgroups_of_8: bool) -> Self {
+    /// The choice for one product, of what [`Tuning`](super::Tuning) says for all: that of few rows where it may be had, the small
+    /// tiles where they fill a GPU better and the grid can have them, broadcasts where there are subgroups of 8.
+    pub(crate) fn for_product(
+        self,
+        [m, n]: [usize; 2],
+        few_rows: bool,
+        limits: &wgpu::Limits,
+        has_subgroups_of_8: bool,
+    ) -> Self {
         /// Tiles of 64 x 64 from which on they are enough to fill a large GPU.
         const ENOUGH: u64 = 256;
         let workgroups = |kernel: Self| kernel.grid(m, n).map(u64::from);
         let fits = |kernel| workgroups(kernel).iter().all(|&n| n <= limits.max_compute_workgroups_per_dimension.into());
         match self {
+            Self::Tiled if few_rows && m <= 8 && fits(Self::FewRows) => Self::FewRows,
             Self::Tiled if workgroups(self).iter().product::<u64>() < ENOUGH && fits(Self::TiledSmall) => {
                 Self::TiledSmall
             }
@@ -68,22 +89,26 @@ impl MatmulKernel {
 
 #[cfg(test)]
 mod tests {
-    use super::MatmulKernel::{Broadcast, Cooperative8, Cooperative16, Direct, Tiled, TiledSmall};
+    use super::MatmulKernel::{Broadcast, Cooperative8, Cooperative16, Direct, FewRows, Tiled, TiledSmall};
 
     #[test]
     fn a_product_takes_what_suits_it() {
         let limits = wgpu::Limits::default();
         let few = |count| wgpu::Limits { max_compute_workgroups_per_dimension: count, ..limits.clone() };
         // 16 x 16 tiles of 64 x 64 are enough; one row of tiles less is not.
-        assert_eq!(Tiled.for_product([961, 1024], &limits, true), Tiled);
-        assert_eq!(Tiled.for_product([960, 1024], &limits, true), TiledSmall);
-        assert_eq!(Tiled.for_product([1, 1 << 20], &limits, false), Tiled);
+        assert_eq!(Tiled.for_product([961, 1024], false, &limits, true), Tiled);
+        assert_eq!(Tiled.for_product([960, 1024], false, &limits, true), TiledSmall);
+        assert_eq!(Tiled.for_product([1, 1 << 20], false, &limits, false), Tiled);
         // 2 x 3 tiles of 64 x 64 would be 4 x 6 small ones.
-        assert_eq!(Tiled.for_product([128, 192], &few(5), false), Tiled);
-        assert_eq!(Tiled.for_product([128, 192], &few(6), false), TiledSmall);
+        assert_eq!(Tiled.for_product([128, 192], false, &few(5), false), Tiled);
+        assert_eq!(Tiled.for_product([128, 192], false, &few(6), false), TiledSmall);
 
-        assert_eq!(Direct.for_product([1, 1], &limits, false), Direct);
-        assert_eq!(Direct.for_product([1, 1], &limits, true), Broadcast);
+        assert_eq!(Tiled.for_product([8, 1024], true, &limits, false), FewRows);
+        assert_eq!(Tiled.for_product([9, 1024], true, &limits, false), TiledSmall);
+        assert_eq!(Direct.for_product([8, 1024], true, &limits, false), Direct);
+
+        assert_eq!(Direct.for_product([1, 1], false, &limits, false), Direct);
+        assert_eq!(Direct.for_product([1, 1], false, &limits, true), Broadcast);
 
         // 3 x 2 tiles of 64 x 64, 5 x 4 of 32 x 32, 10 x 4 of 16 x 32.
         for (most, eight, sixteen) in [
@@ -92,8 +117,8 @@ mod tests {
             (3, Tiled, Cooperative16),
             (2, Direct, Direct),
         ] {
-            assert_eq!(Cooperative8.for_product([150, 128], &few(most), true), eight);
-            assert_eq!(Cooperative16.for_product([150, 128], &few(most), true), sixteen);
+            assert_eq!(Cooperative8.for_product([150, 128], true, &few(most), true), eight);
+            assert_eq!(Cooperative16.for_product([150, 128], true, &few(most), true), sixteen);
         }
     }
 }

@@ -146,6 +146,7 @@ impl Sizes<'_> {
         add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
         add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
         add(one(self.unroll.has_lengths()), "lengths", &[b]);
+        add(one(self.time_loop.resident.is_some()), "meeting", &[5]);
         let words = layout.words_of_weights(config);
         add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &words);
         add(if layout.halves_weights { cells } else { 0 }, "half weight_hh", &words);

@@ -19,6 +19,7 @@ pub mod matmul;
 pub mod mse;
 pub mod oracle;
 pub mod pack;
+pub mod resident_begin;
 pub mod rnn_step;
 pub mod rnn_step_backward;
 pub mod sgd;

@@ -78,7 +78,7 @@ impl Linear {
         let d_output = Tensor::named(&self.gpu, "d_output", &shape, None)?;
         let d_weight = Tensor::named(&self.gpu, "d_weight", self.weight.shape(), None)?;
         let d_bias = Tensor::named(&self.gpu, "d_bias", self.bias.shape(), None)?;
-        let tuning = Tuning::new(self.gpu.info().device_type);
+        let tuning = Tuning { few_rows: rows <= 8, ..Tuning::new(self.gpu.info().device_type) };
 
         let x = Matrix::of(input, in_features);
         let weight = Matrix::of(&self.weight, in_features);
@@ -94,14 +94,14 @@ impl Linear {
             accumulate: false,
         };
         let mut builder = ProgramBuilder::new(&self.gpu, "linear forward");
-        ops::matmul(&mut builder, tuning.matmul, plain);
+        ops::matmul(&mut builder, &tuning, plain);
         let forward = builder.build()?;
 
         let mut builder = ProgramBuilder::new(&self.gpu, "linear backward");
         let d_input = Matrix::of(d_input, in_features);
         let size = [rows, in_features, out_features];
         let of_input = MatmulArgs { size, a: d_y, transpose_b: false, bias: None, c: d_input, ..plain };
-        ops::matmul(&mut builder, tuning.matmul, of_input);
+        ops::matmul(&mut builder, &tuning, of_input);
         let of_weight = MatmulArgs {
             size: [out_features, in_features, rows],
             a: d_y,
@@ -112,7 +112,7 @@ impl Linear {
             c: Matrix::of(&d_weight, in_features),
             accumulate: false,
         };
-        ops::matmul(&mut builder, tuning.matmul, of_weight);
+        ops::matmul(&mut builder, &tuning, of_weight);
         let total = Vector::of(&d_bias, 0);
         let of_bias = SumRowsArgs { input: d_y, size: [rows, out_features], total, accumulate: false, root: false };
         ops::sum_rows(&mut builder, tuning.sum_lanes, of_bias);

@@ -4,7 +4,7 @@
 
 use proptest::strategy::Strategy;
 use wgpu_gru::harness::Placed;
-use wgpu_gru::plan::MatmulKernel;
+use wgpu_gru::plan::{MatmulKernel, Schedule};
 use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
@@ -21,8 +21,8 @@ trials![layers, any_options_in_range, training_steps, products, they_are_counted
 fn counting(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);
     let descriptor = wgpu::DeviceDescriptor {
-        required_features: adapter.features() & wgpu::Features::SUBGROUP,
-        required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: 9, ..wgpu::Limits::default() },
+        required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::MEMORY_DECORATION_COHERENT),
+        required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: 10, ..wgpu::Limits::default() },
         ..wgpu::DeviceDescriptor::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
@@ -47,6 +47,9 @@ fn layers(gpu: &Gpu) {
             check(&gpu, &RnnConfig::new(inputs, hidden), unroll.half_weights(hidden % 4 == 0));
             check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::Half), &lengths);
         }
+    }
+    if gpu.device().features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT) {
+        check(&gpu, &GruConfig::new(4, 36), Unroll::training(2, 17).schedule(Schedule::Resident));
     }
     assert_none(&gpu);
 }
@@ -77,7 +80,7 @@ fn training_steps(gpu: &Gpu) {
 /// c = a b by every kernel that there is, with and without loads of four.
 fn products(gpu: &Gpu) {
     let gpu = counting(gpu);
-    for kernel in [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast] {
+    for kernel in MatmulKernel::ALL {
         if !harness::supports(&gpu, kernel) {
             continue;
         }

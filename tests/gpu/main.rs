@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use wgpu_gru::{Error, Gpu};
+use wgpu_gru::{Error, Gpu, wgpu};
 
 /// The tests of a module, by name.
 macro_rules! trials {
@@ -38,6 +38,7 @@ mod option_vectors;
 mod options;
 mod promises;
 mod recurrence;
+mod resident;
 mod sums;
 #[path = "../support/mod.rs"]
 mod support;
@@ -64,6 +65,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("half", half::TRIALS),
     (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
+    ("resident", resident::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
     ("golden", golden::TRIALS),
@@ -75,6 +77,14 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
 ];
+
+/// The optional features without which the tests of a module have nothing to test.
+fn needs(module: &str) -> wgpu::Features {
+    match module {
+        "resident" => resident::FEATURES,
+        _ => wgpu::Features::empty(),
+    }
+}
 
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {
@@ -106,7 +116,18 @@ fn main() -> ExitCode {
     };
     let mut trials = vec![trial("adapter".into(), |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name"))];
     for &(module, tests) in MODULES {
-        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{module}::{name}"), test)));
+        let lacking = match &*gpu {
+            Ok(gpu) => needs(module) - device::adapter(gpu).features(),
+            Err(_) => wgpu::Features::empty(),
+        };
+        if !lacking.is_empty() {
+            eprintln!("{module}: ignored, the adapter lacks {lacking:?}");
+        }
+        let of_module = |&(name, test): &(&str, Test)| {
+            let trial = trial(format!("{module}::{name}"), test);
+            if lacking.is_empty() { trial } else { trial.with_ignored_flag(true) }
+        };
+        trials.extend(tests.iter().map(of_module));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

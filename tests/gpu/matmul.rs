@@ -12,18 +12,14 @@ use crate::support::{assert_close, wide};
 
 trials![around_the_tiles, all_forms, anywhere_in_a_buffer, gap, nothing_past_k, random_products, the_same_bits];
 
-/// The products of numbers of 32 bits.
-const PLAIN: [MatmulKernel; 4] =
-    [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::Direct, MatmulKernel::Broadcast];
-
 /// The products by cooperative matrices.
 const COOPERATIVE: [MatmulKernel; 2] = [MatmulKernel::Cooperative16, MatmulKernel::Cooperative8];
 
 /// All that the GPU can run; where it was told of cooperative matrices (`cooperative.rs`), those alone.
 pub(crate) fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
     let told = gpu.cooperative_matrices().is_some();
-    let wanted = if told { &COOPERATIVE[..] } else { &PLAIN[..] };
-    wanted.iter().copied().filter(|&kernel| harness::supports(gpu, kernel))
+    let is_wanted = move |kernel: &MatmulKernel| COOPERATIVE.contains(kernel) == told;
+    MatmulKernel::ALL.into_iter().filter(is_wanted).filter(|&kernel| harness::supports(gpu, kernel))
 }
 
 /// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of f32.
@@ -254,15 +250,15 @@ fn random_products(gpu: &Gpu) {
     });
 }
 
-/// A device without any feature runs every product but that of subgroups. All products of an adapter give the same bits,
-/// every time and wherever the matrices lie: so how a layer is cut into chunks does not show in its states.
+/// A device without any feature runs every product but that of subgroups. All products of an adapter but those of few rows
+/// give the same bits, every time and wherever the matrices lie: so how a layer is cut into chunks does not show in its states.
 fn the_same_bits(gpu: &Gpu) {
     let bare = open(gpu, wgpu::Limits::downlevel_defaults());
     assert!(!harness::supports(&bare, MatmulKernel::Broadcast), "it has no subgroups");
     let params = plain(70, 50, 301);
     let mut uniform = Uniform::new(1);
     let [a, b] = [70 * 301, 301 * 50].map(|len| uniform.vec(len, 1.0));
-    let mut found: Vec<(bool, Vec<u32>)> = Vec::new();
+    let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
     for gpu in [gpu, &bare] {
         for kernel in kernels(gpu) {
             for right in [2, 3] {
@@ -277,15 +273,19 @@ fn the_same_bits(gpu: &Gpu) {
                 let program = harness::matmul_placed(kernel, &params, placed, None).expect("a program");
                 for _ in 0..2 {
                     run(gpu, &program);
-                    let tiled = matches!(kernel, MatmulKernel::Tiled | MatmulKernel::TiledSmall);
-                    found.push((tiled, bits(&c)));
+                    let class = match kernel {
+                        MatmulKernel::Tiled | MatmulKernel::TiledSmall => 0,
+                        MatmulKernel::FewRows => 1,
+                        _ => 2,
+                    };
+                    found.push((class, bits(&c)));
                 }
             }
         }
     }
-    for class in [false, true] {
-        let mut of_class = found.iter().filter(|(tiled, _)| *tiled == class).map(|(_, bits)| bits);
+    for class in 0..3 {
+        let mut of_class = found.iter().filter(|(of, _)| *of == class).map(|(_, bits)| bits);
         let first = of_class.next().expect("one at least");
-        assert!(of_class.all(|bits| bits == first), "tiled {class}");
+        assert!(of_class.all(|bits| bits == first), "class {class}");
     }
 }

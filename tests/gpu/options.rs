@@ -15,6 +15,7 @@ use crate::support::assert_close;
 trials![
     layers_and_directions,
     wavefront,
+    few_rows,
     biases_and_layout,
     lengths,
     reset_before,
@@ -110,6 +111,18 @@ fn layers_and_directions(gpu: &Gpu) {
             check(gpu, &GRU().num_layers(layers).direction(direction), UNROLL());
         }
     }
+}
+
+/// Layers of so few rows that their products have a kernel of their own on a GPU.
+fn few_rows(gpu: &Gpu) {
+    for (config, t, b) in [(GRU(), 1, 1), (GRU().num_layers(2), 2, 4), (GruConfig::new(36, 40), 1, 8)] {
+        let unroll = Unroll::training(t, b).adapter_class(DeviceType::DiscreteGpu);
+        let (net, _) = check_batch(gpu, &config, unroll, |_| {});
+        assert!(net.explain().contains("matmul_few_rows"), "{}", net.explain());
+        check(gpu, &config, unroll.saved(Saved::StatesOnly));
+    }
+    let (net, _) = check_batch(gpu, &GRU(), Unroll::training(3, 3).adapter_class(DeviceType::DiscreteGpu), |_| {});
+    assert!(!net.explain().contains("matmul_few_rows"), "{}", net.explain());
 }
 
 /// Over chunks of one step, and of several with a shorter last one.

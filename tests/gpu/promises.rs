@@ -5,7 +5,7 @@ use wgpu_gru::gpu::Activity;
 use wgpu_gru::train::{Adam, AdamOptions};
 use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Unroll, wgpu};
 
-use crate::device::{forward, own};
+use crate::device::{adapter, bits, forward, own};
 use crate::training::Trainer;
 
 trials![
@@ -16,6 +16,7 @@ trials![
     dispatches_of_the_issue,
     dispatches_are_as_planned,
     pipelines_are_shared,
+    pipelines_are_cached,
 ];
 
 /// What wgpu itself counts on a device.
@@ -174,4 +175,32 @@ fn pipelines_are_shared(gpu: &Gpu) {
         unroll(second);
         assert_eq!(gpu.activity().pipelines, before, "no pipeline for {second:?} after {first:?}");
     }
+}
+
+/// Pipelines go into the app's cache, if the adapter has one, and another device takes them out.
+fn pipelines_are_cached(gpu: &Gpu) {
+    let adapter = adapter(gpu);
+    let required_features = adapter.features() & wgpu::Features::PIPELINE_CACHE;
+    let descriptor = wgpu::DeviceDescriptor { required_features, ..wgpu::DeviceDescriptor::default() };
+    let pass = |stored: Option<Vec<u8>>| {
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
+        let gpu = Gpu::from_device(device, queue);
+        let cache = (!required_features.is_empty()).then(|| {
+            let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: stored.as_deref(), fallback: false };
+            #[expect(unsafe_code, reason = "the test answers for the data: its own of a moment ago")]
+            // SAFETY: `stored` is nothing, or what the cache of the same adapter gave.
+            unsafe {
+                gpu.device().create_pipeline_cache(&descriptor)
+            }
+        });
+        gpu.set_pipeline_cache(cache.clone());
+        let gru = Gru::new(&gpu, GruConfig::new(2, 5), 1).expect("a layer");
+        let mut net = gru.unroll(Unroll::training(4, 3)).expect("an unroll");
+        let output = bits(&forward(&mut net, &gpu, &[0.5; 24], None).output);
+        (output, cache.and_then(|cache| cache.get_data()))
+    };
+    let (output, stored) = pass(None);
+    assert_eq!(stored.is_some(), !required_features.is_empty(), "what there is to be stored");
+    assert!(stored.as_ref().is_none_or(|data| !data.is_empty()), "something is in it");
+    assert_eq!(pass(stored).0, output, "the same numbers");
 }

@@ -38,13 +38,13 @@ pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
         // Forward and backward need not have the same cut.
         (0..cuts.len()).map(move |i| {
             let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
-            TimeLoop { schedule, steps, forward, backward }
+            TimeLoop { schedule, steps, forward, backward, resident: None }
         })
     })
 }
 
 /// What goes into the steps.
-struct Steps {
+pub(crate) struct Steps {
     shape: [usize; 3],
     save: bool,
     weight_hh: Vec<f32>,
@@ -56,7 +56,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn random(shape: [usize; 3], save: bool, scale: f32, seed: u64) -> Self {
+    pub(crate) fn random(shape: [usize; 3], save: bool, scale: f32, seed: u64) -> Self {
         let [t, b, hidden] = shape;
         let mut uniform = Uniform::new(seed);
         let bound = 1.0 / (hidden as f32).sqrt();
@@ -83,21 +83,23 @@ impl Steps {
         [h, gates]
     }
 
-    /// h and gates by the GPU.
-    fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 2] {
+    /// h and gates by the GPU, and where its workgroups met.
+    pub(crate) fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 3] {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
         let packed = flat(&vec![f32::NAN; self.weight_hh.len()]);
         let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
         let packs = self.shape[2].is_multiple_of(4) && time_loop.forward.split > 1;
-        let steps = harness::Steps { bias_hh: Some(&bias_hh), packed: packs.then_some(&packed), ..plain };
+        let (bias_hh, packed) = (Some(&bias_hh), packs.then_some(&packed));
+        let meeting = harness::meeting(gpu).expect("a tensor");
+        let steps = harness::Steps { bias_hh, packed, meeting: Some(&meeting), ..plain };
         run(gpu, &steps.forward(time_loop, self.save).expect("a program"));
-        [h, gates]
+        [h, gates, meeting]
     }
 }
 
-fn check_forward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, scale: f64) {
+pub(crate) fn check_forward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, scale: f64) {
     let [t, _, hidden] = steps.shape;
     let (narrow, exact) = (steps.twin(<[f32]>::to_vec), steps.twin(wide));
     let actual = steps.gpu(gpu, time_loop).map(|tensor| read(&tensor));
@@ -125,7 +127,7 @@ fn twin_backward<R: Real>(
     [gates, d_h0]
 }
 
-fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, seed: u64) {
+pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, seed: u64) {
     let [t, batch, hidden] = steps.shape;
     let mut uniform = Uniform::new(seed);
     let (d_output, d_h_n) = (uniform.vec(t * batch * hidden, 1.0), uniform.vec(batch * hidden, 1.0));
@@ -141,7 +143,8 @@ fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, seed: u64) {
     let (weight_hh, h, gates) = (flat(&steps.weight_hh), flat(&h), flat(&gates));
     let (d_output, d_h_n, d_h0) = (flat(&d_output), flat(&d_h_n), flat(&vec![f32::NAN; batch * hidden]));
     let states = bits(&h);
-    let plain = harness::Steps::gru(steps.shape, &weight_hh, &h, &gates);
+    let meeting = harness::meeting(gpu).expect("a tensor");
+    let plain = harness::Steps { meeting: Some(&meeting), ..harness::Steps::gru(steps.shape, &weight_hh, &h, &gates) };
     run(gpu, &plain.backward(time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program"));
     assert_eq!(bits(&h), states, "backward leaves the states as they are");
     for (index, (name, tensor)) in [("gates", &gates), ("d_h0", &d_h0)].into_iter().enumerate() {
@@ -184,7 +187,7 @@ fn random_shapes(gpu: &Gpu) {
 fn inference_leaves_the_projection(gpu: &Gpu) {
     for time_loop in time_loops() {
         let steps = Steps::random([3, 5, 9], false, 1.0, 1);
-        let [_, gates] = steps.gpu(gpu, &time_loop);
+        let [_, gates, _] = steps.gpu(gpu, &time_loop);
         let before: Vec<_> = steps.gates.iter().map(|gate| gate.to_bits()).collect();
         assert_eq!(bits(&gates), before, "{time_loop:?}");
     }

@@ -1,0 +1,113 @@
+//! What each choice is worth: the same pass with one thing changed, both in turn, round by round. Everything is verified
+//! against the oracle before it is timed. And the time to the first result, each in a process of its own without the driver's
+//! cache on disk, with and without a pipeline cache of the app.
+//!
+//! `cargo bench --bench switches`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/switches.md` too.
+
+mod first;
+mod ratio;
+#[path = "../support/mod.rs"]
+mod support;
+
+use wgpu_gru::plan::Schedule;
+use wgpu_gru::{Direction, Gpu, GruConfig, Result, Saved, Unroll, wgpu};
+
+use ratio::{Pass, compare};
+
+/// T, B, I, H.
+const SMALL: [usize; 4] = [100, 1, 64, 64];
+const MIDDLE: [usize; 4] = [64, 32, 128, 128];
+const WIDE: [usize; 4] = [16, 8, 256, 512];
+
+/// The device: as the crate opens it, and with what `Resident` needs where the adapter has it.
+fn open() -> Result<Gpu> {
+    let plain = Gpu::new_blocking()?;
+    let backends = wgpu::Backends::from(plain.info().backend);
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+    let found = adapters.into_iter().find(|adapter| adapter.get_info().name == plain.info().name);
+    let Some(adapter) = found else { return Ok(plain) };
+    let limits = plain.limits().clone();
+    let storage_buffers = adapter.limits().max_storage_buffers_per_shader_stage.min(9);
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("switches"),
+        required_features: plain.device().features() | adapter.features() & wgpu::Features::MEMORY_DECORATION_COHERENT,
+        required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: storage_buffers, ..limits },
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
+    Ok(Gpu::from_device(device, queue))
+}
+
+fn forward([t, b, ..]: [usize; 4]) -> Unroll {
+    Unroll::inference(t, b)
+}
+
+fn training([t, b, ..]: [usize; 4]) -> Unroll {
+    Unroll::training(t, b).input_gradient(false)
+}
+
+fn gru([_, _, i, h]: [usize; 4]) -> GruConfig {
+    GruConfig::new(i, h)
+}
+
+fn switches(gpu: &Gpu) -> Result<String> {
+    let mut table = ratio::HEAD.to_owned();
+    let mut row = |what: &str, with: (GruConfig, Unroll), without: (GruConfig, Unroll)| -> Result<()> {
+        table += &compare(what, Pass::new(gpu, with)?, Pass::new(gpu, without)?)?;
+        Ok(())
+    };
+    for pass in [forward, training] {
+        let small = |schedule| (gru(SMALL), pass(SMALL).schedule(schedule));
+        row("PerSequence over PerStep", small(Schedule::PerSequence), small(Schedule::PerStep))?;
+        let wide = |schedule| (gru(WIDE), pass(WIDE).schedule(schedule));
+        row("PerSequence over PerStep", wide(Schedule::PerSequence), wide(Schedule::PerStep))?;
+        if gpu.device().features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT) {
+            row("Resident over PerStep", wide(Schedule::Resident), wide(Schedule::PerStep))?;
+        }
+        let layers = |wanted| (gru(SMALL).num_layers(3), pass(SMALL).wavefront(wanted));
+        row("wavefront of 3 layers", layers(true), layers(false))?;
+        let both = gru(SMALL).direction(Direction::Bidirectional);
+        row(
+            "2 directions over 2 layers of one",
+            (both, pass(SMALL)),
+            (gru(SMALL).num_layers(2), pass(SMALL).wavefront(false)),
+        )?;
+        for size in [MIDDLE, WIDE] {
+            row("weights of 16 bits", (gru(size), pass(size).half_weights(true)), (gru(size), pass(size)))?;
+        }
+        let class = |class| (gru(MIDDLE), pass(MIDDLE).adapter_class(class));
+        row("planned as for a CPU, over a GPU", class(wgpu::DeviceType::Cpu), class(wgpu::DeviceType::DiscreteGpu))?;
+    }
+    let saved = |saved| (gru(MIDDLE), training(MIDDLE).saved(saved));
+    row("gates of 16 bits", saved(Saved::Half), saved(Saved::Everything))?;
+    row("gates made again", saved(Saved::StatesOnly), saved(Saved::Everything))?;
+    row(
+        "no gradient of the input",
+        (gru(MIDDLE), training(MIDDLE)),
+        (gru(MIDDLE), training(MIDDLE).input_gradient(true)),
+    )?;
+    for size in [SMALL, MIDDLE] {
+        gpu.set_runtime_checks(false);
+        let without = Pass::new(gpu, (gru(size), training(size)))?;
+        gpu.set_runtime_checks(true);
+        table += &compare("no checks at run time", without, Pass::new(gpu, (gru(size), training(size)))?)?;
+    }
+    Ok(table)
+}
+
+#[expect(clippy::print_stdout, reason = "a bench reports")]
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(first::ARGUMENT) {
+        return first::child(arguments.next());
+    }
+    let Some(gpu) = support::gpu(open) else { return Ok(()) };
+    let report = format!("- adapter: {}\n{}{}", gpu.describe(), switches(&gpu)?, first::table());
+    println!("{report}");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/switches.md");
+    if let Err(error) = std::fs::write(&path, report) {
+        println!("{} cannot be written: {error}", path.display());
+    }
+    Ok(())
+}
