@@ -105,7 +105,8 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             let unroll =
                 Unroll::training(seq_len, batch).saved(saved).gradient_norms(norms).input_gradient(!no_d_input);
             let unroll = unroll.lengths(Option::is_some(&lengths));
-            let unroll = unroll.half_weights(half_weights && config.hidden_size().is_multiple_of(4));
+            let unroll =
+                unroll.half_weights(half_weights && is_smooth(&config) && config.hidden_size().is_multiple_of(4));
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
             let unroll = match (schedule, config.cell()) {
                 // The one schedule that a cell cannot have.
@@ -122,11 +123,17 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
 
 /// Whether gates can be kept as halves.
 fn can_halve(config: &Config) -> bool {
+    matches!(config.cell(), Cell::Rnn { .. }) || is_smooth(config)
+}
+
+/// Whether no slope has a jump, which the rounding of a weight to 16 bits might cross.
+fn is_smooth(config: &Config) -> bool {
     let smooth = |activation| matches!(activation, Activation::Sigmoid | Activation::Tanh | Activation::Softsign);
-    match config.cell() {
-        Cell::Rnn { .. } => true,
-        Cell::Gru { gate, candidate, .. } => config.clip_limit().is_none() && smooth(gate) && smooth(candidate),
-    }
+    config.clip_limit().is_none()
+        && match config.cell() {
+            Cell::Rnn { nonlinearity } => smooth(nonlinearity),
+            Cell::Gru { gate, candidate, .. } => smooth(gate) && smooth(candidate),
+        }
 }
 
 fn option<T: Clone + std::fmt::Debug + 'static>(list: Vec<T>) -> impl Strategy<Value = Option<T>> + Clone {
