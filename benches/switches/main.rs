@@ -9,6 +9,7 @@ mod ratio;
 #[path = "../support/mod.rs"]
 mod support;
 
+use wgpu::Features;
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::{Direction, Gpu, GruConfig, Result, Saved, Unroll, wgpu};
 
@@ -19,7 +20,11 @@ const SMALL: [usize; 4] = [100, 1, 64, 64];
 const MIDDLE: [usize; 4] = [64, 32, 128, 128];
 const WIDE: [usize; 4] = [16, 8, 256, 512];
 
-/// The device: as the crate opens it, and with what `Resident` needs where the adapter has it.
+/// What cooperative matrices need.
+const COOPERATIVE: Features =
+    Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(Features::SHADER_F16).union(Features::SUBGROUP);
+
+/// The device: as the crate opens it, and with what `Resident` and cooperative matrices need where the adapter has it.
 fn open() -> Result<Gpu> {
     let plain = Gpu::new_blocking()?;
     let backends = wgpu::Backends::from(plain.info().backend);
@@ -31,12 +36,19 @@ fn open() -> Result<Gpu> {
     let storage_buffers = adapter.limits().max_storage_buffers_per_shader_stage.min(9);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("switches"),
-        required_features: plain.device().features() | adapter.features() & wgpu::Features::MEMORY_DECORATION_COHERENT,
+        required_features: plain.device().features()
+            | adapter.features() & (Features::MEMORY_DECORATION_COHERENT | COOPERATIVE),
+        #[expect(unsafe_code, reason = "the bench asks for what is experimental")]
+        // SAFETY: what such a device does is what is measured.
+        experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: storage_buffers, ..limits },
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
-    Ok(Gpu::from_device(device, queue))
+    let gpu = Gpu::from_device(device, queue);
+    // An adapter without them is measured without them.
+    drop(gpu.set_cooperative_matrices(&adapter.cooperative_matrix_properties()));
+    Ok(gpu)
 }
 
 fn forward([t, b, ..]: [usize; 4]) -> Unroll {
@@ -62,7 +74,7 @@ fn switches(gpu: &Gpu) -> Result<String> {
         row("PerSequence over PerStep", small(Schedule::PerSequence), small(Schedule::PerStep))?;
         let wide = |schedule| (gru(WIDE), pass(WIDE).schedule(schedule));
         row("PerSequence over PerStep", wide(Schedule::PerSequence), wide(Schedule::PerStep))?;
-        if gpu.device().features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT) {
+        if gpu.device().features().contains(Features::MEMORY_DECORATION_COHERENT) {
             row("Resident over PerStep", wide(Schedule::Resident), wide(Schedule::PerStep))?;
         }
         let layers = |wanted| (gru(SMALL).num_layers(3), pass(SMALL).wavefront(wanted));
@@ -75,6 +87,9 @@ fn switches(gpu: &Gpu) -> Result<String> {
         )?;
         for size in [MIDDLE, WIDE] {
             row("weights of 16 bits", (gru(size), pass(size).half_weights(true)), (gru(size), pass(size)))?;
+        }
+        if gpu.cooperative_matrices().is_some() {
+            row("large products of 16 bits", (gru(WIDE), pass(WIDE).half_products(true)), (gru(WIDE), pass(WIDE)))?;
         }
         let class = |class| (gru(MIDDLE), pass(MIDDLE).adapter_class(class));
         row("planned as for a CPU, over a GPU", class(wgpu::DeviceType::Cpu), class(wgpu::DeviceType::DiscreteGpu))?;
