@@ -3,12 +3,14 @@
 mod context;
 mod cooperative;
 mod kernel;
+mod open;
 mod program;
 mod readback;
 mod tensor;
 mod trace;
 
-pub use context::{Activity, Gpu, GpuOptions};
+pub use context::{Activity, Gpu};
+pub use open::GpuOptions;
 pub use program::Program;
 pub use readback::DEFAULT_TIMEOUT;
 pub use tensor::Tensor;
