@@ -6,26 +6,20 @@
 // Departures from the plain loop of the twin (reference::matmul):
 // 1. Such a product is limited by loading b, so every number of b is loaded once, in blocks of 4 x 4, by neighbouring
 //    invocations next to each other: slices are neighbours where k is contiguous in b, blocks of columns where n is.
-// 2. The slices meet in workgroup memory, so the sums are taken in another order than by the other kernels.
+// 2. The slices meet in workgroup memory (shared/slices_memory.wgsl) or, where they are neighbours, in their subgroup
+//    (shared/slices_subgroup.wgsl): so the sums are taken in another order than by the other kernels.
 // 3. Rows and columns outside the matrices read the last ones inside, and are not stored. Past the end of k there are zeros.
 
 const BLOCKS: u32 = 8u;
 const SLICES: u32 = 8u;
 const ROWS: u32 = 8u;
 
-// Four columns of a row, by slice, block and row.
-var<workgroup> partial: array<vec4<f32>, 512>;
-
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
-    let high = invocation / 8u;
-    let low = invocation % 8u;
-    let block = select(low, high, TRANSPOSE_B);
-    let slice = select(high, low, TRANSPOSE_B);
-    let row = workgroup.y * ROWS;
+// The part of an invocation: which block and slice it has, and its sums of 8 rows.
+fn multiply(group: vec3<u32>, block: u32, slice: u32) -> array<vec4<f32>, 8> {
+    let row = group.y * ROWS;
     let row0 = inside(row, params.m);
     let row1 = inside(row + 4u, params.m);
-    let column = inside(workgroup.x * BLOCKS * 4u + block * 4u, params.n);
+    let column = inside(group.x * BLOCKS * 4u + block * 4u, params.n);
     let a_lines0 = lines_a(row0);
     let a_lines1 = lines_a(row1);
     let b_lines = lines_b(column);
@@ -40,23 +34,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             sums1 += columns * transpose(block_a(a_lines1, row1, k));
         }
     }
+    return array<vec4<f32>, 8>(
+        sums0[0], sums0[1], sums0[2], sums0[3], sums1[0], sums1[1], sums1[2], sums1[3],
+    );
+}
 
-    let own = (slice * BLOCKS + block) * ROWS;
-    partial[own] = sums0[0];
-    partial[own + 1u] = sums0[1];
-    partial[own + 2u] = sums0[2];
-    partial[own + 3u] = sums0[3];
-    partial[own + 4u] = sums1[0];
-    partial[own + 5u] = sums1[1];
-    partial[own + 6u] = sums1[2];
-    partial[own + 7u] = sums1[3];
-    workgroupBarrier();
-
-    // Each invocation ends one row of one block.
-    var sum = vec4<f32>();
-    for (var other = 0u; other < SLICES; other++) {
-        sum += partial[(other * BLOCKS + low) * ROWS + high];
-    }
-    let first = workgroup.x * BLOCKS * 4u + low * 4u;
-    store_c(row + high, first, sum + bias_of(first));
+// Stores one row of one block.
+fn finish(group: vec3<u32>, block: u32, row: u32, sum: vec4<f32>) {
+    let first = group.x * BLOCKS * 4u + block * 4u;
+    store_c(group.y * ROWS + row, first, sum + bias_of(first));
 }

@@ -94,11 +94,12 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 48] = [
+static ALL: [&KernelSpec; 49] = [
     &MATMUL_TILED,
     &MATMUL_TILED_SCALAR,
     &MATMUL_FEW_ROWS,
     &MATMUL_FEW_ROWS_SCALAR,
+    &MATMUL_FEW_ROWS_SUBGROUP,
     &MATMUL_BROADCAST,
     &MATMUL_BROADCAST_SCALAR,
     &MATMUL_DIRECT,
@@ -156,10 +157,13 @@ kernel! {
         MATMUL_TILED_SCALAR "matmul_tiled" as "matmul_tiled_scalar" with ["matmul", "matmul_scalar"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
         ],
-        MATMUL_FEW_ROWS "matmul_few_rows" with ["matmul", "matmul_vec4"] [
+        MATMUL_FEW_ROWS "matmul_few_rows" with ["matmul", "matmul_vec4", "slices_memory"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
         ],
-        MATMUL_FEW_ROWS_SCALAR "matmul_few_rows" as "matmul_few_rows_scalar" with ["matmul", "matmul_scalar"] [
+        MATMUL_FEW_ROWS_SCALAR "matmul_few_rows" as "matmul_few_rows_scalar" with ["matmul", "matmul_scalar", "slices_memory"] [
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+        ],
+        MATMUL_FEW_ROWS_SUBGROUP "matmul_few_rows" as "matmul_few_rows_subgroup" with ["matmul", "matmul_vec4", "slices_subgroup"] [
             "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
         ],
         MATMUL_BROADCAST "matmul_broadcast" with ["matmul", "matmul_vec4"] [

@@ -12,8 +12,9 @@ use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
     ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_BROADCAST, MATMUL_BROADCAST_SCALAR,
     MATMUL_COOPERATIVE_8, MATMUL_COOPERATIVE_8_SCALAR, MATMUL_COOPERATIVE_16, MATMUL_COOPERATIVE_16_SCALAR,
-    MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_FEW_ROWS, MATMUL_FEW_ROWS_SCALAR, MATMUL_TILED, MATMUL_TILED_SCALAR,
-    Matmul, MatmulParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams,
+    MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_FEW_ROWS, MATMUL_FEW_ROWS_SCALAR, MATMUL_FEW_ROWS_SUBGROUP,
+    MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares,
+    SumSquaresParams,
 };
 use crate::plan::{MatmulKernel, Tuning};
 
@@ -147,6 +148,7 @@ pub(crate) fn matmul_by<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKern
     let spec = match (kernel, is_aligned) {
         (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => &MATMUL_TILED,
         (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => &MATMUL_TILED_SCALAR,
+        (MatmulKernel::FewRows, true) if args.transpose_b && builder.gpu().has_subgroups() => &MATMUL_FEW_ROWS_SUBGROUP,
         (MatmulKernel::FewRows, true) => &MATMUL_FEW_ROWS,
         (MatmulKernel::FewRows, false) => &MATMUL_FEW_ROWS_SCALAR,
         (MatmulKernel::Broadcast, true) => &MATMUL_BROADCAST,

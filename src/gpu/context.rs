@@ -66,8 +66,8 @@ pub struct Activity {
 }
 
 impl Gpu {
-    /// Takes a device and queue that an app made. It needs no feature, and no more than WebGPU's default limits; on a
-    /// software adapter `SUBGROUP` makes the products faster. No handler of the device is replaced.
+    /// Takes a device and queue that an app made. It needs no feature, and no more than WebGPU's default limits;
+    /// `SUBGROUP` makes some products faster. No handler of the device is replaced.
     #[must_use]
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::assemble(device, queue, Arc::new(OnceLock::new()))
@@ -127,6 +127,11 @@ impl Gpu {
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.inner.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether kernels may use subgroups, and all have 8 invocations at least.
+    pub(crate) fn has_subgroups(&self) -> bool {
+        self.device().features().contains(wgpu::Features::SUBGROUP) && self.info().subgroup_min_size >= 8
     }
 
     /// Whether every subgroup has 8 invocations, and kernels may use them.

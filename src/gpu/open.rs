@@ -55,8 +55,8 @@ impl Gpu {
     }
 
     /// Opens an adapter of choice. The device has WebGPU's default limits, and of the sizes of buffers and bindings, where
-    /// the plan can use more, as much as the adapter offers. It has no optional feature, but on a software adapter
-    /// `SUBGROUP`, which halves the time of the products there.
+    /// the plan can use more, as much as the adapter offers. Of the optional features it has
+    /// `SUBGROUP`, if the adapter has it, which makes some products faster.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::RequestDevice`].
@@ -73,12 +73,10 @@ impl Gpu {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
-        let software = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let wanted = if software { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("wgpu-gru"),
-                required_features: adapter.features() & wanted,
+                required_features: adapter.features() & wgpu::Features::SUBGROUP,
                 required_limits,
                 ..Default::default()
             })

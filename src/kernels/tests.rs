@@ -14,7 +14,8 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(spec.source).map_err(|error| error.emit_to_string(spec.source))?;
     // Only where the device is known to have subgroups.
     let mut needed = Capabilities::empty();
-    needed.set(Capabilities::SUBGROUP, spec.label.starts_with("matmul_broadcast"));
+    let has_subgroups = spec.label.starts_with("matmul_broadcast") || spec.label.ends_with("_subgroup");
+    needed.set(Capabilities::SUBGROUP, has_subgroups);
     // Only where the app has told of them.
     if spec.is_cooperative() {
         needed |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
@@ -90,7 +91,9 @@ fn every_file_is_in_the_table() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"))
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
-    let file = |label: &str| label.trim_end_matches("_scalar").trim_end_matches("_resident").to_owned();
+    let file = |label: &str| {
+        label.trim_end_matches("_scalar").trim_end_matches("_subgroup").trim_end_matches("_resident").to_owned()
+    };
     let table: BTreeSet<String> = ALL.iter().map(|spec| file(spec.label)).collect();
     assert_eq!(files, table, "files in shaders/ on the left, the table on the right");
 }

@@ -10,7 +10,16 @@ use wgpu_gru::{Gpu, Tolerance, Uniform, wgpu};
 use crate::device::{bits, open, property, read, run, tensor};
 use crate::support::{assert_close, wide};
 
-trials![around_the_tiles, all_forms, anywhere_in_a_buffer, gap, nothing_past_k, random_products, the_same_bits];
+trials![
+    around_the_tiles,
+    all_forms,
+    anywhere_in_a_buffer,
+    gap,
+    nothing_past_k,
+    random_products,
+    the_same_bits,
+    few_rows
+];
 
 /// The products by cooperative matrices.
 const COOPERATIVE: [MatmulKernel; 2] = [MatmulKernel::Cooperative16, MatmulKernel::Cooperative8];
@@ -287,5 +296,21 @@ fn the_same_bits(gpu: &Gpu) {
         let mut of_class = found.iter().filter(|(of, _)| *of == class).map(|(_, bits)| bits);
         let first = of_class.next().expect("one at least");
         assert!(of_class.all(|bits| bits == first), "class {class}");
+    }
+}
+
+/// Slices that meet in workgroup memory, and in subgroups where there are some.
+fn few_rows(gpu: &Gpu) {
+    let bare = open(gpu, wgpu::Limits::default());
+    let has_subgroups = gpu.device().features().contains(wgpu::Features::SUBGROUP);
+    for (gpu, has_subgroups) in [(gpu, has_subgroups), (&bare, false)] {
+        for [m, n, k] in [[1, 44, 132], [5, 192, 20], [8, 4, 4], [9, 68, 36]] {
+            for (seed, (params, has_bias)) in (0..).zip(forms([m, n, k])) {
+                let kernel = check_in(gpu, MatmulKernel::FewRows, &params, has_bias, [Room::NONE; 4], seed);
+                let aligned = !params.transpose_a || m % 4 == 0;
+                let by_subgroup = has_subgroups && params.transpose_b && aligned;
+                assert_eq!(kernel == "matmul_few_rows_subgroup", by_subgroup, "{kernel} {params:?}");
+            }
+        }
     }
 }
