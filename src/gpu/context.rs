@@ -256,6 +256,7 @@ impl Gpu {
         self.queue().submit([encoder.finish()])
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn readback_timeout(&self) -> Duration {
         *lock(&self.inner.timeout)
     }

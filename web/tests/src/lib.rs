@@ -1,0 +1,3 @@
+//! The checks that run in a browser and under Dawn.
+
+pub mod web;
