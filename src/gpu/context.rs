@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{Kernel, KernelSpec};
+use crate::gpu::open::OPTIONAL_FEATURES;
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
 use crate::gpu::trace::Trace;
 
@@ -131,13 +132,16 @@ impl Gpu {
 
     /// Whether kernels may use subgroups, and all have 8 invocations at least.
     pub(crate) fn has_subgroups(&self) -> bool {
-        self.device().features().contains(wgpu::Features::SUBGROUP) && self.info().subgroup_min_size >= 8
+        self.may_use_subgroups() && self.info().subgroup_min_size >= 8
     }
 
     /// Whether every subgroup has 8 invocations, and kernels may use them.
     pub(crate) fn has_subgroups_of_8(&self) -> bool {
-        let sizes = [self.info().subgroup_min_size, self.info().subgroup_max_size];
-        self.device().features().contains(wgpu::Features::SUBGROUP) && sizes == [8, 8]
+        self.may_use_subgroups() && [self.info().subgroup_min_size, self.info().subgroup_max_size] == [8, 8]
+    }
+
+    fn may_use_subgroups(&self) -> bool {
+        (self.device().features() & OPTIONAL_FEATURES).contains(wgpu::Features::SUBGROUP)
     }
 
     /// One line that says which adapter and driver this is, and plainly when it is software.
@@ -359,6 +363,11 @@ impl Gpu {
         let kernel = Arc::new(Kernel::new(self, spec, overrides));
         kernels.insert(key, kernel.clone());
         kernel
+    }
+
+    /// Whether a kernel was made, with any overrides.
+    pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
+        lock(&self.inner.kernels).keys().any(|(made, ..)| *made == std::ptr::from_ref(spec).addr())
     }
 }
 

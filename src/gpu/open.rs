@@ -12,6 +12,11 @@ const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
     .union(wgpu::Backends::DX12)
     .union(wgpu::Backends::BROWSER_WEBGPU);
 
+/// The features that kernels use where a device has them. None in browsers: WGSL there wants `enable subgroups;`, which naga 30
+/// takes for an error, and wgpu 30 asks no browser for the feature.
+pub(super) const OPTIONAL_FEATURES: wgpu::Features =
+    if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
+
 /// How [`Gpu::with_options`] chooses an adapter.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -56,7 +61,7 @@ impl Gpu {
 
     /// Opens an adapter of choice. The device has WebGPU's default limits, and of the sizes of buffers and bindings, where
     /// the plan can use more, as much as the adapter offers. Of the optional features it has
-    /// `SUBGROUP`, if the adapter has it, which makes some products faster.
+    /// `SUBGROUP`, if the adapter has it, which makes some products faster; in a browser none.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::RequestDevice`].
@@ -76,7 +81,7 @@ impl Gpu {
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("wgpu-gru"),
-                required_features: adapter.features() & wgpu::Features::SUBGROUP,
+                required_features: adapter.features() & OPTIONAL_FEATURES,
                 required_limits,
                 ..Default::default()
             })

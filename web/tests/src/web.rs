@@ -1,7 +1,10 @@
 //! The way in from JavaScript.
 
 use wasm_bindgen::prelude::wasm_bindgen;
-use wgpu_gru::{Gpu, GruConfig, verify};
+use wgpu_gru::Gpu;
+
+use crate::run::{Check, Run};
+use crate::{device, kernels, options, products, shapes, train};
 
 #[wasm_bindgen]
 extern "C" {
@@ -9,11 +12,18 @@ extern "C" {
     fn log(text: &str);
     #[wasm_bindgen(js_namespace = console)]
     fn error(text: &str);
+    /// Milliseconds.
+    #[wasm_bindgen(js_namespace = performance)]
+    fn now() -> f64;
 }
 
-/// Runs every check whose name holds the text; gives how many failed.
+/// In this order; the last one asks what the others have made.
+const CHECKS: [&[Check]; 6] =
+    [device::CHECKS, products::CHECKS, shapes::CHECKS, options::CHECKS, train::CHECKS, kernels::CHECKS];
+
+/// Runs the checks whose names hold the text, a line each; gives how many failed.
 #[wasm_bindgen]
-pub async fn run(_only: String) -> u32 {
+pub async fn run(only: String) -> u32 {
     std::panic::set_hook(Box::new(|info| error(&info.to_string())));
     let gpu = match Gpu::new().await {
         Ok(gpu) => gpu,
@@ -23,14 +33,26 @@ pub async fn run(_only: String) -> u32 {
         }
     };
     log(&format!("adapter: {}", gpu.describe()));
-    match verify(&gpu, &GruConfig::new(28, 64), 20, 8, 1).await {
-        Ok(report) => {
-            log(&format!("ok   verify\n{report}"));
-            0
-        }
-        Err(error) => {
-            log(&format!("FAIL verify: {error}"));
-            1
+    let run = Run::new(gpu);
+    let (mut passed, mut failed) = (0, 0);
+    // What was made is told of a whole run only.
+    let wanted = |name: &str| only.is_empty() || (name.contains(&only) && !name.starts_with(kernels::MODULE));
+    for &check in CHECKS.into_iter().flatten().filter(|(name, _)| wanted(name)) {
+        let (name, begin) = (check.0, now());
+        let outcome = run.check(check).await;
+        let seconds = (now() - begin) / 1e3;
+        match outcome {
+            Ok(said) => {
+                passed += 1;
+                log(&format!("ok   {name} ({seconds:.1} s) {said}"));
+            }
+            Err(why) => {
+                failed += 1;
+                log(&format!("FAIL {name} ({seconds:.1} s) {why}"));
+            }
         }
     }
+    log(&format!("{passed} passed, {failed} failed"));
+    // Nothing that was run is no success.
+    if passed == 0 { failed.max(1) } else { failed }
 }
