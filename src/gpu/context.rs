@@ -148,9 +148,12 @@ impl Gpu {
     #[must_use]
     pub fn describe(&self) -> String {
         let info = self.info();
+        // Browsers tell neither, to keep people from being recognised.
+        let name = if info.name.is_empty() { "an adapter without a name" } else { &info.name };
         let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
+        let driver = if driver.trim().is_empty() { String::new() } else { format!(", driver {}", driver.trim()) };
         let software = if self.is_software() { " (SOFTWARE: a CPU plays the GPU)" } else { "" };
-        format!("{}, {:?}, driver {}{software}", info.name, info.backend, driver.trim())
+        format!("{name}, {:?}{driver}{software}", info.backend)
     }
 
     /// Whether two handles are clones of one. Two that were made apart count as two devices, even if both were made

@@ -1,5 +1,9 @@
 //! Device, readback, mistakes of the caller, and a device that goes away.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::train::{Adam, AdamOptions};
 use wgpu_gru::{Error, Gpu, GpuOptions, Gru, GruConfig, Tensor, Uniform, Unroll, Weights, wgpu};
@@ -42,19 +46,13 @@ async fn readback(run: &Run) -> Outcome {
         tensor.write(&other)?;
         ensure(bits(&tensor.read().await?) == bits(&other), || format!("{len} numbers that were written"))?;
     }
+    // The first is under way when the second begins.
     let (first, second) = (run.tensor(&[1.0, 2.0])?, run.tensor(&[3.0])?);
-    // Both are under way before one of them is waited for.
-    let (mut one, mut two) = (Box::pin(first.read()), Box::pin(second.read()));
-    let mut done = [false; 2];
-    std::future::poll_fn(|context| {
-        use std::future::Future;
-        done[0] |= one.as_mut().poll(context).is_ready();
-        std::task::Poll::Ready(())
-    })
-    .await;
-    ensure(!done[0], || "a readback was over before it was waited for".into())?;
-    let (two, one) = (two.as_mut().await?, one.as_mut().await?);
-    ensure((one, two) == (vec![1.0, 2.0], vec![3.0]), || "two readbacks at a time".into())
+    let mut first = pin!(first.read());
+    let begun = poll_fn(|context| Poll::Ready(first.as_mut().poll(context))).await;
+    ensure(begun.is_pending(), || "a readback was over before it was waited for".into())?;
+    let second = second.read().await?;
+    ensure((first.await?, second) == (vec![1.0, 2.0], vec![3.0]), || "two readbacks at a time".into())
 }
 
 /// What is made shows in the counters; recording makes nothing; a readback keeps its staging buffer.
@@ -83,13 +81,15 @@ async fn activity(run: &Run) -> Outcome {
 /// That errors of the device reach a check is checked too: a shader that Tint rejects.
 async fn complaints_are_heard(_: &Run) -> Outcome {
     async fn broken(run: &Run) -> Outcome {
-        let source = wgpu::ShaderSource::Wgsl("@compute @workgroup_size(1) fn main() { return 1; }".into());
+        let source = wgpu::ShaderSource::Wgsl("@compute @workgroup_size(1) fn main() { wrong_on_purpose(); }".into());
         drop(run.gpu().device().create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source }));
         Ok(())
     }
     let own = Run::new(Gpu::new().await?);
     let outcome = own.check(("broken", |run| Box::pin(broken(run)))).await;
-    ensure(outcome.is_err_and(|why| why.contains("return")), || "nobody heard of a shader that is wrong".into())
+    ensure(outcome.is_err_and(|why| why.contains("wrong_on_purpose")), || {
+        "nobody heard of a shader that is wrong".into()
+    })
 }
 
 /// Fails unless a call fails in the way that it should.

@@ -8,10 +8,10 @@ use crate::run::{Outcome, Run, checks};
 
 checks!["shapes": gru, rnn, inference, cuts];
 
-/// T, B, H.
+/// T, B, H: one step of some rows; some steps of one row, some, many.
 fn sizes() -> impl Iterator<Item = [usize; 3]> {
     const HIDDEN: [usize; 6] = [1, 3, 4, 5, 33, 64];
-    [1, 7].into_iter().flat_map(|t| [1, 5, 33].into_iter().flat_map(move |b| HIDDEN.map(|h| [t, b, h])))
+    [[1, 5], [7, 1], [7, 5], [7, 33]].into_iter().flat_map(|[t, b]| HIDDEN.map(|h| [t, b, h]))
 }
 
 /// As it is planned for both classes of adapters, with both schedules.
