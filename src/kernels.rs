@@ -94,7 +94,7 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 49] = [
+static ALL: [&KernelSpec; 51] = [
     &MATMUL_TILED,
     &MATMUL_TILED_SCALAR,
     &MATMUL_FEW_ROWS,
@@ -138,6 +138,8 @@ static ALL: [&KernelSpec; 49] = [
     &PACK_HALF,
     &ARRANGE,
     &COUNT,
+    &GATHER,
+    &NUMBER,
     &SUM_ROWS,
     &MSE,
     &SUM_SQUARES,
@@ -372,6 +374,22 @@ kernel! {
     Count = COUNT "count" with [] [];
     uniform(dynamic: false) params: CountParams { by: u32 }
     storage { counter: read_write }
+}
+
+kernel! {
+    /// Rows of first states from others, or zero.
+    Gather = GATHER "gather" with [] [];
+    uniform(dynamic: false) params: GatherParams {
+        rows: u32, width: u32, source_offset: u32, destination_offset: u32, destination_stride: u32, workgroups: u32,
+    }
+    storage { source: read, sources: read, destination: read_write }
+}
+
+kernel! {
+    /// The numbers of rows.
+    Number = NUMBER "number" with [] [];
+    uniform(dynamic: false) params: NumberParams { len: u32, workgroups: u32 }
+    storage { sources: read_write }
 }
 
 kernel! {

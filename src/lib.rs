@@ -100,7 +100,10 @@ pub use activation::Activation;
 pub use config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};
 pub use error::{Error, Result};
 pub use gpu::{Gpu, GpuOptions, Tensor};
-pub use layer::{Gradients, Gru, Output, Parameters, Recurrent, Rnn, Unrolled};
+pub use layer::{
+    CellParameters, Gradients, Gru, Output, Parameters, Places, Recurrent, Rnn, Stream, StreamOptions, Unrolled,
+    Workspace,
+};
 pub use plan::Plan;
 pub use tolerance::Tolerance;
 pub use unroll::{Mode, Saved, Unroll};

@@ -339,6 +339,31 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// Whether a buffer, which has the usage `STORAGE`, is one of this device. wgpu does not say which device a buffer is of,
+    /// but refuses to bind one of another.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn can_bind(&self, buffer: &wgpu::Buffer) -> bool {
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let ty = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: true },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let entry = wgpu::BindGroupLayoutEntry { binding: 0, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
+        let layout = wgpu::BindGroupLayoutDescriptor { label: None, entries: &[entry] };
+        let layout = self.device().create_bind_group_layout(&layout);
+        let part = wgpu::BufferBinding { buffer, offset: 0, size: std::num::NonZeroU64::new(4) };
+        let entries = [wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(part) }];
+        drop(self.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
+        pollster::block_on(scope.pop()).is_none()
+    }
+
+    /// In a browser the answer would come later: there the browser finds it.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn can_bind(&self, _: &wgpu::Buffer) -> bool {
+        true
+    }
+
     /// Makes a bind group. The one place where the crate does.
     pub(super) fn create_bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
         self.inner.activity.bind_groups.fetch_add(1, Relaxed);

@@ -6,8 +6,8 @@ use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
-    SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, GatherArgs, MatmulArgs, Matrix, Packing, Squares,
+    StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{Block, Keeps, Part, Plan, Tuning, Turn};
 use crate::unroll::Unroll;
@@ -128,6 +128,12 @@ impl<'a> Programs<'a> {
         let in_states = Arrangement::state(&buffers.h[at.layer], begin, batch, width, hidden);
         let apart = if into_states { &buffers.h0 } else { &buffers.h_n };
         let apart = Arrangement::state(apart, self.index(at) * batch * hidden, batch, hidden, hidden);
+        if let (true, Some(sources)) = (into_states, &buffers.sources) {
+            let source = (&buffers.h0, self.index(at) * batch * hidden);
+            let sources = sources.view().0;
+            let args = GatherArgs { rows: batch, width: hidden, source, sources, destination: in_states };
+            return ops::gather(builder, args);
+        }
         let (source, destination) = if into_states { (apart, in_states) } else { (in_states, apart) };
         let size = [1, batch, hidden];
         ops::arrange(builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
@@ -204,6 +210,9 @@ impl<'a> Programs<'a> {
             let lengths = buffers.lengths_view();
             ops::arrange(&mut builder, ArrangeArgs { size, source, destination, lengths, dropout: None });
         }
+        if let Some(sources) = &buffers.sources {
+            ops::number(&mut builder, sources.view().0, self.unroll.batch());
+        }
         builder.build()
     }
 
@@ -213,8 +222,8 @@ impl<'a> Programs<'a> {
         let config = self.config;
         let batch_first = config.is_batch_first();
         let size = self.sizes(config.output_size());
-        if batch_first {
-            let source = Arrangement::of(&d.d_output, size, true);
+        if self.plan.layout().copies_d_output {
+            let source = Arrangement::of(&d.d_output, size, batch_first);
             let destination = Arrangement::of(&d.d_layers[config.layers() - 1], size, false);
             ops::arrange(&mut builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
         }

@@ -8,6 +8,7 @@ pub mod adam;
 pub mod adam_prepare;
 pub mod arrange;
 pub mod count;
+pub mod gather;
 pub mod gru_gates;
 pub mod gru_reset;
 pub mod gru_reset_backward;
