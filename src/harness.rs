@@ -5,8 +5,8 @@ use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
-    SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, GatherArgs, MatmulArgs, Matrix, Packing, Squares,
+    StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
@@ -298,5 +298,22 @@ pub fn count(state: &Tensor) -> Result<Program> {
 pub fn pack(rows: usize, side_by_side: bool, half: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
     let mut builder = ProgramBuilder::new(source.gpu(), "pack");
     ops::pack(&mut builder, source, rows, Packing { side_by_side, half }, packed);
+    builder.build()
+}
+
+/// Rows of `width` from others: row b of `destination`, rows `stride` apart, is row `sources[b]` (the bits of whole numbers).
+pub fn gather(width: usize, source: &Tensor, sources: &Tensor, stride: usize, destination: &Tensor) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(source.gpu(), "gather");
+    let rows = sources.len();
+    let destination = Arrangement::state(destination, 0, rows, stride, width);
+    let args = GatherArgs { rows, width, source: (source, 0), sources: sources.view().0, destination };
+    ops::gather(&mut builder, args);
+    builder.build()
+}
+
+/// Numbers rows.
+pub fn number(sources: &Tensor) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(sources.gpu(), "number");
+    ops::number(&mut builder, sources.view().0, sources.len());
     builder.build()
 }

@@ -46,7 +46,8 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::Misaligned`],
-    /// [`Error::ForeignDevice`]. In a browser a buffer of another device is found by the browser, when it is first used.
+    /// [`Error::ForeignDevice`]. In a browser a buffer of another device is found by the browser, when it is first used; and of
+    /// another [`wgpu::Instance`] it is not found at all, since wgpu cannot tell such buffers apart: keep to one instance.
     pub fn from_buffer(gpu: &Gpu, slice: wgpu::BufferSlice<'_>, shape: &[usize]) -> Result<Self> {
         let tensor = "buffer of the app";
         for &size in shape {

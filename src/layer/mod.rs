@@ -65,8 +65,8 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// recurrent weights (and the biases of those) lie evenly in one buffer.
     ///
     /// # Errors
-    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and [`Error::Misaligned`] for a tensor
-    /// that begins at no multiple of 16 bytes.
+    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and, where H is a multiple of
+    /// 4, [`Error::Misaligned`] for a tensor that begins at no multiple of 16 bytes.
     pub fn with_parameters(gpu: &Gpu, config: Config<C>, parameters: Parameters) -> Result<Self> {
         config.validate()?;
         parameters.validate(gpu, &config.erased())?;

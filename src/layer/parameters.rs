@@ -3,7 +3,7 @@
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
-use crate::layer::places::expect_device;
+use crate::layer::places::{expect_device, expect_fours};
 use crate::plan::cells_a_buffer;
 use crate::weights::{CellWeights, Weights};
 
@@ -107,7 +107,7 @@ impl Parameters {
         })
     }
 
-    /// Checks the shapes, that all are on the device, and that they begin where kernels can load four numbers at once.
+    /// Checks the shapes, that all are on the device, and that they begin where steps can load four numbers at once.
     pub(crate) fn validate(&self, gpu: &Gpu, config: &Config) -> Result<()> {
         if self.cells.len() != config.num_cells() {
             let (expected, actual) = (vec![config.num_cells()], vec![self.cells.len()]);
@@ -123,7 +123,7 @@ impl Parameters {
                 }
                 if let Some(tensor) = tensor {
                     expect_device(gpu, name, tensor)?;
-                    tensor.expect_fours(name)?;
+                    expect_fours(config, name, tensor)?;
                 }
             }
         }

@@ -10,6 +10,9 @@ use crate::unroll::{Given, Mode, Unroll};
 /// ([`Tensor::from_buffer`]), or what another layer reads or writes, such as its output. What is `None` the layer makes.
 /// Shapes are those of the tensors that they stand for, see [`Unrolled`](crate::Unrolled).
 ///
+/// Where H is a multiple of 4, steps read four numbers at a time: then states and their gradients, and `d_output`, begin at a
+/// multiple of 16 bytes in their buffer.
+///
 /// A tensor that the layer writes lies in a buffer of which the layer reads nothing, because a GPU binds a buffer either to be
 /// read or to be written. One exception: `h0` and `h_n` may be the very same tensor; then each forward pass goes on where the
 /// last one ended.
@@ -26,7 +29,7 @@ use crate::unroll::{Given, Mode, Unroll};
 pub struct Places {
     /// Read: `[T, B, I]`, or `[B, T, I]` if batch-first.
     pub input: Option<Tensor>,
-    /// Read: `[LD, B, H]`. Multiples of 16 bytes from the begin of its buffer, as all that steps read four numbers at a time.
+    /// Read: `[LD, B, H]`.
     pub h0: Option<Tensor>,
     /// Written: `[T, B, DH]`, or `[B, T, DH]` if batch-first.
     pub output: Option<Tensor>,
@@ -85,7 +88,7 @@ impl Places {
                 expect_shape(name, &shape, tensor.shape())?;
                 expect_device(gpu, name, &tensor)?;
                 if !matches!(name, "input" | "output" | "d_input") {
-                    tensor.expect_fours(name)?;
+                    expect_fours(config, name, &tensor)?;
                 }
                 list.push((name, tensor));
             }
@@ -122,6 +125,11 @@ impl Places {
 
 pub(super) fn expect_device(gpu: &Gpu, name: &'static str, tensor: &Tensor) -> Result<()> {
     if tensor.gpu().is_same_device(gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name }) }
+}
+
+/// Checks that a tensor that steps read begins where they can load as many numbers at once as they do.
+pub(super) fn expect_fours(config: &Config, name: &'static str, tensor: &Tensor) -> Result<()> {
+    if config.hidden_size().is_multiple_of(4) { tensor.expect_fours(name) } else { Ok(()) }
 }
 
 /// Checks that what is written overlaps with nothing else that is written, and shares no buffer with what is read.

@@ -3,12 +3,13 @@
 
 use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
+use wgpu_gru::reference::gather::{gather, number};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::{Gpu, Tensor, Uniform, harness};
 
 use crate::device::{bits, run, tensor};
 
-trials![transposes, gaps, more_rows_than_a_grid, counts, packs];
+trials![transposes, gaps, more_rows_than_a_grid, gathers, counts, packs];
 
 /// T, B, F: ones, primes, and the neighbours of the 64 elements of a workgroup.
 const SHAPES: [[usize; 3]; 8] =
@@ -95,6 +96,38 @@ fn gaps(gpu: &Gpu) {
 fn more_rows_than_a_grid(gpu: &Gpu) {
     check(gpu, [70_001, 2, 1], [false, true], None, None);
     check(gpu, [3, 33_333, 1], [true, false], None, Some((0, 0.3)));
+}
+
+/// Rows from others, zeros where there is no such row, and the numbers after that; beyond the 65535 workgroups of one axis.
+fn gathers(gpu: &Gpu) {
+    for (rows, width, gap) in [(1, 1, 0), (5, 3, 0), (7, 64, 5), (65, 33, 31), (300, 4, 0), (70_000, 241, 0)] {
+        let stride = width + gap;
+        let source = Uniform::new(3).vec(rows * width, 1.0);
+        let sources: Vec<u32> = (0..rows)
+            .map(|row| match row % 5 {
+                0 => u32::MAX,
+                1 => rows as u32,
+                2 => (rows - 1 - row) as u32,
+                3 => (row / 2) as u32,
+                _ => 1 << 31,
+            })
+            .collect();
+        let mut dense = vec![f32::NAN; rows * width];
+        gather(width, &source, &sources, &mut dense);
+        let mut expected = vec![f32::NAN; rows * stride];
+        for (to, row) in expected.chunks_mut(stride).zip(dense.chunks(width)) {
+            to[..width].copy_from_slice(row);
+        }
+        let (from, to) =
+            (tensor(gpu, &[source.len()], &source), tensor(gpu, &[rows * stride], &vec![f32::NAN; rows * stride]));
+        let numbers = words(gpu, &sources);
+        run(gpu, &harness::gather(width, &from, &numbers, stride, &to).expect("a program"));
+        assert_eq!(bits(&to), expected.into_iter().map(f32::to_bits).collect::<Vec<_>>(), "{rows} rows of {width}");
+        run(gpu, &harness::number(&numbers).expect("a program"));
+        let mut numbered = sources;
+        number(&mut numbered);
+        assert_eq!(bits(&numbers), numbered, "{rows} rows");
+    }
 }
 
 fn counts(gpu: &Gpu) {

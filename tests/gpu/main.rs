@@ -36,9 +36,11 @@ mod matmul;
 #[path = "../support/options.rs"]
 mod option_vectors;
 mod options;
+mod places;
 mod promises;
 mod recurrence;
 mod resident;
+mod stream;
 mod sums;
 #[path = "../support/mod.rs"]
 mod support;
@@ -73,6 +75,8 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),
+    ("places", places::TRIALS),
+    ("stream", stream::TRIALS),
     ("errors", errors::TRIALS),
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
