@@ -69,7 +69,7 @@
 //!
 //! # Where things are
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and [`Unrolled`]
-//! are the layer; [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
+//! are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about those); [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
 //! checks this device against the CPU; [`cpu`] is the fast CPU layer; [`mod@reference`] holds the references.
 //! `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
@@ -82,6 +82,7 @@ pub mod config;
 pub mod cpu;
 pub mod error;
 pub mod gpu;
+pub mod guide;
 #[doc(hidden)]
 pub mod harness;
 mod kernels;

@@ -27,6 +27,7 @@ mod device;
 mod errors;
 mod golden;
 mod golden_options;
+mod guide;
 mod half;
 mod in_range;
 mod layer;
@@ -77,6 +78,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("promises", promises::TRIALS),
     ("places", places::TRIALS),
     ("stream", stream::TRIALS),
+    ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
