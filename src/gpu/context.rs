@@ -205,7 +205,8 @@ impl Gpu {
     /// checks of its own. It acts on what is unrolled from now on, and not in a browser, which always checks.
     ///
     /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
-    /// and no number in a buffer is an index. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
+    /// and no number in a buffer is an index, but those in [`Stream::sources`](crate::Stream::sources), which the kernel compares
+    /// itself. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
     /// compares every index with the length of what it points into, and counts.
     pub fn set_runtime_checks(&self, wanted: bool) {
         self.inner.runtime_checks.store(wanted, Relaxed);
