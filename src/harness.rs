@@ -5,7 +5,7 @@ use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, GatherArgs, MatmulArgs, Matrix, Packing, Squares,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
     StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
@@ -301,13 +301,20 @@ pub fn pack(rows: usize, side_by_side: bool, half: bool, source: &Tensor, packed
     builder.build()
 }
 
-/// Rows of `width` from others: row b of `destination`, rows `stride` apart, is row `sources[b]` (the bits of whole numbers).
-pub fn gather(width: usize, source: &Tensor, sources: &Tensor, stride: usize, destination: &Tensor) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(source.gpu(), "gather");
-    let rows = sources.len();
-    let destination = Arrangement::state(destination, 0, rows, stride, width);
-    let args = GatherArgs { rows, width, source: (source, 0), sources: sources.view().0, destination };
-    ops::gather(&mut builder, args);
+/// Rows of `width` from one tensor to another, in which they lie `strides` apart; from the rows that `sources` says (the bits of
+/// whole numbers), if there are any.
+pub fn move_rows(
+    [rows, width]: [usize; 2],
+    strides: [usize; 2],
+    source: &Tensor,
+    sources: Option<&Tensor>,
+    destination: &Tensor,
+) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(source.gpu(), "move rows");
+    let source = Arrangement::state(source, 0, rows, strides[0], width);
+    let destination = Arrangement::state(destination, 0, rows, strides[1], width);
+    let sources = sources.map(|sources| sources.view().0);
+    ops::move_rows(&mut builder, MoveRowsArgs { rows, width, source, sources, destination });
     builder.build()
 }
 

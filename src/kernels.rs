@@ -94,7 +94,7 @@ macro_rules! kernel {
 
 /// Every kernel there is.
 #[cfg(test)]
-static ALL: [&KernelSpec; 51] = [
+static ALL: [&KernelSpec; 52] = [
     &MATMUL_TILED,
     &MATMUL_TILED_SCALAR,
     &MATMUL_FEW_ROWS,
@@ -138,7 +138,8 @@ static ALL: [&KernelSpec; 51] = [
     &PACK_HALF,
     &ARRANGE,
     &COUNT,
-    &GATHER,
+    &MOVE_ROWS,
+    &MOVE_ROWS_SINGLES,
     &NUMBER,
     &SUM_ROWS,
     &MSE,
@@ -377,10 +378,12 @@ kernel! {
 }
 
 kernel! {
-    /// Rows of first states from others, or zero.
-    Gather = GATHER "gather" with [] [];
-    uniform(dynamic: false) params: GatherParams {
-        rows: u32, width: u32, source_offset: u32, destination_offset: u32, destination_stride: u32, workgroups: u32,
+    /// Rows of states into their slot or out of it, or from others.
+    MoveRows = MOVE_ROWS "move_rows" with ["item_four"] ["HAS_SOURCES"] and MOVE_ROWS_SINGLES with ["item_single"];
+    uniform(dynamic: false) params: MoveRowsParams {
+        rows: u32, width: u32,
+        source_offset: u32, source_stride: u32, destination_offset: u32, destination_stride: u32,
+        workgroups: u32,
     }
     storage { source: read, sources: read, destination: read_write }
 }

@@ -4,7 +4,7 @@
 mod rows;
 mod steps;
 
-pub(crate) use rows::{GatherArgs, gather, number};
+pub(crate) use rows::{MoveRowsArgs, move_rows, number};
 pub(crate) use steps::{
     CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,
 };

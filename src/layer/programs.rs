@@ -6,7 +6,7 @@ use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, GatherArgs, MatmulArgs, Matrix, Packing, Squares,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
     StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{Block, Keeps, Part, Plan, Tuning, Turn};
@@ -128,15 +128,9 @@ impl<'a> Programs<'a> {
         let in_states = Arrangement::state(&buffers.h[at.layer], begin, batch, width, hidden);
         let apart = if into_states { &buffers.h0 } else { &buffers.h_n };
         let apart = Arrangement::state(apart, self.index(at) * batch * hidden, batch, hidden, hidden);
-        if let (true, Some(sources)) = (into_states, &buffers.sources) {
-            let source = (&buffers.h0, self.index(at) * batch * hidden);
-            let sources = sources.view().0;
-            let args = GatherArgs { rows: batch, width: hidden, source, sources, destination: in_states };
-            return ops::gather(builder, args);
-        }
         let (source, destination) = if into_states { (apart, in_states) } else { (in_states, apart) };
-        let size = [1, batch, hidden];
-        ops::arrange(builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
+        let sources = buffers.sources.as_ref().filter(|_| into_states).map(|sources| sources.view().0);
+        ops::move_rows(builder, MoveRowsArgs { rows: batch, width: hidden, source, sources, destination });
     }
 
     /// Turn by turn: x_proj of each cell's chunk by one product, then step by step.

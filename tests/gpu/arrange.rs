@@ -3,13 +3,13 @@
 
 use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
-use wgpu_gru::reference::gather::{gather, number};
+use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::{Gpu, Tensor, Uniform, harness};
 
 use crate::device::{bits, run, tensor};
 
-trials![transposes, gaps, more_rows_than_a_grid, gathers, counts, packs];
+trials![transposes, gaps, more_rows_than_a_grid, moves_rows, counts, packs];
 
 /// T, B, F: ones, primes, and the neighbours of the 64 elements of a workgroup.
 const SHAPES: [[usize; 3]; 8] =
@@ -98,12 +98,21 @@ fn more_rows_than_a_grid(gpu: &Gpu) {
     check(gpu, [3, 33_333, 1], [true, false], None, Some((0, 0.3)));
 }
 
-/// Rows from others, zeros where there is no such row, and the numbers after that; beyond the 65535 workgroups of one axis.
-fn gathers(gpu: &Gpu) {
-    for (rows, width, gap) in [(1, 1, 0), (5, 3, 0), (7, 64, 5), (65, 33, 31), (300, 4, 0), (70_000, 241, 0)] {
-        let stride = width + gap;
-        let source = Uniform::new(3).vec(rows * width, 1.0);
-        let sources: Vec<u32> = (0..rows)
+/// Rows that go elsewhere, with gaps, from others, with zeros where there is no such row, and the numbers after that; beyond
+/// the 65535 workgroups of one axis.
+fn moves_rows(gpu: &Gpu) {
+    for (rows, width, gaps) in [
+        (1, 1, [0, 0]),
+        (5, 3, [0, 2]),
+        (7, 64, [0, 4]),
+        (65, 32, [8, 0]),
+        (9, 8, [1, 0]),
+        (300, 4, [0, 0]),
+        (70_000, 241, [0, 0]),
+    ] {
+        let strides = gaps.map(|gap| width + gap);
+        let source = Uniform::new(3).vec(rows * strides[0], 1.0);
+        let mut sources: Vec<u32> = (0..rows)
             .map(|row| match row % 5 {
                 0 => u32::MAX,
                 1 => rows as u32,
@@ -112,21 +121,20 @@ fn gathers(gpu: &Gpu) {
                 _ => 1 << 31,
             })
             .collect();
-        let mut dense = vec![f32::NAN; rows * width];
-        gather(width, &source, &sources, &mut dense);
-        let mut expected = vec![f32::NAN; rows * stride];
-        for (to, row) in expected.chunks_mut(stride).zip(dense.chunks(width)) {
-            to[..width].copy_from_slice(row);
-        }
-        let (from, to) =
-            (tensor(gpu, &[source.len()], &source), tensor(gpu, &[rows * stride], &vec![f32::NAN; rows * stride]));
         let numbers = words(gpu, &sources);
-        run(gpu, &harness::gather(width, &from, &numbers, stride, &to).expect("a program"));
-        assert_eq!(bits(&to), expected.into_iter().map(f32::to_bits).collect::<Vec<_>>(), "{rows} rows of {width}");
+        let from = tensor(gpu, &[source.len()], &source);
+        for wanted in [false, true] {
+            let mut expected = vec![f32::NAN; rows * strides[1]];
+            let to = tensor(gpu, &[expected.len()], &expected);
+            move_rows([rows, width], strides, &source, wanted.then_some(&sources), &mut expected);
+            let program = harness::move_rows([rows, width], strides, &from, wanted.then_some(&numbers), &to);
+            run(gpu, &program.expect("a program"));
+            let expected: Vec<_> = expected.into_iter().map(f32::to_bits).collect();
+            assert_eq!(bits(&to), expected, "{rows} rows of {width}, gaps {gaps:?}, sources {wanted}");
+        }
         run(gpu, &harness::number(&numbers).expect("a program"));
-        let mut numbered = sources;
-        number(&mut numbered);
-        assert_eq!(bits(&numbers), numbered, "{rows} rows");
+        number(&mut sources);
+        assert_eq!(bits(&numbers), sources, "{rows} rows");
     }
 }
 

@@ -150,8 +150,10 @@ fn rows_come_and_go(gpu: &Gpu) {
             gpu.submit(|encoder| {
                 match what {
                     0 => {
-                        stream.encode_reset_rows(encoder, &[a])?;
-                        lives[a] = Life { frames: Vec::new(), first: zero.clone() };
+                        // A run of neighbours.
+                        let run: Vec<usize> = (a..(a + 3).min(rows)).collect();
+                        stream.encode_reset_rows(encoder, &run)?;
+                        run.iter().for_each(|&row| lives[row] = Life { frames: Vec::new(), first: zero.clone() });
                     }
                     1 => {
                         stream.encode_copy_rows(encoder, &[(a, b)])?;
