@@ -126,7 +126,66 @@ pub enum Error {
         because: &'static str,
     },
 
-    /// A tensor lives on another device than the object that it was given to.
+    /// A buffer of the app was made without a usage that the call needs.
+    #[error("the buffer of {tensor} has usage {actual:?}, and {required:?} is needed too")]
+    BufferUsage {
+        /// Which tensor.
+        tensor: &'static str,
+        /// What is missing.
+        required: wgpu::BufferUsages,
+        /// What the buffer was made with.
+        actual: wgpu::BufferUsages,
+    },
+
+    /// A buffer of the app, or the slice of it that was given, does not hold the shape.
+    #[error("the buffer of {tensor} has {available} bytes there, and {required} are needed")]
+    BufferTooSmall {
+        /// Which tensor.
+        tensor: &'static str,
+        /// The bytes of the shape.
+        required: u64,
+        /// The bytes that there are.
+        available: u64,
+    },
+
+    /// A tensor begins where the device or the kernels cannot read it.
+    #[error("{tensor} begins at byte {offset} of its buffer, which is no multiple of {alignment}")]
+    Misaligned {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Where it begins, in bytes.
+        offset: u64,
+        /// A multiple of how many bytes that must be.
+        alignment: u64,
+    },
+
+    /// A stream has no such row.
+    #[error("row {row} of a stream of {rows} rows")]
+    NoSuchRow {
+        /// The row.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+    },
+
+    /// All rows of a stream are taken.
+    #[error("all {rows} rows of the stream are taken")]
+    NoFreeRow {
+        /// How many there are.
+        rows: usize,
+    },
+
+    /// A row of a stream is used that nobody has taken, or a row is named twice where that is ambiguous.
+    #[error("row {row} of the stream: {because}")]
+    RowUnavailable {
+        /// The row.
+        row: usize,
+        /// Why not.
+        because: &'static str,
+    },
+
+    /// A tensor or buffer lives on another device than the object that it was given to. A buffer that was destroyed counts as
+    /// one.
     #[error("{tensor} belongs to another device")]
     ForeignDevice {
         /// Which tensor.

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::kernels;
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
-    SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
+    StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
 use crate::reference::matmul::MatmulParams;
@@ -305,5 +305,29 @@ pub fn count(state: &Tensor) -> Result<Program> {
 pub fn pack(rows: usize, side_by_side: bool, half: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
     let mut builder = ProgramBuilder::new(source.gpu(), "pack");
     ops::pack(&mut builder, source, rows, Packing { side_by_side, half }, packed);
+    builder.build()
+}
+
+/// Rows of `width` from one tensor to another, in which they lie `strides` apart; from the rows that `sources` says (the bits of
+/// whole numbers), if there are any.
+pub fn move_rows(
+    [rows, width]: [usize; 2],
+    strides: [usize; 2],
+    source: &Tensor,
+    sources: Option<&Tensor>,
+    destination: &Tensor,
+) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(source.gpu(), "move rows");
+    let source = Arrangement::state(source, 0, rows, strides[0], width);
+    let destination = Arrangement::state(destination, 0, rows, strides[1], width);
+    let sources = sources.map(|sources| sources.view().0);
+    ops::move_rows(&mut builder, MoveRowsArgs { rows, width, source, sources, destination });
+    builder.build()
+}
+
+/// Numbers rows.
+pub fn number(sources: &Tensor) -> Result<Program> {
+    let mut builder = ProgramBuilder::new(sources.gpu(), "number");
+    ops::number(&mut builder, sources.view().0, sources.len());
     builder.build()
 }

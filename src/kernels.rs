@@ -143,6 +143,9 @@ table![
     PACK_HALF,
     ARRANGE,
     COUNT,
+    MOVE_ROWS,
+    MOVE_ROWS_SINGLES,
+    NUMBER,
     SUM_ROWS,
     MSE,
     SUM_SQUARES,
@@ -377,6 +380,24 @@ kernel! {
     Count = COUNT "count" with [] [];
     uniform(dynamic: false) params: CountParams { by: u32 }
     storage { counter: read_write }
+}
+
+kernel! {
+    /// Rows of states into their slot or out of it, or from others.
+    MoveRows = MOVE_ROWS "move_rows" with ["item_four"] ["HAS_SOURCES"] and MOVE_ROWS_SINGLES with ["item_single"];
+    uniform(dynamic: false) params: MoveRowsParams {
+        rows: u32, width: u32,
+        source_offset: u32, source_stride: u32, destination_offset: u32, destination_stride: u32,
+        workgroups: u32,
+    }
+    storage { source: read, sources: read, destination: read_write }
+}
+
+kernel! {
+    /// The numbers of rows.
+    Number = NUMBER "number" with [] [];
+    uniform(dynamic: false) params: NumberParams { len: u32, workgroups: u32 }
+    storage { sources: read_write }
 }
 
 kernel! {

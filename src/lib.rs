@@ -69,7 +69,7 @@
 //!
 //! # Where things are
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and [`Unrolled`]
-//! are the layer; [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
+//! are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about those); [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
 //! checks this device against the CPU; [`cpu`] is the fast CPU layer; [`mod@reference`] holds the references.
 //! `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
@@ -83,6 +83,7 @@ pub mod config;
 pub mod cpu;
 pub mod error;
 pub mod gpu;
+pub mod guide;
 #[doc(hidden)]
 pub mod harness;
 mod kernels;
@@ -101,7 +102,10 @@ pub use activation::Activation;
 pub use config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};
 pub use error::{Error, Result};
 pub use gpu::{Gpu, GpuOptions, Tensor};
-pub use layer::{Gradients, Gru, Output, Parameters, Recurrent, Rnn, Unrolled};
+pub use layer::{
+    CellParameters, Gradients, Gru, Output, Parameters, Places, Recurrent, Rnn, Stream, StreamOptions, Unrolled,
+    Workspace,
+};
 pub use plan::Plan;
 pub use tolerance::Tolerance;
 pub use unroll::{Mode, Saved, Unroll};

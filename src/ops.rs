@@ -1,8 +1,10 @@
 //! What a dispatch of each kernel needs besides its buffers: the uniform, the overrides, the number of workgroups.
 //! `layer` and `train` build their programs of these. Steps are in [`steps`].
 
+mod rows;
 mod steps;
 
+pub(crate) use rows::{MoveRowsArgs, move_rows, number};
 pub(crate) use steps::{
     CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,
 };

@@ -69,6 +69,9 @@ pub struct Allocation {
     pub count: usize,
     /// The size of one in bytes.
     pub bytes: u64,
+    /// Whether nothing but a pass needs it while that runs: such buffers can lie in a [`Workspace`](crate::Workspace), which
+    /// several layers share.
+    pub scratch: bool,
 }
 
 /// What an unrolled layer does. See the [module](self).
@@ -192,6 +195,12 @@ impl Plan {
         total(&self.allocations)
     }
 
+    /// How many of these [`bytes`](Self::bytes) are scratch, which several layers can share.
+    #[must_use]
+    pub fn scratch_bytes(&self) -> u64 {
+        total(self.allocations.iter().filter(|allocation| allocation.scratch))
+    }
+
     /// The bytes that training takes with this choice of what forward keeps, whatever was chosen. `None` for inference, and
     /// where it would not fit or cannot be had.
     #[must_use]
@@ -214,7 +223,8 @@ impl Plan {
         let of_part = 1 + usize::from(layout.keeps == Keeps::Halves);
         let of_turn =
             |turn: &Turn| turn.parts.len() * of_part + self.time_loop.dispatches(turn.steps) * layout.dispatches_a_step;
-        let copies = [layout.copies_input, layout.copies_output].into_iter().map(usize::from).sum::<usize>();
+        let numbers = self.unroll.given().sources;
+        let copies = [layout.copies_input, layout.copies_output, numbers].into_iter().map(usize::from).sum::<usize>();
         let dropout = if layout.has_dropout { config.layers() } else { 0 };
         config.num_cells() * of_cell + self.turns().map(of_turn).sum::<usize>() + copies + dropout
     }
@@ -245,7 +255,8 @@ impl Plan {
         };
         let norms = if self.unroll.has_gradient_norms() { config.num_cells() } else { 0 };
         let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
-        let copies = usize::from(config.is_batch_first()) * (1 + usize::from(self.unroll.has_input_gradient()));
+        let copies = usize::from(layout.copies_d_output)
+            + usize::from(config.is_batch_first() && self.unroll.has_input_gradient());
         self.turns().map(of_turn).sum::<usize>() + norms + dropout + copies
     }
 
@@ -295,8 +306,8 @@ impl Plan {
 }
 
 /// The bytes of all of them.
-fn total(allocations: &[Allocation]) -> u64 {
-    allocations.iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
+fn total<'a>(allocations: impl IntoIterator<Item = &'a Allocation>) -> u64 {
+    allocations.into_iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
 }
 
 impl fmt::Display for Plan {
@@ -342,8 +353,8 @@ impl fmt::Display for Plan {
             let (dispatches, flops) = (self.backward_dispatches(), self.backward_flops());
             writeln!(f, "  backward {dispatches} dispatches, {:.3e} FLOP", flops as f64)?;
         }
-        write!(f, "  buffers  {} bytes:", self.bytes())?;
-        for Allocation { name, count, bytes } in &self.allocations {
+        write!(f, "  buffers  {} bytes, {} of them scratch:", self.bytes(), self.scratch_bytes())?;
+        for Allocation { name, count, bytes, .. } in &self.allocations {
             match count {
                 1 => write!(f, " {name} {bytes}")?,
                 _ => write!(f, " {name} {count} x {bytes}")?,

@@ -1,11 +1,12 @@
 //! What each choice is worth: the same pass with one thing changed, both in turn, round by round. Everything is verified
 //! against the oracle before it is timed. And the time to the first result, each in a process of its own without the driver's
-//! cache on disk, with and without a pipeline cache of the app.
+//! cache on disk, with and without a pipeline cache of the app. And what a frame of a stream costs.
 //!
 //! `cargo bench --bench switches`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/switches.md` too.
 
 mod first;
 mod ratio;
+mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -118,7 +119,8 @@ fn main() -> Result<()> {
         return first::child(arguments.next());
     }
     let Some(gpu) = support::gpu(open) else { return Ok(()) };
-    let report = format!("- adapter: {}\n{}{}", gpu.describe(), switches(&gpu)?, first::table());
+    let report =
+        format!("- adapter: {}\n{}{}{}", gpu.describe(), stream::table(&gpu)?, switches(&gpu)?, first::table());
     println!("{report}");
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/switches.md");
     if let Err(error) = std::fs::write(&path, report) {

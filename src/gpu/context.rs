@@ -212,7 +212,8 @@ impl Gpu {
     /// checks of its own. It acts on what is unrolled from now on, and not in a browser, which always checks.
     ///
     /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
-    /// and no number in a buffer is an index. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
+    /// and no number in a buffer is an index, but those in [`Stream::sources`](crate::Stream::sources), which the kernel compares
+    /// itself. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
     /// compares every index with the length of what it points into, and counts.
     pub fn set_runtime_checks(&self, wanted: bool) {
         self.inner.runtime_checks.store(wanted, Relaxed);
@@ -345,6 +346,31 @@ impl Gpu {
             buffer.unmap();
         }
         Ok(buffer)
+    }
+
+    /// Whether a buffer, which has the usage `STORAGE`, is one of this device. wgpu does not say which device a buffer is of,
+    /// but refuses to bind one of another.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn can_bind(&self, buffer: &wgpu::Buffer) -> bool {
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let ty = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: true },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let entry = wgpu::BindGroupLayoutEntry { binding: 0, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
+        let layout = wgpu::BindGroupLayoutDescriptor { label: None, entries: &[entry] };
+        let layout = self.device().create_bind_group_layout(&layout);
+        let part = wgpu::BufferBinding { buffer, offset: 0, size: std::num::NonZeroU64::new(4) };
+        let entries = [wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(part) }];
+        drop(self.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
+        pollster::block_on(scope.pop()).is_none()
+    }
+
+    /// In a browser the answer would come later: there the browser finds it.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn can_bind(&self, _: &wgpu::Buffer) -> bool {
+        true
     }
 
     /// Makes a bind group. The one place where the crate does.

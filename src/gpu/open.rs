@@ -59,9 +59,24 @@ impl Gpu {
         pollster::block_on(Self::new())
     }
 
-    /// Opens an adapter of choice. The device has WebGPU's default limits, and of the sizes of buffers and bindings, where
-    /// the plan can use more, as much as the adapter offers. Of the optional features it has
-    /// `SUBGROUP`, if the adapter has it, which makes some products faster; in a browser none.
+    /// WebGPU's default limits, and of the sizes of buffers and bindings as much as there is.
+    pub(crate) fn recommended_limits(offered: &wgpu::Limits) -> wgpu::Limits {
+        wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            ..wgpu::Limits::default().or_worse_values_from(offered)
+        }
+    }
+
+    /// The features that make layers faster, out of what the adapter offers ([`wgpu::Adapter::features`]); none in a browser.
+    /// Layers need none of them.
+    #[must_use]
+    pub fn recommended_features(offered: wgpu::Features) -> wgpu::Features {
+        offered & OPTIONAL_FEATURES
+    }
+
+    /// Opens an adapter of choice, with the [`recommended_features`](Self::recommended_features), and limits as
+    /// [`required_limits`](Self::required_limits) has them.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::RequestDevice`].
@@ -72,17 +87,11 @@ impl Gpu {
             ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
         });
         let adapter = choose_adapter(&instance, backends, &options).await?;
-        let offered = adapter.limits();
-        let required_limits = wgpu::Limits {
-            max_buffer_size: offered.max_buffer_size,
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            ..wgpu::Limits::default().or_worse_values_from(&offered)
-        };
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("wgpu-gru"),
-                required_features: adapter.features() & OPTIONAL_FEATURES,
-                required_limits,
+                required_features: Self::recommended_features(adapter.features()),
+                required_limits: Self::recommended_limits(&adapter.limits()),
                 ..Default::default()
             })
             .await?;

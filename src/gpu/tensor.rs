@@ -37,6 +37,40 @@ impl Tensor {
         Self::named(gpu, "tensor", shape, Some(host))
     }
 
+    /// A part of a buffer that the app made as a tensor: the same memory, no copy. Give it to [`Places`](crate::Places), and
+    /// kernels of the app and of the crate work on it in turn.
+    ///
+    /// The buffer needs the usage `STORAGE`; `COPY_DST` for what writes, clears or copies into the tensor; `COPY_SRC` for what
+    /// reads it or copies from it. The slice begins at a multiple of the device's `min_storage_buffer_offset_alignment`, as
+    /// every binding does, and may be longer than the shape.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::Misaligned`],
+    /// [`Error::ForeignDevice`]. In a browser a buffer of another device is found by the browser, when it is first used; and of
+    /// another [`wgpu::Instance`] it is not found at all, since wgpu cannot tell such buffers apart: keep to one instance.
+    pub fn from_buffer(gpu: &Gpu, slice: wgpu::BufferSlice<'_>, shape: &[usize]) -> Result<Self> {
+        let tensor = "buffer of the app";
+        for &size in shape {
+            at_least_one(tensor, size)?;
+        }
+        let alignment = u64::from(gpu.limits().min_storage_buffer_offset_alignment);
+        if !slice.offset().is_multiple_of(alignment) {
+            return Err(Error::Misaligned { tensor, offset: slice.offset(), alignment });
+        }
+        let (required, available) = (bytes_of(shape), slice.size());
+        if required > available {
+            return Err(Error::BufferTooSmall { tensor, required, available });
+        }
+        let buffer = slice.buffer().clone();
+        let offset = (slice.offset() / 4) as usize;
+        let tensor = Self { gpu: gpu.clone(), buffer, offset, shape: shape.to_vec() };
+        tensor.expect_usage("buffer of the app", wgpu::BufferUsages::STORAGE)?;
+        if !gpu.can_bind(&tensor.buffer) {
+            return Err(Error::ForeignDevice { tensor: "buffer of the app" });
+        }
+        Ok(tensor)
+    }
+
     /// A tensor whose buffer has a label.
     pub(crate) fn named(gpu: &Gpu, name: &'static str, shape: &[usize], host: Option<&[f32]>) -> Result<Self> {
         for &size in shape {
@@ -75,7 +109,7 @@ impl Tensor {
     }
 
     /// The buffer, to be bound in the app's own shaders together with [`Tensor::byte_offset`] and [`Tensor::byte_len`].
-    /// Usage: `STORAGE | COPY_SRC | COPY_DST`.
+    /// Usage: `STORAGE | COPY_SRC | COPY_DST`, or what the app made it with.
     #[must_use]
     pub fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
@@ -139,45 +173,63 @@ impl Tensor {
     /// Replaces the numbers. They arrive before the next submission's commands run.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if `host` holds another number of elements.
+    /// [`Error::ShapeMismatch`] if `host` holds another number of elements, [`Error::BufferUsage`].
     pub fn write(&self, host: &[f32]) -> Result<()> {
-        expect_len("data to write", &self.shape, host.len())?;
-        self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytemuck::cast_slice(host));
-        Ok(())
+        self.write_bytes(host.len(), bytemuck::cast_slice(host))
     }
 
     /// Replaces what it holds by whole numbers, one a place, for kernels that read it so.
     pub(crate) fn write_words(&self, host: &[u32]) -> Result<()> {
-        expect_len("data to write", &self.shape, host.len())?;
-        self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytemuck::cast_slice(host));
+        self.write_bytes(host.len(), bytemuck::cast_slice(host))
+    }
+
+    fn write_bytes(&self, len: usize, bytes: &[u8]) -> Result<()> {
+        expect_len("data to write", &self.shape, len)?;
+        self.expect_usage("tensor to write", wgpu::BufferUsages::COPY_DST)?;
+        self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytes);
         Ok(())
     }
 
     /// Records a copy of `source`, which must have the same shape, into this tensor.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`] if both lie in one buffer.
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`] if both lie in one buffer,
+    /// [`Error::BufferUsage`].
     pub fn encode_copy_from(&self, encoder: &mut wgpu::CommandEncoder, source: &Self) -> Result<()> {
-        crate::error::expect_shape("source of the copy", &self.shape, &source.shape)?;
-        self.expect_same_device("source of the copy", source)?;
-        if self.buffer == source.buffer {
-            return Err(Error::Aliased { first: "source of the copy", second: "destination of the copy" });
-        }
+        self.expect_copy_from(source)?;
         let (from, to) = (source.byte_offset(), self.byte_offset());
         encoder.copy_buffer_to_buffer(&source.buffer, from, &self.buffer, to, self.byte_len());
         Ok(())
     }
 
+    /// Checks that [`encode_copy_from`](Self::encode_copy_from) can be recorded.
+    pub(crate) fn expect_copy_from(&self, source: &Self) -> Result<()> {
+        crate::error::expect_shape("source of the copy", &self.shape, &source.shape)?;
+        self.expect_same_device("source of the copy", source)?;
+        if self.buffer == source.buffer {
+            return Err(Error::Aliased { first: "source of the copy", second: "destination of the copy" });
+        }
+        source.expect_usage("source of the copy", wgpu::BufferUsages::COPY_SRC)?;
+        self.expect_usage("destination of the copy", wgpu::BufferUsages::COPY_DST)
+    }
+
     /// Records that the tensor becomes zero.
-    pub fn encode_clear(&self, encoder: &mut wgpu::CommandEncoder) {
+    ///
+    /// # Errors
+    /// [`Error::BufferUsage`].
+    pub fn encode_clear(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.expect_usage("tensor to clear", wgpu::BufferUsages::COPY_DST)?;
         encoder.clear_buffer(&self.buffer, self.byte_offset(), Some(self.byte_len()));
+        Ok(())
     }
 
     /// Reads the numbers. Submits a copy into a staging buffer, which is kept for the next time, and waits for it.
     ///
     /// # Errors
-    /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`],
+    /// [`Error::BufferUsage`].
     pub async fn read(&self) -> Result<Vec<f32>> {
+        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
         crate::gpu::readback::read(self).await
     }
 
@@ -187,12 +239,34 @@ impl Tensor {
     /// As [`Tensor::read`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking(&self) -> Result<Vec<f32>> {
+        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
         crate::gpu::readback::read_blocking(self)
     }
 
     /// Checks that another tensor lives on the same device.
     pub(crate) fn expect_same_device(&self, name: &'static str, other: &Self) -> Result<()> {
         if self.gpu.is_same_device(&other.gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name }) }
+    }
+
+    /// Checks that the buffer has a usage. The crate's own have all but `INDIRECT`.
+    pub(crate) fn expect_usage(&self, tensor: &'static str, required: wgpu::BufferUsages) -> Result<()> {
+        let actual = self.buffer.usage();
+        if actual.contains(required) {
+            return Ok(());
+        }
+        Err(Error::BufferUsage { tensor, required: required - actual, actual })
+    }
+
+    /// Checks that the tensor begins where kernels can load four numbers at once.
+    pub(crate) fn expect_fours(&self, tensor: &'static str) -> Result<()> {
+        let (offset, alignment) = (self.byte_offset(), 16);
+        if offset.is_multiple_of(alignment) { Ok(()) } else { Err(Error::Misaligned { tensor, offset, alignment }) }
+    }
+
+    /// Whether two share elements.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let end = |tensor: &Self| tensor.offset + tensor.len();
+        self.buffer == other.buffer && self.offset < end(other) && other.offset < end(self)
     }
 
     /// Whether two handles are of the very same elements.

@@ -3,7 +3,8 @@
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
-use crate::layer::Parameters;
+use crate::layer::workspace::Maker;
+use crate::layer::{Parameters, Places};
 use crate::ops;
 use crate::plan::{Keeps, Part, Plan, cells_a_buffer};
 use crate::unroll::{Mode, Unroll};
@@ -39,6 +40,8 @@ pub(super) struct Buffers {
     pub(super) meeting: Option<Tensor>,
     /// `[B]`, whole numbers.
     pub(super) lengths: Option<Tensor>,
+    /// From which row of `h0` each row goes on, `[B]`, whole numbers.
+    pub(super) sources: Option<Tensor>,
     /// Seed of dropout and count of forward passes, whole numbers.
     pub(super) dropout: Option<Tensor>,
     pub(super) training: Option<TrainingBuffers>,
@@ -71,36 +74,61 @@ pub(super) struct TrainingBuffers {
 
 impl Buffers {
     /// `groups`: how many sums of squares a step backward makes.
-    pub(super) fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, groups: usize) -> Result<Self> {
-        let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
+    pub(super) fn new(
+        gpu: &Gpu,
+        config: &Config,
+        unroll: &Unroll,
+        plan: &Plan,
+        places: &Places,
+        groups: usize,
+    ) -> Result<Self> {
+        let maker = Maker::new(gpu, places.workspace.as_ref())?;
+        let zeros = |name, shape: &[usize]| maker.zeros(name, shape);
+        // What is given, or a tensor of zeros.
+        let place = |given: &Option<Tensor>, name, shape: &[usize]| match given {
+            Some(given) => Ok(given.clone()),
+            None => maker.zeros(name, shape),
+        };
         let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| zeros(name, shape)).transpose();
+        let training = unroll.mode() == Mode::Training;
         let layout = plan.layout();
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
         let (cells, layers) = (config.num_cells(), config.layers());
         let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
 
-        let h = of_layers(gpu, plan, "h", layers, &[layout.slots, b, width])?;
+        let h = of_layers(&maker, layout.scratch_states, plan, "h", layers, &[layout.slots, b, width])?;
         let last = &h[layers - 1];
         let state = |slot: usize| last.outer(slot..slot + 1);
         let dropped_layers = if layout.has_dropout { layers - 1 } else { 0 };
-        let training = unroll.mode() == Mode::Training;
         Ok(Self {
-            input: zeros("input", &outer(i))?,
-            arranged_input: zeros_if(layout.copies_input, "arranged input", &[t, b, i])?,
-            gates: gates(gpu, config, unroll, plan)?,
+            input: place(&places.input, "input", &outer(i))?,
+            arranged_input: layout
+                .copies_input
+                .then(|| maker.make(!training, "arranged input", &[t, b, i]))
+                .transpose()?,
+            gates: gates(&maker, config, unroll, plan)?,
             half_gates: if layout.keeps == Keeps::Halves { half_gates(gpu, config, unroll, plan)? } else { Vec::new() },
             layer_inputs: (0..dropped_layers).map(|_| zeros("layer input", &[t, b, width])).collect::<Result<_>>()?,
-            output: if layout.copies_output { zeros("output", &outer(width))? } else { last.outer(1..t + 1)? },
-            h0: if layout.copies_h0 { zeros("h0", &[cells, b, hidden])? } else { state(0)? },
-            h_n: if layout.copies_h_n { zeros("h_n", &[cells, b, hidden])? } else { state(t)? },
-            carried: zeros_if(!layout.copies_h0, "carried state", &[cells, b, hidden])?,
-            packed: weights_if(layout.packs_weights, gpu, config, plan, "packed weight_hh")?,
-            half_weights: weights_if(layout.halves_weights, gpu, config, plan, "half weight_hh")?,
+            output: if layout.copies_output {
+                place(&places.output, "output", &outer(width))?
+            } else {
+                last.outer(1..t + 1)?
+            },
+            h0: if layout.copies_h0 { place(&places.h0, "h0", &[cells, b, hidden])? } else { state(0)? },
+            h_n: if layout.copies_h_n { place(&places.h_n, "h_n", &[cells, b, hidden])? } else { state(t)? },
+            carried: (!layout.copies_h0 && !layout.copies_h_n)
+                .then(|| maker.scratch("carried state", &[cells, b, hidden]))
+                .transpose()?,
+            packed: weights_if(layout.packs_weights, true, &maker, config, plan, "packed weight_hh")?,
+            half_weights: weights_if(layout.halves_weights, !training, &maker, config, plan, "half weight_hh")?,
             meeting: plan.time_loop().resident.map(|_| ops::meeting(gpu)).transpose()?,
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
+            sources: zeros_if(unroll.given().sources, "sources of rows", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,
-            training: training.then(|| TrainingBuffers::new(gpu, config, unroll, plan, groups)).transpose()?,
+            training: training
+                .then(|| TrainingBuffers::new(&maker, config, unroll, plan, places, groups))
+                .transpose()?,
             h,
         })
     }
@@ -120,21 +148,29 @@ impl Buffers {
 }
 
 /// A tensor for each layer, in one buffer if the layers take their steps together.
-fn of_layers(gpu: &Gpu, plan: &Plan, name: &'static str, layers: usize, shape: &[usize]) -> Result<Vec<Tensor>> {
+fn of_layers(
+    maker: &Maker<'_>,
+    scratch: bool,
+    plan: &Plan,
+    name: &'static str,
+    layers: usize,
+    shape: &[usize],
+) -> Result<Vec<Tensor>> {
     if plan.layout().wavefront {
-        return Tensor::in_one_buffer(gpu, name, layers, shape);
+        return maker.in_one_buffer(scratch, name, layers, shape);
     }
-    (0..layers).map(|_| Tensor::named(gpu, name, shape, None)).collect()
+    (0..layers).map(|_| maker.make(scratch, name, shape)).collect()
 }
 
 /// The gates of cells and chunks.
-fn gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec<Vec<Tensor>>> {
+fn gates(maker: &Maker<'_>, config: &Config, unroll: &Unroll, plan: &Plan) -> Result<Vec<Vec<Tensor>>> {
     let layout = plan.layout();
+    let scratch = layout.keeps != Keeps::Gates;
     let together = |parts: usize, steps: usize| {
         let shape = [steps, unroll.batch(), layout.gates_width, config.hidden_size()];
-        Tensor::in_one_buffer(gpu, "gates", parts, &shape)
+        maker.in_one_buffer(scratch, "gates", parts, &shape)
     };
-    if layout.keeps != Keeps::Gates {
+    if scratch {
         let parts = together(layout.together, plan.longest_chunk())?;
         return Ok(parts.into_iter().map(|tensor| vec![tensor]).collect());
     }
@@ -156,22 +192,40 @@ fn half_gates(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan) -> Resul
 }
 
 /// Room for the recurrent weights of all cells, if it is wanted: as many in a buffer as they are themselves.
-fn weights_if(wanted: bool, gpu: &Gpu, config: &Config, plan: &Plan, name: &'static str) -> Result<Vec<Tensor>> {
+fn weights_if(
+    wanted: bool,
+    scratch: bool,
+    maker: &Maker<'_>,
+    config: &Config,
+    plan: &Plan,
+    name: &'static str,
+) -> Result<Vec<Tensor>> {
     if !wanted {
         return Ok(Vec::new());
     }
     let shape = plan.layout().words_of_weights(config);
-    let (cells, in_a_buffer) = (config.num_cells(), cells_a_buffer(config, gpu.limits()));
+    let (cells, in_a_buffer) = (config.num_cells(), cells_a_buffer(config, maker.gpu.limits()));
     let buffers = (0..cells)
         .step_by(in_a_buffer)
-        .map(|first| Tensor::in_one_buffer(gpu, name, in_a_buffer.min(cells - first), &shape));
+        .map(|first| maker.in_one_buffer(scratch, name, in_a_buffer.min(cells - first), &shape));
     Ok(buffers.collect::<Result<Vec<_>>>()?.concat())
 }
 
 impl TrainingBuffers {
-    fn new(gpu: &Gpu, config: &Config, unroll: &Unroll, plan: &Plan, groups: usize) -> Result<Self> {
-        let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
-        let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| zeros(name, shape)).transpose();
+    fn new(
+        maker: &Maker<'_>,
+        config: &Config,
+        unroll: &Unroll,
+        plan: &Plan,
+        places: &Places,
+        groups: usize,
+    ) -> Result<Self> {
+        let zeros_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| maker.zeros(name, shape)).transpose();
+        let scratch_if = |wanted: bool, name, shape: &[usize]| wanted.then(|| maker.scratch(name, shape)).transpose();
+        let place = |given: &Option<Tensor>, name, shape: &[usize]| match given {
+            Some(given) => Ok(given.clone()),
+            None => maker.zeros(name, shape),
+        };
         let layout = plan.layout();
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
@@ -181,22 +235,33 @@ impl TrainingBuffers {
         let outer = |features: usize| if batch_first { [b, t, features] } else { [t, b, features] };
         let has_norms = unroll.has_gradient_norms();
         let d_input = unroll.has_input_gradient();
-        let d_layers = of_layers(gpu, plan, "d_output", config.layers(), &[t, b, width])?;
+        // The last layer's is the one that is given, if it need not be copied.
+        let last = places.d_output.as_ref().filter(|_| !layout.copies_d_output);
+        let made = config.layers() - usize::from(last.is_some());
+        let mut d_layers = of_layers(maker, false, plan, "d_output", made, &[t, b, width])?;
+        d_layers.extend(last.cloned());
         Ok(Self {
-            d_output: if batch_first {
-                zeros("d_output", &outer(width))?
+            d_output: if layout.copies_d_output {
+                place(&places.d_output, "d_output", &outer(width))?
             } else {
                 d_layers[config.layers() - 1].clone()
             },
             d_layers,
-            d_dropped: zeros_if(layout.has_dropout, "d_dropped", &[t, b, width])?,
-            d_h_n: zeros("d_h_n", &[cells, b, hidden])?,
-            d_h0: zeros("d_h0", &[cells, b, hidden])?,
-            d_parameters: Parameters::new(gpu, config, None)?,
-            d_input: zeros_if(d_input, "d_input", &outer(i))?,
-            arranged_d_input: zeros_if(d_input && batch_first, "arranged d_input", &[t, b, i])?,
-            h_proj: zeros_if(layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden])?,
-            squares: if has_norms { zeros("squares of d_h", &[cells, groups, t])? } else { zeros("unused", &[1])? },
+            d_dropped: scratch_if(layout.has_dropout, "d_dropped", &[t, b, width])?,
+            d_h_n: place(&places.d_h_n, "d_h_n", &[cells, b, hidden])?,
+            d_h0: place(&places.d_h0, "d_h0", &[cells, b, hidden])?,
+            d_parameters: match &places.gradients {
+                Some(gradients) => gradients.clone(),
+                None => Parameters::new(maker.gpu, config, None)?,
+            },
+            d_input: d_input.then(|| place(&places.d_input, "d_input", &outer(i))).transpose()?,
+            arranged_d_input: scratch_if(d_input && batch_first, "arranged d_input", &[t, b, i])?,
+            h_proj: scratch_if(layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden])?,
+            squares: if has_norms {
+                maker.scratch("squares of d_h", &[cells, groups, t])?
+            } else {
+                maker.zeros("unused", &[1])?
+            },
             norms: zeros_if(has_norms, "norms of d_h", &[cells, t])?,
         })
     }

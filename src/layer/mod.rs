@@ -1,12 +1,19 @@
 //! Recurrent layers on the GPU: their parameters, and their unrolled forms.
 
 mod buffers;
+mod limits;
 mod parameters;
+mod places;
 mod programs;
+mod stream;
 mod unrolled;
+mod workspace;
 
 pub use parameters::{CellParameters, Parameters};
+pub use places::Places;
+pub use stream::{Stream, StreamOptions};
 pub use unrolled::{Gradients, Output, Unrolled};
+pub use workspace::Workspace;
 
 use crate::config::{Cell, Config, GruCell, RnnCell};
 use crate::error::{Error, Result};
@@ -53,6 +60,19 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
         Ok(Self { gpu: gpu.clone(), config, parameters })
     }
 
+    /// A layer whose weights lie in given tensors, such as buffers of the app ([`Tensor::from_buffer`]): what the app writes there
+    /// the next pass uses. Where a layer has several cells, they take their steps in the same dispatches only if their
+    /// recurrent weights (and the biases of those) lie evenly in one buffer.
+    ///
+    /// # Errors
+    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and, where H is a multiple of
+    /// 4, [`Error::Misaligned`] for a tensor that begins at no multiple of 16 bytes.
+    pub fn with_parameters(gpu: &Gpu, config: Config<C>, parameters: Parameters) -> Result<Self> {
+        config.validate()?;
+        parameters.validate(gpu, &config.erased())?;
+        Ok(Self { gpu: gpu.clone(), config, parameters })
+    }
+
     /// The GPU that it lives on.
     #[must_use]
     pub fn gpu(&self) -> &Gpu {
@@ -74,7 +94,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// Replaces the weights, before the next submission's commands run. Everything that was unrolled uses the new ones.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`]; then no weight has changed.
+    /// [`Error::ShapeMismatch`], [`Error::BufferUsage`]; then no weight has changed.
     pub fn set_weights(&self, weights: &Weights) -> Result<()> {
         weights.validate(&self.config)?;
         self.parameters.write(weights)
@@ -95,7 +115,33 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// [`Unroll::half_products`] on a [`Gpu`] that was told of no cooperative matrices; [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
     pub fn unroll(&self, unroll: Unroll) -> Result<Unrolled> {
-        Unrolled::new(self, &unroll)
+        self.unroll_in(unroll, &Places::default())
+    }
+
+    /// [`unroll`](Self::unroll) with some of the tensors given, such as buffers of the app.
+    ///
+    /// # Errors
+    /// Those of [`unroll`](Self::unroll), and [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Misaligned`],
+    /// [`Error::Aliased`]; [`Error::TrainingOption`] for a gradient where there is no backward pass.
+    pub fn unroll_in(&self, unroll: Unroll, places: &Places) -> Result<Unrolled> {
+        Unrolled::new(self, &unroll, places, false)
+    }
+
+    /// A stream of frames for so many rows, whose state stays on the GPU from one frame to the next.
+    ///
+    /// # Errors
+    /// Those of [`unroll`](Self::unroll), and [`Error::OptionUnavailable`] for a layer one of whose directions runs in reverse.
+    pub fn stream(&self, options: StreamOptions) -> Result<Stream> {
+        self.stream_in(options, &Places::default())
+    }
+
+    /// [`stream`](Self::stream) with some of the tensors given: `input`, `output`, `workspace`, and as `h0` the state, such as that
+    /// of another stream of this layer for chunks of another length.
+    ///
+    /// # Errors
+    /// Those of [`stream`](Self::stream) and [`unroll_in`](Self::unroll_in).
+    pub fn stream_in(&self, options: StreamOptions, places: &Places) -> Result<Stream> {
+        Stream::new(self, options, places)
     }
 
     /// Runs x `[T, B, I]`, or `[B, T, I]` if batch-first, through the layer from `h0` `[LD, B, H]`, or from zero. It makes

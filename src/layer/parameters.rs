@@ -1,8 +1,9 @@
 //! Weights and biases on the GPU, or their gradients.
 
 use crate::config::{Cell, Config};
-use crate::error::Result;
+use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
+use crate::layer::places::{expect_device, expect_fours};
 use crate::plan::cells_a_buffer;
 use crate::weights::{CellWeights, Weights};
 
@@ -22,6 +23,18 @@ pub struct CellParameters {
 impl CellParameters {
     fn all(&self) -> [Option<&Tensor>; 4] {
         [Some(&self.weight_ih), Some(&self.weight_hh), self.bias_ih.as_ref(), self.bias_hh.as_ref()]
+    }
+
+    /// Whether the recurrent weights of some cells lie evenly in one buffer.
+    fn lie_evenly(cells: &[Self]) -> bool {
+        let evenly = |tensors: Vec<&Tensor>| {
+            let distances: Vec<u64> =
+                tensors.windows(2).map(|pair| pair[1].byte_offset().wrapping_sub(pair[0].byte_offset())).collect();
+            tensors.windows(2).all(|pair| pair[0].buffer() == pair[1].buffer())
+                && distances.windows(2).all(|pair| pair[0] == pair[1])
+        };
+        let biases = cells.iter().filter_map(|cell| cell.bias_hh.as_ref()).collect();
+        evenly(cells.iter().map(|cell| &cell.weight_hh).collect()) && evenly(biases)
     }
 
     /// The tensors that there are, in the order of [`CellWeights::NAMES`].
@@ -94,7 +107,55 @@ impl Parameters {
         })
     }
 
+    /// Checks the shapes, that all are on the device, and that they begin where steps can load four numbers at once.
+    pub(crate) fn validate(&self, gpu: &Gpu, config: &Config) -> Result<()> {
+        if self.cells.len() != config.num_cells() {
+            let (expected, actual) = (vec![config.num_cells()], vec![self.cells.len()]);
+            return Err(Error::ShapeMismatch { tensor: "cells of the parameters", expected, actual });
+        }
+        for (index, cell) in self.cells.iter().enumerate() {
+            let shapes = CellWeights::shapes(config, index / config.directions());
+            for ((name, shape), tensor) in CellWeights::NAMES.into_iter().zip(shapes).zip(cell.all()) {
+                // A bias that is not there has no numbers.
+                let (expected, actual) = (shape.as_slice(), tensor.map_or(&[0][..], Tensor::shape));
+                if !(shape.contains(&0) && tensor.is_none()) {
+                    expect_shape(name, expected, actual)?;
+                }
+                if let Some(tensor) = tensor {
+                    expect_device(gpu, name, tensor)?;
+                    expect_fours(config, name, tensor)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the recurrent weights of each so many cells lie in one buffer, one as far behind the other as the next: then
+    /// these cells can take their steps together.
+    pub(crate) fn lie_evenly(&self, together: usize) -> bool {
+        self.cells.chunks(together).all(CellParameters::lie_evenly)
+    }
+
+    /// Records that these become the numbers of `source`: so an app swaps the weights of a layer between two frames, on the
+    /// GPU. Everything that was unrolled uses the new ones from the next pass on.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], and those of [`Tensor::encode_copy_from`]; then nothing is recorded.
+    pub fn encode_copy_from(&self, encoder: &mut wgpu::CommandEncoder, source: &Self) -> Result<()> {
+        let (places, sources): (Vec<_>, Vec<_>) = (self.tensors().collect(), source.tensors().collect());
+        if places.len() != sources.len() {
+            let (expected, actual) = (vec![places.len()], vec![sources.len()]);
+            return Err(Error::ShapeMismatch { tensor: "parameters to copy", expected, actual });
+        }
+        for (place, source) in places.iter().zip(&sources) {
+            place.expect_copy_from(source)?;
+        }
+        places.iter().zip(&sources).try_for_each(|(place, source)| place.encode_copy_from(encoder, source))
+    }
+
+    /// All or none.
     pub(crate) fn write(&self, weights: &Weights) -> Result<()> {
+        self.tensors().try_for_each(|tensor| tensor.expect_usage("weights", wgpu::BufferUsages::COPY_DST))?;
         for (cell, host) in self.cells.iter().zip(&weights.cells) {
             for (tensor, host) in cell.all().into_iter().zip(host.arrays()) {
                 tensor.map_or(Ok(()), |tensor| tensor.write(host))?;

@@ -6,8 +6,8 @@ use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, Packing, Squares, StepsBackward,
-    SumRowsArgs, Vector,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
+    StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{Block, Keeps, Part, Plan, Tuning, Turn};
 use crate::unroll::Unroll;
@@ -129,8 +129,8 @@ impl<'a> Programs<'a> {
         let apart = if into_states { &buffers.h0 } else { &buffers.h_n };
         let apart = Arrangement::state(apart, self.index(at) * batch * hidden, batch, hidden, hidden);
         let (source, destination) = if into_states { (apart, in_states) } else { (in_states, apart) };
-        let size = [1, batch, hidden];
-        ops::arrange(builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
+        let sources = buffers.sources.as_ref().filter(|_| into_states).map(|sources| sources.view().0);
+        ops::move_rows(builder, MoveRowsArgs { rows: batch, width: hidden, source, sources, destination });
     }
 
     /// Turn by turn: x_proj of each cell's chunk by one product, then step by step.
@@ -204,6 +204,9 @@ impl<'a> Programs<'a> {
             let lengths = buffers.lengths_view();
             ops::arrange(&mut builder, ArrangeArgs { size, source, destination, lengths, dropout: None });
         }
+        if let Some(sources) = &buffers.sources {
+            ops::number(&mut builder, sources.view().0, self.unroll.batch());
+        }
         builder.build()
     }
 
@@ -213,8 +216,8 @@ impl<'a> Programs<'a> {
         let config = self.config;
         let batch_first = config.is_batch_first();
         let size = self.sizes(config.output_size());
-        if batch_first {
-            let source = Arrangement::of(&d.d_output, size, true);
+        if self.plan.layout().copies_d_output {
+            let source = Arrangement::of(&d.d_output, size, batch_first);
             let destination = Arrangement::of(&d.d_layers[config.layers() - 1], size, false);
             ops::arrange(&mut builder, ArrangeArgs { size, source, destination, lengths: None, dropout: None });
         }

@@ -5,10 +5,10 @@ use crate::error::{Error, Result, expect_len, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::programs::Programs;
-use crate::layer::{Parameters, Recurrent};
+use crate::layer::{Parameters, Places, Recurrent};
 use crate::ops::CellSteps;
 use crate::plan::{MatmulKernel, Plan};
-use crate::unroll::{Schedule, Unroll};
+use crate::unroll::{Given, Schedule, Unroll};
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes
 /// nothing, submits nothing, and waits for nothing.
@@ -62,8 +62,18 @@ pub struct Gradients {
 }
 
 impl Unrolled {
-    pub(super) fn new<C: Copy + Into<Cell>>(layer: &Recurrent<C>, unroll: &Unroll) -> Result<Self> {
+    /// `sources`: the rows of the first states are gathered.
+    pub(super) fn new<C: Copy + Into<Cell>>(
+        layer: &Recurrent<C>,
+        unroll: &Unroll,
+        places: &Places,
+        sources: bool,
+    ) -> Result<Self> {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
+        config.validate()?;
+        unroll.validate()?;
+        let given = places.validate(gpu, &config, unroll, layer.parameters())?;
+        let unroll = &unroll.with_given(Given { sources, ..given });
         let plan = Plan::new(&config, unroll, gpu.limits(), gpu.info().device_type)?;
         if plan.time_loop().resident.is_some() {
             expect_coherent(gpu)?;
@@ -75,9 +85,12 @@ impl Unrolled {
             tuning.matmul = MatmulKernel::cooperative(gpu.cooperative_matrices().ok_or(unavailable)?);
         }
         let groups = CellSteps::groups(unroll.batch(), config.hidden_size(), plan.time_loop());
-        let buffers = Buffers::new(gpu, &config, unroll, &plan, groups)?;
+        let buffers = Buffers::new(gpu, &config, unroll, &plan, places, groups)?;
         if let Some(lengths) = &buffers.lengths {
             lengths.write_words(&vec![unroll.seq_len() as u32; unroll.batch()])?;
+        }
+        if let Some(sources) = &buffers.sources {
+            sources.write_words(&(0..unroll.batch() as u32).collect::<Vec<_>>())?;
         }
         let layer_inputs: Vec<Tensor> =
             (0..config.layers()).map(|layer| buffers.layer_input(layer, unroll.seq_len())).collect::<Result<_>>()?;
@@ -225,11 +238,35 @@ impl Unrolled {
     /// # Errors
     /// [`Error::DeviceLost`], where that is known; then nothing is recorded.
     pub fn encode_forward(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.begin_forward()?;
+        self.forward.encode(encoder);
+        Ok(())
+    }
+
+    /// The forward pass of something that was made for inference.
+    pub(super) fn inference(&self) -> Result<&Program> {
+        self.gpu.expect_alive()?;
+        Ok(&self.forward)
+    }
+
+    pub(super) fn sources(&self) -> Option<&Tensor> {
+        self.buffers.sources.as_ref()
+    }
+
+    pub(super) fn lengths(&self) -> Option<&Tensor> {
+        self.buffers.lengths.as_ref()
+    }
+
+    /// The states of a layer before the first step, `[1, B, DH]`.
+    pub(super) fn first_slot(&self, layer: usize) -> Result<Tensor> {
+        self.buffers.h[layer].outer(0..1)
+    }
+
+    fn begin_forward(&mut self) -> Result<()> {
         self.gpu.expect_alive()?;
         if let Some(training) = &mut self.training {
             training.saved = true;
         }
-        self.forward.encode(encoder);
         Ok(())
     }
 
@@ -238,13 +275,37 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::DeviceLost`]; then nothing is recorded.
     pub fn encode_backward(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.begin_backward()?.encode(encoder);
+        Ok(())
+    }
+
+    fn begin_backward(&mut self) -> Result<&Program> {
         self.gpu.expect_alive()?;
         let training = self.training.as_mut().ok_or(Error::NotTraining)?;
         if !training.saved {
             return Err(Error::BackwardWithoutForward);
         }
         training.saved = false;
-        training.backward.encode(encoder);
+        Ok(&training.backward)
+    }
+
+    /// Records the forward pass into a compute pass that is open: of the app, or of other layers. Bind group 0 and the pipeline of
+    /// the pass are changed.
+    ///
+    /// # Errors
+    /// As [`encode_forward`](Self::encode_forward).
+    pub fn record_forward(&mut self, pass: &mut wgpu::ComputePass<'_>) -> Result<()> {
+        self.begin_forward()?;
+        self.forward.record(pass);
+        Ok(())
+    }
+
+    /// Records the backward pass into a compute pass that is open. Bind group 0 and the pipeline of the pass are changed.
+    ///
+    /// # Errors
+    /// As [`encode_backward`](Self::encode_backward).
+    pub fn record_backward(&mut self, pass: &mut wgpu::ComputePass<'_>) -> Result<()> {
+        self.begin_backward()?.record(pass);
         Ok(())
     }
 
@@ -261,6 +322,8 @@ impl Unrolled {
                 carried.encode_copy_from(encoder, &buffers.h_n)?;
                 buffers.h0.encode_copy_from(encoder, carried)
             }
+            // Given as one tensor, they need no copy.
+            None if buffers.h0.is_same_memory(&buffers.h_n) => Ok(()),
             None => buffers.h0.encode_copy_from(encoder, &buffers.h_n),
         }
     }
@@ -339,9 +402,6 @@ fn encode_copy_or_clear(encoder: &mut wgpu::CommandEncoder, place: &Tensor, sour
     match source {
         Some(source) if source.is_same_memory(place) => Ok(()),
         Some(source) => place.encode_copy_from(encoder, source),
-        None => {
-            place.encode_clear(encoder);
-            Ok(())
-        }
+        None => place.encode_clear(encoder),
     }
 }

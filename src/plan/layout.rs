@@ -23,6 +23,8 @@ pub(super) fn no_wavefront(config: &Config, unroll: &Unroll, limits: &Limits) ->
         Some("dropout acts on all steps of a layer at once")
     } else if unroll.seq_len() == 1 {
         Some("there is one step")
+    } else if unroll.given().layers_apart {
+        Some("the recurrent weights of the layers do not lie evenly in one buffer")
     } else if !fit_together(config, unroll, limits, config.layers()) {
         Some("a binding does not hold the states and recurrent weights of all layers")
     } else {
@@ -70,6 +72,10 @@ pub(crate) struct Layout {
     /// `h0` and `h_n` are tensors of their own, not parts of the states.
     pub(crate) copies_h0: bool,
     pub(crate) copies_h_n: bool,
+    /// The gradient of the output is copied: from batch-major, or to those of the other layers of a wavefront.
+    pub(crate) copies_d_output: bool,
+    /// Nothing but the passes needs the states: inference whose first and last states and output are copied.
+    pub(crate) scratch_states: bool,
     pub(crate) has_dropout: bool,
     /// Slots of states: T + 1, or T + 2 where a direction begins at the end.
     pub(crate) slots: usize,
@@ -106,7 +112,7 @@ impl Layout {
     }
 
     pub(super) fn new(config: &Config, unroll: &Unroll, limits: &Limits, device_type: DeviceType) -> Self {
-        let training = unroll.mode() == Mode::Training;
+        let (training, given) = (unroll.mode() == Mode::Training, unroll.given());
         let rearranged = config.is_batch_first() || unroll.has_lengths();
         let reverse = config.layer_direction() != Direction::Forward;
         let one_cell_forward = config.num_cells() == 1 && !reverse;
@@ -115,12 +121,18 @@ impl Layout {
             && unroll.seq_len() >= WAVEFRONT_STEPS
             && device_type != DeviceType::Cpu;
         let wavefront = unroll.wanted_wavefront().unwrap_or(small) && no_wavefront(config, unroll, limits).is_none();
-        let packs_weights = device_type != DeviceType::Cpu && config.hidden_size().is_multiple_of(4);
+        // Where each weight is read once or so, as for a frame of few rows, reading them in another order costs as much as it saves.
+        let many_rows = unroll.seq_len().saturating_mul(unroll.batch()) > 8;
+        let packs_weights = device_type != DeviceType::Cpu && config.hidden_size().is_multiple_of(4) && many_rows;
+        let copies_output = rearranged || given.output;
+        let [copies_h0, copies_h_n] = [given.h0, given.h_n].map(|given| given || !one_cell_forward);
         Self {
             copies_input: rearranged,
-            copies_output: rearranged,
-            copies_h0: !one_cell_forward,
-            copies_h_n: !one_cell_forward,
+            copies_output,
+            copies_h0,
+            copies_h_n,
+            copies_d_output: config.is_batch_first() || (wavefront && given.d_output),
+            scratch_states: !training && copies_output && copies_h0 && copies_h_n,
             has_dropout: training && config.dropout_share() > 0.0,
             slots: unroll.seq_len().saturating_add(if reverse { 2 } else { 1 }),
             gates_width: match config.cell() {
@@ -142,7 +154,7 @@ impl Layout {
             wavefront,
             together: if wavefront {
                 config.layers()
-            } else if fit_together(config, unroll, limits, config.directions()) {
+            } else if !given.directions_apart && fit_together(config, unroll, limits, config.directions()) {
                 config.directions()
             } else {
                 1

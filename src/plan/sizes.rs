@@ -108,19 +108,19 @@ impl Sizes<'_> {
         let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
         let (i, h, width) = (config.input_size(), config.hidden_size(), config.output_size());
         let (cells, layers) = (config.num_cells(), config.layers());
-        let training = self.unroll.mode() == Mode::Training;
+        let (training, given) = (self.unroll.mode() == Mode::Training, self.unroll.given());
         let mut list: Vec<Allocation> = Vec::new();
-        let mut add = |count: usize, name, sizes: &[usize]| {
+        let mut make = |count: usize, name, sizes: &[usize], scratch: bool| {
             if count > 0 {
-                list.push(Allocation { name, count, bytes: bytes(sizes) });
+                list.push(Allocation { name, count, bytes: bytes(sizes), scratch });
             }
         };
         let one = usize::from;
-        add(1, "input", &[t, b, i]);
-        add(one(layout.copies_input), "arranged input", &[t, b, i]);
+        make(one(!given.input), "input", &[t, b, i], false);
+        make(one(layout.copies_input), "arranged input", &[t, b, i], !training);
         // The layers of a wavefront lie in one buffer.
         let (buffers, a_buffer) = if layout.wavefront { (1, layers) } else { (layers, 1) };
-        add(buffers, "h", &[a_buffer, layout.slots, b, width]);
+        make(buffers, "h", &[a_buffer, layout.slots, b, width], layout.scratch_states);
         if layout.keeps == Keeps::Gates {
             // A buffer a turn, of few lengths.
             let mut turns: Vec<[usize; 2]> =
@@ -128,44 +128,46 @@ impl Sizes<'_> {
             turns.sort_unstable();
             for same in turns.chunk_by(|a, b| a == b) {
                 let [cells, steps] = same[0];
-                add(same.len(), "gates", &[cells, steps, b, layout.gates_width, h]);
+                make(same.len(), "gates", &[cells, steps, b, layout.gates_width, h], false);
             }
         } else {
-            add(1, "gates", &[layout.together, chunk, b, layout.gates_width, h]);
+            make(1, "gates", &[layout.together, chunk, b, layout.gates_width, h], true);
         }
         if layout.keeps == Keeps::Halves {
             let mut lengths: Vec<usize> = chunks.iter().map(ExactSizeIterator::len).collect();
             lengths.sort_unstable();
             for same in lengths.chunk_by(|a, b| a == b) {
-                add(cells * same.len(), "half gates", &[same[0], b, 2, h]);
+                make(cells * same.len(), "half gates", &[same[0], b, 2, h], false);
             }
         }
-        add(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width]);
-        add(one(layout.copies_output), "output", &[t, b, width]);
-        add(one(layout.copies_h0), "h0", &[cells, b, h]);
-        add(one(layout.copies_h_n), "h_n", &[cells, b, h]);
-        add(one(!layout.copies_h0), "carried state", &[cells, b, h]);
-        add(one(self.unroll.has_lengths()), "lengths", &[b]);
-        add(one(self.time_loop.resident.is_some()), "meeting", &[5]);
+        make(if layout.has_dropout { layers - 1 } else { 0 }, "layer input", &[t, b, width], false);
+        make(one(layout.copies_output && !given.output), "output", &[t, b, width], false);
+        make(one(layout.copies_h0 && !given.h0), "h0", &[cells, b, h], false);
+        make(one(layout.copies_h_n && !given.h_n), "h_n", &[cells, b, h], false);
+        make(one(!layout.copies_h0 && !layout.copies_h_n), "carried state", &[cells, b, h], true);
+        make(one(self.unroll.has_lengths()), "lengths", &[b], false);
+        make(one(given.sources), "sources of rows", &[b], false);
+        make(one(self.time_loop.resident.is_some()), "meeting", &[5], false);
         let words = layout.words_of_weights(config);
-        add(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &words);
-        add(if layout.halves_weights { cells } else { 0 }, "half weight_hh", &words);
+        make(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &words, true);
+        make(if layout.halves_weights { cells } else { 0 }, "half weight_hh", &words, !training);
         if training {
-            add(one(layout.makes_gates_again(config)), "h_proj", &[chunk, b, 3, h]);
-            add(buffers, "d_output", &[a_buffer, t, b, width]);
-            add(one(config.is_batch_first()), "batch-major d_output", &[t, b, width]);
-            add(one(layout.has_dropout), "d_dropped", &[t, b, width]);
-            add(1, "d_h_n", &[cells, b, h]);
-            add(1, "d_h0", &[cells, b, h]);
-            for layer in 0..layers {
+            make(one(layout.makes_gates_again(config)), "h_proj", &[chunk, b, 3, h], true);
+            let last_is_given = one(given.d_output && !layout.copies_d_output);
+            make(buffers - last_is_given, "d_output", &[a_buffer, t, b, width], false);
+            make(one(layout.copies_d_output && !given.d_output), "batch-major d_output", &[t, b, width], false);
+            make(one(layout.has_dropout), "d_dropped", &[t, b, width], true);
+            make(one(!given.d_h_n), "d_h_n", &[cells, b, h], false);
+            make(one(!given.d_h0), "d_h0", &[cells, b, h], false);
+            for layer in 0..if given.gradients { 0 } else { layers } {
                 let shapes = CellWeights::shapes(config, layer);
                 for (name, shape) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().zip(shapes) {
-                    add(if shape.contains(&0) { 0 } else { config.directions() }, name, &shape);
+                    make(if shape.contains(&0) { 0 } else { config.directions() }, name, &shape, false);
                 }
             }
             let d_input = self.unroll.has_input_gradient();
-            add(one(d_input), "d_input", &[t, b, i]);
-            add(one(d_input && config.is_batch_first()), "arranged d_input", &[t, b, i]);
+            make(one(d_input && !given.d_input), "d_input", &[t, b, i], false);
+            make(one(d_input && config.is_batch_first()), "arranged d_input", &[t, b, i], true);
         }
         list
     }

@@ -16,6 +16,7 @@ pub mod gru_step_backward;
 pub mod half;
 pub mod halve;
 pub mod matmul;
+pub mod move_rows;
 pub mod mse;
 pub mod oracle;
 pub mod pack;

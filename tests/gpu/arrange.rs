@@ -3,12 +3,13 @@
 
 use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
+use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::{Gpu, Tensor, Uniform, harness};
 
 use crate::device::{bits, run, tensor};
 
-trials![transposes, gaps, more_rows_than_a_grid, counts, packs];
+trials![transposes, gaps, more_rows_than_a_grid, moves_rows, counts, packs];
 
 /// T, B, F: ones, primes, and the neighbours of the 64 elements of a workgroup.
 const SHAPES: [[usize; 3]; 8] =
@@ -95,6 +96,46 @@ fn gaps(gpu: &Gpu) {
 fn more_rows_than_a_grid(gpu: &Gpu) {
     check(gpu, [70_001, 2, 1], [false, true], None, None);
     check(gpu, [3, 33_333, 1], [true, false], None, Some((0, 0.3)));
+}
+
+/// Rows that go elsewhere, with gaps, from others, with zeros where there is no such row, and the numbers after that; beyond
+/// the 65535 workgroups of one axis.
+fn moves_rows(gpu: &Gpu) {
+    for (rows, width, gaps) in [
+        (1, 1, [0, 0]),
+        (5, 3, [0, 2]),
+        (7, 64, [0, 4]),
+        (65, 32, [8, 0]),
+        (9, 8, [1, 0]),
+        (300, 4, [0, 0]),
+        (70_000, 241, [0, 0]),
+    ] {
+        let strides = gaps.map(|gap| width + gap);
+        let source = Uniform::new(3).vec(rows * strides[0], 1.0);
+        let mut sources: Vec<u32> = (0..rows)
+            .map(|row| match row % 5 {
+                0 => u32::MAX,
+                1 => rows as u32,
+                2 => (rows - 1 - row) as u32,
+                3 => (row / 2) as u32,
+                _ => 1 << 31,
+            })
+            .collect();
+        let numbers = words(gpu, &sources);
+        let from = tensor(gpu, &[source.len()], &source);
+        for wanted in [false, true] {
+            let mut expected = vec![f32::NAN; rows * strides[1]];
+            let to = tensor(gpu, &[expected.len()], &expected);
+            move_rows([rows, width], strides, &source, wanted.then_some(&sources), &mut expected);
+            let program = harness::move_rows([rows, width], strides, &from, wanted.then_some(&numbers), &to);
+            run(gpu, &program.expect("a program"));
+            let expected: Vec<_> = expected.into_iter().map(f32::to_bits).collect();
+            assert_eq!(bits(&to), expected, "{rows} rows of {width}, gaps {gaps:?}, sources {wanted}");
+        }
+        run(gpu, &harness::number(&numbers).expect("a program"));
+        number(&mut sources);
+        assert_eq!(bits(&numbers), sources, "{rows} rows");
+    }
 }
 
 fn counts(gpu: &Gpu) {

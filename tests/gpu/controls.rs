@@ -135,11 +135,7 @@ fn a_stale_state_is_found(gpu: &Gpu) {
     let (expected, budgets) = expectation(&config(), &weights, &batch);
     let stale = output_from_there(gpu, &mut net, &batch);
     assert!(budgets[0].compare(&stale, &expected[0]).share > 100.0, "a stale state must be seen");
-    gpu.submit(|encoder| {
-        net.h0().encode_clear(encoder);
-        Ok(())
-    })
-    .expect("a submission");
+    gpu.submit(|encoder| net.h0().encode_clear(encoder)).expect("a submission");
     let fresh = output_from_there(gpu, &mut net, &batch);
     assert!(budgets[0].compare(&fresh, &expected[0]).passed(), "and a cleared one not");
 }

@@ -29,14 +29,14 @@ trials![
 
 /// An error is exactly this, fields and all.
 #[track_caller]
-fn assert_error<T>(result: Result<T, Error>, expected: &Error) {
+pub(crate) fn assert_error<T>(result: Result<T, Error>, expected: &Error) {
     match result {
         Err(error) => assert_eq!(format!("{error:?}"), format!("{expected:?}"), "the whole error"),
         Ok(_) => panic!("no error, expected {expected:?}"),
     }
 }
 
-fn shape(tensor: &'static str, expected: &[usize], actual: &[usize]) -> Error {
+pub(crate) fn shape(tensor: &'static str, expected: &[usize], actual: &[usize]) -> Error {
     Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: actual.to_vec() }
 }
 

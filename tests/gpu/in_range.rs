@@ -18,7 +18,7 @@ use crate::training::Trainer;
 trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks];
 
 /// A device of its own whose kernels count.
-fn counting(gpu: &Gpu) -> Gpu {
+pub(crate) fn counting(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);
     let descriptor = wgpu::DeviceDescriptor {
         required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::MEMORY_DECORATION_COHERENT),
@@ -31,7 +31,7 @@ fn counting(gpu: &Gpu) -> Gpu {
     gpu
 }
 
-fn assert_none(gpu: &Gpu) {
+pub(crate) fn assert_none(gpu: &Gpu) {
     assert_eq!(harness::out_of_range(gpu).expect("a readback"), [], "indices out of range");
 }
 

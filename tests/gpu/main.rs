@@ -27,6 +27,7 @@ mod device;
 mod errors;
 mod golden;
 mod golden_options;
+mod guide;
 mod half;
 mod in_range;
 mod layer;
@@ -36,9 +37,11 @@ mod matmul;
 #[path = "../support/options.rs"]
 mod option_vectors;
 mod options;
+mod places;
 mod promises;
 mod recurrence;
 mod resident;
+mod stream;
 mod sums;
 #[path = "../support/mod.rs"]
 mod support;
@@ -73,6 +76,9 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),
+    ("places", places::TRIALS),
+    ("stream", stream::TRIALS),
+    ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),

@@ -20,7 +20,7 @@ trials![
 ];
 
 /// What wgpu itself counts on a device.
-fn objects(gpu: &Gpu) -> [(&'static str, isize); 8] {
+pub(crate) fn objects(gpu: &Gpu) -> [(&'static str, isize); 8] {
     let hal = gpu.device().get_internal_counters().hal;
     [
         ("buffers", hal.buffers.read()),
@@ -35,11 +35,11 @@ fn objects(gpu: &Gpu) -> [(&'static str, isize); 8] {
 }
 
 /// What `work` makes: nothing if both are the same before and after.
-fn counts(gpu: &Gpu) -> (Activity, [(&'static str, isize); 8]) {
+pub(crate) fn counts(gpu: &Gpu) -> (Activity, [(&'static str, isize); 8]) {
     (gpu.activity(), objects(gpu))
 }
 
-fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
+pub(crate) fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
     gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
 }
 

@@ -1,0 +1,118 @@
+// The app's own world: a light that wanders, and agents that feel and move. Between the two the GRU thinks.
+
+struct Agent {
+    position: vec2<f32>,
+    velocity: vec2<f32>,
+    // How far from the light it likes to be.
+    radius: f32,
+    // When its eyes open, and how many frames it has left.
+    phase: u32,
+    left: u32,
+    seed: u32,
+}
+
+struct Sky {
+    light: vec2<f32>,
+    frame: u32,
+    unused: u32,
+}
+
+override DT: f32;
+override PERIOD: u32;
+override OPEN: u32;
+override SENSES: u32;
+override HIDDEN: u32;
+override UNIT_OF_FORCE: f32;
+// The mind begins anew in every frame.
+override FORGETS: bool;
+
+@group(0) @binding(0) var<storage, read_write> sky: Sky;
+@group(0) @binding(1) var<storage, read_write> agents: array<Agent>;
+// The input of the stream: [agents, SENSES].
+@group(0) @binding(2) var<storage, read_write> senses: array<f32>;
+// The state of the stream: [agents, HIDDEN].
+@group(0) @binding(3) var<storage, read> hidden: array<f32>;
+// From which row each row goes on.
+@group(0) @binding(4) var<storage, read_write> sources: array<u32>;
+// The head: [2, HIDDEN] and [2].
+@group(0) @binding(5) var<storage, read> weight: array<f32>;
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+
+fn random(agent: ptr<function, Agent>) -> f32 {
+    // A step of PCG.
+    let state = (*agent).seed * 747796405u + 2891336453u;
+    (*agent).seed = state;
+    let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+    return f32((word >> 22u) ^ word) / 4294967296.0;
+}
+
+// Anywhere, at rest, for a while.
+fn born(seed: u32) -> Agent {
+    var agent = Agent(vec2<f32>(), vec2<f32>(), 0.0, 0u, 0u, seed);
+    agent.position = vec2<f32>(random(&agent) * 4.0 - 2.0, random(&agent) * 2.0 - 1.0);
+    let share = random(&agent);
+    agent.radius = 0.05 + 0.3 * share;
+    agent.phase = u32(random(&agent) * f32(PERIOD));
+    agent.left = 240u + u32(random(&agent) * 600.0);
+    return agent;
+}
+
+// Before the first frame.
+@compute @workgroup_size(64)
+fn begin(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < arrayLength(&agents) {
+        agents[id.x] = born(id.x * 1664525u + 1013904223u);
+    }
+}
+
+// The light goes on. One invocation.
+@compute @workgroup_size(1)
+fn shine() {
+    let time = f32(sky.frame) * DT;
+    sky.light = vec2<f32>(
+        1.15 * sin(0.55 * time + 0.4) + 0.25 * sin(1.3 * time),
+        0.5 * sin(0.8 * time + 1.1) + 0.15 * sin(1.5 * time + 0.5),
+    );
+    sky.frame += 1u;
+}
+
+@compute @workgroup_size(64)
+fn feel(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= arrayLength(&agents) {
+        return;
+    }
+    let agent = agents[id.x];
+    let open = f32((sky.frame + agent.phase) % PERIOD < OPEN);
+    let to = open * (sky.light - agent.position);
+    let first = id.x * SENSES;
+    senses[first] = open;
+    senses[first + 1u] = to.x;
+    senses[first + 2u] = to.y;
+    senses[first + 3u] = agent.velocity.x;
+    senses[first + 4u] = agent.velocity.y;
+    senses[first + 5u] = 4.0 * agent.radius;
+    if FORGETS {
+        sources[id.x] = 0xffffffffu;
+    }
+}
+
+@compute @workgroup_size(64)
+fn act(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= arrayLength(&agents) {
+        return;
+    }
+    var agent = agents[id.x];
+    var force = vec2<f32>(bias[0], bias[1]);
+    for (var unit = 0u; unit < HIDDEN; unit++) {
+        force += hidden[id.x * HIDDEN + unit] * vec2<f32>(weight[unit], weight[HIDDEN + unit]);
+    }
+    agent.velocity += UNIT_OF_FORCE * clamp(force, vec2<f32>(-1.5), vec2<f32>(1.5)) * DT;
+    agent.position += agent.velocity * DT;
+    agent.left -= 1u;
+    if agent.left == 0u {
+        agent = born(agent.seed);
+        // A fresh mind: its row begins anew.
+        sources[id.x] = 0xffffffffu;
+    }
+    agents[id.x] = agent;
+}

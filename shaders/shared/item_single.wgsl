@@ -1,0 +1,3 @@
+// Numbers one by one, for move_rows.wgsl.
+
+alias Item = f32;

@@ -1,0 +1,631 @@
+//! Layers that work on tensors of the app, or of each other, give what they give on their own; and share their scratch memory.
+
+use wgpu_gru::plan::Schedule;
+use wgpu_gru::verify::Batch;
+use wgpu_gru::wgpu::{BufferUsages, DeviceType};
+use wgpu_gru::{
+    CellParameters, Config, Direction, Error, Gpu, Gru, GruConfig, Parameters, Places, Recurrent, Reset, Rnn,
+    RnnConfig, Saved, Stream, Tensor, Unroll, Unrolled, Workspace, wgpu,
+};
+
+use crate::device::{adapter, bits, open, own, read, tensor};
+use crate::errors::{assert_error, shape};
+use crate::options::recorded;
+use crate::support::assert_close;
+
+trials![
+    everything_in_buffers_of_the_app,
+    each_alone,
+    weights_in_a_buffer_of_the_app,
+    a_layer_on_another,
+    first_and_last_states_in_one,
+    swapped_weights,
+    a_workspace_of_several,
+    in_an_open_pass,
+    on_another_thread,
+    default_and_best_limits,
+    limits_that_do_not_suffice,
+    bad_buffers,
+    bad_places,
+    bad_parameters,
+];
+
+const ALL: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
+
+/// A buffer for so many numbers, as an app makes it.
+pub(crate) fn app_buffer(gpu: &Gpu, len: usize, usage: BufferUsages) -> wgpu::Buffer {
+    let size = len as u64 * 4;
+    gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+}
+
+/// A tensor in the middle of a buffer of the app, full of NaN.
+fn given(gpu: &Gpu, shape: &[usize]) -> Tensor {
+    let (before, len) =
+        (gpu.limits().min_storage_buffer_offset_alignment as usize / 4, shape.iter().product::<usize>());
+    let buffer = app_buffer(gpu, before + len + 7, ALL);
+    let tensor = Tensor::from_buffer(gpu, buffer.slice(before as u64 * 4..), shape).expect("a tensor");
+    tensor.write(&vec![f32::NAN; len]).expect("as many numbers");
+    tensor
+}
+
+fn like(gpu: &Gpu, tensor: &Tensor) -> Option<Tensor> {
+    Some(given(gpu, tensor.shape()))
+}
+
+fn parameters_like(gpu: &Gpu, parameters: &Parameters) -> Parameters {
+    let cell = |cell: &CellParameters| CellParameters {
+        weight_ih: given(gpu, cell.weight_ih.shape()),
+        weight_hh: given(gpu, cell.weight_hh.shape()),
+        bias_ih: cell.bias_ih.as_ref().map(|bias| given(gpu, bias.shape())),
+        bias_hh: cell.bias_hh.as_ref().map(|bias| given(gpu, bias.shape())),
+    };
+    Parameters { cells: parameters.cells.iter().map(cell).collect() }
+}
+
+/// Layers and how they are unrolled, of every way in which tensors of the app are read and written.
+fn cases() -> Vec<(Config, Unroll)> {
+    let gru = || GruConfig::new(5, 8);
+    let unroll = || Unroll::training(6, 3);
+    let gpu = |unroll: Unroll| unroll.adapter_class(DeviceType::DiscreteGpu);
+    vec![
+        (gru().erased(), unroll()),
+        (gru().erased(), gpu(unroll())),
+        (GruConfig::new(3, 7).erased(), unroll().schedule(Schedule::PerStep)),
+        (gru().num_layers(2).direction(Direction::Bidirectional).erased(), gpu(unroll().lengths(true))),
+        (gru().num_layers(3).erased(), gpu(unroll().wavefront(true))),
+        (gru().num_layers(2).batch_first(true).reset(Reset::Before).erased(), unroll().saved(Saved::StatesOnly)),
+        (gru().direction(Direction::Reverse).erased(), gpu(unroll().saved(Saved::Half).half_weights(true))),
+        (gru().num_layers(2).dropout(0.5).bias(false).erased(), unroll().gradient_norms(true)),
+        (RnnConfig::new(4, 6).num_layers(2).erased(), unroll().input_gradient(false)),
+    ]
+}
+
+/// Writes a batch, runs both passes in one submission, and gives the bits of everything they make.
+fn results(gpu: &Gpu, net: &mut Unrolled, batch: &Batch) -> Vec<Vec<u32>> {
+    net.input().write(&batch.x).expect("x");
+    net.h0().write(&batch.h0).expect("h0");
+    net.d_output().expect("training").write(&batch.d_output).expect("d_output");
+    net.d_h_n().expect("training").write(&batch.d_h_n).expect("d_h_n");
+    if let Some(lengths) = &batch.lengths {
+        net.set_lengths(lengths).expect("lengths");
+    }
+    gpu.submit(|encoder| {
+        net.encode_forward(encoder)?;
+        net.encode_backward(encoder)
+    })
+    .expect("a submission");
+    let gradients = net.gradients().expect("training");
+    let tensors = [net.output(), net.h_n(), &gradients.h0].into_iter().chain(&gradients.input);
+    tensors.chain(&gradients.norms).chain(gradients.parameters.tensors()).map(bits).collect()
+}
+
+fn batch_of(config: &Config, unroll: &Unroll) -> Batch {
+    let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
+    batch.lengths = unroll.has_lengths().then(|| vec![6, 0, 3]);
+    batch
+}
+
+/// The places of everything that an unrolled layer would make.
+fn places_like(gpu: &Gpu, net: &Unrolled) -> Places {
+    let gradients = net.gradients().expect("training");
+    Places {
+        input: like(gpu, net.input()),
+        h0: like(gpu, net.h0()),
+        output: like(gpu, net.output()),
+        h_n: like(gpu, net.h_n()),
+        d_output: like(gpu, net.d_output().expect("training")),
+        d_h_n: like(gpu, net.d_h_n().expect("training")),
+        d_input: gradients.input.as_ref().map(|tensor| given(gpu, tensor.shape())),
+        d_h0: like(gpu, &gradients.h0),
+        gradients: Some(parameters_like(gpu, &gradients.parameters)),
+        workspace: None,
+    }
+}
+
+/// The same numbers, to the last bit, in the buffers of the app; the layer makes fewer of its own, as the plan says.
+fn check(gpu: &Gpu, config: &Config, unroll: Unroll, choose: impl Fn(Places) -> Places) {
+    let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
+    let batch = batch_of(config, &unroll);
+    let mut net = layer.unroll(unroll).expect("an unroll");
+    let expected = results(gpu, &mut net, &batch);
+    let places = choose(places_like(gpu, &net));
+    let mut given = layer.unroll_in(unroll, &places).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
+    assert_eq!(results(gpu, &mut given, &batch), expected, "{config:?} {unroll:?}");
+    // Again, with what the first pass left.
+    if config.dropout_share() == 0.0 {
+        assert_eq!(results(gpu, &mut given, &batch), expected, "again {config:?} {unroll:?}");
+    }
+    for (place, used) in [(&places.input, given.input()), (&places.output, given.output()), (&places.h_n, given.h_n())]
+    {
+        let is_used = |place: &Tensor| place.buffer() == used.buffer();
+        assert!(place.as_ref().is_none_or(is_used), "the very buffer of the app");
+    }
+    assert_eq!(recorded(&given, "recorded forward"), given.plan().forward_dispatches(), "{config:?} {unroll:?}");
+    assert_eq!(recorded(&given, "recorded backward"), given.plan().backward_dispatches(), "{config:?} {unroll:?}");
+    let made = |net: &Unrolled| net.plan().allocations().iter().map(|made| made.count).sum::<usize>();
+    assert!(made(&given) <= made(&net), "{}\n{}", given.plan(), net.plan());
+}
+
+fn everything_in_buffers_of_the_app(gpu: &Gpu) {
+    for (config, unroll) in cases() {
+        check(gpu, &config, unroll, |places| places);
+    }
+}
+
+/// One tensor at a time.
+fn each_alone(gpu: &Gpu) {
+    let (config, unroll) = (GruConfig::new(5, 8).erased(), Unroll::training(6, 3));
+    let none = Places::default;
+    check(gpu, &config, unroll, |all| Places { input: all.input, ..none() });
+    check(gpu, &config, unroll, |all| Places { h0: all.h0, ..none() });
+    check(gpu, &config, unroll, |all| Places { output: all.output, ..none() });
+    check(gpu, &config, unroll, |all| Places { h_n: all.h_n, ..none() });
+    check(gpu, &config, unroll, |all| Places { d_output: all.d_output, ..none() });
+    check(gpu, &config, unroll, |all| Places { d_h_n: all.d_h_n, ..none() });
+    check(gpu, &config, unroll, |all| Places { d_input: all.d_input, ..none() });
+    check(gpu, &config, unroll, |all| Places { d_h0: all.d_h0, ..none() });
+    check(gpu, &config, unroll, |all| Places { gradients: all.gradients, ..none() });
+}
+
+/// Weights one behind the other in one buffer of the app, and each in one of its own: what cells take together goes by that.
+fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
+    for (config, unroll) in cases() {
+        let own = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
+        let apart = parameters_like(gpu, own.parameters());
+        let layer = Recurrent::with_parameters(gpu, config.clone(), apart.clone()).expect("a layer");
+        let weights = pollster::block_on(own.read_weights()).expect("weights");
+        layer.set_weights(&weights).expect("buffers that can be written");
+        let batch = batch_of(&config, &unroll);
+        // A wavefront is not to be had then, so its sums are taken in another order.
+        let refused = layer.unroll(unroll);
+        if unroll.wanted_wavefront() == Some(true) {
+            let because = "the recurrent weights of the layers do not lie evenly in one buffer";
+            assert_error(refused, &Error::OptionUnavailable { option: "wavefront", because });
+        } else {
+            let expected = results(gpu, &mut own.unroll(unroll).expect("an unroll"), &batch);
+            assert_eq!(results(gpu, &mut refused.expect("an unroll"), &batch), expected, "{config:?} {unroll:?}");
+        }
+        assert_eq!(pollster::block_on(layer.read_weights()).expect("weights"), weights, "they stay");
+        let of_the_app = layer.parameters().cells[0].weight_hh.buffer() == apart.cells[0].weight_hh.buffer();
+        assert!(of_the_app, "the very buffer of the app");
+    }
+}
+
+/// A stack of two layers of one cell each, without copies between them, is a layer of two.
+fn a_layer_on_another(gpu: &Gpu) {
+    let config = GruConfig::new(3, 5).num_layers(2);
+    let both = Gru::new(gpu, config.clone(), 3).expect("a layer");
+    let of_cell = |index: usize, inputs: usize| {
+        let parameters = Parameters { cells: vec![both.parameters().cells[index].clone()] };
+        Gru::with_parameters(gpu, GruConfig::new(inputs, 5), parameters).expect("a layer")
+    };
+    let (below, above) = (of_cell(0, 3), of_cell(1, 5));
+    let batch = Batch::random(&config, 4, 6, 1);
+    let mut whole = both.unroll(Unroll::training(4, 6)).expect("an unroll");
+    batch_into(&whole, &batch);
+    let mut first = below.unroll(Unroll::training(4, 6)).expect("an unroll");
+    let places = Places {
+        input: Some(first.output().clone()),
+        d_input: Some(first.d_output().expect("training").clone()),
+        ..Places::default()
+    };
+    let mut second = above.unroll_in(Unroll::training(4, 6), &places).expect("an unroll");
+    first.input().write(&batch.x).expect("x");
+    let (lower, upper) = (6 * 5, 2 * 6 * 5);
+    for (net, states) in [(&first, 0..lower), (&second, lower..upper)] {
+        net.h0().write(&batch.h0[states.clone()]).expect("h0");
+        net.d_h_n().expect("training").write(&batch.d_h_n[states]).expect("d_h_n");
+    }
+    second.d_output().expect("training").write(&batch.d_output).expect("d_output");
+    gpu.submit(|encoder| {
+        whole.encode_forward(encoder)?;
+        whole.encode_backward(encoder)?;
+        first.encode_forward(encoder)?;
+        second.encode_forward(encoder)?;
+        second.encode_backward(encoder)?;
+        first.encode_backward(encoder)
+    })
+    .expect("a submission");
+    assert_eq!(bits(second.output()), bits(whole.output()), "the output");
+    let gradients = whole.gradients().expect("training");
+    let d_input = |net: &Unrolled| bits(net.gradients().expect("training").input.as_ref().expect("it is wanted"));
+    assert_eq!(d_input(&first), bits(gradients.input.as_ref().expect("it is wanted")), "the gradient of the input");
+    for (net, cell) in [(&first, 0), (&second, 1)] {
+        let (own, of_both) =
+            (&net.gradients().expect("training").parameters.cells[0], &gradients.parameters.cells[cell]);
+        assert!(own.tensors().map(bits).eq(of_both.tensors().map(bits)), "the gradients of cell {cell}");
+    }
+}
+
+fn batch_into(net: &Unrolled, batch: &Batch) {
+    net.input().write(&batch.x).expect("x");
+    net.h0().write(&batch.h0).expect("h0");
+    net.d_output().expect("training").write(&batch.d_output).expect("d_output");
+    net.d_h_n().expect("training").write(&batch.d_h_n).expect("d_h_n");
+}
+
+/// Each pass goes on where the last one ended, without a copy.
+fn first_and_last_states_in_one(gpu: &Gpu) {
+    let config = GruConfig::new(3, 8).num_layers(2);
+    let layer = Gru::new(gpu, config.clone(), 3).expect("a layer");
+    let batch = Batch::random(&config, 8, 3, 2);
+    let state = given(gpu, &[2, 3, 8]);
+    state.write(&batch.h0).expect("h0");
+    let places = Places { h0: Some(state.clone()), h_n: Some(state.clone()), ..Places::default() };
+    let mut half = layer.unroll_in(Unroll::inference(4, 3), &places).expect("an unroll");
+    let mut output = Vec::new();
+    for x in batch.x.chunks(4 * 3 * 3) {
+        half.input().write(x).expect("x");
+        gpu.submit(|encoder| {
+            half.encode_forward(encoder)?;
+            half.encode_carry_state(encoder)
+        })
+        .expect("a submission");
+        output.extend(bits(half.output()));
+    }
+    let mut whole = layer.unroll(Unroll::inference(8, 3)).expect("an unroll");
+    let out = whole
+        .forward(&tensor(gpu, &[8, 3, 3], &batch.x), Some(&tensor(gpu, &[2, 3, 8], &batch.h0)))
+        .expect("a forward pass");
+    assert_eq!(output, bits(&out.output), "the outputs");
+    assert_eq!(bits(&state), bits(&out.h_n), "the last states");
+}
+
+/// Between two passes of one submission the weights become those of another layer.
+fn swapped_weights(gpu: &Gpu) {
+    let config = GruConfig::new(3, 8).num_layers(2);
+    let [day, night, used] = [1, 2, 1].map(|seed| Gru::new(gpu, config.clone(), seed).expect("a layer"));
+    let x = Batch::random(&config, 4, 3, 2).x;
+    let expected =
+        [&day, &night].map(|layer| bits(&layer.forward(&tensor(gpu, &[4, 3, 3], &x), None).expect("a pass").output));
+    let mut net = used.unroll(Unroll::inference(4, 3)).expect("an unroll");
+    net.input().write(&x).expect("x");
+    let outputs = [0, 1].map(|_| given(gpu, net.output().shape()));
+    gpu.submit(|encoder| {
+        net.encode_forward(encoder)?;
+        outputs[0].encode_copy_from(encoder, net.output())?;
+        used.parameters().encode_copy_from(encoder, night.parameters())?;
+        net.encode_forward(encoder)?;
+        outputs[1].encode_copy_from(encoder, net.output())
+    })
+    .expect("a submission");
+    assert_eq!(outputs.each_ref().map(bits), expected, "by day and by night");
+    let other = Gru::new(gpu, GruConfig::new(3, 8), 1).expect("a layer");
+    let copied = gpu.submit(|encoder| used.parameters().encode_copy_from(encoder, other.parameters()));
+    assert_error(copied, &shape("parameters to copy", &[8], &[4]));
+}
+
+/// Layers of all sorts, one after the other in the same scratch memory, which is full of NaN before.
+fn a_workspace_of_several(gpu: &Gpu) {
+    let workspace = Workspace::new(gpu);
+    assert_eq!(workspace.bytes(), 0, "it is empty at first");
+    let places = Places { workspace: Some(workspace.clone()), ..Places::default() };
+    // The largest first.
+    let poison = GruConfig::new(40, 40).num_layers(4).direction(Direction::Bidirectional).batch_first(true).erased();
+    let poison = Recurrent::new(gpu, poison, 1).expect("a layer");
+    let large = Unroll::training(9, 9).saved(Saved::StatesOnly).adapter_class(DeviceType::DiscreteGpu);
+    let mut poison = poison.unroll_in(large, &places).expect("an unroll");
+    let nan = |net: &Unrolled| {
+        for tensor in [net.input(), net.d_output().expect("training")] {
+            tensor.write(&vec![f32::NAN; tensor.len()]).expect("as many numbers");
+        }
+    };
+    nan(&poison);
+    let mut shared = 0;
+    for (config, unroll) in cases() {
+        let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
+        let batch = batch_of(&config, &unroll);
+        let expected = results(gpu, &mut layer.unroll(unroll).expect("an unroll"), &batch);
+        let mut net = layer.unroll_in(unroll, &places).expect("an unroll");
+        gpu.submit(|encoder| {
+            poison.encode_forward(encoder)?;
+            poison.encode_backward(encoder)
+        })
+        .expect("a submission");
+        assert_eq!(results(gpu, &mut net, &batch), expected, "{config:?} {unroll:?}");
+        shared += net.plan().scratch_bytes();
+    }
+    assert!(read(poison.output()).iter().all(|output| output.is_nan()), "there was poison");
+    let most = poison.plan().scratch_bytes() + 40_000;
+    assert!(workspace.bytes() <= most, "{} bytes, {most} expected at most", workspace.bytes());
+    assert!(shared > 0, "some of it is used by others");
+
+    let other = own(gpu);
+    let refused =
+        Gru::new(&other, GruConfig::new(2, 3), 1).expect("a layer").unroll_in(Unroll::inference(1, 1), &places);
+    assert_error(refused, &Error::ForeignDevice { tensor: "workspace" });
+}
+
+/// A shader of the app writes the input and another one reads the state, in one compute pass with the layer between them.
+fn in_an_open_pass(gpu: &Gpu) {
+    let config = GruConfig::new(4, 8);
+    let layer = Gru::new(gpu, config, 3).expect("a layer");
+    let mut net = layer.unroll(Unroll::training(3, 5)).expect("an unroll");
+    let x: Vec<f32> = (0..60).map(|index| index as f32 / 60.0).collect();
+    let out = net.forward(&tensor(gpu, &[3, 5, 4], &x), None).expect("a pass");
+    let expected: Vec<f32> = read(&out.output).into_iter().map(|value| value * 2.0).collect();
+    net.d_output().expect("training").write(&vec![0.5; 3 * 5 * 8]).expect("d_output");
+    net.input().write(&[f32::NAN; 60]).expect("x");
+
+    let source = "
+        @group(0) @binding(0) var<storage, read_write> input: array<f32>;
+        @group(0) @binding(1) var<storage, read> output: array<f32>;
+        @group(0) @binding(2) var<storage, read_write> twice: array<f32>;
+        @compute @workgroup_size(64) fn fill(@builtin(global_invocation_id) id: vec3<u32>) {
+            if id.x < 60u { input[id.x] = f32(id.x) / 60.0; }
+        }
+        @compute @workgroup_size(64) fn look(@builtin(global_invocation_id) id: vec3<u32>) {
+            if id.x < 120u { twice[id.x] = 2.0 * output[OFFSET + id.x]; }
+        }
+        override OFFSET: u32;
+    ";
+    let device = gpu.device();
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: None,
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    });
+    let twice = given(gpu, &[120]);
+    // Twice 8 floats of 5 rows before the output: where it lies in its buffer is told the shader.
+    let offset = (net.output().byte_offset() / 4) as f64;
+    let stage = |entry: &str, bound: &[(u32, &Tensor, bool)]| {
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: None,
+            module: &module,
+            entry_point: Some(entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &[("OFFSET", offset)],
+                ..Default::default()
+            },
+            cache: None,
+        });
+        let entries: Vec<_> = bound
+            .iter()
+            .map(|&(binding, tensor, whole)| {
+                let offset = if whole { 0 } else { tensor.byte_offset() };
+                let part = wgpu::BufferBinding { buffer: tensor.buffer(), offset, size: None };
+                wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(part) }
+            })
+            .collect();
+        let layout = pipeline.get_bind_group_layout(0);
+        let group =
+            device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries });
+        (pipeline, group)
+    };
+    let write = stage("fill", &[(0, net.input(), false)]);
+    let look = stage("look", &[(1, net.output(), true), (2, &twice, false)]);
+    let mut encoder = crate::promises::encoder(gpu);
+    let before = crate::promises::counts(gpu).0;
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&write.0);
+        pass.set_bind_group(0, &write.1, &[]);
+        pass.dispatch_workgroups(1, 1, 1);
+        net.record_forward(&mut pass).expect("a forward pass");
+        net.record_backward(&mut pass).expect("a backward pass");
+        assert_error(net.record_backward(&mut pass), &Error::BackwardWithoutForward);
+        pass.set_pipeline(&look.0);
+        pass.set_bind_group(0, &look.1, &[]);
+        pass.dispatch_workgroups(2, 1, 1);
+    }
+    assert_eq!(gpu.activity(), before, "recording makes nothing");
+    gpu.queue().submit([encoder.finish()]);
+    assert_eq!(read(&twice), expected, "the output, twice");
+    let by_pass: Vec<_> = net.gradients().expect("training").parameters.tensors().map(bits).collect();
+    net.forward(&tensor(gpu, &[3, 5, 4], &x), None).expect("a pass");
+    gpu.submit(|encoder| net.encode_backward(encoder)).expect("a submission");
+    let by_encoder: Vec<_> = net.gradients().expect("training").parameters.tensors().map(bits).collect();
+    assert_eq!(by_pass, by_encoder, "the same gradients");
+}
+
+fn is_send_and_sync<T: Send + Sync>() {}
+
+/// What wgpu lets cross threads, this crate does.
+fn on_another_thread(gpu: &Gpu) {
+    is_send_and_sync::<(Gpu, Tensor, Gru, Rnn)>();
+    is_send_and_sync::<(Unrolled, Stream, Workspace, Places, Error)>();
+    let layer = Gru::new(gpu, GruConfig::new(4, 8), 3).expect("a layer");
+    let mut net = layer.unroll(Unroll::inference(3, 5)).expect("an unroll");
+    let x = vec![0.5; 60];
+    let expected = bits(&net.forward(&tensor(gpu, &[3, 5, 4], &x), None).expect("a pass").output);
+    let stream = layer.stream(wgpu_gru::StreamOptions::new(5)).expect("a stream");
+    stream.input().write(&x[..20]).expect("a frame");
+    let commands = std::thread::scope(|scope| {
+        let of_net = scope.spawn(|| {
+            let mut encoder = crate::promises::encoder(gpu);
+            net.encode_forward(&mut encoder).expect("a forward pass");
+            encoder.finish()
+        });
+        let of_stream = scope.spawn(|| {
+            let mut encoder = crate::promises::encoder(gpu);
+            (0..3).for_each(|_| stream.encode_step(&mut encoder).expect("a step"));
+            encoder.finish()
+        });
+        [of_net, of_stream].map(|thread| thread.join().expect("a thread"))
+    });
+    gpu.queue().submit(commands);
+    assert_eq!(bits(net.output()), expected, "recorded elsewhere");
+    assert_close_enough(&read(stream.state()), &read(net.h_n()));
+}
+
+#[track_caller]
+fn assert_close_enough(actual: &[f32], expected: &[f32]) {
+    let expected: Vec<f64> = expected.iter().copied().map(f64::from).collect();
+    assert_close("states", actual, &expected, wgpu_gru::Tolerance::through_time(8, 3));
+}
+
+/// On a device with WebGPU's default limits and on one with all that the adapter has: every case of training, and a stream.
+fn default_and_best_limits(gpu: &Gpu) {
+    let best = adapter(gpu).limits();
+    for limits in [wgpu::Limits::default(), best] {
+        let gpu = open(gpu, limits);
+        for (config, unroll) in cases() {
+            let layer = Recurrent::new(&gpu, config.clone(), 3).expect("a layer");
+            let mut net = layer.unroll(unroll).expect("an unroll");
+            let mut batch = batch_of(&config, &unroll);
+            if !unroll.has_input_gradient() {
+                batch.x.iter_mut().for_each(|x| *x *= 0.5);
+            }
+            let report = pollster::block_on(wgpu_gru::verify::verify_batch(&layer, &mut net, &batch));
+            report.unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
+        }
+        let layer = Gru::new(&gpu, GruConfig::new(2, 8), 1).expect("a layer");
+        let stream = layer.stream(wgpu_gru::StreamOptions::new(100)).expect("a stream");
+        stream.input().write(&[0.5; 200]).expect("a frame");
+        gpu.submit(|encoder| stream.encode_step(encoder)).expect("a submission");
+        let out = layer.forward(&tensor(&gpu, &[1, 100, 2], &[0.5; 200]), None).expect("a pass");
+        assert_eq!(bits(stream.state()), bits(&out.h_n), "one step");
+    }
+}
+
+/// What a device lacks is named when the limits are asked for, and when the layer is made.
+fn limits_that_do_not_suffice(gpu: &Gpu) {
+    let config = GruConfig::new(64, 256);
+    let offered = adapter(gpu).limits();
+    let limits = Gpu::required_limits(&config, &offered).expect("it fits");
+    assert_eq!(limits.max_buffer_size, offered.max_buffer_size, "as much as there is");
+    assert_eq!(limits.max_bind_groups, wgpu::Limits::default().max_bind_groups, "no more than is needed");
+    open(gpu, limits);
+    let features = Gpu::recommended_features(wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
+    assert_eq!(features, wgpu::Features::SUBGROUP, "what makes it faster");
+    assert_eq!(Gpu::recommended_features(wgpu::Features::empty()), wgpu::Features::empty(), "of what there is");
+
+    let small = wgpu::Limits { max_storage_buffer_binding_size: 3 * 256 * 256 * 4 - 1, ..offered.clone() };
+    let what = "weight_hh";
+    let refused =
+        Error::LimitExceeded { what, limit: "max_storage_buffer_binding_size", required: 786_432, available: 786_431 };
+    assert_error(Gpu::required_limits(&config, &small), &refused);
+    let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..offered };
+    let limit = "max_storage_buffers_per_shader_stage";
+    let refused = Error::LimitExceeded { what: "the largest kernel", limit, required: 8, available: 4 };
+    assert_error(Gpu::required_limits(&config, &few), &refused);
+    let bare = open(gpu, wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() });
+    assert_error(Gru::new(&bare, config, 1).expect("weights fit").unroll(Unroll::inference(1, 1)), &refused);
+}
+
+fn bad_buffers(gpu: &Gpu) {
+    let tensor = "buffer of the app";
+    let buffer = app_buffer(gpu, 256, ALL);
+    let of = |slice, shape: &[usize]| Tensor::from_buffer(gpu, slice, shape);
+    assert_error(of(buffer.slice(..), &[4, 0]), &Error::ZeroSize { what: tensor });
+    let small = |required, available| Error::BufferTooSmall { tensor, required, available };
+    assert_error(of(buffer.slice(..), &[257]), &small(1028, 1024));
+    assert_error(of(buffer.slice(..96), &[5, 5]), &small(100, 96));
+    assert_error(of(buffer.slice(..), &[usize::MAX, 8]), &small(u64::MAX, 1024));
+    let alignment = u64::from(gpu.limits().min_storage_buffer_offset_alignment);
+    for offset in [1, 2, 4, alignment - 1, alignment + 4] {
+        assert_error(of(buffer.slice(offset..), &[1]), &Error::Misaligned { tensor, offset, alignment });
+    }
+    let actual = BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+    let vertices = app_buffer(gpu, 4, actual);
+    assert_error(of(vertices.slice(..), &[4]), &Error::BufferUsage { tensor, required: BufferUsages::STORAGE, actual });
+    // Two devices of one instance. Of two instances wgpu itself cannot tell buffers apart.
+    let adapter = adapter(gpu);
+    let [one, other] = [0, 1].map(|_| {
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
+        Gpu::from_device(device, queue)
+    });
+    let foreign = app_buffer(&other, 4, ALL);
+    assert_error(Tensor::from_buffer(&one, foreign.slice(..), &[4]), &Error::ForeignDevice { tensor });
+    Tensor::from_buffer(&other, foreign.slice(..), &[4]).expect("its own device");
+    let gone = app_buffer(gpu, 4, ALL);
+    gone.destroy();
+    assert_error(of(gone.slice(..), &[4]), &Error::ForeignDevice { tensor });
+
+    // What a buffer without copies cannot do.
+    let bare = app_buffer(gpu, 4, BufferUsages::STORAGE);
+    let bare = of(bare.slice(..), &[4]).expect("a tensor");
+    let lacks = |tensor, required| Error::BufferUsage { tensor, required, actual: BufferUsages::STORAGE };
+    assert_error(bare.write(&[0.0; 4]), &lacks("tensor to write", BufferUsages::COPY_DST));
+    assert_error(bare.read_blocking(), &lacks("tensor to read", BufferUsages::COPY_SRC));
+    let whole = Tensor::zeros(gpu, &[4]).expect("a tensor");
+    let mut encoder = crate::promises::encoder(gpu);
+    assert_error(bare.encode_clear(&mut encoder), &lacks("tensor to clear", BufferUsages::COPY_DST));
+    let source = lacks("source of the copy", BufferUsages::COPY_SRC);
+    assert_error(whole.encode_copy_from(&mut encoder, &bare), &source);
+    let destination = lacks("destination of the copy", BufferUsages::COPY_DST);
+    assert_error(bare.encode_copy_from(&mut encoder, &whole), &destination);
+    gpu.queue().submit([encoder.finish()]);
+}
+
+fn bad_places(gpu: &Gpu) {
+    let layer = Gru::new(gpu, GruConfig::new(2, 5), 1).expect("a layer");
+    let (training, inference) = (Unroll::training(4, 3), Unroll::inference(4, 3));
+    let zeros = |shape: &[usize]| Some(Tensor::zeros(gpu, shape).expect("a tensor"));
+    let none = Places::default;
+    let refused = |unroll, places: Places, expected: &Error| assert_error(layer.unroll_in(unroll, &places), expected);
+
+    refused(inference, Places { input: zeros(&[4, 2, 3]), ..none() }, &shape("input", &[4, 3, 2], &[4, 2, 3]));
+    refused(inference, Places { h0: zeros(&[3, 5]), ..none() }, &shape("h0", &[1, 3, 5], &[3, 5]));
+    refused(inference, Places { output: zeros(&[3, 4, 5]), ..none() }, &shape("output", &[4, 3, 5], &[3, 4, 5]));
+    refused(inference, Places { h_n: zeros(&[2, 3, 5]), ..none() }, &shape("h_n", &[1, 3, 5], &[2, 3, 5]));
+    refused(training, Places { d_output: zeros(&[1]), ..none() }, &shape("d_output", &[4, 3, 5], &[1]));
+    let of_training = |option| Error::TrainingOption { option };
+    refused(inference, Places { d_output: zeros(&[4, 3, 5]), ..none() }, &of_training("d_output"));
+    refused(inference, Places { d_h_n: zeros(&[1, 3, 5]), ..none() }, &of_training("d_h_n"));
+    refused(inference, Places { d_input: zeros(&[4, 3, 2]), ..none() }, &of_training("d_input"));
+    refused(inference, Places { d_h0: zeros(&[1, 3, 5]), ..none() }, &of_training("d_h0"));
+    let gradients = Some(layer.parameters().clone());
+    refused(inference, Places { gradients, ..none() }, &of_training("gradients"));
+    let because = "Unroll::input_gradient says that it is not wanted";
+    let unwanted = Error::OptionUnavailable { option: "a place for d_input", because };
+    refused(training.input_gradient(false), Places { d_input: zeros(&[4, 3, 2]), ..none() }, &unwanted);
+
+    let other = own(gpu);
+    let foreign = Some(Tensor::zeros(&other, &[4, 3, 2]).expect("a tensor"));
+    refused(inference, Places { input: foreign, ..none() }, &Error::ForeignDevice { tensor: "input" });
+
+    // Bound twice, to be read and to be written.
+    let both = Tensor::zeros(gpu, &[1000]).expect("a tensor");
+    let part = |begin: usize, shape: &[usize]| {
+        let len = shape.iter().product::<usize>();
+        Some(both.outer(begin..begin + len).expect("a part").reshape(shape).expect("a shape"))
+    };
+    let aliased = |first, second| Error::Aliased { first, second };
+    let places = Places { input: part(0, &[4, 3, 2]), output: part(64, &[4, 3, 5]), ..none() };
+    refused(inference, places, &aliased("input", "output"));
+    let places = Places { output: part(0, &[4, 3, 5]), h_n: part(48, &[1, 3, 5]), ..none() };
+    refused(inference, places, &aliased("output", "h_n"));
+    let places = Places { h0: part(0, &[1, 3, 5]), h_n: part(4, &[1, 3, 5]), ..none() };
+    refused(inference, places, &aliased("h0", "h_n"));
+    let gradients = Some(layer.parameters().clone());
+    refused(training, Places { gradients, ..none() }, &aliased("a weight", "a gradient"));
+    // What is only written may share a buffer, and so may what is only read.
+    let places = Places { output: part(0, &[4, 3, 5]), h_n: part(60, &[1, 3, 5]), ..none() };
+    layer.unroll_in(inference, &places).expect("two parts");
+    let places = Places { h0: part(0, &[1, 3, 5]), h_n: part(16, &[1, 3, 5]), ..none() };
+    layer.unroll_in(inference, &places).expect("two parts");
+
+    // Where H is a multiple of 4, steps read four numbers at a time.
+    let places = Places { h0: part(3, &[1, 3, 5]), ..none() };
+    layer.unroll_in(inference, &places).expect("steps by single numbers");
+    let fours = Gru::new(gpu, GruConfig::new(2, 8), 1).expect("a layer");
+    let places = Places { h0: part(3, &[1, 3, 8]), ..none() };
+    let misaligned = Error::Misaligned { tensor: "h0", offset: 12, alignment: 16 };
+    assert_error(fours.unroll_in(inference, &places), &misaligned);
+}
+
+fn bad_parameters(gpu: &Gpu) {
+    let config = GruConfig::new(2, 5);
+    let layer = Gru::new(gpu, config.clone(), 1).expect("a layer");
+    let cell = || layer.parameters().cells[0].clone();
+    let zeros = |shape: &[usize]| Tensor::zeros(gpu, shape).expect("a tensor");
+    let refused = |config: &GruConfig, cells: Vec<CellParameters>, expected: &Error| {
+        assert_error(Gru::with_parameters(gpu, config.clone(), Parameters { cells }), expected);
+    };
+    refused(&config, vec![], &shape("cells of the parameters", &[1], &[0]));
+    refused(&config, vec![cell(), cell()], &shape("cells of the parameters", &[1], &[2]));
+    let wrong = CellParameters { weight_hh: zeros(&[5, 15]), ..cell() };
+    refused(&config, vec![wrong], &shape("weight_hh", &[15, 5], &[5, 15]));
+    refused(&config, vec![CellParameters { bias_ih: None, ..cell() }], &shape("bias_ih", &[15], &[0]));
+    refused(&config.clone().bias(false), vec![cell()], &shape("bias_ih", &[0], &[15]));
+    let other = own(gpu);
+    let foreign = CellParameters { weight_ih: Tensor::zeros(&other, &[15, 2]).expect("a tensor"), ..cell() };
+    refused(&config, vec![foreign], &Error::ForeignDevice { tensor: "weight_ih" });
+    let config = GruConfig::new(2, 4);
+    let cell = Gru::new(gpu, config.clone(), 1).expect("a layer").parameters().cells[0].clone();
+    let odd = zeros(&[100]).outer(1..49).expect("a part").reshape(&[12, 4]).expect("a shape");
+    let misaligned = Error::Misaligned { tensor: "weight_hh", offset: 4, alignment: 16 };
+    refused(&config, vec![CellParameters { weight_hh: odd, ..cell }], &misaligned);
+}
