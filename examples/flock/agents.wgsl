@@ -3,7 +3,7 @@
 struct Agent {
     position: vec2<f32>,
     velocity: vec2<f32>,
-    // How far from the light it likes to be.
+    // How far from the light it likes to be, and which way round: negative is with the clock.
     radius: f32,
     // When its eyes open, and how many frames it has left.
     phase: u32,
@@ -13,8 +13,9 @@ struct Agent {
 
 struct Sky {
     light: vec2<f32>,
+    // How fast it goes.
+    velocity: vec2<f32>,
     frame: u32,
-    unused: u32,
 }
 
 override DT: f32;
@@ -51,7 +52,7 @@ fn born(seed: u32) -> Agent {
     var agent = Agent(vec2<f32>(), vec2<f32>(), 0.0, 0u, 0u, seed);
     agent.position = vec2<f32>(random(&agent) * 4.0 - 2.0, random(&agent) * 2.0 - 1.0);
     let share = random(&agent);
-    agent.radius = 0.05 + 0.3 * share;
+    agent.radius = (0.05 + 0.35 * share) * select(-1.0, 1.0, random(&agent) < 0.6);
     agent.phase = u32(random(&agent) * f32(PERIOD));
     agent.left = 240u + u32(random(&agent) * 600.0);
     return agent;
@@ -70,8 +71,12 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>) {
 fn shine() {
     let time = f32(sky.frame) * DT;
     sky.light = vec2<f32>(
-        1.15 * sin(0.55 * time + 0.4) + 0.25 * sin(1.3 * time),
-        0.5 * sin(0.8 * time + 1.1) + 0.15 * sin(1.5 * time + 0.5),
+        1.1 * sin(0.3 * time + 0.4) + 0.2 * sin(0.8 * time),
+        0.4 * sin(0.5 * time + 1.1) + 0.15 * sin(0.9 * time + 0.5),
+    );
+    sky.velocity = vec2<f32>(
+        0.33 * cos(0.3 * time + 0.4) + 0.16 * cos(0.8 * time),
+        0.2 * cos(0.5 * time + 1.1) + 0.135 * cos(0.9 * time + 0.5),
     );
     sky.frame += 1u;
 }
@@ -88,9 +93,11 @@ fn feel(@builtin(global_invocation_id) id: vec3<u32>) {
     senses[first] = open;
     senses[first + 1u] = to.x;
     senses[first + 2u] = to.y;
-    senses[first + 3u] = agent.velocity.x;
-    senses[first + 4u] = agent.velocity.y;
-    senses[first + 5u] = 4.0 * agent.radius;
+    senses[first + 3u] = open * sky.velocity.x;
+    senses[first + 4u] = open * sky.velocity.y;
+    senses[first + 5u] = agent.velocity.x;
+    senses[first + 6u] = agent.velocity.y;
+    senses[first + 7u] = 4.0 * agent.radius;
     if FORGETS {
         sources[id.x] = 0xffffffffu;
     }

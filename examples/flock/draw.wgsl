@@ -12,8 +12,8 @@ struct Agent {
 
 struct Sky {
     light: vec2<f32>,
+    velocity: vec2<f32>,
     frame: u32,
-    unused: u32,
 }
 
 override HIDDEN: u32;
@@ -68,8 +68,8 @@ fn streak(@builtin(vertex_index) vertex: u32, @builtin(instance_index) index: u3
     let warm = vec3<f32>(1.0, 0.45, 0.15);
     let cold = vec3<f32>(0.12, 0.45, 1.0);
     let third = vec3<f32>(0.65, 0.2, 0.95);
-    var colour = mix(cold, warm, smoothstep(-0.6, 0.6, units.x));
-    colour = mix(colour, third, 0.65 * smoothstep(-0.1, 0.8, units.y));
+    var colour = mix(cold, warm, smoothstep(-0.35, 0.35, units.x));
+    colour = mix(colour, third, 0.7 * smoothstep(0.1, 0.8, units.y));
     colour *= 0.75 + 0.5 * smoothstep(-0.7, 0.7, units.z);
     // Those whose eyes are open flare up.
     let open = (sky.frame + agent.phase) % PERIOD < OPEN;
@@ -88,7 +88,7 @@ fn tone(@builtin(position) pixel: vec4<f32>) -> @location(0) vec4<f32> {
     let size = vec2<f32>(textureDimensions(drawn));
     let sum = textureLoad(drawn, vec2<i32>(pixel.xy), 0).rgb;
     let place = vec2<f32>((pixel.x / size.x * 2.0 - 1.0) * ASPECT, 1.0 - pixel.y / size.y * 2.0);
-    let night = vec3<f32>(0.012, 0.016, 0.035) * (1.3 - 0.35 * length(place / vec2<f32>(ASPECT, 1.0)));
+    let night = vec3<f32>(0.003, 0.004, 0.012) * (1.3 - 0.35 * length(place / vec2<f32>(ASPECT, 1.0)));
     // The light itself: a core and a halo.
     let far = distance(place, sky.light);
     let light = vec3<f32>(1.0, 0.93, 0.75) * (2.5 * exp(-far * far * 2500.0) + 0.22 * exp(-far * 26.0) + 0.05 * exp(-far * 5.0));

@@ -7,7 +7,7 @@ use crate::school::{Dice, lesson};
 use crate::{HIDDEN, SENSES};
 
 /// Frames and pupils of a lesson.
-const FRAMES: usize = 60;
+const FRAMES: usize = 80;
 const PUPILS: usize = 48;
 
 /// A GRU, and a head that makes a force of its state.

@@ -14,7 +14,7 @@ struct World {
     waves: [[[f32; 3]; 2]; 2],
     position: [f32; 2],
     velocity: [f32; 2],
-    /// How far from the light the agent likes to be.
+    /// How far from the light the agent likes to be, and which way round: negative is with the clock.
     radius: f32,
     /// When its eyes open.
     phase: usize,
@@ -48,13 +48,14 @@ impl World {
         let mut wave = |most: f32, slow: f32, fast: f32| {
             [dice.between(0.3, 1.0) * most, dice.between(slow, fast), dice.between(0.0, 6.3)]
         };
-        let waves = [[wave(1.3, 0.3, 0.9), wave(0.35, 0.9, 1.6)], [wave(0.6, 0.4, 1.2), wave(0.25, 0.9, 1.6)]];
+        let waves = [[wave(1.3, 0.2, 0.5), wave(0.3, 0.5, 1.1)], [wave(0.6, 0.3, 0.7), wave(0.2, 0.5, 1.1)]];
         let mut world = Self { waves, position: [0.0; 2], velocity: [0.0; 2], radius: 0.0, phase: 0 };
         let [light, _] = world.light(0);
-        world.position = light.map(|at| at + dice.between(-0.7, 0.7));
+        world.position = light.map(|at| at + dice.between(-1.6, 1.6));
         world.velocity = [0; 2].map(|_| dice.between(-0.6, 0.6));
-        world.radius = dice.between(0.05, 0.35);
-        world.phase = (dice.between(0.0, PERIOD as f32) as usize).min(PERIOD - 1);
+        world.radius = dice.between(0.05, 0.4) * dice.between(-1.0, 1.0).signum();
+        // Most begin with open eyes.
+        world.phase = (dice.between(-20.0, PERIOD as f32).max(0.0) as usize).min(PERIOD - 1);
         world
     }
 
@@ -67,12 +68,14 @@ impl World {
         [position, velocity]
     }
 
-    /// What the agent feels: whether its eyes are open, and if so where the light is; its own velocity; where it likes to be.
+    /// What the agent feels: whether its eyes are open, and if so where the light is from here and how it moves; its own velocity;
+    /// where it likes to be.
     fn senses(&self, frame: usize) -> [f32; SENSES] {
         let open = if (frame + self.phase) % PERIOD < OPEN { 1.0 } else { 0.0 };
-        let [light, _] = self.light(frame);
+        let [light, velocity] = self.light(frame);
         let [x, y] = [0, 1].map(|axis| open * (light[axis] - self.position[axis]));
-        [open, x, y, self.velocity[0], self.velocity[1], 4.0 * self.radius]
+        let [u, v] = velocity.map(|velocity| open * velocity);
+        [open, x, y, u, v, self.velocity[0], self.velocity[1], 4.0 * self.radius]
     }
 
     /// The teacher goes with the light, around it, and towards its circle.
@@ -81,9 +84,9 @@ impl World {
         let to = [light[0] - self.position[0], light[1] - self.position[1]];
         let distance = to[0].hypot(to[1]).max(1e-3);
         let [along, around] = [to.map(|x| x / distance), [-to[1] / distance, to[0] / distance]];
-        let nearer = (3.0 * (distance - self.radius)).clamp(-1.0, 1.0);
+        let nearer = (3.0 * (distance - self.radius.abs())).clamp(-1.0, 1.0);
         [0, 1].map(|axis| {
-            let wanted = velocity[axis] + nearer * along[axis] + 0.45 * around[axis];
+            let wanted = velocity[axis] + nearer * along[axis] + 0.6 * self.radius.signum() * around[axis];
             (5.0 * (wanted - self.velocity[axis]) / UNIT_OF_FORCE).clamp(-1.5, 1.5)
         })
     }
