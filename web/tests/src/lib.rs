@@ -8,5 +8,6 @@ mod options;
 mod products;
 mod run;
 mod shapes;
+mod stream;
 mod train;
 pub mod web;

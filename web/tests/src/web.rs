@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wgpu_gru::Gpu;
 
 use crate::run::{Check, Run};
-use crate::{device, kernels, options, products, shapes, train};
+use crate::{device, kernels, options, products, shapes, stream, train};
 
 #[wasm_bindgen]
 extern "C" {
@@ -18,8 +18,8 @@ extern "C" {
 }
 
 /// In this order; the last one asks what the others have made.
-const CHECKS: [&[Check]; 6] =
-    [device::CHECKS, products::CHECKS, shapes::CHECKS, options::CHECKS, train::CHECKS, kernels::CHECKS];
+const CHECKS: [&[Check]; 7] =
+    [device::CHECKS, products::CHECKS, shapes::CHECKS, options::CHECKS, stream::CHECKS, train::CHECKS, kernels::CHECKS];
 
 /// Runs the checks whose names hold the text, a line each; gives how many failed.
 #[wasm_bindgen]
