@@ -4,6 +4,7 @@ use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
+use crate::kernels;
 use crate::ops::{
     self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
     StepsBackward, SumRowsArgs, Vector,
@@ -224,6 +225,12 @@ impl<'a> Steps<'a> {
         ops::gru_gates(&mut builder, &self.cell_steps(), h_proj, pass);
         builder.build()
     }
+}
+
+/// Every kernel that there is, by the name of its entry in the table, and whether it was made for this device.
+#[must_use]
+pub fn kernels(gpu: &Gpu) -> Vec<(&'static str, bool)> {
+    kernels::ALL.iter().map(|&(name, spec)| (name, gpu.has_made(spec))).collect()
 }
 
 /// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding more.

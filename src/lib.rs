@@ -79,6 +79,7 @@
 
 pub mod activation;
 pub mod config;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod cpu;
 pub mod error;
 pub mod gpu;

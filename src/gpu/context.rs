@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{Kernel, KernelSpec};
+use crate::gpu::open::OPTIONAL_FEATURES;
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
 use crate::gpu::trace::Trace;
 
@@ -131,22 +132,28 @@ impl Gpu {
 
     /// Whether kernels may use subgroups, and all have 8 invocations at least.
     pub(crate) fn has_subgroups(&self) -> bool {
-        self.device().features().contains(wgpu::Features::SUBGROUP) && self.info().subgroup_min_size >= 8
+        self.may_use_subgroups() && self.info().subgroup_min_size >= 8
     }
 
     /// Whether every subgroup has 8 invocations, and kernels may use them.
     pub(crate) fn has_subgroups_of_8(&self) -> bool {
-        let sizes = [self.info().subgroup_min_size, self.info().subgroup_max_size];
-        self.device().features().contains(wgpu::Features::SUBGROUP) && sizes == [8, 8]
+        self.may_use_subgroups() && [self.info().subgroup_min_size, self.info().subgroup_max_size] == [8, 8]
+    }
+
+    fn may_use_subgroups(&self) -> bool {
+        (self.device().features() & OPTIONAL_FEATURES).contains(wgpu::Features::SUBGROUP)
     }
 
     /// One line that says which adapter and driver this is, and plainly when it is software.
     #[must_use]
     pub fn describe(&self) -> String {
         let info = self.info();
+        // Browsers tell neither, to keep people from being recognised.
+        let name = if info.name.is_empty() { "an adapter without a name" } else { &info.name };
         let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
+        let driver = if driver.trim().is_empty() { String::new() } else { format!(", driver {}", driver.trim()) };
         let software = if self.is_software() { " (SOFTWARE: a CPU plays the GPU)" } else { "" };
-        format!("{}, {:?}, driver {}{software}", info.name, info.backend, driver.trim())
+        format!("{name}, {:?}{driver}{software}", info.backend)
     }
 
     /// Whether two handles are clones of one. Two that were made apart count as two devices, even if both were made
@@ -257,6 +264,7 @@ impl Gpu {
         self.queue().submit([encoder.finish()])
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn readback_timeout(&self) -> Duration {
         *lock(&self.inner.timeout)
     }
@@ -384,6 +392,11 @@ impl Gpu {
         let kernel = Arc::new(Kernel::new(self, spec, overrides));
         kernels.insert(key, kernel.clone());
         kernel
+    }
+
+    /// Whether a kernel was made, with any overrides.
+    pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
+        lock(&self.inner.kernels).keys().any(|(made, ..)| *made == std::ptr::from_ref(spec).addr())
     }
 }
 

@@ -12,6 +12,11 @@ const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
     .union(wgpu::Backends::DX12)
     .union(wgpu::Backends::BROWSER_WEBGPU);
 
+/// The features that kernels use where a device has them. None in browsers: WGSL there wants `enable subgroups;`, which naga 30
+/// takes for an error, and wgpu 30 asks no browser for the feature.
+pub(super) const OPTIONAL_FEATURES: wgpu::Features =
+    if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
+
 /// How [`Gpu::with_options`] chooses an adapter.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -63,10 +68,11 @@ impl Gpu {
         }
     }
 
-    /// The features that make layers faster, out of what the adapter offers ([`wgpu::Adapter::features`]). None is needed.
+    /// The features that make layers faster, out of what the adapter offers ([`wgpu::Adapter::features`]); none in a browser.
+    /// Layers need none of them.
     #[must_use]
     pub fn recommended_features(offered: wgpu::Features) -> wgpu::Features {
-        offered & wgpu::Features::SUBGROUP
+        offered & OPTIONAL_FEATURES
     }
 
     /// Opens an adapter of choice, with the [`recommended_features`](Self::recommended_features), and limits as

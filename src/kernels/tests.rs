@@ -75,9 +75,9 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
 
 #[test]
 fn every_kernel_is_what_the_table_says() {
-    for spec in ALL {
+    for (name, spec) in ALL {
         if let Err(error) = check(spec) {
-            panic!("{}: {error}", spec.label);
+            panic!("{name}: {error}");
         }
     }
 }
@@ -94,7 +94,7 @@ fn every_file_is_in_the_table() {
     let file = |label: &str| {
         label.trim_end_matches("_scalar").trim_end_matches("_subgroup").trim_end_matches("_resident").to_owned()
     };
-    let table: BTreeSet<String> = ALL.iter().map(|spec| file(spec.label)).collect();
+    let table: BTreeSet<String> = ALL.iter().map(|(_, spec)| file(spec.label)).collect();
     assert_eq!(files, table, "files in shaders/ on the left, the table on the right");
 }
 
@@ -104,17 +104,17 @@ fn every_shared_file_is_used() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/shared");
     for entry in std::fs::read_dir(&folder).expect("the shared shaders are there") {
         let text = std::fs::read_to_string(entry.expect("the folder can be read").path()).expect("a text");
-        assert!(ALL.iter().any(|spec| spec.source.contains(&text)), "nothing includes this file:\n{text}");
+        assert!(ALL.iter().any(|(_, spec)| spec.source.contains(&text)), "nothing includes this file:\n{text}");
     }
 }
 
 /// The uniforms hold nothing but u32 and f32, so that host and WGSL agree on their layout.
 #[test]
 fn uniforms_are_made_of_words() {
-    for spec in ALL {
+    for (name, spec) in ALL {
         for binding in spec.bindings() {
             if let BindingKind::Uniform { size, fields, .. } = binding.kind {
-                assert_eq!(size, 4 * fields.len() as u64, "{}", spec.label);
+                assert_eq!(size, 4 * fields.len() as u64, "{name}");
             }
         }
     }
@@ -123,7 +123,7 @@ fn uniforms_are_made_of_words() {
 /// The check of the table can fail.
 #[test]
 fn a_wrong_entry_is_found() {
-    let spec = ALL[0];
+    let (_, spec) = ALL[0];
     let copy = |source, shared_bindings, overrides| KernelSpec {
         label: spec.label,
         source,

@@ -1,0 +1,55 @@
+//! Which kernels the checks before have made: all that a browser can have.
+
+use wgpu_gru::harness;
+
+use crate::run::{Outcome, Run, checks, ensure};
+
+checks!["kernels": every_kernel_was_made];
+
+/// The name of this module among the checks.
+pub(crate) const MODULE: &str = "kernels";
+
+/// Kernels that no browser can have, and what they need.
+const NATIVE_ONLY: [(&str, &[&str]); 3] = [
+    ("subgroups", &["MATMUL_FEW_ROWS_SUBGROUP", "MATMUL_BROADCAST", "MATMUL_BROADCAST_SCALAR"]),
+    (
+        "cooperative matrices",
+        &[
+            "MATMUL_COOPERATIVE_16",
+            "MATMUL_COOPERATIVE_16_SCALAR",
+            "MATMUL_COOPERATIVE_8",
+            "MATMUL_COOPERATIVE_8_SCALAR",
+        ],
+    ),
+    (
+        "memory that workgroups share",
+        &[
+            "RESIDENT_BEGIN",
+            "GRU_STEP_RESIDENT",
+            "RNN_STEP_RESIDENT",
+            "GRU_STEP_BACKWARD_RESIDENT",
+            "RNN_STEP_BACKWARD_RESIDENT",
+        ],
+    ),
+];
+
+async fn every_kernel_was_made(run: &Run) -> Outcome {
+    let all = harness::kernels(run.gpu());
+    let is_native = |name: &str| NATIVE_ONLY.iter().any(|(_, names)| names.contains(&name));
+    let of = |wanted: &dyn Fn(&str, bool) -> bool| {
+        let names = all.iter().filter(|&&(name, made)| wanted(name, made));
+        names.map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(" ")
+    };
+    let missed = of(&|name, made| !made && !is_native(name));
+    ensure(missed.is_empty(), || format!("no check made these kernels: {missed}"))?;
+    let wrong = of(&|name, made| made && is_native(name));
+    ensure(wrong.is_empty(), || format!("a browser made these kernels, which are said to be native only: {wrong}"))?;
+    for (what, names) in NATIVE_ONLY {
+        let unknown = names.iter().find(|&&name| !all.iter().any(|&(known, _)| known == name));
+        ensure(unknown.is_none(), || format!("there is no kernel {unknown:?}"))?;
+        run.note(format!("not in browsers, for want of {what}: {}", names.join(" ").to_lowercase()));
+    }
+    let made = all.iter().filter(|(_, made)| *made).count();
+    run.note(format!("{made} of {} kernels were made", all.len()));
+    Ok(())
+}
