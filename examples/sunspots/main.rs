@@ -25,6 +25,7 @@
 
 mod args;
 mod baseline;
+mod check;
 mod data;
 mod features;
 mod model;
@@ -43,14 +44,10 @@ use wgpu_gru::{Gpu, Uniform};
 use args::Args;
 use data::{Month, Series};
 use features::{Features, HORIZONS};
-use model::{BATCH, Trainer};
+use model::{BATCH, Trainer, learning_rate};
 use plot::Picture;
 use score::{Forecasts, HeldOut};
 
-/// The learning rate rises to this, and falls to a hundredth along a cosine.
-const LEARNING_RATE: f32 = 0.008;
-/// Steps of the rise.
-const RISE: usize = 20;
 /// The loss is read back after this many steps.
 const REPORT_EVERY: usize = 25;
 
@@ -106,7 +103,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let done = step + 1;
         bar.set_position(done as u64);
         if done % REPORT_EVERY == 0 || done == args.steps {
-            let loss = trainer.loss()?;
+            let loss = pollster::block_on(trainer.loss())?;
             bar.set_message(format!("{loss:.4}"));
             if bar.is_hidden() {
                 println!("step {done:4} of {}, loss {loss:.4}", args.steps);
@@ -118,8 +115,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     report("After training", &trainer.verify(&x, &y)?);
 
     let origins = held_out.training_origins(500);
-    let fit = trainer.forecast(&features, &origins)?;
-    let roots = trainer.forecast(&features, &held_out.origins())?;
+    let forecast = |origins: &[usize]| pollster::block_on(trainer.forecaster(&features, origins)?.run());
+    let (fit, roots) = (forecast(&origins)?, forecast(&held_out.origins())?);
     let gru = Forecasts::of_roots("GRU", &features, &held_out, &roots, (&origins, &fit));
     let baselines = score::baselines(&series, &features, &held_out);
     print_errors(&series, &held_out, &baselines, &gru);
@@ -130,12 +127,6 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     println!("\nPlot      {}", args.plot.display());
     println!("Total     {:.1} s", begin.elapsed().as_secs_f64());
     Ok(())
-}
-
-fn learning_rate(step: usize, steps: usize) -> f32 {
-    let rise = ((step + 1) as f32 / RISE as f32).min(1.0);
-    let fall = 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
-    LEARNING_RATE * rise * fall.max(0.01)
 }
 
 /// A bar on a terminal; hidden elsewhere, where plain lines take its place.

@@ -1,10 +1,6 @@
-//! A GRU with a linear head, trained wholly on the GPU, and the same GRU on the CPU.
+//! A GRU with a linear head, trained wholly on the GPU. The page in `web/page` has the same, so nothing here blocks.
 
-use std::time::{Duration, Instant};
-
-use wgpu_gru::cpu::CpuGru;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, UnrolledLinear};
-use wgpu_gru::verify::{Batch, Report, verify_batch};
 use wgpu_gru::{Gpu, Gru, GruConfig, Result, Tensor, Unroll, Unrolled};
 
 use crate::features::{Features, HORIZONS, INPUTS, WARM_UP, WINDOW};
@@ -14,24 +10,28 @@ pub(crate) const HIDDEN: usize = 32;
 /// Windows of a training batch.
 pub(crate) const BATCH: usize = 32;
 
+/// The learning rate rises to this, and falls to a hundredth along a cosine.
+const LEARNING_RATE: f32 = 0.008;
+/// Steps of the rise.
+const RISE: usize = 20;
+
+/// The learning rate of a step.
+pub(crate) fn learning_rate(step: usize, steps: usize) -> f32 {
+    let rise = ((step + 1) as f32 / RISE as f32).min(1.0);
+    let fall = 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
+    LEARNING_RATE * rise * fall.max(0.01)
+}
+
 /// The layers, laid out over a training batch, and the optimiser. Every buffer is made here.
 #[derive(Debug)]
 pub(crate) struct Trainer {
-    gpu: Gpu,
-    gru: Gru,
-    linear: Linear,
-    net: Unrolled,
-    head: UnrolledLinear,
-    loss: MeanSquaredError,
+    pub(crate) gpu: Gpu,
+    pub(crate) gru: Gru,
+    pub(crate) linear: Linear,
+    pub(crate) net: Unrolled,
+    pub(crate) head: UnrolledLinear,
+    pub(crate) loss: MeanSquaredError,
     adam: Adam,
-}
-
-/// Median times of one training step, and of its forward and backward pass through the GRU alone.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    pub(crate) gpu_step: Duration,
-    pub(crate) gpu_passes: Duration,
-    pub(crate) cpu_passes: Duration,
 }
 
 impl Trainer {
@@ -71,88 +71,42 @@ impl Trainer {
     }
 
     /// Waits for the last step, and reads its loss.
-    pub(crate) fn loss(&self) -> Result<f32> {
-        Ok(self.loss.loss().read_blocking()?[0])
+    pub(crate) async fn loss(&self) -> Result<f32> {
+        Ok(self.loss.loss().read().await?[0])
     }
 
-    /// Holds the GRU, with its weights of now, against the CPU in f64: the output and all gradients on a training batch,
-    /// with the gradient that the loss really sends back.
-    pub(crate) fn verify(&mut self, x: &[f32], y: &[f32]) -> Result<Report> {
-        self.net.input().write(x)?;
-        self.loss.expected().write(y)?;
-        self.gpu.submit(|encoder| {
-            self.net.encode_forward(encoder)?;
-            self.head.encode_forward(encoder);
-            self.loss.encode(encoder);
-            self.head.encode_backward(encoder);
-            Ok(())
-        })?;
-        let mut d_output = self.net.d_output()?.read_blocking()?;
-        // The error budget of a gradient is absolute below 1: make the largest number 1, so that it means something.
-        let largest = d_output.iter().fold(f32::MIN_POSITIVE, |most, d| most.max(d.abs()));
-        d_output.iter_mut().for_each(|d| *d /= largest);
-        let zeros = vec![0.0; BATCH * HIDDEN];
-        let (x, h0) = (x.to_vec(), zeros.clone());
-        let (seq_len, batch, d_h_n) = (WINDOW, BATCH, zeros);
-        let batch = Batch { seq_len, batch, lengths: None, x, h0, d_output, d_h_n, dropout_seed: 0 };
-        pollster::block_on(verify_batch(&self.gru, &mut self.net, &batch))
-    }
-
-    /// The standardised roots that are forecast from each of `origins`, `[origins, HORIZONS]`.
-    pub(crate) fn forecast(&self, features: &Features, origins: &[usize]) -> Result<Vec<f64>> {
-        let mut net = self.gru.unroll(Unroll::inference(WINDOW, origins.len()))?;
+    /// What is needed to forecast from each of `origins`, made once.
+    pub(crate) fn forecaster(&self, features: &Features, origins: &[usize]) -> Result<Forecaster> {
+        let net = self.gru.unroll(Unroll::inference(WINDOW, origins.len()))?;
         let no_gradient = Tensor::zeros(&self.gpu, net.h_n().shape())?;
         let head = self.linear.unroll(net.h_n(), &no_gradient)?;
         net.input().write(&features.windows(origins))?;
-        self.gpu.submit(|encoder| {
-            net.encode_forward(encoder)?;
-            head.encode_forward(encoder);
-            Ok(())
-        })?;
-        let differences = head.output().read_blocking()?;
-        let with_level = |(&origin, ahead): (&usize, &[f32])| {
-            let level = features.level(origin, 1.0);
-            ahead.iter().map(|difference| f64::from(level + difference)).collect::<Vec<_>>()
-        };
-        Ok(origins.iter().zip(differences.chunks_exact(HORIZONS)).flat_map(with_level).collect())
-    }
-
-    /// Times the training step, and the GRU's share of it on both sides. The optimiser runs with a rate of 0, so the
-    /// weights stay.
-    pub(crate) fn times(&mut self, x: &[f32], y: &[f32]) -> Result<Times> {
-        let gpu = self.gpu.clone();
-        let gpu_step = median(|| {
-            self.step(x, y, 0.0)?;
-            gpu.wait_blocking()
-        })?;
-        let gpu_passes = median(|| {
-            self.net.input().write(x)?;
-            gpu.submit(|encoder| {
-                self.net.encode_forward(encoder)?;
-                self.net.encode_backward(encoder)
-            })?;
-            gpu.wait_blocking()
-        })?;
-        let d_output = self.net.d_output()?.read_blocking()?;
-        let cpu = CpuGru::new(self.gru.config().clone(), &pollster::block_on(self.gru.read_weights())?)?;
-        let mut cpu = cpu.unroll(Unroll::training(WINDOW, BATCH).input_gradient(false))?;
-        let cpu_passes = median(|| {
-            cpu.forward(x, None)?;
-            cpu.backward(Some(&d_output), None)
-        })?;
-        Ok(Times { gpu_step, gpu_passes, cpu_passes })
+        let levels = origins.iter().map(|&origin| features.level(origin, 1.0)).collect();
+        Ok(Forecaster { gpu: self.gpu.clone(), net, head, levels })
     }
 }
 
-/// The median time of a few runs, after one to warm up.
-fn median(mut run: impl FnMut() -> Result<()>) -> Result<Duration> {
-    run()?;
-    let mut times = Vec::new();
-    for _ in 0..9 {
-        let begin = Instant::now();
-        run()?;
-        times.push(begin.elapsed());
+/// Forecasts from some origins, with the weights of now.
+#[derive(Debug)]
+pub(crate) struct Forecaster {
+    gpu: Gpu,
+    net: Unrolled,
+    head: UnrolledLinear,
+    levels: Vec<f32>,
+}
+
+impl Forecaster {
+    /// The standardised roots that are forecast from each origin, `[origins, HORIZONS]`.
+    pub(crate) async fn run(&mut self) -> Result<Vec<f64>> {
+        self.gpu.submit(|encoder| {
+            self.net.encode_forward(encoder)?;
+            self.head.encode_forward(encoder);
+            Ok(())
+        })?;
+        let differences = self.head.output().read().await?;
+        let with_level = |(level, ahead): (&f32, &[f32])| {
+            ahead.iter().map(|difference| f64::from(level + difference)).collect::<Vec<_>>()
+        };
+        Ok(self.levels.iter().zip(differences.chunks_exact(HORIZONS)).flat_map(with_level).collect())
     }
-    times.sort_unstable();
-    Ok(times[times.len() / 2])
 }
