@@ -65,7 +65,7 @@ impl Features {
     }
 
     /// What the network sees of month `t`, as if all square roots were `gain` times as large.
-    fn input(&self, t: usize, gain: f32) -> [f32; INPUTS] {
+    pub(crate) fn input(&self, t: usize, gain: f32) -> [f32; INPUTS] {
         [self.roots[t], self.fast[t], self.slow[t]].map(|root| self.scale.apply(gain * root))
     }
 
