@@ -233,6 +233,12 @@ pub fn kernels(gpu: &Gpu) -> Vec<(&'static str, bool)> {
     kernels::ALL.iter().map(|&(name, spec)| (name, gpu.has_made(spec))).collect()
 }
 
+/// From now on kernels use subgroups, of 8 invocations each, on a device of which wgpu does not know that it has them: a browser's.
+/// What the device compiles must begin with `enable subgroups;` there.
+pub fn assume_subgroups_of_8(gpu: &Gpu) {
+    gpu.assume_subgroups_of_8();
+}
+
 /// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding more.
 pub fn count_out_of_range(gpu: &Gpu) -> Result<()> {
     gpu.count_out_of_range()

@@ -28,6 +28,8 @@ struct Inner {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
+    /// How many invocations a subgroup has, least and most, where kernels may use them.
+    subgroups: OnceLock<[u32; 2]>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     staging: StagingPool,
     timeout: Mutex<Duration>,
@@ -75,6 +77,10 @@ impl Gpu {
     }
 
     pub(super) fn assemble(device: wgpu::Device, queue: wgpu::Queue, lost: Arc<OnceLock<String>>) -> Self {
+        let (info, subgroups) = (device.adapter_info(), OnceLock::new());
+        if (device.features() & OPTIONAL_FEATURES).contains(wgpu::Features::SUBGROUP) {
+            subgroups.get_or_init(|| [info.subgroup_min_size, info.subgroup_max_size]);
+        }
         #[cfg_attr(
             target_arch = "wasm32",
             expect(
@@ -83,8 +89,9 @@ impl Gpu {
             )
         )]
         let inner = Arc::new(Inner {
-            info: device.adapter_info(),
+            info,
             limits: device.limits(),
+            subgroups,
             device,
             queue,
             kernels: Mutex::default(),
@@ -132,16 +139,17 @@ impl Gpu {
 
     /// Whether kernels may use subgroups, and all have 8 invocations at least.
     pub(crate) fn has_subgroups(&self) -> bool {
-        self.may_use_subgroups() && self.info().subgroup_min_size >= 8
+        self.inner.subgroups.get().is_some_and(|[least, _]| *least >= 8)
     }
 
     /// Whether every subgroup has 8 invocations, and kernels may use them.
     pub(crate) fn has_subgroups_of_8(&self) -> bool {
-        self.may_use_subgroups() && [self.info().subgroup_min_size, self.info().subgroup_max_size] == [8, 8]
+        self.inner.subgroups.get() == Some(&[8, 8])
     }
 
-    fn may_use_subgroups(&self) -> bool {
-        (self.device().features() & OPTIONAL_FEATURES).contains(wgpu::Features::SUBGROUP)
+    /// For tests: subgroups of 8 that wgpu does not know of.
+    pub(crate) fn assume_subgroups_of_8(&self) {
+        self.inner.subgroups.get_or_init(|| [8, 8]);
     }
 
     /// One line that says which adapter and driver this is, and plainly when it is software.

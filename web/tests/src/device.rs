@@ -29,7 +29,7 @@ async fn capabilities(run: &Run) -> Outcome {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
     let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await?;
-    let own = Run::new(Gpu::from_device(device, queue));
+    let own = Run::new(Gpu::from_device(device, queue), false);
     own.layer(&GruConfig::new(3, 8), Unroll::training(4, 3)).await?;
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn complaints_are_heard(_: &Run) -> Outcome {
         drop(run.gpu().device().create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source }));
         Ok(())
     }
-    let own = Run::new(Gpu::new().await?);
+    let own = Run::new(Gpu::new().await?, false);
     let outcome = own.check(("broken", |run| Box::pin(broken(run)))).await;
     ensure(outcome.is_err_and(|why| why.contains("wrong_on_purpose")), || {
         "nobody heard of a shader that is wrong".into()

@@ -13,12 +13,15 @@ use crate::run::{Outcome, Run, bits, checks, ensure, wide};
 checks!["products": which, around_the_tiles, all_forms, gap, sums, packed_weights, gates_from_halves];
 
 /// Those that a browser can have.
-const KERNELS: [MatmulKernel; 4] =
-    [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::FewRows, MatmulKernel::Direct];
+fn kernels(run: &Run) -> Vec<MatmulKernel> {
+    let with_subgroups = run.has_subgroups().then_some(MatmulKernel::Broadcast);
+    let always = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::FewRows, MatmulKernel::Direct];
+    always.into_iter().chain(with_subgroups).collect()
+}
 
 async fn which(run: &Run) -> Outcome {
     for kernel in MatmulKernel::ALL {
-        let (wanted, has) = (KERNELS.contains(&kernel), harness::supports(run.gpu(), kernel));
+        let (wanted, has) = (kernels(run).contains(&kernel), harness::supports(run.gpu(), kernel));
         ensure(wanted == has, || format!("{kernel:?}: {has}, expected {wanted}"))?;
     }
     Ok(())
@@ -48,7 +51,7 @@ fn plain(m: usize, n: usize, k: usize) -> MatmulParams {
 
 /// One less than a tile, a tile, one more; sizes of 1; and sizes of four more, which loads of four allow.
 async fn around_the_tiles(run: &Run) -> Outcome {
-    for kernel in KERNELS {
+    for kernel in kernels(run) {
         let [rows, columns] = kernel.tile().map(|size| size as usize);
         for m in [1, rows - 1, rows, rows + 1, rows + 4] {
             for (n, k) in [(1, 16), (columns - 1, 15), (columns, 17), (columns + 1, 1), (columns + 4, 36)] {
@@ -63,7 +66,7 @@ async fn around_the_tiles(run: &Run) -> Outcome {
 /// is a pipeline, and those take their time on a software adapter.
 async fn all_forms(run: &Run) -> Outcome {
     let sizes = [([67, 37, 131], [0, 1, 2, 3].as_slice()), ([68, 44, 132], &[0, 3]), ([64, 128, 64], &[1, 2])];
-    for kernel in KERNELS {
+    for kernel in kernels(run) {
         for ([m, n, k], forms) in sizes {
             for form in forms {
                 let (transpose_a, transpose_b) = (form & 1 != 0, form & 2 != 0);
@@ -77,7 +80,7 @@ async fn all_forms(run: &Run) -> Outcome {
 
 /// The gates r, z and hn are taken out of rows of r, z, n, hn. The skipped n is NaN, so that touching it shows.
 async fn gap(run: &Run) -> Outcome {
-    for kernel in KERNELS {
+    for kernel in kernels(run) {
         for (rows, hidden, columns) in [(1, 1, 1), (7, 5, 3), (64, 16, 32), (65, 65, 2), (33, 6, 8)] {
             let mut uniform = Uniform::new(rows as u64);
             let mut gates = uniform.vec(rows * 4 * hidden, 1.0);

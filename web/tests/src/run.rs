@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wgpu_gru::gpu::Program;
+use wgpu_gru::harness;
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{Cell as CellKind, Config, Error, Gpu, Recurrent, Tensor, Tolerance, Unroll, Unrolled};
 
@@ -42,6 +43,7 @@ pub(crate) use checks;
 /// A run of the checks.
 pub(crate) struct Run {
     gpu: Gpu,
+    has_subgroups: bool,
     /// Errors that nobody caught, from whenever on.
     complaints: Arc<Mutex<Vec<String>>>,
     /// Comparisons of the check that runs, and the largest share of a budget in them.
@@ -52,18 +54,33 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Checks on this device, whose uncaught errors are heard from now on.
-    pub(crate) fn new(gpu: Gpu) -> Self {
+    /// Checks on this device, whose uncaught errors are heard from now on. `has_subgroups`: of 8 invocations, see
+    /// `harness::assume_subgroups_of_8`.
+    pub(crate) fn new(gpu: Gpu, has_subgroups: bool) -> Self {
+        if has_subgroups {
+            harness::assume_subgroups_of_8(&gpu);
+        }
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let heard = complaints.clone();
         gpu.device().on_uncaptured_error(Arc::new(move |error| {
             heard.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
         }));
-        Self { gpu, complaints, compared: Cell::new(0), worst: Cell::new(0.0), notes: RefCell::default() }
+        Self {
+            gpu,
+            has_subgroups,
+            complaints,
+            compared: Cell::new(0),
+            worst: Cell::new(0.0),
+            notes: RefCell::default(),
+        }
     }
 
     pub(crate) fn gpu(&self) -> &Gpu {
         &self.gpu
+    }
+
+    pub(crate) fn has_subgroups(&self) -> bool {
+        self.has_subgroups
     }
 
     /// Says something of a check that passes.

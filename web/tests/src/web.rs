@@ -21,9 +21,9 @@ extern "C" {
 const CHECKS: [&[Check]; 7] =
     [device::CHECKS, products::CHECKS, shapes::CHECKS, options::CHECKS, stream::CHECKS, train::CHECKS, kernels::CHECKS];
 
-/// Runs the checks whose names hold the text, a line each; gives how many failed.
+/// Runs the checks whose names hold the text, a line each; gives how many failed. `has_subgroups`: kernels use subgroups of 8.
 #[wasm_bindgen]
-pub async fn run(only: String) -> u32 {
+pub async fn run(only: String, has_subgroups: bool) -> u32 {
     std::panic::set_hook(Box::new(|info| error(&info.to_string())));
     let gpu = match Gpu::new().await {
         Ok(gpu) => gpu,
@@ -33,7 +33,7 @@ pub async fn run(only: String) -> u32 {
         }
     };
     log(&format!("adapter: {}", gpu.describe()));
-    let run = Run::new(gpu);
+    let run = Run::new(gpu, has_subgroups);
     let (mut passed, mut failed) = (0, 0);
     // What was made is told of a whole run only.
     let wanted = |name: &str| only.is_empty() || (name.contains(&only) && !name.starts_with(kernels::MODULE));
