@@ -1,28 +1,7 @@
 // The app's own world: a light that wanders, and agents that feel and move. Between the two the GRU thinks.
 
-struct Agent {
-    position: vec2<f32>,
-    velocity: vec2<f32>,
-    // How far from the light it likes to be, and which way round: negative is with the clock.
-    radius: f32,
-    // When its eyes open, and how many frames it has left.
-    phase: u32,
-    left: u32,
-    seed: u32,
-}
-
-struct Sky {
-    light: vec2<f32>,
-    // How fast it goes.
-    velocity: vec2<f32>,
-    frame: u32,
-}
-
 override DT: f32;
-override PERIOD: u32;
-override OPEN: u32;
 override SENSES: u32;
-override HIDDEN: u32;
 override UNIT_OF_FORCE: f32;
 // The mind begins anew in every frame.
 override FORGETS: bool;

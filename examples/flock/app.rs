@@ -49,7 +49,7 @@ impl App {
 
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("agents"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("agents.wgsl").into()),
+            source: wgpu::ShaderSource::Wgsl(concat!(include_str!("world.wgsl"), include_str!("agents.wgsl")).into()),
         });
         let constants = [
             ("DT", f64::from(DT)),

@@ -1,26 +1,8 @@
 // How the app draws: what was drawn fades, agents are added as streaks of light in the colours of their hidden units, and the
 // sum is toned down to a picture.
 
-struct Agent {
-    position: vec2<f32>,
-    velocity: vec2<f32>,
-    radius: f32,
-    phase: u32,
-    left: u32,
-    seed: u32,
-}
-
-struct Sky {
-    light: vec2<f32>,
-    velocity: vec2<f32>,
-    frame: u32,
-}
-
-override HIDDEN: u32;
 // Width over height.
 override ASPECT: f32;
-override PERIOD: u32;
-override OPEN: u32;
 // How bright one agent is.
 override BRIGHTNESS: f32;
 

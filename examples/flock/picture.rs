@@ -65,7 +65,7 @@ impl Canvas {
         let picture = texture(PICTURE, wgpu::TextureUsages::COPY_SRC);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("draw"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("draw.wgsl").into()),
+            source: wgpu::ShaderSource::Wgsl(concat!(include_str!("world.wgsl"), include_str!("draw.wgsl")).into()),
         });
         let [width, height] = size.map(f64::from);
         // As much light in all, however many agents there are and however large the picture is.

@@ -18,6 +18,7 @@ macro_rules! trials {
 #[path = "../support/any_options.rs"]
 mod any_options;
 mod arrange;
+mod bad_places;
 mod cells;
 mod chunks;
 mod combinations;
@@ -77,6 +78,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),
     ("places", places::TRIALS),
+    ("bad_places", bad_places::TRIALS),
     ("stream", stream::TRIALS),
     ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
