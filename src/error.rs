@@ -11,8 +11,8 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Error {
     /// No adapter can be used: none is there, or none has the wanted name.
-    #[error("no usable GPU adapter{}; adapters seen: {found:?} (on Linux without a GPU install Mesa's lavapipe, package mesa-vulkan-drivers)",
-        wanted.as_ref().map(|name| format!(" with {name:?} in its name")).unwrap_or_default())]
+    #[error("no usable GPU adapter{}{}",
+        wanted.as_ref().map(|name| format!(" with {name:?} in its name")).unwrap_or_default(), advice(found))]
     NoAdapter {
         /// The name that was asked for, if one was.
         wanted: Option<String>,
@@ -239,6 +239,15 @@ pub enum Error {
     /// The device does not compute what the CPU oracle computes. See [`verify`](crate::verify()).
     #[error("verification failed: {0}")]
     OverBudget(Box<crate::report::Report>),
+}
+
+/// What may help who has no adapter.
+fn advice(found: &[String]) -> String {
+    if cfg!(target_arch = "wasm32") {
+        return ": the browser has no WebGPU, or no GPU for it".into();
+    }
+    let install = "on Linux without a GPU install Mesa's lavapipe, package mesa-vulkan-drivers";
+    format!("; adapters seen: {found:?} ({install})")
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

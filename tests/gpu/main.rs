@@ -3,7 +3,7 @@
 //! one of its own.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgpu_gru::{Error, Gpu, wgpu};
@@ -99,35 +99,41 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let is_set = |variable| std::env::var(variable).is_ok_and(|value| value == "1");
     let required = is_set("WGPU_GRU_REQUIRE_GPU");
-    let gpu = Arc::new(Gpu::new_blocking());
-    match &*gpu {
+    let gpu = Gpu::new_blocking();
+    match &gpu {
         Ok(gpu) => eprintln!("adapter: {}", gpu.describe()),
         Err(error) => eprintln!("adapter: {error}"),
     }
     // An adapter that is there but does not open, or one that was asked for by name, is a failure in any case.
-    let absent = matches!(*gpu, Err(Error::NoAdapter { wanted: None, .. }));
+    let absent = matches!(gpu, Err(Error::NoAdapter { wanted: None, .. }));
 
-    let without_matrices = !is_set("WGPU_GRU_REQUIRE_COOPERATIVE")
-        && gpu.as_ref().as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
+    let without_matrices =
+        !is_set("WGPU_GRU_REQUIRE_COOPERATIVE") && gpu.as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
+
+    let available = match &gpu {
+        Ok(gpu) => device::adapter(gpu).features(),
+        Err(_) => wgpu::Features::empty(),
+    };
+    let is_open = gpu.is_ok();
+    // A device for each test that runs: a software adapter compiles all kernels of a device on one thread. One that a test has
+    // failed on is not used again.
+    let devices = Arc::new(Mutex::new(vec![gpu]));
 
     let trial = |name: String, test: Test| {
         let is_ignored = (absent && !required) || (name.starts_with(COOPERATIVE) && without_matrices);
-        let gpu = gpu.clone();
-        let run = move || match &*gpu {
-            Ok(gpu) => {
-                test(gpu);
-                Ok(())
-            }
-            Err(error) => Err(Failed::from(error)),
+        let devices = devices.clone();
+        let run = move || {
+            let free = devices.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let gpu = free.unwrap_or_else(Gpu::new_blocking).map_err(Failed::from)?;
+            test(&gpu);
+            devices.lock().unwrap_or_else(PoisonError::into_inner).push(Ok(gpu));
+            Ok(())
         };
         Trial::test(name, run).with_ignored_flag(is_ignored)
     };
     let mut trials = vec![trial("adapter".into(), |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name"))];
     for &(module, tests) in MODULES {
-        let lacking = match &*gpu {
-            Ok(gpu) => needs(module) - device::adapter(gpu).features(),
-            Err(_) => wgpu::Features::empty(),
-        };
+        let lacking = if is_open { needs(module) - available } else { wgpu::Features::empty() };
         if !lacking.is_empty() {
             eprintln!("{module}: ignored, the adapter lacks {lacking:?}");
         }

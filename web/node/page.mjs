@@ -22,12 +22,12 @@ const { address } = await serve(folder);
 const browser = await open();
 const size = { width: 900, height: 1560 };
 
-/** A fresh visit; whatever it complains of is a failure. */
-async function visit(prepare = () => {}) {
+/** A fresh visit; whatever it complains of is a failure, but what is expected. */
+async function visit(prepare = () => {}, expected = undefined) {
   const page = await browser.newPage({ viewport: size });
   page.setDefaultTimeout(SECONDS * 1000);
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) fail(`the console says: ${message.text()}`);
+    if (["error", "warning"].includes(message.type()) && !expected?.test(message.text())) fail(`the console says: ${message.text()}`);
   });
   page.on("pageerror", (error) => fail(error.stack ?? error.message));
   page.on("crash", () => fail("it crashed"));
@@ -58,12 +58,19 @@ const progress = async (page) => {
   return { step: Number(step), total: Number(total), loss: Number(loss) };
 };
 
-// Without WebGPU: words, and nothing to press.
-const without = await visit(() => Object.defineProperty(Navigator.prototype, "gpu", { get: () => undefined }));
-ensure((await state(without)) === "no-webgpu", `without WebGPU the page is ${await state(without)}`);
-ensure(/has no WebGPU/.test(await text(without, "problem")), "without WebGPU the page does not say so");
-for (const id of ["train", "forget", "play", "rewind"]) ensure(await without.locator(`#${id}`).isDisabled(), `without WebGPU #${id} can be pressed`);
-await without.close();
+/** Words, and nothing to press. */
+async function says(page, wanted, words) {
+  const [is, said] = [await state(page), await text(page, "problem")];
+  ensure(is === wanted && words.test(said), `expected ${wanted} and ${words}, but the page is ${is} and says: ${said}`);
+  for (const id of ["train", "forget", "play", "rewind"]) ensure(await page.locator(`#${id}`).isDisabled(), `#${id} can be pressed on a page that is ${is}`);
+  await page.close();
+}
+
+const no_webgpu = () => Object.defineProperty(Navigator.prototype, "gpu", { get: () => undefined });
+await says(await visit(no_webgpu), "no-webgpu", /has no WebGPU/);
+// A browser that has it, but no GPU that it lets pages use.
+const no_adapter = () => (GPU.prototype.requestAdapter = async () => null);
+await says(await visit(no_adapter, /no usable GPU adapter/), "failed", /no usable GPU adapter: the browser/);
 
 const page = await visit();
 ensure((await state(page)) === "ready", `the page is ${await state(page)}: ${await text(page, "problem")}`);
