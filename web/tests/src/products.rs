@@ -62,10 +62,10 @@ async fn around_the_tiles(run: &Run) -> Outcome {
     Ok(())
 }
 
-/// Every transpose, with and without bias and accumulation, on primes; on multiples of 4 and on whole tiles in turn. Each
-/// is a pipeline, and those take their time on a software adapter.
+/// Every transpose, with and without bias and accumulation: half of them on primes, half on multiples of 4 and on whole tiles.
+/// Each is a pipeline, and those take their time on a software adapter; the native tests have all.
 async fn all_forms(run: &Run) -> Outcome {
-    let sizes = [([67, 37, 131], [0, 1, 2, 3].as_slice()), ([68, 44, 132], &[0, 3]), ([64, 128, 64], &[1, 2])];
+    let sizes = [([67, 37, 131], [0, 3]), ([68, 44, 132], [1, 2]), ([64, 128, 64], [1, 2])];
     for kernel in kernels(run) {
         for ([m, n, k], forms) in sizes {
             for form in forms {
