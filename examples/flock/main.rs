@@ -11,6 +11,7 @@ mod picture;
 mod school;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use wgpu_gru::{Gpu, GruConfig, wgpu};
@@ -31,18 +32,28 @@ const SENSES: usize = 8;
 const HIDDEN: usize = 24;
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command-line program")]
-fn main() -> Result<(), Box<dyn Error>> {
-    let args = match Args::parse(std::env::args().skip(1)) {
-        Ok(Some(args)) => args,
+fn main() -> ExitCode {
+    let result = match Args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => run(&args),
         Ok(None) => {
             println!("{HELP}");
-            return Ok(());
+            Ok(())
         }
-        Err(error) => {
-            eprintln!("{error}");
-            std::process::exit(2);
-        }
+        Err(error) => Err(error.into()),
     };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command-line program")]
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    // Before the time that training takes.
+    std::fs::create_dir_all(&args.out).map_err(|error| format!("{}: {error}", args.out.display()))?;
     let gpu = open()?;
     println!("{}", gpu.describe());
 
@@ -67,7 +78,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
 
-    std::fs::create_dir_all(&args.out)?;
     let app = App::new(&gpu, args.agents, &mind)?;
     let canvas = Canvas::new(&gpu, &app, args.size);
     println!("{}", app.explain());

@@ -179,10 +179,11 @@ fn rows_come_and_go(gpu: &Gpu) {
             for (life, frame) in lives.iter_mut().zip(frame.chunks(inputs)) {
                 life.frames.extend(frame);
             }
-        }
-        for (row, life) in lives.iter().enumerate() {
-            let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
-            assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+            // After each step: what a row was before fades.
+            for (row, life) in lives.iter().enumerate() {
+                let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
+                assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+            }
         }
     }
 }
@@ -222,10 +223,10 @@ fn rows_as_shaders_say(gpu: &Gpu) {
                 }
                 let after = bits(stream.sources().expect("sources"));
                 assert_eq!(after, (0..rows as u32).collect::<Vec<_>>(), "each goes on from itself");
-            }
-            for (row, life) in lives.iter().enumerate() {
-                let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
-                assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+                for (row, life) in lives.iter().enumerate() {
+                    let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
+                    assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+                }
             }
         }
     }
