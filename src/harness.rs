@@ -233,6 +233,12 @@ pub fn kernels(gpu: &Gpu) -> Vec<(&'static str, bool)> {
     kernels::ALL.iter().map(|&(name, spec)| (name, gpu.has_made(spec))).collect()
 }
 
+/// The text of a kernel, by the name of its entry in the table.
+#[must_use]
+pub fn text_of(kernel: &str) -> Option<&'static str> {
+    kernels::ALL.iter().find(|(name, _)| *name == kernel).map(|(_, spec)| spec.source)
+}
+
 /// From now on kernels use subgroups, of 8 invocations each, on a device of which wgpu does not know that it has them: a browser's.
 /// What the device compiles must begin with `enable subgroups;` there.
 pub fn assume_subgroups_of_8(gpu: &Gpu) {

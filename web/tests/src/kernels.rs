@@ -1,10 +1,10 @@
 //! Which kernels the checks before have made: all that a browser can have.
 
-use wgpu_gru::harness;
+use wgpu_gru::{harness, wgpu};
 
 use crate::run::{Outcome, Run, checks, ensure};
 
-checks!["kernels": every_kernel_was_made];
+checks!["kernels": workgroups_that_meet, every_kernel_was_made];
 
 /// The name of this module among the checks.
 pub(crate) const MODULE: &str = "kernels";
@@ -22,17 +22,30 @@ const NATIVE_ONLY: [(&str, &[&str]); 2] = [
             "MATMUL_COOPERATIVE_8_SCALAR",
         ],
     ),
-    (
-        "memory that workgroups share",
-        &[
-            "RESIDENT_BEGIN",
-            "GRU_STEP_RESIDENT",
-            "RNN_STEP_RESIDENT",
-            "GRU_STEP_BACKWARD_RESIDENT",
-            "RNN_STEP_BACKWARD_RESIDENT",
-        ],
-    ),
+    ("memory that workgroups share", &MEETING),
 ];
+const MEETING: [&str; 5] = [
+    "RESIDENT_BEGIN",
+    "GRU_STEP_RESIDENT",
+    "RNN_STEP_RESIDENT",
+    "GRU_STEP_BACKWARD_RESIDENT",
+    "RNN_STEP_BACKWARD_RESIDENT",
+];
+
+/// But for one attribute of wgpu's own these kernels are WGSL too.
+async fn workgroups_that_meet(run: &Run) -> Outcome {
+    for name in MEETING {
+        let text = harness::text_of(name).ok_or_else(|| format!("there is no kernel {name}"))?;
+        let text = text.replace("@coherent ", "");
+        let source = wgpu::ShaderSource::Wgsl(text.into());
+        let module =
+            run.gpu().device().create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(name), source });
+        let said = module.get_compilation_info().await.messages;
+        ensure(said.is_empty(), || format!("{name}: {said:?}"))?;
+    }
+    run.note(format!("compiled: {}", MEETING.join(" ").to_lowercase()));
+    Ok(())
+}
 
 async fn every_kernel_was_made(run: &Run) -> Outcome {
     let all = harness::kernels(run.gpu());
