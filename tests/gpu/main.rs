@@ -17,6 +17,7 @@ macro_rules! trials {
 
 #[path = "../support/any_options.rs"]
 mod any_options;
+mod app;
 mod arrange;
 mod bad_places;
 mod cells;
@@ -79,6 +80,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("promises", promises::TRIALS),
     ("places", places::TRIALS),
     ("bad_places", bad_places::TRIALS),
+    ("app", app::TRIALS),
     ("stream", stream::TRIALS),
     ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
