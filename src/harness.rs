@@ -233,16 +233,16 @@ pub fn kernels(gpu: &Gpu) -> Vec<(&'static str, bool)> {
     kernels::ALL.iter().map(|&(name, spec)| (name, gpu.has_made(spec))).collect()
 }
 
-/// The text of a kernel, by the name of its entry in the table.
-#[must_use]
-pub fn text_of(kernel: &str) -> Option<&'static str> {
-    kernels::ALL.iter().find(|(name, _)| *name == kernel).map(|(_, spec)| spec.source)
-}
-
 /// From now on kernels use subgroups, of 8 invocations each, on a device of which wgpu does not know that it has them: a browser's.
 /// What the device compiles must begin with `enable subgroups;` there.
 pub fn assume_subgroups_of_8(gpu: &Gpu) {
     gpu.assume_subgroups_of_8();
+}
+
+/// From now on [`Resident`](crate::plan::Schedule::Resident) can be had on a device of which wgpu does not know that its workgroups
+/// share memory: a browser's, on an adapter that is a CPU. `@coherent` must be taken out of what the device compiles there.
+pub fn assume_coherent_memory(gpu: &Gpu) {
+    gpu.assume_coherent_memory();
 }
 
 /// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding more.

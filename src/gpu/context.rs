@@ -30,6 +30,8 @@ struct Inner {
     limits: wgpu::Limits,
     /// How many invocations a subgroup has, least and most, where kernels may use them.
     subgroups: OnceLock<[u32; 2]>,
+    /// Whether workgroups of a dispatch can exchange what they store.
+    coherent: AtomicBool,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     staging: StagingPool,
     timeout: Mutex<Duration>,
@@ -92,6 +94,7 @@ impl Gpu {
             info,
             limits: device.limits(),
             subgroups,
+            coherent: device.features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT).into(),
             device,
             queue,
             kernels: Mutex::default(),
@@ -150,6 +153,16 @@ impl Gpu {
     /// For tests: subgroups of 8 that wgpu does not know of.
     pub(crate) fn assume_subgroups_of_8(&self) {
         self.inner.subgroups.get_or_init(|| [8, 8]);
+    }
+
+    /// Whether workgroups of a dispatch can exchange what they store.
+    pub(crate) fn has_coherent_memory(&self) -> bool {
+        self.inner.coherent.load(Relaxed)
+    }
+
+    /// For tests: a device of which wgpu does not know it.
+    pub(crate) fn assume_coherent_memory(&self) {
+        self.inner.coherent.store(true, Relaxed);
     }
 
     /// One line that says which adapter and driver this is, and plainly when it is software.

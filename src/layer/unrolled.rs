@@ -390,7 +390,7 @@ impl Unrolled {
 
 /// Checks that workgroups of a dispatch can exchange what they store.
 fn expect_coherent(gpu: &Gpu) -> Result<()> {
-    if gpu.device().features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT) {
+    if gpu.has_coherent_memory() {
         return Ok(());
     }
     let because = "the device was opened without MEMORY_DECORATION_COHERENT";

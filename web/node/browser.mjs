@@ -28,7 +28,7 @@ const failed = await page.evaluate(
     if (!navigator.gpu) throw new Error("this browser has no navigator.gpu");
     const module = await import(`/${name}.js`);
     await module.default();
-    return module.run(only, false);
+    return module.run(only, false, false);
   },
   [name, only],
 ).catch((error) => fail(error.message));

@@ -24,23 +24,27 @@ globalThis.Window = globalThis.constructor;
 const gpu = create([]);
 Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
 
-// wgpu 30 asks no browser for subgroups, and `enable subgroups;` is an error to its own compiler. So that Tint's numbers of the
-// kernels with subgroups are held as well, both are done here in its place where the adapter has subgroups of 8.
+// What wgpu 30 can have of a device of its own and asks of no browser, so that Tint's numbers of those kernels are held as well:
+// subgroups of 8, whose `enable subgroups;` is an error to wgpu's own compiler; and workgroups that read what others have just
+// stored, which wgpu's language says by `@coherent`, and which is so without a word where the adapter is a CPU.
 const { features, info } = (await gpu.requestAdapter()) ?? fail("no adapter: .ci/setup installs one");
-const has_subgroups = features.has("subgroups") && info.subgroupMinSize === 8 && info.subgroupMaxSize === 8;
-if (has_subgroups) {
+const subgroups = features.has("subgroups") && info.subgroupMinSize === 8 && info.subgroupMaxSize === 8;
+const coherent_memory = info.isFallbackAdapter;
+if (subgroups) {
   const { requestDevice } = GPUAdapter.prototype;
   GPUAdapter.prototype.requestDevice = function (descriptor = {}) {
     return requestDevice.call(this, { ...descriptor, requiredFeatures: [...(descriptor.requiredFeatures ?? []), "subgroups"] });
   };
-  const { createShaderModule } = GPUDevice.prototype;
-  GPUDevice.prototype.createShaderModule = function (descriptor) {
-    const code = /subgroup[A-Z_]/.test(descriptor.code) ? `enable subgroups;\n${descriptor.code}` : descriptor.code;
-    return createShaderModule.call(this, { ...descriptor, code });
-  };
 }
+const { createShaderModule } = GPUDevice.prototype;
+GPUDevice.prototype.createShaderModule = function (descriptor) {
+  let { code } = descriptor;
+  if (subgroups && /subgroup[A-Z_]/.test(code)) code = `enable subgroups;\n${code}`;
+  if (coherent_memory) code = code.replaceAll("@coherent ", "");
+  return createShaderModule.call(this, { ...descriptor, code });
+};
 
 const module = await import(pathToFileURL(resolve(folder, `${name}.js`)));
 await module.default({ module_or_path: await readFile(join(folder, `${name}_bg.wasm`)) });
-const failed = await module.run(only, has_subgroups);
+const failed = await module.run(only, subgroups, coherent_memory);
 process.exit(failed === 0 ? 0 : 1);

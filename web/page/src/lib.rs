@@ -86,11 +86,6 @@ impl Sunspots {
         self.gpu.describe()
     }
 
-    /// What the plan says of a training step.
-    pub fn explain(&self) -> String {
-        self.model.trainer.explain()
-    }
-
     /// All numbers, a month each.
     pub fn counts(&self) -> Vec<f32> {
         self.series.values.clone()

@@ -11,8 +11,8 @@ function step(span, count) {
 }
 
 /**
- * Draws lines: `{ x: [from, to], y: [from, to], lines: [{ colour, width, points: [[x, y], …] }], mark, unit }`. Where `mark` is
- * given, a vertical line stands there. Points that are not finite leave a gap.
+ * Draws lines: `{ x: [from, to], y: [from, to], lines: [{ colour, width, points: [[x, y], …] }], mark, ticks }`. Where `mark` is
+ * given, a vertical line stands there; about `ticks` numbers stand below. Points that are not finite leave a gap.
  */
 export function draw(canvas, { x: [left, right], y: [bottom, top], lines, mark, ticks = 8 }) {
   const scale = devicePixelRatio || 1;

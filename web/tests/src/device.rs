@@ -8,7 +8,7 @@ use wgpu_gru::plan::Schedule;
 use wgpu_gru::train::{Adam, AdamOptions};
 use wgpu_gru::{Error, Gpu, GpuOptions, Gru, GruConfig, Tensor, Uniform, Unroll, Weights, wgpu};
 
-use crate::run::{Failure, Outcome, Run, bits, checks, ensure};
+use crate::run::{Beyond, Failure, Outcome, Run, bits, checks, ensure, open};
 
 checks!["device": capabilities, readback, activity, complaints_are_heard, mistakes, native_only, lost];
 
@@ -26,11 +26,12 @@ async fn capabilities(run: &Run) -> Outcome {
         gpu.info().device_type
     ));
     // An app's own device needs no more than the defaults.
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
-    let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await?;
-    let own = Run::new(Gpu::from_device(device, queue), false);
-    own.layer(&GruConfig::new(3, 8), Unroll::training(4, 3)).await?;
+    async fn layer(run: &Run) -> Outcome {
+        run.layer(&GruConfig::new(3, 8), Unroll::training(4, 3)).await?;
+        Ok(())
+    }
+    let own = Run::new(open(wgpu::Limits::default()).await?, Beyond::default());
+    run.note(own.check(("default limits", |own| Box::pin(layer(own)))).await?);
     Ok(())
 }
 
@@ -85,7 +86,7 @@ async fn complaints_are_heard(_: &Run) -> Outcome {
         drop(run.gpu().device().create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source }));
         Ok(())
     }
-    let own = Run::new(Gpu::new().await?, false);
+    let own = Run::new(Gpu::new().await?, Beyond::default());
     let outcome = own.check(("broken", |run| Box::pin(broken(run)))).await;
     ensure(outcome.is_err_and(|why| why.contains("wrong_on_purpose")), || {
         "nobody heard of a shader that is wrong".into()

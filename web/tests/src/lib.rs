@@ -6,6 +6,7 @@ mod device;
 mod kernels;
 mod options;
 mod products;
+mod resident;
 mod run;
 mod shapes;
 mod stream;

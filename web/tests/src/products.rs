@@ -14,7 +14,7 @@ checks!["products": which, around_the_tiles, all_forms, gap, sums, packed_weight
 
 /// Those that a browser can have.
 fn kernels(run: &Run) -> Vec<MatmulKernel> {
-    let with_subgroups = run.has_subgroups().then_some(MatmulKernel::Broadcast);
+    let with_subgroups = run.beyond().subgroups.then_some(MatmulKernel::Broadcast);
     let always = [MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::FewRows, MatmulKernel::Direct];
     always.into_iter().chain(with_subgroups).collect()
 }

@@ -1,6 +1,7 @@
 //! What checks have in common: the device, what it complained of, and what came out so far.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wgpu_gru::gpu::Program;
 use wgpu_gru::harness;
 use wgpu_gru::verify::{Batch, verify_batch};
-use wgpu_gru::{Cell as CellKind, Config, Error, Gpu, Recurrent, Tensor, Tolerance, Unroll, Unrolled};
+use wgpu_gru::{Cell as CellKind, Config, Error, Gpu, Recurrent, Tensor, Tolerance, Unroll, Unrolled, wgpu};
 
 /// Why a check failed.
 pub(crate) struct Failure(String);
@@ -40,10 +41,21 @@ macro_rules! checks {
 }
 pub(crate) use checks;
 
+/// What a device has of which wgpu does not know.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Beyond {
+    /// Of 8 invocations: `harness::assume_subgroups_of_8`.
+    pub subgroups: bool,
+    /// Workgroups share memory without being told to: `harness::assume_coherent_memory`.
+    pub coherent_memory: bool,
+}
+
 /// A run of the checks.
 pub(crate) struct Run {
     gpu: Gpu,
-    has_subgroups: bool,
+    beyond: Beyond,
+    /// Kernels that were made on other devices.
+    also_made: RefCell<HashSet<&'static str>>,
     /// Errors that nobody caught, from whenever on.
     complaints: Arc<Mutex<Vec<String>>>,
     /// Comparisons of the check that runs, and the largest share of a budget in them.
@@ -54,10 +66,9 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Checks on this device, whose uncaught errors are heard from now on. `has_subgroups`: of 8 invocations, see
-    /// `harness::assume_subgroups_of_8`.
-    pub(crate) fn new(gpu: Gpu, has_subgroups: bool) -> Self {
-        if has_subgroups {
+    /// Checks on this device, whose uncaught errors are heard from now on.
+    pub(crate) fn new(gpu: Gpu, beyond: Beyond) -> Self {
+        if beyond.subgroups {
             harness::assume_subgroups_of_8(&gpu);
         }
         let complaints = Arc::new(Mutex::new(Vec::new()));
@@ -67,7 +78,8 @@ impl Run {
         }));
         Self {
             gpu,
-            has_subgroups,
+            beyond,
+            also_made: RefCell::default(),
             complaints,
             compared: Cell::new(0),
             worst: Cell::new(0.0),
@@ -79,8 +91,19 @@ impl Run {
         &self.gpu
     }
 
-    pub(crate) fn has_subgroups(&self) -> bool {
-        self.has_subgroups
+    pub(crate) fn beyond(&self) -> Beyond {
+        self.beyond
+    }
+
+    /// Counts the kernels that another device has made.
+    pub(crate) fn also_made(&self, gpu: &Gpu) {
+        self.also_made.borrow_mut().extend(made(gpu));
+    }
+
+    /// Every kernel, and whether it was made.
+    pub(crate) fn kernels(&self) -> Vec<(&'static str, bool)> {
+        let also = self.also_made.borrow();
+        harness::kernels(&self.gpu).into_iter().map(|(name, made)| (name, made || also.contains(name))).collect()
     }
 
     /// Says something of a check that passes.
@@ -208,6 +231,19 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// A device as an app opens it.
+pub(crate) async fn open(required_limits: wgpu::Limits) -> Outcome<Gpu> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
+    let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
+    let (device, queue) = adapter.request_device(&descriptor).await?;
+    Ok(Gpu::from_device(device, queue))
+}
+
+fn made(gpu: &Gpu) -> impl Iterator<Item = &'static str> {
+    harness::kernels(gpu).into_iter().filter_map(|(name, made)| made.then_some(name))
 }
 
 /// The same numbers in f64.

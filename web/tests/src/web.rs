@@ -3,8 +3,8 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 use wgpu_gru::Gpu;
 
-use crate::run::{Check, Run};
-use crate::{device, kernels, options, products, shapes, stream, train};
+use crate::run::{Beyond, Check, Run};
+use crate::{device, kernels, options, products, resident, shapes, stream, train};
 
 #[wasm_bindgen]
 extern "C" {
@@ -18,12 +18,21 @@ extern "C" {
 }
 
 /// In this order; the last one asks what the others have made.
-const CHECKS: [&[Check]; 7] =
-    [device::CHECKS, products::CHECKS, shapes::CHECKS, options::CHECKS, stream::CHECKS, train::CHECKS, kernels::CHECKS];
+const CHECKS: [&[Check]; 8] = [
+    device::CHECKS,
+    products::CHECKS,
+    shapes::CHECKS,
+    options::CHECKS,
+    stream::CHECKS,
+    train::CHECKS,
+    resident::CHECKS,
+    kernels::CHECKS,
+];
 
-/// Runs the checks whose names hold the text, a line each; gives how many failed. `has_subgroups`: kernels use subgroups of 8.
+/// Runs the checks whose names hold the text, a line each; gives how many failed. Of the device it is told what wgpu does
+/// not know, as in [`Beyond`].
 #[wasm_bindgen]
-pub async fn run(only: String, has_subgroups: bool) -> u32 {
+pub async fn run(only: String, subgroups: bool, coherent_memory: bool) -> u32 {
     std::panic::set_hook(Box::new(|info| error(&info.to_string())));
     let gpu = match Gpu::new().await {
         Ok(gpu) => gpu,
@@ -33,11 +42,12 @@ pub async fn run(only: String, has_subgroups: bool) -> u32 {
         }
     };
     log(&format!("adapter: {}", gpu.describe()));
-    let run = Run::new(gpu, has_subgroups);
+    let run = Run::new(gpu, Beyond { subgroups, coherent_memory });
     let (mut passed, mut failed) = (0, 0);
     // What was made is told of a whole run only.
     let wanted = |name: &str| only.is_empty() || (name.contains(&only) && !name.starts_with(kernels::MODULE));
-    for &check in CHECKS.into_iter().flatten().filter(|(name, _)| wanted(name)) {
+    let can_be = |name: &str| coherent_memory || !name.starts_with(resident::MODULE);
+    for &check in CHECKS.into_iter().flatten().filter(|(name, _)| wanted(name) && can_be(name)) {
         let (name, begin) = (check.0, now());
         let outcome = run.check(check).await;
         let seconds = (now() - begin) / 1e3;
