@@ -1,7 +1,8 @@
 // The gates of a GRU for many rows at once, from the two products that are known for all of them: what a forward pass that
 // keeps states only has to make again before the backward loop. Equations (1), (2), (3) of lib.rs.
 //
-// gates   [rows, 4, H]: x_proj = (r, z, n) in the first three before, r, z, n, hn after it
+// gates   [rows, 4, H]: x_proj = (r, z, n) in the first three before, r, z, n, hn after it. r, z and n are as `kept` of
+//         shared/activation.wgsl has them.
 // h_proj  [rows, 3, H]: W_hh h + b_hh of r, z, n
 //
 // With RESET_BEFORE in two passes, since W_hn (r * h) needs r: pass 0 makes r, z and r * h (from h, rows of H states
@@ -42,11 +43,13 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     }
     let gate = params.gates_offset + row * 4u * hidden + unit;
     let product = row * 3u * hidden + unit;
+    var r = 1.0;
     if params.pass_index == 0u {
-        let r = activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate] + h_proj[product]);                       // (1)
-        gates[gate] = r;
-        gates[gate + hidden] =
-            activate(GATE, GATE_ALPHA, GATE_BETA, gates[gate + hidden] + h_proj[product + hidden]);         // (2)
+        let a_r = gates[gate] + h_proj[product];
+        r = activate(GATE, GATE_ALPHA, GATE_BETA, a_r);                             // (1)
+        gates[gate] = kept(a_r, r);
+        let a_z = gates[gate + hidden] + h_proj[product + hidden];
+        gates[gate + hidden] = kept(a_z, activate(GATE, GATE_ALPHA, GATE_BETA, a_z)); // (2)
         if RESET_BEFORE {
             gates[gate + 3u * hidden] = r * h[params.h_offset + row * params.h_stride + unit];
             return;
@@ -55,9 +58,9 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     let hn = h_proj[product + 2u * hidden];
     var reset = hn;
     if !RESET_BEFORE {
-        reset = gates[gate] * hn;
+        reset = r * hn;
         gates[gate + 3u * hidden] = hn;
     }
-    gates[gate + 2u * hidden] =
-        activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, gates[gate + 2u * hidden] + reset);            // (3), (3')
+    let a_n = gates[gate + 2u * hidden] + reset;
+    gates[gate + 2u * hidden] = kept(a_n, activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, a_n)); // (3), (3')
 }

@@ -2,7 +2,8 @@
 // follows needs all units. Parameters, bindings and how the work is cut: shared/step.wgsl.
 //
 // h      rows of H states, read at h_before
-// gates  [B, 4, H] of the step: x_proj of r in the first before, r after it; r * h in the fourth after it
+// gates  [B, 4, H] of the step: x_proj of r in the first before, r after it, as `kept` has it; r * h in the fourth
+//        after it
 // weight_hh [3H, H] and bias_hh [3H], of which the first H rows are read; lengths [B]
 //
 // It departs from the twin (reference::gru_reset) in the same ways as gru_step.wgsl.
@@ -21,8 +22,8 @@ fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
         return;
     }
     let gate = at.gates + row * WIDTH * params.hidden + unit;
-    let sum_r = sum_of(lane, 0u, own) + bias_of(at, unit);
-    let r = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate) + sum_r);           // (1)
-    set_gate(gate, r);
+    let a_r = gate_at(gate) + (sum_of(lane, 0u, own) + bias_of(at, unit));
+    let r = activate(GATE, GATE_ALPHA, GATE_BETA, a_r);                             // (1)
+    set_gate(gate, kept(a_r, r));
     set_gate(gate + 3u * params.hidden, r * state_at(at.before + row * params.h_stride + unit));
 }

@@ -3,7 +3,8 @@
 // shared/step_backward.wgsl, shared/walk.wgsl.
 //
 // h         rows of H states, read at h_before
-// gates     [B, 4, H] of this step: r, d_az, d_an, r * h before, d_ar, d_az, d_an, r * h after it
+// gates     [B, 4, H] of this step: r, d_az, d_an, r * h before, d_ar, d_az, d_an, r * h after it. r is as `kept` of
+//           shared/activation.wgsl has it.
 // d_h0      [B, H]: d_h' * z before, with d_q * r after it
 // weight_hh [3H, H], of which the last H rows are read; lengths [B]
 //
@@ -25,9 +26,9 @@ fn finish(at: Place, row: u32, unit: u32, d_q: f32) -> f32 {
         return 0.0;
     }
     let gate = at.gates + row * 4u * params.hidden + unit;
-    let r = gate_at(gate);
+    let kept_r = gate_at(gate);
     let before = state_at(at.before + row * params.h_stride + unit);
-    set_gate(gate, d_q * before * activation_slope(GATE, GATE_ALPHA, GATE_BETA, r));      // (7)
-    d_h0[at.d_h0 + row * params.hidden + unit] += d_q * r;
+    set_gate(gate, d_q * before * slope_of_kept(GATE, GATE_ALPHA, GATE_BETA, kept_r));    // (7)
+    d_h0[at.d_h0 + row * params.hidden + unit] += d_q * value_of_kept(GATE, GATE_ALPHA, GATE_BETA, kept_r);
     return 0.0;
 }

@@ -4,7 +4,8 @@
 // h      rows of H states, read at h_before, written at h_after
 // gates  [B, W, H] of a step; x_proj = (r, z, n) in the first three before it. With SAVE r, z, n, hn after it, without
 //        it is left as it is. W is WIDTH: 4 with SAVE or RESET_BEFORE, else 3 or 4. With RESET_BEFORE the first is r and
-//        the fourth r * h before and after.
+//        the fourth r * h before and after. r, z and n are as `kept` has them: an infinity where the clip gave the
+//        value.
 // weight_hh [3H, H], bias_hh [3H], lengths [B]
 //
 // Departures from the plain loop of the twin (reference::gru_step):
@@ -105,19 +106,22 @@ fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
     let gate = at.gates + row * WIDTH * hidden + unit;
     let sum_z = sum_of(lane, 0u, own) + bias_of(at, hidden + unit);
     let hn = sum_of(lane, 1u, own) + bias_of(at, 2u * hidden + unit);
+    var a_r = 0.0;
     var r = 1.0;
     if !RESET_BEFORE {
-        let sum_r = sum_of(lane, 2u, own) + bias_of(at, unit);
-        r = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate) + sum_r);                                 // (1)
+        a_r = gate_at(gate) + (sum_of(lane, 2u, own) + bias_of(at, unit));
+        r = activate(GATE, GATE_ALPHA, GATE_BETA, a_r);                             // (1)
     }
-    let z = activate(GATE, GATE_ALPHA, GATE_BETA, gate_at(gate + hidden) + sum_z);                        // (2)
-    let n = activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, gate_at(gate + 2u * hidden) + r * hn);   // (3), (3')
-    set_state(after, (1.0 - z) * n + z * before);                                                         // (4)
+    let a_z = gate_at(gate + hidden) + sum_z;
+    let z = activate(GATE, GATE_ALPHA, GATE_BETA, a_z);                             // (2)
+    let a_n = gate_at(gate + 2u * hidden) + r * hn;
+    let n = activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, a_n);              // (3), (3')
+    set_state(after, (1.0 - z) * n + z * before);                                   // (4)
     if SAVE {
-        set_gate(gate + hidden, z);
-        set_gate(gate + 2u * hidden, n);
+        set_gate(gate + hidden, kept(a_z, z));
+        set_gate(gate + 2u * hidden, kept(a_n, n));
         if !RESET_BEFORE {
-            set_gate(gate, r);
+            set_gate(gate, kept(a_r, r));
             set_gate(gate + 3u * hidden, hn);
         }
     }

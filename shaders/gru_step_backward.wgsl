@@ -1,12 +1,11 @@
 // One step of back-propagation through time of the GRU: the recurrent part of d_h from the step after, then the gates of
 // this step; equations (9) and (5), (6), (7), (8) of lib.rs. With RESET_BEFORE (7) is left to gru_reset_backward.
-// Parameters, bindings and
-// shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
+// Parameters, bindings and shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
 //
 // h         rows of H states, read at h_before
 // gates     [B, 4, H] of the step after: d_ar, d_az, d_an, d_hn = d_an * r, read; of this step: r, z, n, hn before and
 //           d_ar, d_az, d_an, d_hn after it. (d_ar, d_az, d_an) is d_x_proj, (d_ar, d_az, d_hn) d_h_proj. With RESET_BEFORE
-//           the first stays r, and the fourth r * h.
+//           the first stays r, and the fourth r * h. r, z and n are as `kept` of shared/activation.wgsl has them.
 // d_output  rows of H; d_h_n [B, H]; weight_hh [3H, H]; lengths [B]
 // d_h0      [B, H]: d_h' * z of the step after, replaced by that of this step; after the final dispatch d_h0
 //
@@ -50,18 +49,20 @@ fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
         return 0.0;
     }
     d_h += d_output_of(at, row, unit);
-    let r = gate_at(gate);
-    let z = gate_at(gate + hidden);
-    let n = gate_at(gate + 2u * hidden);
+    let kept_z = gate_at(gate + hidden);
+    let kept_n = gate_at(gate + 2u * hidden);
+    let z = value_of_kept(GATE, GATE_ALPHA, GATE_BETA, kept_z);
+    let n = value_of_kept(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, kept_n);
     let before = state_at(at.before + row * params.h_stride + unit);
-    let d_an = d_h * (1.0 - z) * activation_slope(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, n);  // (5)
-    let d_az = d_h * (before - n) * activation_slope(GATE, GATE_ALPHA, GATE_BETA, z);   // (6)
-    set_gate(gate + hidden, d_az);                                                        // (8)
+    let d_an = d_h * (1.0 - z) * slope_of_kept(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, kept_n);  // (5)
+    let d_az = d_h * (before - n) * slope_of_kept(GATE, GATE_ALPHA, GATE_BETA, kept_z);              // (6)
+    set_gate(gate + hidden, d_az);                                                                   // (8)
     set_gate(gate + 2u * hidden, d_an);
     if !RESET_BEFORE {
         let hn = gate_at(gate + 3u * hidden);
-        set_gate(gate, d_an * hn * activation_slope(GATE, GATE_ALPHA, GATE_BETA, r));     // (7)
-        set_gate(gate + 3u * hidden, d_an * r);
+        let kept_r = gate_at(gate);
+        set_gate(gate, d_an * hn * slope_of_kept(GATE, GATE_ALPHA, GATE_BETA, kept_r));              // (7)
+        set_gate(gate + 3u * hidden, d_an * value_of_kept(GATE, GATE_ALPHA, GATE_BETA, kept_r));
     }
     store_d_state(at, row, unit, d_h * z);
     return d_h * d_h;

@@ -2,11 +2,13 @@
 // shared/step.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after
-// gates  [B, H] of a step: x_proj, left as it is
+// gates  [B, H] of a step: x_proj before it. With SAVE and a clip 0 after it, or an infinity where the clip gave the
+//        state; otherwise it is left as it is.
 // weight_hh [H, H], bias_hh [H], lengths [B]
 //
 // It departs from the twin (reference::rnn_step) in the same ways as gru_step.wgsl.
 
+override SAVE: bool;
 override ACTIVATION: u32;
 override ALPHA: f32;
 override BETA: f32;
@@ -23,6 +25,10 @@ fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
         set_state(after, state_at(before));
         return;
     }
-    let sum = sum_of(lane, 0u, own) + bias_of(at, unit);
-    set_state(after, activate(ACTIVATION, ALPHA, BETA, gate_at(at.gates + row * params.hidden + unit) + sum));
+    let gate = at.gates + row * params.hidden + unit;
+    let a = gate_at(gate) + (sum_of(lane, 0u, own) + bias_of(at, unit));
+    set_state(after, activate(ACTIVATION, ALPHA, BETA, a));
+    if SAVE && HAS_CLIP {
+        set_gate(gate, kept(a, 0.0));
+    }
 }

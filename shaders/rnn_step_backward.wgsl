@@ -2,7 +2,8 @@
 // Parameters, bindings and shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
 //
 // h         rows of H states, read at h_after
-// gates     [B, H] of the step after: d_a, read; of this step: d_a after it, which is d_x_proj and d_h_proj
+// gates     [B, H] of the step after: d_a, read; of this step: d_a after it, which is d_x_proj and d_h_proj. With a
+//           clip 0 before it, or an infinity where the clip gave the state; otherwise it is not read.
 // d_output  rows of H; d_h_n [B, H]; weight_hh [H, H]; lengths [B]
 // d_h0      [B, H]: 0 after a step (nothing of d_h' reaches the state before but by the product); for a row that is over
 //           what it was; after the final dispatch d_h0
@@ -33,7 +34,11 @@ fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     }
     d_h += d_output_of(at, row, unit);
     let after = state_at(at.after + row * params.h_stride + unit);
-    set_gate(gate, d_h * activation_slope(ACTIVATION, ALPHA, BETA, after));
+    var slope = activation_slope(ACTIVATION, ALPHA, BETA, after);
+    if HAS_CLIP {
+        slope = select(slope, 0.0, is_infinite(gate_at(gate)));
+    }
+    set_gate(gate, d_h * slope);
     store_d_state(at, row, unit, 0.0);
     return d_h * d_h;
 }

@@ -1,6 +1,22 @@
 //! The activations of gates and candidates.
 
 /// An activation. ONNX's and Keras's names and parameters.
+///
+/// Each is accurate for every f32 number. The table bounds the error of a kernel in units in the last place (ulp) of
+/// the exact result: 2^-23 times the power of two below it. The slope is taken from the value that was stored, so its
+/// bound is against the exact slope of that value.
+///
+/// | activation | value | slope |
+/// |---|---|---|
+/// | sigmoid, tanh, softplus | 5 ulp | 2 ulp |
+/// | softsign | 4 ulp | 3 ulp |
+/// | leaky relu | 1 ulp | exact |
+/// | hard sigmoid | 2 ulp of the larger of \|alpha x\| (at most 1) and \|beta\| | exact |
+/// | relu, thresholded relu, linear | exact | exact |
+///
+/// A device may take what is smaller than 2^-126, the least normal f32 number, for zero: arguments, values and slopes.
+/// NaN gives NaN, and so does its slope, but for linear, whose slope is always 1. Of an infinity softsign is NaN, as
+/// inf / inf is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {

@@ -28,9 +28,15 @@ impl Tolerance {
     /// No difference at all.
     pub const EXACT: Self = Self { abs: 0.0, rel: 0.0 };
 
-    /// For a function of a few operations and one exponential on numbers of about 1: WGSL allows `exp` an error of
-    /// (3 + 2|x|) ulp and a division 2.5 ulp; through sigmoid or tanh, whose slopes fall faster than |x| grows, that is
-    /// at most 4 u, and as much again for the arithmetic around them.
+    /// For a number that is right to so many units in its last place, however small it is. A device may take what is
+    /// below 2^-126 for zero. [`Activation`](crate::Activation) has the units of each activation.
+    #[must_use]
+    pub fn ulps(count: f64) -> Self {
+        Self { abs: f64::from(f32::MIN_POSITIVE), rel: count * 2.0 * UNIT_ROUNDOFF }
+    }
+
+    /// For a sum of a few terms of about 1, each of a few operations and one activation ([`ulps`](Self::ulps)): the
+    /// blend of a step. Its terms may cancel, so it has an absolute part.
     #[must_use]
     pub fn pointwise() -> Self {
         Self { abs: 8.0 * UNIT_ROUNDOFF, rel: 8.0 * UNIT_ROUNDOFF }

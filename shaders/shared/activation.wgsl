@@ -1,5 +1,6 @@
-// Activations and their slopes. The argument of exp is never positive, so that nothing overflows; sigmoid and tanh are
-// accurate to a few units in the last place of 1 for any finite argument. Twin: reference::activation.
+// Activations and their slopes. Each is accurate to a few units in the last place of the result, for every f32 number:
+// the bounds are in the table of src/activation.rs. None of them relies on a built-in exponential or logarithm, whose
+// accuracy differs from driver to driver. A NaN gives NaN. Twin: reference::activation.
 
 const SIGMOID: u32 = 0u;
 const TANH: u32 = 1u;
@@ -11,77 +12,161 @@ const SOFTSIGN: u32 = 6u;
 const SOFTPLUS: u32 = 7u;
 const LINEAR: u32 = 8u;
 
-// What goes into an activation is limited to [-CLIP, CLIP] with HAS_CLIP.
+// The argument of an activation is limited to [-CLIP, CLIP] with HAS_CLIP.
 override HAS_CLIP: bool;
 override CLIP: f32;
 
+// WGSL lets a compiler assume that there is no NaN: comparisons, min, max and clamp may lose one. Its bits tell for
+// sure.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+fn is_infinite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u;
+}
+
+// `size`, which is not negative, with the sign of another number.
+fn with_sign_of(size: f32, other: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(size) | (bitcast<u32>(other) & 0x80000000u));
+}
+
+// e^x = scale (1 + rest), where scale is a power of two.
+struct Exponential {
+    scale: f32,
+    rest: f32,
+}
+
+// e^x for x <= 0. Below -87.7, where e^x is less than 2^-126, it is 0.
+//
+// x = k ln 2 + r with a whole number k. A product of k and the 15 bits of the first part of ln 2 is exact; the second
+// part is brought in by e^(r + d) = e^r (1 + d), which no compiler can merge with the first. The polynomial is that of
+// Cephes' expf.
+fn exponential(x: f32) -> Exponential {
+    let bounded = max(x, -88.0);
+    let k = round(bounded * 1.44269504);
+    let r = bounded - k * 0.693145751953125;
+    let p = ((((1.9875691500e-4 * r + 1.3981999507e-3) * r + 8.3334519073e-3) * r + 4.1665795894e-2) * r
+        + 1.6666665459e-1) * r + 5.0000001201e-1;
+    let rest = r * r * p + r;
+    return Exponential(bitcast<f32>(u32(k + 127.0) << 23u), rest - (1.0 + rest) * (k * 1.42860677e-6));
+}
+
+fn value(e: Exponential) -> f32 {
+    return e.scale + e.scale * e.rest;
+}
+
+// 1 - e^x without cancellation: where x is near 0, scale is 1.
+fn one_minus(e: Exponential) -> f32 {
+    return (1.0 - e.scale) - e.scale * e.rest;
+}
+
 fn sigmoid(x: f32) -> f32 {
-    let e = exp(-abs(x));
-    let s = 1.0 / (1.0 + e);
-    return select(e * s, s, x >= 0.0);
+    let e = value(exponential(-abs(x)));
+    return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-// The built-in tanh overflows to NaN for large arguments on some drivers.
+// With q = 1 - e^(-2 |x|) it is q / (2 - q). The built-in overflows to NaN for large arguments on some drivers.
 fn tanh_guarded(x: f32) -> f32 {
-    let e = exp(-2.0 * abs(x));
-    let t = (1.0 - e) / (1.0 + e);
-    return select(-t, t, x >= 0.0);
+    let q = one_minus(exponential(-2.0 * abs(x)));
+    return with_sign_of(q / (2.0 - q), x);
 }
 
-// ln(1 + e^x). For small e = e^-|x|, ln(1 + e) by its series: log(1 + e) would lose the digits of e.
+// ln(1 + e^x) = max(0, x) + ln(1 + e) with e = e^-|x|, and ln(1 + e) = 2 artanh(e / (2 + e)) by its series. Of a tiny e it
+// is e itself, whose half a device may take for zero.
 fn softplus(x: f32) -> f32 {
-    let e = exp(-abs(x));
-    let series = e * (1.0 - e * (0.5 - e * (1.0 / 3.0 - e * 0.25)));
-    return max(x, 0.0) + select(log(1.0 + e), series, e < 0.03);
+    let e = value(exponential(-abs(x)));
+    let s = e / (2.0 + e);
+    let z = s * s;
+    let series = (((((z / 15.0 + 1.0 / 13.0) * z + 1.0 / 11.0) * z + 1.0 / 9.0) * z + 1.0 / 7.0) * z + 1.0 / 5.0) * z;
+    return select(0.0, x, x > 0.0) + select(2.0 * (s + s * z * (series + 1.0 / 3.0)), e, e < 1e-8);
 }
 
-fn unclipped(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
+// Far out the quotient is 1, and its denominator must not be too large to divide by. Of an infinity it is NaN, as inf /
+// inf is.
+fn softsign(x: f32) -> f32 {
+    let size = min(abs(x), 1e9);
+    let no_number = bitcast<f32>(bitcast<u32>(x) | 0x00400000u);
+    return select(with_sign_of(size / (1.0 + size), x), no_number, is_infinite(x));
+}
+
+fn hard_sigmoid(alpha: f32, beta: f32, x: f32) -> f32 {
+    let line = alpha * x + beta;
+    return select(clamp(line, 0.0, 1.0), line, is_nan(line));
+}
+
+// The activation `kind` of a number; alpha (or theta) and beta where it has them. What it says of a NaN is left out.
+fn of_number(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     switch kind {
         case SIGMOID: { return sigmoid(x); }
         case TANH: { return tanh_guarded(x); }
-        case RELU: { return max(x, 0.0); }
-        case HARD_SIGMOID: { return clamp(alpha * x + beta, 0.0, 1.0); }
+        case RELU: { return select(0.0, x, x > 0.0); }
+        case HARD_SIGMOID: { return hard_sigmoid(alpha, beta, x); }
         case LEAKY_RELU: { return select(alpha * x, x, x >= 0.0); }
         case THRESHOLDED_RELU: { return select(0.0, x, x > alpha); }
-        case SOFTSIGN: { return x / (1.0 + abs(x)); }
+        case SOFTSIGN: { return softsign(x); }
         case SOFTPLUS: { return softplus(x); }
         default: { return x; }
     }
 }
 
-// The activation `kind`; alpha (or theta) and beta where it has them.
+fn unclipped(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
+    return select(of_number(kind, alpha, beta, x), x, is_nan(x));
+}
+
+// Whether the clip changes an argument. One that equals it is left as it is, and so is NaN.
+fn is_clipped(x: f32) -> bool {
+    return HAS_CLIP && abs(x) > CLIP && !is_nan(x);
+}
+
+// The activation of what the clip leaves of an argument.
 fn activate(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     if HAS_CLIP {
-        return unclipped(kind, alpha, beta, clamp(x, -CLIP, CLIP));
+        return unclipped(kind, alpha, beta, select(x, with_sign_of(CLIP, x), is_clipped(x)));
     }
     return unclipped(kind, alpha, beta, x);
 }
 
-// Whether the clip gave a value. The ends are met to within some rounding errors, since a compiler may compute them
-// otherwise than the value: so a value that close to an end counts as clipped too.
-fn is_clipped(kind: u32, alpha: f32, beta: f32, y: f32) -> bool {
-    let ends = vec2<f32>(unclipped(kind, alpha, beta, -CLIP), unclipped(kind, alpha, beta, CLIP));
-    let slack = 4e-7 * max(1.0, max(abs(ends.x), abs(ends.y)));
-    return y >= max(ends.x, ends.y) - slack || y <= min(ends.x, ends.y) + slack;
+// What is kept for backward of the value y of an argument x: y itself, or, where the clip changed x, an infinity with
+// the sign of x. With a clip no value is infinite, so the one cannot be taken for the other.
+fn kept(x: f32, y: f32) -> f32 {
+    if HAS_CLIP {
+        return select(y, bitcast<f32>((bitcast<u32>(x) & 0x80000000u) | 0x7f800000u), is_clipped(x));
+    }
+    return y;
 }
 
-// Its derivative, from its value y. A value that the clip gives has slope 0.
-fn activation_slope(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
+// The value that was kept.
+fn value_of_kept(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
     if HAS_CLIP {
-        if is_clipped(kind, alpha, beta, y) {
-            return 0.0;
-        }
+        let end = select(unclipped(kind, alpha, beta, -CLIP), unclipped(kind, alpha, beta, CLIP), y > 0.0);
+        return select(y, end, is_infinite(y));
     }
+    return y;
+}
+
+// The slope there: 0 where the clip changed the argument.
+fn slope_of_kept(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
+    let slope = activation_slope(kind, alpha, beta, y);
+    return select(slope, 0.0, HAS_CLIP && is_infinite(y));
+}
+
+// The derivative of an activation, from its value y.
+fn slope_of_number(kind: u32, alpha: f32, y: f32) -> f32 {
     switch kind {
         case SIGMOID: { return y * (1.0 - y); }
-        case TANH: { return 1.0 - y * y; }
+        case TANH: { return (1.0 - y) * (1.0 + y); }
         case RELU: { return select(0.0, 1.0, y > 0.0); }
         case HARD_SIGMOID: { return select(0.0, alpha, y > 0.0 && y < 1.0); }
         case LEAKY_RELU: { return select(alpha, 1.0, y > 0.0); }
         case THRESHOLDED_RELU: { return select(0.0, 1.0, y > 0.0); }
         case SOFTSIGN: { return (1.0 - abs(y)) * (1.0 - abs(y)); }
-        // 1 - e^-y; for small y by its series.
-        case SOFTPLUS: { return select(1.0 - exp(-y), y * (1.0 - y * (0.5 - y / 6.0)), y < 0.03); }
+        case SOFTPLUS: { return one_minus(exponential(-y)); }
         default: { return 1.0; }
     }
+}
+
+// The same; NaN where the value is NaN, but for the one whose slope does not depend on it.
+fn activation_slope(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
+    return select(slope_of_number(kind, alpha, y), y, kind != LINEAR && is_nan(y));
 }

@@ -67,7 +67,8 @@ struct Place {
     before: u32,
     after: u32,
     gates: u32,
-    // Those of the step after it.
+    // The step after it, and its gates.
+    t_after: u32,
     gates_after: u32,
     d_output: u32,
     d_h_n: u32,
@@ -86,11 +87,13 @@ fn place(cell: u32, i: u32) -> Place {
     let states = ahead * params.batch * params.h_stride;
     let gates_of_step = params.batch * WIDTH * params.hidden;
     let gates_here = params.gates_offset + cell * params.next_gates + ahead * gates_of_step;
+    let t = params.t + cell * params.next_t + ahead;
     return Place(
-        params.t + cell * params.next_t + ahead,
+        t,
         params.h_before + cell * params.next_h_before + states,
         params.h_after + cell * params.next_h_after + states,
         gates_here,
+        t - direction,
         gates_here - direction * gates_of_step,
         params.d_output_offset + cell * params.next_d_output + states,
         params.d_h_n_offset + cell * params.next_d_h_n,
@@ -208,13 +211,18 @@ fn leave_row(local: vec2<u32>, row: u32, values: vec4<f32>) {
     sums[at + 3u * LANES] = values.w;
 }
 
-// (9): d_h' of one number from what the step after left and the recurrent product; without d_output.
+// (9): d_h' of one number from what the step after left and the recurrent product; without d_output. Of a step that is over
+// there is no product: its gates are zero, but a zero times a weight that is not finite is no number.
 fn d_state(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     let own = row * params.hidden + unit;
     if at.from_d_h_n {
-        return d_h_n[at.d_h_n + own] + recurrent;
+        return d_h_n[at.d_h_n + own];
     }
-    return d_h0[at.d_h0 + own] + recurrent;
+    let d_h = d_h0[at.d_h0 + own];
+    if !at.has_product || is_over(row, at.t_after) {
+        return d_h;
+    }
+    return d_h + recurrent;
 }
 
 fn store_d_state(at: Place, row: u32, unit: u32, d_h: f32) {

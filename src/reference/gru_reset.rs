@@ -1,11 +1,12 @@
 //! Twin of `shaders/gru_reset.wgsl`.
 
 use super::Real;
-use super::activation::activate;
+use super::activation::{activate, kept};
 use super::gru_step::{GruOptions, GruStepParams, product};
 
 /// The reset gate of a step whose reset acts before the product: equation (1), and r h. `h` `[T+1, B, H]`; `gates`
-/// `[T, B, 4, H]`, the first of which is x_proj of r before and r after it, the fourth r h after it.
+/// `[T, B, 4, H]`, the first of which is x_proj of r before and r after it, as [`kept`] has it, the fourth r h after
+/// it.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -23,9 +24,9 @@ pub fn gru_reset<R: Real>(
         let states = &h[at * hidden..(at + 1) * hidden];
         for unit in 0..hidden {
             let gate = at * 4 * hidden + unit;
-            let sum = gates[gate] + product(weight_hh, bias_hh, unit, states);
-            let r = activate(options.gate, options.clip, sum); // (1)
-            gates[gate] = r;
+            let a_r = gates[gate] + product(weight_hh, bias_hh, unit, states);
+            let r = activate(options.gate, options.clip, a_r); // (1)
+            gates[gate] = kept(options.clip, a_r, r);
             gates[gate + 3 * hidden] = r * states[unit];
         }
     }

@@ -1,7 +1,7 @@
 //! Twin of `shaders/gru_reset_backward.wgsl`.
 
 use super::Real;
-use super::activation::activation_slope;
+use super::activation::{slope_of_kept, value_of_kept};
 use super::gru_step::{GruOptions, GruStepParams};
 
 /// The reset gate of a step backward whose reset acts before the product: d_q = d_an W_hn, d_r = d_q h, and d_h gains d_q r.
@@ -27,8 +27,8 @@ pub fn gru_reset_backward<R: Real>(
             }
             let gate = at * 4 * hidden + unit;
             let r = gates[gate];
-            gates[gate] = d_q * h[at * hidden + unit] * activation_slope(options.gate, options.clip, r); // (7)
-            d_h0[row * hidden + unit] += d_q * r;
+            gates[gate] = d_q * h[at * hidden + unit] * slope_of_kept(options.gate, options.clip, r); // (7)
+            d_h0[row * hidden + unit] += d_q * value_of_kept(options.gate, options.clip, r);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Twin of `shaders/gru_step.wgsl`.
 
 use super::Real;
-use super::activation::activate;
+use super::activation::{activate, kept};
 use crate::activation::Activation;
 use crate::config::Reset;
 
@@ -18,13 +18,16 @@ pub struct GruOptions<'a> {
     pub clip: Option<f32>,
     /// How long each row is.
     pub lengths: Option<&'a [usize]>,
+    /// The same for the step after in a step backward, where it is not the one with the next number: of a direction that runs
+    /// in reverse.
+    pub lengths_after: Option<&'a [usize]>,
 }
 
 impl Default for GruOptions<'_> {
     /// Reset after the product, sigmoid, tanh, no clip, all rows whole.
     fn default() -> Self {
         let (gate, candidate) = (Activation::Sigmoid, Activation::Tanh);
-        Self { reset: Reset::After, gate, candidate, clip: None, lengths: None }
+        Self { reset: Reset::After, gate, candidate, clip: None, lengths: None, lengths_after: None }
     }
 }
 
@@ -33,6 +36,11 @@ impl GruOptions<'_> {
     #[must_use]
     pub fn is_over(&self, row: usize, t: usize) -> bool {
         self.lengths.is_some_and(|lengths| t >= lengths[row])
+    }
+
+    /// Whether a row has ended before the step after, the number of which is `next`.
+    pub(super) fn is_over_after(&self, row: usize, next: usize) -> bool {
+        self.lengths_after.or(self.lengths).is_some_and(|lengths| next >= lengths[row])
     }
 }
 
@@ -45,7 +53,8 @@ pub struct GruStepParams {
     pub batch: usize,
     /// H.
     pub hidden: usize,
-    /// Keep r, z, n and hn in `gates`, which then is `[T, B, 4, H]`, otherwise `[T, B, 3, H]`.
+    /// Keep r, z, n and hn in `gates`, which then is `[T, B, 4, H]`, otherwise `[T, B, 3, H]`: each as
+    /// [`kept`] has it.
     pub save: bool,
 }
 
@@ -88,23 +97,24 @@ pub fn gru_step_with<R: Real>(
             if reset == Reset::Before { gates[at * width + 3 * hidden..][..hidden].to_vec() } else { Vec::new() };
         for unit in 0..hidden {
             let gate = at * width + unit;
-            let (r, hn) = match reset {
+            let (a_r, r, hn) = match reset {
                 Reset::After => {
-                    let sum = gates[gate] + product(weight_hh, bias_hh, unit, &states);
+                    let a_r = gates[gate] + product(weight_hh, bias_hh, unit, &states);
                     let hn = product(weight_hh, bias_hh, 2 * hidden + unit, &states);
-                    (activate(gate_activation, clip, sum), hn) // (1)
+                    (a_r, activate(gate_activation, clip, a_r), hn) // (1)
                 }
-                Reset::Before => (one, product(weight_hh, bias_hh, 2 * hidden + unit, &reset_states)),
+                Reset::Before => (R::default(), one, product(weight_hh, bias_hh, 2 * hidden + unit, &reset_states)),
             };
-            let sum = gates[gate + hidden] + product(weight_hh, bias_hh, hidden + unit, &states);
-            let z = activate(gate_activation, clip, sum); // (2)
-            let n = activate(candidate, clip, gates[gate + 2 * hidden] + r * hn); // (3), (3')
+            let a_z = gates[gate + hidden] + product(weight_hh, bias_hh, hidden + unit, &states);
+            let z = activate(gate_activation, clip, a_z); // (2)
+            let a_n = gates[gate + 2 * hidden] + r * hn;
+            let n = activate(candidate, clip, a_n); // (3), (3')
             h[after + unit] = (one - z) * n + z * states[unit]; // (4)
             if save {
-                gates[gate + hidden] = z;
-                gates[gate + 2 * hidden] = n;
+                gates[gate + hidden] = kept(clip, a_z, z);
+                gates[gate + 2 * hidden] = kept(clip, a_n, n);
                 if reset == Reset::After {
-                    gates[gate] = r;
+                    gates[gate] = kept(clip, a_r, r);
                     gates[gate + 3 * hidden] = hn;
                 }
             }

@@ -1,7 +1,7 @@
 //! Twin of `shaders/gru_step_backward.wgsl`.
 
 use super::Real;
-use super::activation::activation_slope;
+use super::activation::{slope_of_kept, value_of_kept};
 use super::gru_step::GruOptions;
 use crate::config::Reset;
 
@@ -21,7 +21,8 @@ pub struct GruStepBackwardParams {
 /// One step of back-propagation: the recurrent part (9) of the step after, then (5), (6), (7), (8); with the reset before the
 /// product (7) is left to [`gru_reset_backward`](super::gru_reset_backward::gru_reset_backward). `weight_hh` `[3H, H]`, `h`
 /// `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, 4, H]` with the gradients of the step after and
-/// the r, z, n, hn of this one, `d_h0` `[B, H]` with d_h' z of the step after.
+/// the r, z, n, hn of this one, as [`kept`](super::activation::kept) has them, `d_h0` `[B, H]` with d_h' z of the step
+/// after.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -50,6 +51,10 @@ pub fn gru_step_backward_with<R: Real>(
             let own = row * hidden + unit;
             let mut d_h = d_h_n[own];
             if next < seq_len {
+                d_h = d_h0[own];
+            }
+            // Of a step that is over there is no product, whatever the weights are.
+            if next < seq_len && !options.is_over_after(row, next) {
                 let mut recurrent = R::default();
                 for &(gate, column) in blocks {
                     for k in 0..hidden {
@@ -57,7 +62,7 @@ pub fn gru_step_backward_with<R: Real>(
                         recurrent += weight_hh[(gate * hidden + k) * hidden + unit] * d_proj;
                     }
                 }
-                d_h = d_h0[own] + recurrent; // (9)
+                d_h += recurrent; // (9)
             }
             let Some(t) = t else {
                 d_h0[own] = d_h;
@@ -73,14 +78,16 @@ pub fn gru_step_backward_with<R: Real>(
                 continue;
             }
             d_h += d_output[at * hidden + unit];
-            let [r, z, n, hn] = [0, 1, 2, 3].map(|column| gates[gate + column * hidden]);
-            let d_an = d_h * (one - z) * activation_slope(candidate, clip, n); // (5)
-            let d_az = d_h * (h[at * hidden + unit] - n) * activation_slope(gate_activation, clip, z); // (6)
+            let [kept_r, kept_z, kept_n, hn] = [0, 1, 2, 3].map(|column| gates[gate + column * hidden]);
+            let z = value_of_kept(gate_activation, clip, kept_z);
+            let n = value_of_kept(candidate, clip, kept_n);
+            let d_an = d_h * (one - z) * slope_of_kept(candidate, clip, kept_n); // (5)
+            let d_az = d_h * (h[at * hidden + unit] - n) * slope_of_kept(gate_activation, clip, kept_z); // (6)
             gates[gate + hidden] = d_az; // (8)
             gates[gate + 2 * hidden] = d_an;
             if reset == Reset::After {
-                gates[gate] = d_an * hn * activation_slope(gate_activation, clip, r); // (7)
-                gates[gate + 3 * hidden] = d_an * r;
+                gates[gate] = d_an * hn * slope_of_kept(gate_activation, clip, kept_r); // (7)
+                gates[gate + 3 * hidden] = d_an * value_of_kept(gate_activation, clip, kept_r);
             }
             d_h0[own] = d_h * z;
         }

@@ -1,15 +1,18 @@
 //! Numbers of 16 bits, IEEE 754 binary16: what `pack2x16float` and `unpack2x16float` of WGSL work with.
 
-/// The largest of them.
+/// The largest of them that is finite.
 pub const LARGEST: f32 = 65504.0;
 
 /// The bits of the half that is nearest, of two that are equally near the even one. What is larger than all becomes the
-/// largest.
+/// largest; an infinity stays one, and NaN stays NaN.
 #[must_use]
 pub fn to_half(value: f32) -> u16 {
     let sign = if value.is_sign_negative() { 0x8000 } else { 0 };
     if value.is_nan() {
         return sign | 0x7e00;
+    }
+    if value.is_infinite() {
+        return sign | 0x7c00;
     }
     let size = f64::from(value.abs().min(LARGEST));
     // Below the least normal half all have one distance.
@@ -52,6 +55,9 @@ mod tests {
             assert_eq!((to_half(-value), from_half(bits | 0x8000)), (bits | 0x8000, -value));
         }
         assert!(from_half(to_half(f32::NAN)).is_nan());
+        for infinity in [f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(from_half(to_half(infinity)), infinity);
+        }
     }
 
     #[test]

@@ -139,7 +139,10 @@ pub(crate) fn steps_backward<'a>(
             first_and_next(cells.iter().enumerate().map(of_cell))
         };
         let backwards = |cell: &CellSteps<'a>| cell.direction().wrapping_neg();
-        let [t, next_t] = each(&|_, _, t| t as u32);
+        let [t, next_t] = each(&|_, cell, t| {
+            let further = if nth_back.is_none() { backwards(cell) } else { 0 };
+            (t as u32).wrapping_add(further)
+        });
         let [direction, next_direction] = each(&|_, cell, _| backwards(cell));
         let [h_before, next_h_before] = each(&|number, cell, t| h_at[number] + cell.states_at(t)[0]);
         let [h_after, next_h_after] = each(&|number, cell, t| h_at[number] + cell.states_at(t)[1]);

@@ -30,11 +30,11 @@ impl CellSteps<'_> {
         let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                vec![kernel(
-                    [&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF, &RNN_STEP_RESIDENT],
-                    1,
-                    activation(ACTIVATION, nonlinearity),
-                )]
+                let forms: Forms = [&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF, &RNN_STEP_RESIDENT];
+                let mut own = activation(ACTIVATION, nonlinearity);
+                // The states tell everything but which of them the clip gave.
+                own.push(("SAVE", f64::from(save && self.clip.is_some())));
+                vec![kernel(forms, 1, own)]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
@@ -149,7 +149,7 @@ pub(crate) fn pack<'a>(
     let fours = source.len() / rows / 4;
     let ((source, source_offset), (packed, packed_offset)) = (source.view(), packed.view());
     let workgroups = (rows * fours).div_ceil(256) as u32;
-    let in_a_row = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension);
+    let in_a_row = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension.max(1));
     let params = PackParams {
         rows: rows as u32,
         fours: fours as u32,

@@ -36,9 +36,13 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// Its derivative, from its definition. At a kink, that of the left side.
+/// Its derivative, from its definition. At a kink, that of the left side. NaN where the value is NaN, but for the one
+/// whose slope does not depend on the argument.
 #[must_use]
 pub fn slope(activation: Activation, x: f64) -> f64 {
+    if activation != Activation::Linear && activate(activation, x).is_nan() {
+        return f64::NAN;
+    }
     match activation {
         Activation::Sigmoid => sigmoid(x) * sigmoid(-x),
         Activation::Tanh => 1.0 - x.tanh() * x.tanh(),
