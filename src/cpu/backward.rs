@@ -83,7 +83,7 @@ fn gate_gradients<S: Simd>(simd: S, h: &[f32], d_output: Option<&[f32]>, gates: 
         let h = load(simd, &h[at.clone()]);
 
         let d_n = simd.mul_f32s(d_new, simd.sub_f32s(one, z)); // (5)
-        let d_an = simd.mul_f32s(d_n, simd.negate_mul_add_e_f32s(n, n, one));
+        let d_an = simd.mul_f32s(d_n, simd.mul_f32s(simd.sub_f32s(one, n), simd.add_f32s(one, n)));
         let d_z = simd.mul_f32s(d_new, simd.sub_f32s(h, n)); // (6)
         let d_az = simd.mul_f32s(d_z, simd.mul_f32s(z, simd.sub_f32s(one, z)));
         let d_r = simd.mul_f32s(d_an, hn); // (7)
@@ -134,24 +134,26 @@ fn tile<S: Simd, const R: usize>(
     }
 }
 
-/// The sums over all rows of a row-major matrix, column by column: db_* of (10). Blocks of rows are summed apart, so
-/// that the rounding error grows with the length of a block and the number of blocks, not with their product.
+/// The sums over all rows of a row-major matrix, column by column: db_* of (10). Blocks of rows are summed apart, and
+/// blocks of such blocks, so that the rounding error grows with the length of each and with how many there are, not
+/// with their product.
 pub(super) fn sum_rows(matrix: &[f32], sums: &mut [f32]) {
     const ROWS: usize = 64;
+    const BLOCKS: usize = 256;
     const COLUMNS: usize = 128;
     let stride = sums.len();
+    let add = |sums: &mut [f32], values: &[f32]| sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(block, sums)| {
         sums.fill(0.0);
-        for rows in matrix.chunks(ROWS * stride) {
-            let mut part = [0.0; COLUMNS];
-            for row in rows.chunks_exact(stride) {
-                for (sum, &value) in part.iter_mut().zip(&row[block * COLUMNS..][..sums.len()]) {
-                    *sum += value;
-                }
+        let columns = block * COLUMNS..block * COLUMNS + sums.len();
+        for blocks in matrix.chunks(BLOCKS * ROWS * stride) {
+            let mut of_blocks = [0.0; COLUMNS];
+            for rows in blocks.chunks(ROWS * stride) {
+                let mut part = [0.0; COLUMNS];
+                rows.chunks_exact(stride).for_each(|row| add(&mut part[..columns.len()], &row[columns.clone()]));
+                add(&mut of_blocks, &part);
             }
-            for (sum, part) in sums.iter_mut().zip(part) {
-                *sum += part;
-            }
+            add(sums, &of_blocks);
         }
     });
 }

@@ -24,7 +24,7 @@ use crate::unroll::{Mode, Unroll};
 use crate::weights::{CellWeights, Weights};
 use backward::{BackwardPack, BackwardRows, sum_rows};
 use forward::{ForwardPack, ForwardRows};
-use product::{Matrix, TILE_ROWS, multiply};
+use product::{Matrix, TILE_ROWS, multiply, multiply_long, room_for};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -139,6 +139,7 @@ impl CpuGru {
         let training = unroll.mode() == Mode::Training;
         let d_x_steps = if unroll.has_input_gradient() { seq_len } else { 0 };
         let weight_sizes = if training { 3 * units } else { 0 };
+        let room = room_for(seq_len.saturating_mul(batch), units.min(inputs) == 1);
         let gradients = CpuGradients {
             weights: CellWeights {
                 weight_ih: zeros("gradient of weight_ih", &[weight_sizes, inputs])?,
@@ -158,6 +159,7 @@ impl CpuGru {
             h: zeros("hidden state", &[seq_len.saturating_add(1), batch, units])?,
             gates: zeros("gates", &[seq_len, batch, if training { 4 } else { 3 }, units])?,
             bias_sums: zeros("sums of the biases", &[4, units])?,
+            room: zeros("parts of a gradient", &[room, weight_sizes, units.max(inputs)])?,
             gradients,
             unroll,
         })
@@ -202,6 +204,8 @@ pub struct CpuUnrolled {
     h: Vec<f32>,
     gates: Vec<f32>,
     bias_sums: Vec<f32>,
+    /// Room for parts of the gradient of a matrix of weights, where that is a sum over many rows.
+    room: Vec<f32>,
     gradients: CpuGradients,
 }
 
@@ -301,9 +305,10 @@ impl CpuUnrolled {
         let x = Matrix::new(&self.x, rows, inputs, inputs);
         let h = Matrix::new(&self.h, rows, units, units);
         let (to_rz, to_n) = gradients.weight_hh.split_at_mut(2 * units * units);
-        multiply(&mut gradients.weight_ih, inputs, d_x_proj.transposed(), x);
-        multiply(to_rz, units, d_rz.transposed(), h);
-        multiply(to_n, units, d_hn.transposed(), h);
+        let room = &mut self.room;
+        multiply_long(&mut gradients.weight_ih, room, d_x_proj.transposed(), x);
+        multiply_long(to_rz, room, d_rz.transposed(), h);
+        multiply_long(to_n, room, d_hn.transposed(), h);
         if self.unroll.has_input_gradient() {
             multiply(input, inputs, d_x_proj, Matrix::new(weight_ih, 3 * units, inputs, inputs));
         }

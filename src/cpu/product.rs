@@ -2,11 +2,20 @@
 
 use gemm::Parallelism;
 use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
 
 /// How many rows a tile takes at once. With three vectors of columns that makes 9 sums, enough to hide the latency of a
 /// multiply-add. A fourth row would need all 16 registers of AVX2, and one sum that the compiler then keeps in memory
 /// makes every multiply-add wait for a store.
 pub(super) const TILE_ROWS: usize = 3;
+
+/// How many products a sum takes up before it is added to the sum of all: the rounding error grows with this and with
+/// how many such parts there are, not with their product.
+const PART: usize = 128;
+
+/// The same for long sums that gemm takes, and how many products are in parts of such parts.
+const GEMM_PART: usize = 256;
+const GEMM_PARTS: usize = 64 * GEMM_PART;
 
 /// How many vectors of columns a tile takes at once.
 pub(super) const TILE_VECTORS: usize = 3;
@@ -27,6 +36,11 @@ impl<'a> Matrix<'a> {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// Some of the columns.
+    fn columns(self, range: Range<usize>) -> Self {
+        Self { data: &self.data[range.start * self.col_stride..], cols: range.len(), ..self }
+    }
+
     pub(super) fn transposed(self) -> Self {
         let Self { data, rows, cols, row_stride, col_stride } = self;
         Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
@@ -38,9 +52,51 @@ fn span(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize
     if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
 }
 
+/// `destination = lhs . rhs` for sums of any length, on all threads: in parts, and those in parts again, so that a
+/// gradient over all steps and rows keeps its digits. The destination holds nothing but the product; `room` is for
+/// [`room_for`] times as much.
+pub(super) fn multiply_long(destination: &mut [f32], room: &mut [f32], lhs: Matrix<'_>, rhs: Matrix<'_>) {
+    let (row_stride, k, len) = (rhs.cols, lhs.cols, destination.len());
+    let is_vector = lhs.rows == 1 || rhs.cols == 1;
+    let (outer, inner) = room.split_at_mut(if room.is_empty() { 0 } else { len });
+    let mut sum_of = |sum: &mut [f32], range: Range<usize>| {
+        for begin in range.clone().step_by(GEMM_PART) {
+            let end = range.end.min(begin + GEMM_PART);
+            let (lhs, rhs) = (lhs.columns(begin..end), rhs.transposed().columns(begin..end).transposed());
+            if is_vector && begin > range.start {
+                // Here gemm would add product by product to what is there.
+                let part = &mut inner[..len];
+                multiply_by(part, row_stride, lhs, rhs, false);
+                add(sum, part);
+            } else {
+                multiply_by(sum, row_stride, lhs, rhs, begin > range.start);
+            }
+        }
+    };
+    sum_of(destination, 0..k.min(GEMM_PARTS));
+    for begin in (GEMM_PARTS..k).step_by(GEMM_PARTS) {
+        sum_of(outer, begin..k.min(begin + GEMM_PARTS));
+        add(destination, outer);
+    }
+}
+
+fn add(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+/// For how many such products [`multiply_long`] needs room besides, if their sums have `k` terms.
+pub(super) fn room_for(k: usize, is_vector: bool) -> usize {
+    if k > GEMM_PARTS || (is_vector && k > GEMM_PART) { 2 } else { 0 }
+}
+
 /// `destination = lhs . rhs`, on all threads. The destination is row-major, `row_stride` from row to row; what lies
 /// between its rows is left alone.
 pub(super) fn multiply(destination: &mut [f32], row_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>) {
+    multiply_by(destination, row_stride, lhs, rhs, false);
+}
+
+/// The same, added to what is there if that is wanted.
+fn multiply_by(destination: &mut [f32], row_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, accumulate: bool) {
     assert_eq!(lhs.cols, rhs.rows, "inner sizes");
     assert!(rhs.cols <= row_stride, "rows of the destination do not overlap");
     assert!(span(lhs.rows, rhs.cols, row_stride, 1) <= destination.len(), "the destination holds the product");
@@ -59,14 +115,14 @@ pub(super) fn multiply(destination: &mut [f32], row_stride: usize, lhs: Matrix<'
             destination.as_mut_ptr(),
             1,
             row_stride as isize,
-            false,
+            accumulate,
             lhs.data.as_ptr(),
             lhs.col_stride as isize,
             lhs.row_stride as isize,
             rhs.data.as_ptr(),
             rhs.col_stride as isize,
             rhs.row_stride as isize,
-            0.0,
+            if accumulate { 1.0 } else { 0.0 },
             1.0,
             false,
             false,
@@ -110,26 +166,39 @@ pub(super) fn add_tile<S: Simd, const R: usize>(
     if R == 1 {
         return add_row(simd, panel, rows[0], &mut sums[0]);
     }
-    let rows = rows.map(|row| &row[..panel.len()]);
-    let mut local = *sums;
-    for (k, columns) in panel.iter().enumerate() {
-        for (sums, row) in local.iter_mut().zip(rows) {
-            let a = simd.splat_f32s(row[k]);
-            for (sum, &column) in sums.iter_mut().zip(columns) {
-                *sum = simd.mul_add_e_f32s(a, column, *sum);
+    for (part, panel) in panel.chunks(PART).enumerate() {
+        let rows = rows.map(|row| &row[part * PART..][..panel.len()]);
+        let mut local = [[simd.splat_f32s(0.0); TILE_VECTORS]; R];
+        for (k, columns) in panel.iter().enumerate() {
+            for (sums, row) in local.iter_mut().zip(rows) {
+                let a = simd.splat_f32s(row[k]);
+                for (sum, &column) in sums.iter_mut().zip(columns) {
+                    *sum = simd.mul_add_e_f32s(a, column, *sum);
+                }
+            }
+        }
+        for (sums, local) in sums.iter_mut().zip(local) {
+            for (sum, part) in sums.iter_mut().zip(local) {
+                *sum = simd.add_f32s(*sum, part);
             }
         }
     }
-    *sums = local;
 }
 
 /// `sums += row . panel`. Three sums alone would wait for each other, so four at a time are summed apart.
 #[inline(always)]
 fn add_row<S: Simd>(simd: S, panel: &Panel<S>, row: &[f32], sums: &mut [S::f32s; TILE_VECTORS]) {
+    for (part, panel) in panel.chunks(4 * PART).enumerate() {
+        add_part_of_row(simd, panel, &row[part * 4 * PART..][..panel.len()], sums);
+    }
+}
+
+#[inline(always)]
+fn add_part_of_row<S: Simd>(simd: S, panel: &Panel<S>, row: &[f32], sums: &mut [S::f32s; TILE_VECTORS]) {
     const APART: usize = 4;
     let mut parts = [[simd.splat_f32s(0.0); TILE_VECTORS]; APART];
     let (fours, rest) = panel.as_chunks::<APART>();
-    let (row_fours, row_rest) = row[..panel.len()].as_chunks::<APART>();
+    let (row_fours, row_rest) = row.as_chunks::<APART>();
     for (columns, a) in fours.iter().zip(row_fours) {
         for p in 0..APART {
             let a = simd.splat_f32s(a[p]);
