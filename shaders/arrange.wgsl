@@ -7,7 +7,7 @@
 // An invocation takes one element. workgroups: (ceil(F / 64), rows, T B / rows rounded up), where rows is at most 65535.
 //
 // Dropout (Srivastava et al. 2014): an element is kept if a random number of its own is at least `threshold`, and is then
-// multiplied by `keep_scale` = 1 / (1 - p). The number is pcg4d (Jarzynski and Olano 2020) of its place, the layer, the
+// multiplied by `keep_scale` = 1 / (1 - p); the others are multiplied by 0, which is no number where they are not finite. The number is pcg4d (Jarzynski and Olano 2020) of its place, the layer, the
 // seed and the pass: so the backward pass and the CPU draw the same.
 // Twin: reference::arrange, the same loop.
 
@@ -45,11 +45,14 @@ fn pcg4d(seed: vec4<u32>) -> u32 {
     v.z += v.x * v.y;
     v.w += v.y * v.z;
     v ^= v >> vec4<u32>(16u);
-    v.x += v.y * v.w;
-    v.y += v.z * v.x;
-    v.z += v.x * v.y;
-    v.w += v.y * v.z;
-    return v.x;
+    // Of the second round the first word alone is used.
+    return v.x + v.y * v.w;
+}
+
+// By its bits: a compiler may take it that there is nothing but finite numbers.
+fn times_zero(value: f32) -> f32 {
+    let bits = bitcast<u32>(value);
+    return bitcast<f32>(select(0u, bits | 0x00400000u, (bits & 0x7f800000u) == 0x7f800000u));
 }
 
 @compute @workgroup_size(64)
@@ -69,7 +72,11 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     }
     if HAS_DROPOUT {
         let number = pcg4d(vec4<u32>(at * params.width + f, params.layer, dropout[0], dropout[1]));
-        value = select(0.0, value * params.keep_scale, number >= params.threshold);
+        if number >= params.threshold {
+            value *= params.keep_scale;
+        } else {
+            value = times_zero(value);
+        }
     }
     destination[params.destination_offset + t * params.destination_stride_t + b * params.destination_stride_b + f] = value;
 }

@@ -6,13 +6,14 @@
 // workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. Operands become numbers of 16 bits: beyond 65504 that, below 2^-24 zero. A device may take those below 2^-14 for zero
-//    too.
+// 1. Operands become numbers of 16 bits: finite ones beyond 65504 that, below 2^-24 zero. A device may take those below
+//    2^-14 for zero too.
 // 2. k is walked in slabs of 32. Invocations bring blocks of 4 x 4 into workgroup memory, as in matmul_tiled.wgsl. A slab
 //    has the order of the operand's memory: four neighbours there are four neighbours here.
 // 3. The sums lie where no invocation can name one. At the end a quarter of the tile after the other goes through workgroup
 //    memory to c.
 // 4. Rows and columns outside the matrices hold the last ones inside, and are not stored. Past the end of k there are zeros.
+// 5. With LONG_K a sum has parts of 64.
 //
 // What a whole subgroup does is never in a branch that depends on an invocation. No index into workgroup memory depends on
 // anything but the number of the subgroup, the invocation and loops of constant length: a matrix begins at most at
@@ -31,8 +32,8 @@ const SLAB = max(TILE * ACROSS, DEPTH * DOWN);
 // Lines of a quarter of the tile.
 const QUARTER = 2u * SIZE;
 const LINE = QUARTER + 4u;
-// The largest number of 16 bits. What lies beyond it would become anything.
-const LARGEST: f32 = 65504.0;
+// The bits of the largest finite number of 16 bits, 65504, in 32 bits. What lies beyond it would become anything.
+const LARGEST = 0x477fe000u;
 
 // Lines are rows of op(a), or its columns with TRANSPOSE_A.
 var<workgroup> slab_a: array<f16, SLAB>;
@@ -53,23 +54,47 @@ fn main(
     var sum01 = Sum();
     var sum10 = Sum();
     var sum11 = Sum();
-    for (var k = 0u; k < params.k; k += DEPTH) {
-        for (var block = invocation; block < TILE * DEPTH / 16u; block += 4u * LANES) {
-            bring_a(tile.x, k, block);
-            bring_b(tile.y, k, block);
+    // The sums of the parts before.
+    var total00 = Sum();
+    var total01 = Sum();
+    var total10 = Sum();
+    var total11 = Sum();
+    for (var begin = 0u; begin < params.k; begin += part_of_k(64u)) {
+        let end_of_part = min(begin + part_of_k(64u), params.k);
+        for (var k = begin; k < end_of_part; k += DEPTH) {
+            for (var block = invocation; block < TILE * DEPTH / 16u; block += 4u * LANES) {
+                bring_a(tile.x, k, block);
+                bring_b(tile.y, k, block);
+            }
+            workgroupBarrier();
+            for (var step = 0u; step < DEPTH; step += SIZE) {
+                let above = left(own.x, step);
+                let below = left(own.x + QUARTER, step);
+                let first = right(own.y, step);
+                let second = right(own.y + QUARTER, step);
+                sum00 = coopMultiplyAdd(above, first, sum00);
+                sum01 = coopMultiplyAdd(above, second, sum01);
+                sum10 = coopMultiplyAdd(below, first, sum10);
+                sum11 = coopMultiplyAdd(below, second, sum11);
+            }
+            workgroupBarrier();
         }
-        workgroupBarrier();
-        for (var step = 0u; step < DEPTH; step += SIZE) {
-            let above = left(own.x, step);
-            let below = left(own.x + QUARTER, step);
-            let first = right(own.y, step);
-            let second = right(own.y + QUARTER, step);
-            sum00 = coopMultiplyAdd(above, first, sum00);
-            sum01 = coopMultiplyAdd(above, second, sum01);
-            sum10 = coopMultiplyAdd(below, first, sum10);
-            sum11 = coopMultiplyAdd(below, second, sum11);
+        if LONG_K {
+            total00 = total00 + sum00;
+            sum00 = Sum();
+            total01 = total01 + sum01;
+            sum01 = Sum();
+            total10 = total10 + sum10;
+            sum10 = Sum();
+            total11 = total11 + sum11;
+            sum11 = Sum();
         }
-        workgroupBarrier();
+    }
+    if LONG_K {
+        sum00 = total00;
+        sum01 = total01;
+        sum10 = total10;
+        sum11 = total11;
     }
 
     coopStoreT(sum00, &quarter[own.x * LINE + own.y], LINE);
@@ -168,9 +193,14 @@ fn put_b(at: u32, numbers: vec4<f32>) {
     slab_b[at + 3u] = four.w;
 }
 
-// No number is larger than the largest, and what is no number stays so: it must show.
+// No finite number is larger than the largest; an infinity stays one and NaN stays NaN, told by their bits: they must
+// show.
 fn halves(numbers: vec4<f32>) -> vec4<f16> {
-    return vec4<f16>(select(numbers, LARGEST * sign(numbers), abs(numbers) > vec4<f32>(LARGEST)));
+    let bits = bitcast<vec4<u32>>(numbers);
+    let size = bits & vec4<u32>(0x7fffffffu);
+    let largest = bitcast<vec4<f32>>((bits & vec4<u32>(0x80000000u)) | vec4<u32>(LARGEST));
+    let beyond = (size > vec4<u32>(LARGEST)) & (size < vec4<u32>(0x7f800000u));
+    return vec4<f16>(select(numbers, largest, beyond));
 }
 
 // Writes a quarter of the tile, four neighbours an invocation; `corner` is its first row and column in c.

@@ -9,6 +9,7 @@
 // 2. Its loads are slow, so k goes in steps of 4: 16 loads of 4 numbers for 256 multiply-adds of an invocation. The sums
 //    stay in registers and on the stack.
 // 3. Rows and columns outside the matrices read the last ones inside, and are not stored.
+// 4. With LONG_K a sum has parts of 256: four k's are summed up before they are added.
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -28,15 +29,39 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sums01 = mat4x4<f32>();
     var sums10 = mat4x4<f32>();
     var sums11 = mat4x4<f32>();
-    for (var k = 0u; k < params.k; k += 4u) {
-        let a0 = transpose(block_a(a_lines0, row0, k));
-        let a1 = transpose(block_a(a_lines1, row1, k));
-        let b0 = block_b(b_lines0, column0, k);
-        let b1 = block_b(b_lines1, column1, k);
-        sums00 += b0 * a0;
-        sums01 += b1 * a0;
-        sums10 += b0 * a1;
-        sums11 += b1 * a1;
+    // The sums of the parts before.
+    var totals00 = mat4x4<f32>();
+    var totals01 = mat4x4<f32>();
+    var totals10 = mat4x4<f32>();
+    var totals11 = mat4x4<f32>();
+    for (var begin = 0u; begin < params.k; begin += part_of_k(256u)) {
+        let end_of_part = min(begin + part_of_k(256u), params.k);
+        for (var k = begin; k < end_of_part; k += 4u) {
+            let a0 = transpose(block_a(a_lines0, row0, k));
+            let a1 = transpose(block_a(a_lines1, row1, k));
+            let b0 = block_b(b_lines0, column0, k);
+            let b1 = block_b(b_lines1, column1, k);
+            sums00 += b0 * a0;
+            sums01 += b1 * a0;
+            sums10 += b0 * a1;
+            sums11 += b1 * a1;
+        }
+        if LONG_K {
+            totals00 += sums00;
+            sums00 = mat4x4<f32>();
+            totals01 += sums01;
+            sums01 = mat4x4<f32>();
+            totals10 += sums10;
+            sums10 = mat4x4<f32>();
+            totals11 += sums11;
+            sums11 = mat4x4<f32>();
+        }
+    }
+    if LONG_K {
+        sums00 = totals00;
+        sums01 = totals01;
+        sums10 = totals10;
+        sums11 = totals11;
     }
 
     let bias0 = bias_of(column);

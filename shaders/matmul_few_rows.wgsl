@@ -9,10 +9,13 @@
 // 2. The slices meet in workgroup memory (shared/slices_memory.wgsl) or, where they are neighbours, in their subgroup
 //    (shared/slices_subgroup.wgsl): so the sums are taken in another order than by the other kernels.
 // 3. Rows and columns outside the matrices read the last ones inside, and are not stored. Past the end of k there are zeros.
+// 4. With LONG_K a sum has parts of 256 a slice: four k's are summed up before they are added.
 
 const BLOCKS: u32 = 8u;
 const SLICES: u32 = 8u;
 const ROWS: u32 = 8u;
+// Where sums have parts, 256 k's a slice.
+const PART: u32 = 2048u;
 
 // The part of an invocation: which block and slice it has, and its sums of 8 rows.
 fn multiply(group: vec3<u32>, block: u32, slice: u32) -> array<vec4<f32>, 8> {
@@ -27,12 +30,28 @@ fn multiply(group: vec3<u32>, block: u32, slice: u32) -> array<vec4<f32>, 8> {
     // Column i is row i.
     var sums0 = mat4x4<f32>();
     var sums1 = mat4x4<f32>();
-    for (var k = slice * 4u; k < params.k; k += SLICES * 4u) {
-        let columns = block_b(b_lines, column, k);
-        sums0 += columns * transpose(block_a(a_lines0, row0, k));
-        if params.m > 4u {
-            sums1 += columns * transpose(block_a(a_lines1, row1, k));
+    // The sums of the parts before.
+    var totals0 = mat4x4<f32>();
+    var totals1 = mat4x4<f32>();
+    for (var begin = 0u; begin < params.k; begin += part_of_k(PART)) {
+        let end_of_part = min(begin + part_of_k(PART), params.k);
+        for (var k = begin + slice * 4u; k < end_of_part; k += SLICES * 4u) {
+            let columns = block_b(b_lines, column, k);
+            sums0 += columns * transpose(block_a(a_lines0, row0, k));
+            if params.m > 4u {
+                sums1 += columns * transpose(block_a(a_lines1, row1, k));
+            }
         }
+        if LONG_K {
+            totals0 += sums0;
+            totals1 += sums1;
+            sums0 = mat4x4<f32>();
+            sums1 = mat4x4<f32>();
+        }
+    }
+    if LONG_K {
+        sums0 = totals0;
+        sums1 = totals1;
     }
     return array<vec4<f32>, 8>(
         sums0[0], sums0[1], sums0[2], sums0[3], sums1[0], sums1[1], sums1[2], sums1[3],

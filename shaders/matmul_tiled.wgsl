@@ -13,6 +13,7 @@
 // 3. The vec4 of a k are permuted by an exclusive or with the number of the block: so neither writing nor reading a slab
 //    has two invocations of a quarter of a warp meet in a bank.
 // 4. Rows and columns outside the matrices read the last ones inside, and are not stored. Past the end of k there are zeros.
+// 5. With LONG_K a sum has parts of 64.
 
 override TILE: u32;
 
@@ -49,33 +50,45 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let y = invocation / 8u;
 
     var sums = Sums();
-    for (var k = 0u; k < params.k; k += depth * 4u) {
-        var brought = mat4x4<f32>();
-        if k + a_block.y * 4u < params.k {
-            brought = block_a(a_lines, a_row, k + a_block.y * 4u);
+    // The sums of the parts before.
+    var totals = Sums();
+    for (var begin = 0u; begin < params.k; begin += part_of_k(64u)) {
+        let end_of_part = min(begin + part_of_k(64u), params.k);
+        for (var k = begin; k < end_of_part; k += depth * 4u) {
+            var brought = mat4x4<f32>();
+            if k + a_block.y * 4u < params.k {
+                brought = block_a(a_lines, a_row, k + a_block.y * 4u);
+            }
+            slab_a[a_place] = brought[0];
+            slab_a[a_place + width] = brought[1];
+            slab_a[a_place + width * 2u] = brought[2];
+            slab_a[a_place + width * 3u] = brought[3];
+            brought = mat4x4<f32>();
+            if k + b_block.y * 4u < params.k {
+                brought = block_b(b_lines, b_column, k + b_block.y * 4u);
+            }
+            slab_b[b_place] = brought[0];
+            slab_b[b_place + width] = brought[1];
+            slab_b[b_place + width * 2u] = brought[2];
+            slab_b[b_place + width * 3u] = brought[3];
+            workgroupBarrier();
+            for (var block = 0u; block < depth; block++) {
+                let from_a = place(y, block);
+                let from_b = place(x, block);
+                add(&sums, from_a, from_b);
+                add(&sums, from_a + width, from_b + width);
+                add(&sums, from_a + width * 2u, from_b + width * 2u);
+                add(&sums, from_a + width * 3u, from_b + width * 3u);
+            }
+            workgroupBarrier();
         }
-        slab_a[a_place] = brought[0];
-        slab_a[a_place + width] = brought[1];
-        slab_a[a_place + width * 2u] = brought[2];
-        slab_a[a_place + width * 3u] = brought[3];
-        brought = mat4x4<f32>();
-        if k + b_block.y * 4u < params.k {
-            brought = block_b(b_lines, b_column, k + b_block.y * 4u);
+        if LONG_K {
+            add_part(&totals, sums);
+            sums = Sums();
         }
-        slab_b[b_place] = brought[0];
-        slab_b[b_place + width] = brought[1];
-        slab_b[b_place + width * 2u] = brought[2];
-        slab_b[b_place + width * 3u] = brought[3];
-        workgroupBarrier();
-        for (var block = 0u; block < depth; block++) {
-            let from_a = place(y, block);
-            let from_b = place(x, block);
-            add(&sums, from_a, from_b);
-            add(&sums, from_a + width, from_b + width);
-            add(&sums, from_a + width * 2u, from_b + width * 2u);
-            add(&sums, from_a + width * 3u, from_b + width * 3u);
-        }
-        workgroupBarrier();
+    }
+    if LONG_K {
+        sums = totals;
     }
 
     let row = workgroup.y * TILE + y * 4u;
@@ -93,6 +106,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 // Where vec4 `line` of the first k of a block lies in a slab. Those of the next k lie TILE / 4 further.
 fn place(line: u32, block: u32) -> u32 {
     return block * TILE + (line ^ (block * (TILE / 32u)));
+}
+
+fn add_part(totals: ptr<function, Sums>, part: Sums) {
+    (*totals).quarter00 += part.quarter00;
+    if TILE == 64u {
+        (*totals).quarter01 += part.quarter01;
+        (*totals).quarter10 += part.quarter10;
+        (*totals).quarter11 += part.quarter11;
+    }
 }
 
 // One k: its vec4 of a and b, and 8 further in the slab, which is 32 rows and 32 columns further in the tile.

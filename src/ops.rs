@@ -1,9 +1,11 @@
 //! What a dispatch of each kernel needs besides its buffers: the uniform, the overrides, the number of workgroups.
 //! `layer` and `train` build their programs of these. Steps are in [`steps`].
 
+mod matmul;
 mod rows;
 mod steps;
 
+pub(crate) use matmul::{Lengths, MatmulArgs, matmul, matmul_by, matmul_with_lengths};
 pub(crate) use rows::{MoveRowsArgs, move_rows, number};
 pub(crate) use steps::{
     CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,
@@ -12,13 +14,9 @@ pub(crate) use steps::{
 use crate::activation::Activation;
 use crate::gpu::{ProgramBuilder, Tensor, View};
 use crate::kernels::{
-    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, MATMUL_BROADCAST, MATMUL_BROADCAST_SCALAR,
-    MATMUL_COOPERATIVE_8, MATMUL_COOPERATIVE_8_SCALAR, MATMUL_COOPERATIVE_16, MATMUL_COOPERATIVE_16_SCALAR,
-    MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_FEW_ROWS, MATMUL_FEW_ROWS_SCALAR, MATMUL_FEW_ROWS_SUBGROUP,
-    MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares,
-    SumSquaresParams,
+    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams,
+    SumSquares, SumSquaresParams,
 };
-use crate::plan::{MatmulKernel, Tuning};
 
 /// A list of overrides, in the order of the table.
 type Overrides = Vec<(&'static str, f64)>;
@@ -94,92 +92,6 @@ impl<'a> Vector<'a> {
     }
 }
 
-/// c `[m, n]` (+)= op(a) `[m, k]` op(b) `[k, n]` + bias `[n]`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MatmulArgs<'a> {
-    pub(crate) size: [usize; 3],
-    pub(crate) a: Matrix<'a>,
-    /// a is stored `[k, m]`.
-    pub(crate) transpose_a: bool,
-    pub(crate) b: Matrix<'a>,
-    /// b is stored `[n, k]`.
-    pub(crate) transpose_b: bool,
-    pub(crate) bias: Option<Vector<'a>>,
-    pub(crate) c: Matrix<'a>,
-    /// Add to what c holds.
-    pub(crate) accumulate: bool,
-}
-
-/// A product, by the kernel that suits its size.
-pub(crate) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, tuning: &Tuning, args: MatmulArgs<'a>) {
-    let ([m, n, _], gpu) = (args.size, builder.gpu());
-    let kernel = tuning.matmul.for_product([m, n], tuning.few_rows, gpu.limits(), gpu.has_subgroups_of_8());
-    matmul_by(builder, kernel, args);
-}
-
-/// A product by this very kernel.
-pub(crate) fn matmul_by<'a>(builder: &mut ProgramBuilder<'a>, kernel: MatmulKernel, args: MatmulArgs<'a>) {
-    let [columns, rows] = kernel.grid(args.size[0], args.size[1]);
-    let [m, n, k] = args.size.map(|size| size as u32);
-    let [a_split, a_skip] = args.a.split_and_skip();
-    let params = MatmulParams {
-        m,
-        n,
-        k,
-        a_offset: args.a.offset,
-        a_stride: args.a.stride as u32,
-        a_split,
-        a_skip,
-        b_offset: args.b.offset,
-        b_stride: args.b.stride as u32,
-        bias_offset: args.bias.map_or(0, |bias| bias.offset),
-        c_offset: args.c.offset,
-        c_stride: args.c.stride as u32,
-    };
-    let is_aligned = [args.a, args.b, args.c].iter().all(Matrix::is_aligned);
-    // Scalar loads always look for the ends, so that sizes that are no multiples of four share one pipeline.
-    let has_tail = |size: u32| f64::from(!is_aligned || !size.is_multiple_of(4));
-    let mut overrides = vec![
-        ("TRANSPOSE_A", f64::from(args.transpose_a)),
-        ("TRANSPOSE_B", f64::from(args.transpose_b)),
-        ("HAS_BIAS", f64::from(args.bias.is_some())),
-        ("ACCUMULATE", f64::from(args.accumulate)),
-        ("K_TAIL", has_tail(k)),
-        ("N_TAIL", has_tail(n)),
-    ];
-    let spec = match (kernel, is_aligned) {
-        (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => &MATMUL_TILED,
-        (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => &MATMUL_TILED_SCALAR,
-        (MatmulKernel::FewRows, true) if args.transpose_b && builder.gpu().has_subgroups() => &MATMUL_FEW_ROWS_SUBGROUP,
-        (MatmulKernel::FewRows, true) => &MATMUL_FEW_ROWS,
-        (MatmulKernel::FewRows, false) => &MATMUL_FEW_ROWS_SCALAR,
-        (MatmulKernel::Broadcast, true) => &MATMUL_BROADCAST,
-        (MatmulKernel::Broadcast, false) => &MATMUL_BROADCAST_SCALAR,
-        (MatmulKernel::Direct, true) => &MATMUL_DIRECT,
-        (MatmulKernel::Direct, false) => &MATMUL_DIRECT_SCALAR,
-        (MatmulKernel::Cooperative16, true) => &MATMUL_COOPERATIVE_16,
-        (MatmulKernel::Cooperative16, false) => &MATMUL_COOPERATIVE_16_SCALAR,
-        (MatmulKernel::Cooperative8, true) => &MATMUL_COOPERATIVE_8,
-        (MatmulKernel::Cooperative8, false) => &MATMUL_COOPERATIVE_8_SCALAR,
-    };
-    match kernel {
-        MatmulKernel::Tiled | MatmulKernel::TiledSmall => overrides.push(("TILE", f64::from(kernel.tile()[0]))),
-        MatmulKernel::Cooperative16 | MatmulKernel::Cooperative8 => {
-            overrides.push(("LANES", f64::from(builder.gpu().info().subgroup_min_size)));
-        }
-        MatmulKernel::FewRows | MatmulKernel::Direct | MatmulKernel::Broadcast => {}
-    }
-    let storage = Matmul {
-        a: args.a.view,
-        b: args.b.view,
-        // Something must be bound; without HAS_BIAS it is not read.
-        bias: args.bias.map_or(args.b.view, |bias| bias.view),
-        c: args.c.view,
-    };
-    let kernel = builder.gpu().kernel(spec, &overrides);
-    builder.once(kernel, &params, storage.storage(), [columns, rows, 1]);
-}
-
 /// total `[columns]` (+)= the sum over the rows of input `[rows, columns]`; with `root` its square root.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SumRowsArgs<'a> {
@@ -193,6 +105,8 @@ pub(crate) struct SumRowsArgs<'a> {
 pub(crate) fn sum_rows<'a>(builder: &mut ProgramBuilder<'a>, lanes: [u32; 2], args: SumRowsArgs<'a>) {
     let [split, skip] = args.input.split_and_skip();
     let [rows, columns] = args.size.map(|size| size as u32);
+    let [column_lanes, row_lanes] = lanes;
+    let [x, y] = rows::grid(builder, columns.div_ceil(column_lanes));
     let params = SumRowsParams {
         rows,
         columns,
@@ -202,8 +116,8 @@ pub(crate) fn sum_rows<'a>(builder: &mut ProgramBuilder<'a>, lanes: [u32; 2], ar
         skip,
         total_offset: args.total.offset,
         accumulate: u32::from(args.accumulate),
+        workgroups: x,
     };
-    let [column_lanes, row_lanes] = lanes;
     let overrides = [
         ("COLUMN_LANES", f64::from(column_lanes)),
         ("ROW_LANES", f64::from(row_lanes)),
@@ -211,7 +125,7 @@ pub(crate) fn sum_rows<'a>(builder: &mut ProgramBuilder<'a>, lanes: [u32; 2], ar
     ];
     let kernel = builder.gpu().kernel(&SUM_ROWS, &overrides);
     let storage = SumRows { input: args.input.view, total: args.total.view };
-    builder.once(kernel, &params, storage.storage(), [columns.div_ceil(column_lanes), 1, 1]);
+    builder.once(kernel, &params, storage.storage(), [x, y, 1]);
 }
 
 /// How many workgroups of 256 an element-wise kernel gets: one an element up to this many, then each takes several.
@@ -224,7 +138,8 @@ pub(crate) fn reduction_workgroups(len: usize) -> u32 {
     (len.div_ceil(256 * 16)).min(256) as u32
 }
 
-/// The sum of the squares of a tensor, in parts, one a workgroup, from `first` on in `partial`. Gives how many there are.
+/// The sum of the squares of a tensor, in parts of three numbers, one a workgroup, from part `first` on in `partial`. Gives how
+/// many parts there are.
 pub(crate) fn sum_squares<'a>(
     builder: &mut ProgramBuilder<'a>,
     input: &'a Tensor,
@@ -318,7 +233,7 @@ pub(crate) fn arrange<'a>(builder: &mut ProgramBuilder<'a>, args: ArrangeArgs<'a
         destination: args.destination.view,
     };
     let rows = steps * batch;
-    let y = rows.min(builder.gpu().limits().max_compute_workgroups_per_dimension);
+    let y = rows.min(builder.gpu().limits().max_compute_workgroups_per_dimension.max(1));
     builder.once(kernel, &params, storage.storage(), [width.div_ceil(64), y, rows.div_ceil(y)]);
 }
 

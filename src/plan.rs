@@ -21,6 +21,7 @@ pub use time_loop::{Cut, Resident, TimeLoop};
 pub(crate) use layout::{Keeps, Layout};
 use layout::{no_half_weights, no_halves, no_wavefront};
 pub use products::MatmulKernel;
+pub(crate) use products::{is_long, ranges_of_rows};
 pub(crate) use sizes::cells_a_buffer;
 use sizes::{Sizes, at_most, check_kernels};
 pub(crate) use turns::{Block, Part, Turn};
@@ -125,7 +126,7 @@ impl Plan {
             }
         }
         let time_loop = TimeLoop::new(&config, unroll, &layout, limits, device_type)?;
-        let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop };
+        let sizes = Sizes { config: &config, unroll, layout: &layout, tuning: &tuning, time_loop: &time_loop, limits };
         let chunks = sizes.chunks(limits)?;
         let blocks = turns::blocks(&config, &layout, &chunks);
         let allocations = sizes.allocations(&chunks, &blocks);
@@ -148,7 +149,7 @@ impl Plan {
             Self { config, unroll: *unroll, time_loop, tuning, layout, chunks, blocks, allocations, saved_bytes };
         // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one a dispatch and one a
         // bind group.
-        let uniforms = 2 * plan.forward_dispatches().max(plan.backward_dispatches()) as u64;
+        let uniforms = plan.dispatches_forward().max(plan.dispatches_backward()).saturating_mul(2);
         let required = uniforms.saturating_mul(u64::from(limits.min_uniform_buffer_offset_alignment));
         let available = limits.max_buffer_size.min(u64::from(u32::MAX));
         at_most("the uniforms of all steps", "max_buffer_size", required, available)?;
@@ -215,55 +216,67 @@ impl Plan {
     /// more than one cell, of outputs that dropout acts on, of gates that are kept as halves.
     #[must_use]
     pub fn forward_dispatches(&self) -> usize {
+        usize::try_from(self.dispatches_forward()).unwrap_or(usize::MAX)
+    }
+
+    fn dispatches_forward(&self) -> u64 {
         let (config, layout) = (&self.config, &self.layout);
         let of_cell = [layout.packs_weights, layout.halves_weights, layout.copies_h0, layout.copies_h_n]
             .into_iter()
-            .map(usize::from)
-            .sum::<usize>();
-        let of_part = 1 + usize::from(layout.keeps == Keeps::Halves);
-        let of_turn =
-            |turn: &Turn| turn.parts.len() * of_part + self.time_loop.dispatches(turn.steps) * layout.dispatches_a_step;
+            .map(u64::from)
+            .sum::<u64>();
+        let of_part = 1 + u64::from(layout.keeps == Keeps::Halves);
+        let of_turn = |turn: &Turn| {
+            let steps = self.time_loop.dispatches(turn.steps) as u64 * layout.dispatches_a_step as u64;
+            turn.parts.len() as u64 * of_part + steps
+        };
         let numbers = self.unroll.given().sources;
-        let copies = [layout.copies_input, layout.copies_output, numbers].into_iter().map(usize::from).sum::<usize>();
-        let dropout = if layout.has_dropout { config.layers() } else { 0 };
-        config.num_cells() * of_cell + self.turns().map(of_turn).sum::<usize>() + copies + dropout
+        let copies = [layout.copies_input, layout.copies_output, numbers].into_iter().map(u64::from).sum::<u64>();
+        let dropout = if layout.has_dropout { config.layers() as u64 } else { 0 };
+        config.num_cells() as u64 * of_cell + self.turns().map(of_turn).sum::<u64>() + copies + dropout
     }
 
     /// Dispatches of a backward pass: for all that take their steps together one a step (or two) and one that ends each chunk,
-    /// or one for many steps; for each cell and chunk the products and sums of its gradients, and those that make the gates
-    /// again where they were not kept, or the one that reads them from halves. 0 for inference.
+    /// or one for many steps; for each cell and chunk the products and sums of its gradients, the products over rows of more
+    /// than 8192 in several, and those that make the gates again where they were not kept, or the one that reads them from
+    /// halves. 0 for inference.
     #[must_use]
     pub fn backward_dispatches(&self) -> usize {
+        usize::try_from(self.dispatches_backward()).unwrap_or(usize::MAX)
+    }
+
+    fn dispatches_backward(&self) -> u64 {
         if self.unroll.mode() == Mode::Inference {
             return 0;
         }
         let (config, layout) = (&self.config, &self.layout);
-        let before = usize::from(layout.is_reset_before);
-        let biases = if config.has_bias() { 2 } else { 0 };
-        let again = match layout.keeps {
+        let before = u64::from(layout.is_reset_before);
+        let biases: u64 = if config.has_bias() { 2 } else { 0 };
+        let again: u64 = match layout.keeps {
             Keeps::Halves => 1,
             Keeps::Nothing if layout.makes_gates_again(config) => 3 + 2 * before,
             Keeps::Gates | Keeps::Nothing => 0,
         };
-        let of_part = |part: &Part| {
+        let of_part = |part: &Part, ranges: u64| {
             let d_input = part.layer > 0 || self.unroll.has_input_gradient();
-            2 + before + biases + again + usize::from(d_input)
+            (2 + before) * ranges + biases + again + u64::from(d_input)
         };
         let of_turn = |turn: &Turn| {
-            let steps = self.time_loop.backward_dispatches(turn.steps) + before * turn.steps;
-            steps + turn.parts.iter().map(of_part).sum::<usize>()
+            let steps = self.time_loop.backward_dispatches(turn.steps) as u64 + before * turn.steps as u64;
+            let ranges = ranges_of_rows(turn.steps * self.unroll.batch()).len() as u64;
+            steps + turn.parts.iter().map(|part| of_part(part, ranges)).sum::<u64>()
         };
-        let norms = if self.unroll.has_gradient_norms() { config.num_cells() } else { 0 };
-        let dropout = if layout.has_dropout { config.layers() - 1 } else { 0 };
-        let copies = usize::from(layout.copies_d_output)
-            + usize::from(config.is_batch_first() && self.unroll.has_input_gradient());
-        self.turns().map(of_turn).sum::<usize>() + norms + dropout + copies
+        let norms = if self.unroll.has_gradient_norms() { config.num_cells() as u64 } else { 0 };
+        let dropout = if layout.has_dropout { config.layers() as u64 - 1 } else { 0 };
+        let copies =
+            u64::from(layout.copies_d_output) + u64::from(config.is_batch_first() && self.unroll.has_input_gradient());
+        self.turns().map(of_turn).sum::<u64>() + norms + dropout + copies
     }
 
     /// Floating-point operations of the matrix products of a forward pass: 2 T B GH (I + H) a cell, with G gates.
     #[must_use]
     pub fn forward_flops(&self) -> u64 {
-        self.flops(|inputs, hidden, _| inputs + hidden)
+        self.flops(|inputs, hidden, _| inputs.saturating_add(hidden))
     }
 
     /// Floating-point operations of the matrix products of a backward pass: as many as forward for the weights, as many
@@ -276,19 +289,21 @@ impl Plan {
         let again = self.layout.makes_gates_again(&self.config);
         self.flops(|inputs, hidden, layer| {
             let d_x = if layer > 0 || self.unroll.has_input_gradient() { inputs } else { 0 };
-            inputs + 2 * hidden + d_x + if again { inputs + hidden } else { 0 }
+            let columns = [inputs, hidden, hidden, d_x, if again { inputs.saturating_add(hidden) } else { 0 }];
+            columns.into_iter().fold(0, u64::saturating_add)
         })
     }
 
     /// The sum over all cells of 2 T B GH times the columns of their products.
     fn flops(&self, columns: impl Fn(u64, u64, usize) -> u64) -> u64 {
         let config = &self.config;
-        let rows = self.unroll.seq_len() as u64 * self.unroll.batch() as u64;
-        let hidden = config.hidden_size() as u64;
-        let of_column = 2 * rows * config.cell().gates() as u64 * hidden * config.directions() as u64;
+        let hidden = config.hidden_size();
+        let of_column =
+            [self.unroll.seq_len(), self.unroll.batch(), config.cell().gates(), hidden, config.directions()];
+        let of_column = of_column.into_iter().fold(2_u64, |flops, size| flops.saturating_mul(size as u64));
         (0..config.layers())
-            .map(|layer| of_column * columns(config.layer_input_size(layer) as u64, hidden, layer))
-            .sum()
+            .map(|layer| (columns(config.layer_input_size(layer) as u64, hidden as u64, layer), of_column))
+            .fold(0, |sum, (columns, of_column)| sum.saturating_add(of_column.saturating_mul(columns)))
     }
 
     fn turns(&self) -> impl Iterator<Item = &Turn> {
@@ -307,7 +322,7 @@ impl Plan {
 
 /// The bytes of all of them.
 fn total<'a>(allocations: impl IntoIterator<Item = &'a Allocation>) -> u64 {
-    allocations.into_iter().map(|a| a.bytes.saturating_mul(a.count as u64)).sum()
+    allocations.into_iter().fold(0, |sum, a| sum.saturating_add(a.bytes.saturating_mul(a.count as u64)))
 }
 
 impl fmt::Display for Plan {

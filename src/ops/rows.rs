@@ -25,7 +25,7 @@ pub(crate) fn move_rows<'a>(builder: &mut ProgramBuilder<'a>, args: MoveRowsArgs
     let [source_offset, destination_offset] = offsets.map(|offset| (offset / item) as u32);
     let [source_stride, destination_stride] = strides.map(|stride| (stride / item) as u32);
     let width = args.width / item;
-    let [x, y] = grid(builder, args.rows * width);
+    let [x, y] = grid(builder, (args.rows * width).div_ceil(256) as u32);
     let params = MoveRowsParams {
         rows: args.rows as u32,
         width: width as u32,
@@ -44,15 +44,14 @@ pub(crate) fn move_rows<'a>(builder: &mut ProgramBuilder<'a>, args: MoveRowsArgs
 
 /// Each row is its own source.
 pub(crate) fn number<'a>(builder: &mut ProgramBuilder<'a>, sources: View<'a>, rows: usize) {
-    let [x, y] = grid(builder, rows);
+    let [x, y] = grid(builder, rows.div_ceil(256) as u32);
     let params = NumberParams { len: rows as u32, workgroups: x };
     let kernel = builder.gpu().kernel(&NUMBER, &[]);
     builder.once(kernel, &params, Number { sources }.storage(), [x, y, 1]);
 }
 
-/// Workgroups of 256 for so many items.
-fn grid(builder: &ProgramBuilder<'_>, items: usize) -> [u32; 2] {
-    let workgroups = items.div_ceil(256) as u32;
-    let x = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension);
+/// So many workgroups in rows of at most as many as a grid may have.
+pub(super) fn grid(builder: &ProgramBuilder<'_>, workgroups: u32) -> [u32; 2] {
+    let x = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension.max(1));
     [x, workgroups.div_ceil(x)]
 }

@@ -4,7 +4,8 @@ use wgpu::{DeviceType, Limits};
 
 use super::sizes::fit_together;
 use crate::config::{Cell, Config, Direction, Reset};
-use crate::unroll::{Mode, Saved, Unroll};
+use crate::gpu::in_elements;
+use crate::unroll::{Given, Mode, Saved, Unroll};
 
 /// Up to this B H the steps of one layer leave room on a GPU for those of the next one. A software rasteriser has a few cores
 /// to fill, and pays for the smaller products.
@@ -69,7 +70,8 @@ pub(crate) struct Layout {
     pub(crate) copies_input: bool,
     /// The output is copied: to batch-major, or with zeros past the ends of rows.
     pub(crate) copies_output: bool,
-    /// `h0` and `h_n` are tensors of their own, not parts of the states.
+    /// `h0` and `h_n` are tensors of their own, not parts of the states: those of several cells, those that are given, and those
+    /// that would begin where no binding may.
     pub(crate) copies_h0: bool,
     pub(crate) copies_h_n: bool,
     /// The gradient of the output is copied: from batch-major, or to those of the other layers of a wavefront.
@@ -79,6 +81,8 @@ pub(crate) struct Layout {
     pub(crate) has_dropout: bool,
     /// Slots of states: T + 1, or T + 2 where a direction begins at the end.
     pub(crate) slots: usize,
+    /// Elements that lie before the first slot, so that the second one, where the output begins, can be bound.
+    pub(crate) before_states: usize,
     /// Numbers a unit has in the gates buffer.
     pub(crate) gates_width: usize,
     pub(crate) keeps: Keeps,
@@ -105,6 +109,12 @@ impl Layout {
         self.keeps == Keeps::Nothing && matches!(config.cell(), Cell::Gru { .. })
     }
 
+    /// There is a tensor on the way from the last states to the first ones, where both lie in one buffer: inside of one nothing
+    /// can be copied.
+    pub(crate) fn carries(&self, given: Given) -> bool {
+        !self.copies_h0 || given.states_share
+    }
+
     /// The words of a cell's recurrent weights as the steps read them.
     pub(crate) fn words_of_weights(&self, config: &Config) -> [usize; 3] {
         let hidden = config.hidden_size();
@@ -125,7 +135,13 @@ impl Layout {
         let many_rows = unroll.seq_len().saturating_mul(unroll.batch()) > 8;
         let packs_weights = device_type != DeviceType::Cpu && config.hidden_size().is_multiple_of(4) && many_rows;
         let copies_output = rearranged || given.output;
-        let [copies_h0, copies_h_n] = [given.h0, given.h_n].map(|given| given || !one_cell_forward);
+        // Whatever is handed out begins at a multiple of the alignment of bindings: here so many elements.
+        let alignment = in_elements(limits);
+        let state = unroll.batch().saturating_mul(config.output_size()) % alignment;
+        let before_states = if copies_output { 0 } else { (alignment - state) % alignment };
+        let is_bindable = |slot: usize| (before_states + slot % alignment * state).is_multiple_of(alignment);
+        let copies_h0 = given.h0 || !one_cell_forward || !is_bindable(0);
+        let copies_h_n = given.h_n || !one_cell_forward || !is_bindable(unroll.seq_len());
         Self {
             copies_input: rearranged,
             copies_output,
@@ -135,6 +151,7 @@ impl Layout {
             scratch_states: !training && copies_output && copies_h0 && copies_h_n,
             has_dropout: training && config.dropout_share() > 0.0,
             slots: unroll.seq_len().saturating_add(if reverse { 2 } else { 1 }),
+            before_states,
             gates_width: match config.cell() {
                 Cell::Rnn { .. } => 1,
                 Cell::Gru { .. } if training || is_reset_before => 4,
@@ -142,6 +159,8 @@ impl Layout {
             },
             keeps: match (unroll.saved_gates(), config.cell()) {
                 _ if !training => Keeps::Nothing,
+                // Which states of a plain RNN the clip gave, its states do not tell.
+                (_, Cell::Rnn { .. }) if config.clip_limit().is_some() => Keeps::Gates,
                 (Saved::Everything, _) => Keeps::Gates,
                 (Saved::StatesOnly, _) | (Saved::Half, Cell::Rnn { .. }) => Keeps::Nothing,
                 (Saved::Half, Cell::Gru { .. }) => Keeps::Halves,

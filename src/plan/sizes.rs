@@ -6,11 +6,17 @@ use super::turns::Block;
 use super::{Allocation, Keeps, Layout, TimeLoop, Tuning};
 use crate::config::{Config, Direction};
 use crate::error::{Error, Result};
+use crate::gpu::{INDEX, INDICES, in_elements, side_by_side};
+use crate::kernels::StepBackwardParams;
 use crate::unroll::{Mode, Unroll};
 use crate::weights::CellWeights;
 
 const BINDING: &str = "max_storage_buffer_binding_size";
 const WORKGROUPS: &str = "max_compute_workgroups_per_dimension";
+const BUFFERS: &str = "max_buffers_and_acceleration_structures_per_shader_stage";
+
+/// Chunks of all cells at most. More would take millions of products, and memory of the host without end to plan them.
+const PIECES: u64 = 1 << 20;
 
 /// Chunks of a wavefront over L layers: it takes as long as this many and L - 1 more, of which there are L times this many.
 const WAVES: usize = 8;
@@ -32,10 +38,14 @@ pub(super) fn check_kernels(tuning: &Tuning, limits: &wgpu::Limits) -> Result<()
         ("max_storage_buffers_per_shader_stage", 8, limits.max_storage_buffers_per_shader_stage),
         ("max_bindings_per_bind_group", 9, limits.max_bindings_per_bind_group),
         ("max_dynamic_uniform_buffers_per_pipeline_layout", 1, limits.max_dynamic_uniform_buffers_per_pipeline_layout),
+        ("max_uniform_buffers_per_shader_stage", 1, limits.max_uniform_buffers_per_shader_stage),
+        ("max_bind_groups", 1, limits.max_bind_groups),
+        (BUFFERS, 9, limits.max_buffers_and_acceleration_structures_per_shader_stage),
     ] {
         at_most(what, limit, required, u64::from(available))?;
     }
-    Ok(())
+    let uniform = size_of::<StepBackwardParams>() as u64;
+    at_most(what, "max_uniform_buffer_binding_size", uniform, limits.max_uniform_buffer_binding_size)
 }
 
 /// Bytes of f32 numbers. What does not fit 64 bits saturates, and is over every limit.
@@ -47,11 +57,15 @@ fn bytes(sizes: &[usize]) -> u64 {
 /// and the recurrent weights. The gates can be cut.
 pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limits, cells: usize) -> bool {
     let width = config.output_size();
-    let layers = cells / config.directions();
-    let states = bytes(&[layers.max(1), unroll.seq_len().saturating_add(2), unroll.batch(), width]);
+    let layers = (cells / config.directions()).max(1);
+    // States of several layers each begin so far behind a multiple of the alignment that the second slot is at one.
+    let state = unroll.batch().saturating_mul(width);
+    let before = if layers > 1 && !state.is_multiple_of(in_elements(limits)) { in_elements(limits) } else { 0 };
+    let states = state.saturating_mul(unroll.seq_len().saturating_add(2)).saturating_add(before);
+    let states = bytes(&[side_by_side(layers, &[states], limits)[1]]);
     let gates = bytes(&[cells, unroll.batch(), 4, config.hidden_size()]);
     let slack = u64::from(limits.min_storage_buffer_offset_alignment);
-    states.max(gates).saturating_add(slack) <= limits.max_storage_buffer_binding_size
+    states.max(gates).saturating_add(slack) <= limits.max_storage_buffer_binding_size.min(4 * INDICES)
         && cells_a_buffer(config, limits) >= cells
 }
 
@@ -59,8 +73,8 @@ pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limi
 /// has its own.
 pub(crate) fn cells_a_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
     let hidden = config.hidden_size();
-    let weights = |cells: usize| bytes(&[cells, config.cell().gates(), hidden, hidden]);
-    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let weights = |cells: usize| bytes(&[side_by_side(cells, &[config.cell().gates(), hidden, hidden], limits)[1]]);
+    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * INDICES);
     let all = [config.num_cells(), config.directions()];
     all.into_iter().find(|&cells| weights(cells) <= most).unwrap_or(1)
 }
@@ -98,6 +112,7 @@ pub(super) struct Sizes<'a> {
     pub(super) layout: &'a Layout,
     pub(super) tuning: &'a Tuning,
     pub(super) time_loop: &'a TimeLoop,
+    pub(super) limits: &'a wgpu::Limits,
 }
 
 impl Sizes<'_> {
@@ -120,7 +135,9 @@ impl Sizes<'_> {
         make(one(layout.copies_input), "arranged input", &[t, b, i], !training);
         // The layers of a wavefront lie in one buffer.
         let (buffers, a_buffer) = if layout.wavefront { (1, layers) } else { (layers, 1) };
-        make(buffers, "h", &[a_buffer, layout.slots, b, width], layout.scratch_states);
+        let beside = |shape: &[usize]| side_by_side(a_buffer, shape, self.limits)[1];
+        let states = [layout.slots, b, width].iter().fold(1_usize, |len, &size| len.saturating_mul(size));
+        make(buffers, "h", &[beside(&[layout.before_states.saturating_add(states)])], layout.scratch_states);
         if layout.keeps == Keeps::Gates {
             // A buffer a turn, of few lengths.
             let mut turns: Vec<[usize; 2]> =
@@ -144,7 +161,7 @@ impl Sizes<'_> {
         make(one(layout.copies_output && !given.output), "output", &[t, b, width], false);
         make(one(layout.copies_h0 && !given.h0), "h0", &[cells, b, h], false);
         make(one(layout.copies_h_n && !given.h_n), "h_n", &[cells, b, h], false);
-        make(one(!layout.copies_h0 && !layout.copies_h_n), "carried state", &[cells, b, h], true);
+        make(one(layout.carries(given)), "carried state", &[cells, b, h], true);
         make(one(self.unroll.has_lengths()), "lengths", &[b], false);
         make(one(given.sources), "sources of rows", &[b], false);
         make(one(self.time_loop.resident.is_some()), "meeting", &[5], false);
@@ -154,15 +171,27 @@ impl Sizes<'_> {
         if training {
             make(one(layout.makes_gates_again(config)), "h_proj", &[chunk, b, 3, h], true);
             let last_is_given = one(given.d_output && !layout.copies_d_output);
-            make(buffers - last_is_given, "d_output", &[a_buffer, t, b, width], false);
+            make(buffers - last_is_given, "d_output", &[beside(&[t, b, width])], false);
             make(one(layout.copies_d_output && !given.d_output), "batch-major d_output", &[t, b, width], false);
             make(one(layout.has_dropout), "d_dropped", &[t, b, width], true);
             make(one(!given.d_h_n), "d_h_n", &[cells, b, h], false);
             make(one(!given.d_h0), "d_h0", &[cells, b, h], false);
-            for layer in 0..if given.gradients { 0 } else { layers } {
-                let shapes = CellWeights::shapes(config, layer);
-                for (name, shape) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().zip(shapes) {
-                    make(if shape.contains(&0) { 0 } else { config.directions() }, name, &shape, false);
+            if !given.gradients {
+                // All layers but the first are alike; recurrent weights and their biases of several cells lie in one buffer.
+                let [first, others] = [0, 1].map(|layer| CellWeights::shapes(config, layer));
+                let together = cells_a_buffer(config, self.limits);
+                for (place, name) in ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"].into_iter().enumerate() {
+                    let is_recurrent = place % 2 == 1;
+                    let groups = if is_recurrent {
+                        [(cells / together, together, &first), (one(cells % together > 0), cells % together, &first)]
+                    } else {
+                        [(config.directions(), 1, &first), (cells - config.directions(), 1, &others)]
+                    };
+                    for (count, together, shapes) in groups {
+                        let shape = &shapes[place];
+                        let elements = side_by_side(together, shape, self.limits)[1];
+                        make(if shape.contains(&0) { 0 } else { count }, name, &[elements], false);
+                    }
                 }
             }
             let d_input = self.unroll.has_input_gradient();
@@ -175,6 +204,8 @@ impl Sizes<'_> {
     /// The time axis in pieces that every binding and every grid can hold.
     pub(super) fn chunks(&self, limits: &wgpu::Limits) -> Result<Vec<Range<usize>>> {
         let (seq_len, most) = (self.unroll.seq_len(), self.steps_in_a_chunk(limits)?);
+        let pieces = (seq_len.div_ceil(most) as u64).saturating_mul(self.config.num_cells() as u64);
+        at_most("the pieces of time of all cells", "what a plan holds", pieces, PIECES)?;
         if !self.layout.wavefront {
             return Ok(evenly(seq_len, most));
         }
@@ -203,8 +234,12 @@ impl Sizes<'_> {
 
         let available = limits.max_storage_buffer_binding_size;
         let gates = config.cell().gates();
-        at_most("weight_ih", BINDING, bytes(&[gates, h, inputs]), available)?;
-        at_most("weight_hh", BINDING, bytes(&[gates, h, h]), available)?;
+        let fits = |what, bytes: u64| {
+            at_most(what, BINDING, bytes, available)?;
+            at_most(what, INDEX, bytes / 4, INDICES)
+        };
+        fits("weight_ih", bytes(&[gates, h, inputs]))?;
+        fits("weight_hh", bytes(&[gates, h, h]))?;
         // A binding of n steps begins up to one alignment early, and reads one state past the chunk.
         let slack = u64::from(limits.min_storage_buffer_offset_alignment);
         let width = config.output_size();
@@ -214,16 +249,17 @@ impl Sizes<'_> {
             ("h", bytes(&[b, width]), 1),
             ("gates", bytes(&[layout.together, b, layout.gates_width, h]), 0),
         ] {
-            at_most(what, BINDING, size.saturating_mul(1 + further).saturating_add(slack), available)?;
-            steps = steps.min((available - slack) / size - further);
+            fits(what, size.saturating_mul(1 + further).saturating_add(slack))?;
+            steps = steps.min((available.min(4 * INDICES) - slack) / size - further);
         }
         // What is copied as a whole is bound as a whole.
         let copies = [
             (layout.copies_input, "input", bytes(&[t, b, config.input_size()])),
             (layout.copies_output || layout.has_dropout, "output", bytes(&[layout.slots, b, width])),
+            (layout.copies_d_output, "d_output", bytes(&[t, b, width])),
         ];
         for (copied, what, size) in copies {
-            at_most(what, BINDING, if copied { size.saturating_add(slack) } else { 0 }, available)?;
+            fits(what, if copied { size.saturating_add(slack) } else { 0 })?;
         }
         let mut steps = steps.min(t as u64) as usize;
         if self.unroll.mode() == Mode::Training && layout.keeps != Keeps::Gates {

@@ -6,16 +6,13 @@ use super::Real;
 #[must_use]
 pub fn pcg4d(seed: [u32; 4]) -> u32 {
     let [mut x, mut y, mut z, mut w] = seed.map(|v| v.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-    let round = |x: &mut u32, y: &mut u32, z: &mut u32, w: &mut u32| {
-        *x = x.wrapping_add(y.wrapping_mul(*w));
-        *y = y.wrapping_add(z.wrapping_mul(*x));
-        *z = z.wrapping_add(x.wrapping_mul(*y));
-        *w = w.wrapping_add(y.wrapping_mul(*z));
-    };
-    round(&mut x, &mut y, &mut z, &mut w);
-    [x, y, z, w] = [x, y, z, w].map(|v| v ^ (v >> 16));
-    round(&mut x, &mut y, &mut z, &mut w);
-    x
+    x = x.wrapping_add(y.wrapping_mul(w));
+    y = y.wrapping_add(z.wrapping_mul(x));
+    z = z.wrapping_add(x.wrapping_mul(y));
+    w = w.wrapping_add(y.wrapping_mul(z));
+    [x, y, _, w] = [x, y, z, w].map(|v| v ^ (v >> 16));
+    // Of the second round the first word alone is used.
+    x.wrapping_add(y.wrapping_mul(w))
 }
 
 /// What an element, counted in time-major order, of the output of a layer is multiplied by in forward pass `pass` (counted

@@ -1,4 +1,4 @@
-//! Twin of `shaders/matmul_tiled.wgsl`, `shaders/matmul_direct.wgsl` and `shaders/matmul_broadcast.wgsl`.
+//! Twin of every `shaders/matmul_*.wgsl`.
 
 use super::Real;
 
@@ -40,6 +40,43 @@ pub fn matmul<R: Real>(params: &MatmulParams, a: &[R], b: &[R], bias: Option<&[R
                 sum += c[row * n + column];
             }
             c[row * n + column] = sum;
+        }
+    }
+}
+
+/// The same over rows of a batch, of which each has a length: the m rows, or with `transpose_a` the k's, are those of step
+/// `first[0]` from row `first[1]` on, and of the steps after it. What is over is zero, whatever it holds.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn matmul_with_lengths<R: Real>(
+    params: &MatmulParams,
+    a: &[R],
+    b: &[R],
+    lengths: &[usize],
+    first: [usize; 2],
+    c: &mut [R],
+) {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
+    let is_over = |line: usize| {
+        let row = first[1] + line;
+        first[0] + row / lengths.len() >= lengths[row % lengths.len()]
+    };
+    let (mut a, mut b) = (a.to_vec(), b.to_vec());
+    if transpose_a {
+        for line in (0..k).filter(|&line| is_over(line)) {
+            a[line * m..][..m].fill(R::default());
+            for column in 0..n {
+                b[if transpose_b { column * k + line } else { line * n + column }] = R::default();
+            }
+        }
+        return matmul(params, &a, &b, None, c);
+    }
+    let before = c.to_vec();
+    matmul(params, &a, &b, None, c);
+    for line in (0..m).filter(|&line| is_over(line)) {
+        for at in line * n..(line + 1) * n {
+            c[at] = if accumulate { before[at] } else { R::default() };
         }
     }
 }
