@@ -1,4 +1,5 @@
-// One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare.
+// One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare. A step that is left out changes
+// nothing.
 //
 // parameter, gradient, moment1, moment2 [len]. An invocation takes every (256 workgroups)-th element.
 // Twin: reference::adam, the same loop.
@@ -24,7 +25,8 @@ struct AdamParams {
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
-    for (var i = global.x; i < params.len; i += params.workgroups * 256u) {
+    let len = select(params.len, 0u, state[SKIP] == 1.0);
+    for (var i = global.x; i < len; i += params.workgroups * 256u) {
         let g = gradient[params.gradient_offset + i] * state[SCALE];
         let m = params.beta1 * moment1[i] + params.one_minus_beta1 * g;
         let v = params.beta2 * moment2[i] + params.one_minus_beta2 * g * g;

@@ -1,16 +1,22 @@
-// The scalars of one step of Adam: the global norm of all gradients from the parts that sum_squares made, the factor that
-// clips it (Pascanu, Mikolov and Bengio 2013; with PyTorch's 1e-6), and the bias corrections (Kingma and Ba 2015).
+// The scalars of one step of an optimiser: the global norm of all gradients from the parts that sum_squares made, the factor
+// that clips it (Pascanu, Mikolov and Bengio 2013; with PyTorch's 1e-6), whether the step is left out, and the bias
+// corrections of Adam (Kingma and Ba 2015).
 //
-// partial [partials]. One workgroup of 256 invocations. workgroups: (1, 1, 1).
+// partial [partials, 3], norm [1], skipped [1]. One workgroup of 256 invocations. workgroups: (1, 1, 1).
 //
-// Departures from the formulas of the twin (reference::adam): 1 - beta^t comes from the step before,
-// c_t = beta c_(t-1) + (1 - beta), which loses no digits where 1 - pow(beta, t) would, and needs no count of steps.
+// Departures from the formulas of the twin (reference::adam_prepare):
+// 1. 1 - beta^t comes from the step before, c_t = beta c_(t-1) + (1 - beta), which loses no digits where 1 - pow(beta, t)
+//    would, and needs no count of steps.
+// 2. A NaN and an infinity are told by their bits. WGSL leaves open what min, max and comparisons make of them, and a norm
+//    that is NaN must not become a factor of 1, which would switch the clipping off.
 
 struct AdamPrepareParams {
     partials: u32,
     // 1: scale the gradients down to max_norm where their norm is larger. 0: leave them.
     clip: u32,
     max_norm: f32,
+    // 1: leave the step out where a gradient is not finite.
+    skip_nonfinite: u32,
     beta1: f32,
     beta2: f32,
     // 1 - beta1 and 1 - beta2, rounded once, on the host.
@@ -21,21 +27,47 @@ struct AdamPrepareParams {
 @group(0) @binding(0) var<uniform> params: AdamPrepareParams;
 @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @group(0) @binding(2) var<storage, read_write> state: array<f32>;
+@group(0) @binding(3) var<storage, read_write> norm: array<f32>;
+@group(0) @binding(4) var<storage, read_write> skipped: array<f32>;
+
+// What the gradients are multiplied by: as clip_grad_norm_ has it, NaN for a norm that is NaN, and 0 for one that is infinite.
+fn clip_scale(total: f32) -> f32 {
+    let size = magnitude(total);
+    if params.clip == 0u {
+        return 1.0;
+    }
+    if size > INFINITY {
+        return total;
+    }
+    if size == INFINITY {
+        return 0.0;
+    }
+    let with_epsilon = total + 1e-6;
+    if with_epsilon <= params.max_norm {
+        return 1.0;
+    }
+    return params.max_norm / with_epsilon;
+}
 
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) invocation: u32) {
-    var sum = 0.0;
+    var sum = Sum();
     for (var i = invocation; i < params.partials; i += 256u) {
-        sum += partial[i];
+        sum += vec3<f32>(partial[3u * i + TINY], partial[3u * i + MEDIUM], partial[3u * i + HUGE]);
     }
-    let norm = sqrt(workgroup_sum(invocation, sum));
+    let total = workgroup_sum(invocation, sum);
     if invocation == 0u {
-        state[NORM] = norm;
-        state[SCALE] = 1.0;
-        if params.clip != 0u {
-            state[SCALE] = min(1.0, params.max_norm / (norm + 1e-6));
+        let global_norm = root(total);
+        norm[0] = global_norm;
+        state[SCALE] = clip_scale(global_norm);
+        // Not the norm, which can be over the largest f32 where every gradient is finite.
+        let skip = params.skip_nonfinite != 0u && magnitude(total[HUGE]) >= INFINITY;
+        state[SKIP] = f32(skip);
+        if skip {
+            skipped[0] += 1.0;
+        } else {
+            state[CORRECTION1] = params.beta1 * state[CORRECTION1] + params.one_minus_beta1;
+            state[CORRECTION2] = params.beta2 * state[CORRECTION2] + params.one_minus_beta2;
         }
-        state[CORRECTION1] = params.beta1 * state[CORRECTION1] + params.one_minus_beta1;
-        state[CORRECTION2] = params.beta2 * state[CORRECTION2] + params.one_minus_beta2;
     }
 }

@@ -1,4 +1,5 @@
-// One step of gradient descent on one parameter, after adam_prepare: parameter -= rate * scale * gradient.
+// One step of gradient descent on one parameter, after adam_prepare: parameter -= rate * scale * gradient. A step
+// that is left out changes nothing.
 //
 // parameter, gradient [len]. An invocation takes every (256 workgroups)-th element.
 // Twin: reference::sgd, the same loop.
@@ -17,7 +18,8 @@ struct SgdParams {
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
-    for (var i = global.x; i < params.len; i += params.workgroups * 256u) {
+    let len = select(params.len, 0u, state[SKIP] == 1.0);
+    for (var i = global.x; i < len; i += params.workgroups * 256u) {
         let g = gradient[params.gradient_offset + i] * state[SCALE];
         parameter[params.parameter_offset + i] -= state[LEARNING_RATE] * g;
     }

@@ -1,8 +1,11 @@
-// The sum of the squares of `len` numbers, in parts: partial [partial_offset + workgroup], one a workgroup.
+// The sum of the squares of `len` numbers, in parts: three numbers a workgroup, one for each range of shared/norm.wgsl, from
+// partial [3 (partial_offset + workgroup)] on.
 //
 // A workgroup of 256 invocations takes every (256 workgroups)-th element.
 //
-// Departure from the plain loop of the twin (reference::sum_squares): sums in parts, always in the same order.
+// Departures from the plain loop of the twin (reference::sum_squares):
+// 1. Sums in parts, always in the same order; an invocation adds up 64 squares at a time, so that no sum has many terms.
+// 2. Three ranges of numbers, so that f32 holds the squares of all of them.
 
 struct SumSquaresParams {
     len: u32,
@@ -17,13 +20,20 @@ struct SumSquaresParams {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
-    var sum = 0.0;
-    for (var i = workgroup.x * 256u + invocation; i < params.len; i += params.workgroups * 256u) {
-        let value = input[params.input_offset + i];
-        sum += value * value;
+    let stride = params.workgroups * 256u;
+    var sum = Sum();
+    for (var begin = workgroup.x * 256u + invocation; begin < params.len; begin += 64u * stride) {
+        var few = Sum();
+        for (var i = begin; i < min(begin + 64u * stride, params.len); i += stride) {
+            few += square(input[params.input_offset + i]);
+        }
+        sum += few;
     }
     let total = workgroup_sum(invocation, sum);
     if invocation == 0u {
-        partial[params.partial_offset + workgroup.x] = total;
+        let first = 3u * (params.partial_offset + workgroup.x);
+        partial[first + TINY] = total[TINY];
+        partial[first + MEDIUM] = total[MEDIUM];
+        partial[first + HUGE] = total[HUGE];
     }
 }

@@ -1,11 +1,13 @@
-// The sum of one number of each of the 256 invocations of a workgroup, always in the same order. Must be reached by all of
-// them. The result is valid in all of them.
+// The sum of one value of each of the 256 invocations of a workgroup, always in the same order. Must be reached by all of
+// them, and once only: the memory is not free for a second sum. The result is valid in all of them.
+//
+// The kernel says what is summed: `alias Sum = f32;` or a vector.
 
 const REDUCE_LANES: u32 = 256u;
 
-var<workgroup> reduce_scratch: array<f32, REDUCE_LANES>;
+var<workgroup> reduce_scratch: array<Sum, REDUCE_LANES>;
 
-fn workgroup_sum(invocation: u32, value: f32) -> f32 {
+fn workgroup_sum(invocation: u32, value: Sum) -> Sum {
     reduce_scratch[invocation] = value;
     workgroupBarrier();
     for (var width = REDUCE_LANES / 2u; width > 0u; width /= 2u) {

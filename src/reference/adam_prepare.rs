@@ -17,7 +17,8 @@ pub struct AdamState<R> {
     pub scale: R,
 }
 
-/// The scalars of step `step`, counted from 1, from the sum of the squares of all gradients.
+/// The scalars of step `step`, from the sum of the squares of all gradients. Steps are counted from 1, without those that were
+/// left out.
 pub fn adam_prepare<R: Real>(
     step: u32,
     learning_rate: R,
@@ -29,8 +30,9 @@ pub fn adam_prepare<R: Real>(
     let one = R::from_f64(1.0);
     let norm = sum_squares.sqrt();
     let scale = max_norm.map_or(one, |max_norm| {
-        let scale = max_norm / (norm + R::from_f64(1e-6));
-        if scale < one { scale } else { one }
+        let with_epsilon = norm + R::from_f64(1e-6);
+        // A norm that is NaN is not at most anything, so it becomes the factor; an infinite one gives 0.
+        if with_epsilon <= max_norm { one } else { max_norm / with_epsilon }
     });
     AdamState { learning_rate, correction1: correction(beta1), correction2: correction(beta2), norm, scale }
 }

@@ -1,4 +1,5 @@
-//! The CPU references: for each kernel its twin, in a file of the same name with the same argument names, in plain loops;
+//! The CPU references: for each kernel its twin with the same argument names, in plain loops. A twin lies in a file of the kernel's
+//! name, but for the products, which are all in `matmul`, and `number`, which is in `move_rows`;
 //! and the [`oracle`], which is written from the equations alone and holds the twins.
 //!
 //! The twins work in f32, as the kernels do, and in f64. They know nothing of offsets, tiles and chunks.
@@ -50,6 +51,12 @@ pub trait Real:
     /// e to this power.
     #[must_use]
     fn exp(self) -> Self;
+    /// e to this power, less 1.
+    #[must_use]
+    fn exp_m1(self) -> Self;
+    /// The natural logarithm of 1 more than this.
+    #[must_use]
+    fn ln_1p(self) -> Self;
     /// The square root.
     #[must_use]
     fn sqrt(self) -> Self;
@@ -66,6 +73,12 @@ macro_rules! real {
             }
             fn exp(self) -> Self {
                 self.exp()
+            }
+            fn exp_m1(self) -> Self {
+                self.exp_m1()
+            }
+            fn ln_1p(self) -> Self {
+                self.ln_1p()
             }
             fn sqrt(self) -> Self {
                 self.sqrt()

@@ -1,6 +1,6 @@
 //! Adam with clipping by global norm.
 
-use super::optimiser::{StepState, check, check_learning_rate, check_max_norm, check_pairs, one_minus};
+use super::optimiser::{StepOptions, StepState, check, check_learning_rate, check_max_norm, check_pairs, one_minus};
 use crate::error::Result;
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{ADAM, AdamParams};
@@ -18,13 +18,18 @@ pub struct AdamOptions {
     /// Added to the square root, finite and over 0.
     pub epsilon: f32,
     /// All gradients are scaled down together so that their common norm is at most this (Pascanu, Mikolov and Bengio,
-    /// 2013), over 0. `None` leaves them as they are.
+    /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one gradient makes all
+    /// parameters NaN, and an infinite norm makes every finite gradient 0.
     pub max_norm: Option<f32>,
+    /// Leave a step out if any gradient is NaN or infinite: parameters, moments and bias corrections stay as they were, and
+    /// the step is counted in [`Adam::skipped`]. Off by default. Gradients that are finite are never left out, however
+    /// large; set [`max_norm`](Self::max_norm) too, because the square of one over 1.8e19 overflows the second moment.
+    pub skip_nonfinite: bool,
 }
 
 impl Default for AdamOptions {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, max_norm: None }
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, max_norm: None, skip_nonfinite: false }
     }
 }
 
@@ -44,8 +49,8 @@ impl AdamOptions {
     }
 }
 
-/// Adam (Kingma and Ba, 2015) over any number of parameters, with clipping by their global norm. All on the GPU: moments,
-/// norm and the count of steps, so that a step is recorded without knowing which one it is.
+/// Adam (Kingma and Ba, 2015) over any number of parameters, with clipping by their global norm. Moments, norm and bias
+/// corrections stay on the GPU, so a step is recorded without knowing which one it is.
 #[derive(Debug)]
 pub struct Adam {
     state: StepState,
@@ -53,7 +58,9 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// An optimiser of pairs of a parameter and its gradient, of the same shape.
+    /// An optimiser of pairs of a parameter and its gradient, of the same shape. No parameter may share elements with
+    /// another parameter or with any gradient, nor lie in the buffer of its own gradient. A gradient may be given twice; it
+    /// then counts twice in the norm.
     ///
     /// # Errors
     /// [`Error`](crate::Error): `InvalidOption`, `ZeroSize` for no pair at all, `ShapeMismatch`, `ForeignDevice`, `Aliased`,
@@ -61,7 +68,7 @@ impl Adam {
     pub fn new(pairs: &[(&Tensor, &Tensor)], options: &AdamOptions) -> Result<Self> {
         options.validate()?;
         let gpu = check_pairs(pairs)?;
-        let state = StepState::new(gpu, pairs, options.learning_rate)?;
+        let state = StepState::new(gpu, &ADAM, pairs, options.learning_rate)?;
         let mut moments = Vec::new();
         for (parameter, _) in pairs {
             moments.push([
@@ -71,9 +78,10 @@ impl Adam {
         }
 
         let mut builder = ProgramBuilder::new(gpu, "adam");
-        let &AdamOptions { beta1, beta2, epsilon, max_norm, .. } = options;
-        let [one_minus_beta1, one_minus_beta2] = one_minus([beta1, beta2]);
-        state.prepare(&mut builder, pairs, max_norm, [beta1, beta2]);
+        let &AdamOptions { beta1, beta2, epsilon, max_norm, skip_nonfinite, .. } = options;
+        let betas = [beta1, beta2];
+        let [one_minus_beta1, one_minus_beta2] = one_minus(betas);
+        state.prepare(&mut builder, pairs, StepOptions { max_norm, skip_nonfinite, betas });
         for ((parameter, gradient), [moment1, moment2]) in pairs.iter().zip(&moments) {
             let workgroups = element_workgroups(parameter.len());
             let (parameter_view, parameter_offset) = parameter.view();
@@ -110,14 +118,22 @@ impl Adam {
         self.state.set_learning_rate(learning_rate)
     }
 
-    /// The global norm of the gradients at the last step, before clipping, `[1]`.
+    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it overflows
+    /// or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
     #[must_use]
     pub fn norm(&self) -> &Tensor {
         &self.state.norm
     }
 
+    /// How many steps were left out so far, `[1]`: see [`AdamOptions::skip_nonfinite`]. As an f32 it stops at 16,777,216.
+    #[must_use]
+    pub fn skipped(&self) -> &Tensor {
+        &self.state.skipped
+    }
+
     /// Records one step.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.program.encode(encoder);
+        self.state.mark_written();
     }
 }

@@ -1,5 +1,7 @@
 //! A linear layer, the head of a recurrent one.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::error::{Error, Result, at_least_one, expect_shape};
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::ops::{self, MatmulArgs, Matrix, SumRowsArgs, Vector};
@@ -48,95 +50,177 @@ impl Linear {
         [&self.weight, &self.bias]
     }
 
-    /// Lays the layer out over the rows of `input` `[.., in_features]`, say the output of an unrolled GRU or its last
-    /// state. Backward writes the gradient of the input into `d_input`, a tensor of the same shape.
+    /// Lays the layer out for training over the rows of `input` `[.., in_features]`, say the output of an unrolled GRU or its
+    /// last state. Backward writes the gradient of the input into `d_input`, a tensor of the same shape; with `None`, as the
+    /// first layer of a net wants it, that gradient is not computed.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`], [`Error::LimitExceeded`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn unroll(&self, input: &Tensor, d_input: &Tensor) -> Result<UnrolledLinear> {
-        let [out_features, in_features] = [self.weight.shape()[0], self.weight.shape()[1]];
-        let mut shape = input.shape().to_vec();
-        match shape.last_mut() {
-            Some(last) if *last == in_features => *last = out_features,
-            _ => {
-                let mut expected = shape;
-                expected.pop();
-                expected.push(in_features);
-                return Err(Error::ShapeMismatch { tensor: "input", expected, actual: input.shape().to_vec() });
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`] where `d_input` lies in a buffer of the input
+    /// or of a weight, [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn unroll<'a>(&self, input: &Tensor, d_input: impl Into<Option<&'a Tensor>>) -> Result<UnrolledLinear> {
+        let d_input = d_input.into();
+        self.output_shape(input)?;
+        if let Some(d_input) = d_input {
+            expect_shape("d_input", input.shape(), d_input.shape())?;
+            self.weight.expect_same_device("d_input", d_input)?;
+            for (first, read) in [("input", input), ("weight", &self.weight), ("bias", &self.bias)] {
+                if read.buffer() == d_input.buffer() {
+                    return Err(Error::Aliased { first, second: "d_input" });
+                }
             }
         }
-        expect_shape("d_input", input.shape(), d_input.shape())?;
-        self.weight.expect_same_device("input", input)?;
-        self.weight.expect_same_device("d_input", d_input)?;
-        if input.buffer() == d_input.buffer() {
-            return Err(Error::Aliased { first: "input", second: "d_input" });
-        }
-
-        let rows = input.len() / in_features;
-        let output = Tensor::named(&self.gpu, "output", &shape, None)?;
-        let d_output = Tensor::named(&self.gpu, "d_output", &shape, None)?;
+        let forward = self.unroll_inference(input)?;
+        let d_output = Tensor::named(&self.gpu, "d_output", forward.output.shape(), None)?;
         let d_weight = Tensor::named(&self.gpu, "d_weight", self.weight.shape(), None)?;
         let d_bias = Tensor::named(&self.gpu, "d_bias", self.bias.shape(), None)?;
-        let tuning = Tuning { few_rows: rows <= 8, ..Tuning::new(self.gpu.info().device_type) };
+        let backward = self.backward(input, &d_output, d_input, [&d_weight, &d_bias])?;
+        Ok(UnrolledLinear {
+            forward,
+            backward,
+            input: input.clone(),
+            weight: self.weight.clone(),
+            d_output,
+            d_weight,
+            d_bias,
+            d_input: d_input.cloned(),
+            saved: AtomicU64::new(NEVER),
+        })
+    }
 
-        let x = Matrix::of(input, in_features);
-        let weight = Matrix::of(&self.weight, in_features);
-        let d_y = Matrix::of(&d_output, out_features);
-        let plain = MatmulArgs {
+    /// Lays the layer out over the rows of `input` `[.., in_features]` without gradients.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::LimitExceeded`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`].
+    pub fn unroll_inference(&self, input: &Tensor) -> Result<LinearInference> {
+        let shape = self.output_shape(input)?;
+        let output = Tensor::named(&self.gpu, "output", &shape, None)?;
+        let [out_features, in_features] = self.features();
+        let (rows, tuning) = self.rows_of(input);
+        let product = MatmulArgs {
             size: [rows, out_features, in_features],
-            a: x,
+            a: Matrix::of(input, in_features),
             transpose_a: false,
-            b: weight,
+            b: Matrix::of(&self.weight, in_features),
             transpose_b: true,
             bias: Some(Vector::of(&self.bias, 0)),
             c: Matrix::of(&output, out_features),
             accumulate: false,
         };
         let mut builder = ProgramBuilder::new(&self.gpu, "linear forward");
-        ops::matmul(&mut builder, &tuning, plain);
-        let forward = builder.build()?;
+        ops::matmul(&mut builder, &tuning, product);
+        let program = builder.build()?;
+        Ok(LinearInference { output, program })
+    }
 
-        let mut builder = ProgramBuilder::new(&self.gpu, "linear backward");
-        let d_input = Matrix::of(d_input, in_features);
-        let size = [rows, in_features, out_features];
-        let of_input = MatmulArgs { size, a: d_y, transpose_b: false, bias: None, c: d_input, ..plain };
-        ops::matmul(&mut builder, &tuning, of_input);
+    fn backward(
+        &self,
+        input: &Tensor,
+        d_output: &Tensor,
+        d_input: Option<&Tensor>,
+        [d_weight, d_bias]: [&Tensor; 2],
+    ) -> Result<Program> {
+        let [out_features, in_features] = self.features();
+        let (rows, tuning) = self.rows_of(input);
+        let d_y = Matrix::of(d_output, out_features);
         let of_weight = MatmulArgs {
             size: [out_features, in_features, rows],
             a: d_y,
             transpose_a: true,
-            b: x,
+            b: Matrix::of(input, in_features),
             transpose_b: false,
             bias: None,
-            c: Matrix::of(&d_weight, in_features),
+            c: Matrix::of(d_weight, in_features),
             accumulate: false,
         };
+        let mut builder = ProgramBuilder::new(&self.gpu, "linear backward");
+        if let Some(d_input) = d_input {
+            let of_input = MatmulArgs {
+                size: [rows, in_features, out_features],
+                transpose_a: false,
+                b: Matrix::of(&self.weight, in_features),
+                c: Matrix::of(d_input, in_features),
+                ..of_weight
+            };
+            ops::matmul(&mut builder, &tuning, of_input);
+        }
         ops::matmul(&mut builder, &tuning, of_weight);
-        let total = Vector::of(&d_bias, 0);
+        let total = Vector::of(d_bias, 0);
         let of_bias = SumRowsArgs { input: d_y, size: [rows, out_features], total, accumulate: false, root: false };
         ops::sum_rows(&mut builder, tuning.sum_lanes, of_bias);
-        let backward = builder.build()?;
-        Ok(UnrolledLinear { output, d_output, d_weight, d_bias, forward, backward })
+        builder.build()
+    }
+
+    fn features(&self) -> [usize; 2] {
+        [self.weight.shape()[0], self.weight.shape()[1]]
+    }
+
+    /// How many rows there are, and the kernels that suit so many.
+    fn rows_of(&self, input: &Tensor) -> (usize, Tuning) {
+        let rows = input.len() / self.features()[1];
+        (rows, Tuning { few_rows: rows <= 8, ..Tuning::new(self.gpu.adapter_class()) })
+    }
+
+    /// The shape of the output, after a look at the input.
+    fn output_shape(&self, input: &Tensor) -> Result<Vec<usize>> {
+        let [out_features, in_features] = self.features();
+        let (mut expected, actual) = (input.shape().to_vec(), input.shape().to_vec());
+        expected.pop();
+        expected.push(in_features);
+        if actual != expected {
+            return Err(Error::ShapeMismatch { tensor: "input".into(), expected, actual });
+        }
+        self.weight.expect_same_device("input", input)?;
+        expected.pop();
+        expected.push(out_features);
+        Ok(expected)
     }
 }
 
-/// A linear layer with its buffers and programs.
+/// A linear layer with its output, for inference.
+#[derive(Debug)]
+pub struct LinearInference {
+    output: Tensor,
+    program: Program,
+}
+
+impl LinearInference {
+    /// The output, `[.., out_features]`.
+    #[must_use]
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
+    /// Records the output.
+    pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.program.encode(encoder);
+        self.output.mark_written();
+    }
+}
+
+/// The version that stands for no forward pass at all.
+const NEVER: u64 = u64::MAX;
+
+/// A linear layer with its buffers and programs, for training.
 #[derive(Debug)]
 pub struct UnrolledLinear {
-    output: Tensor,
+    forward: LinearInference,
+    backward: Program,
+    input: Tensor,
+    weight: Tensor,
     d_output: Tensor,
     d_weight: Tensor,
     d_bias: Tensor,
-    forward: Program,
-    backward: Program,
+    d_input: Option<Tensor>,
+    /// The newest write that the last forward pass has seen, of what backward reads again.
+    saved: AtomicU64,
 }
 
 impl UnrolledLinear {
     /// The output, `[.., out_features]`.
     #[must_use]
     pub fn output(&self) -> &Tensor {
-        &self.output
+        &self.forward.output
     }
 
     /// The gradient of the loss with respect to the output, to be written.
@@ -153,11 +237,38 @@ impl UnrolledLinear {
 
     /// Records the output.
     pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.forward.encode(encoder);
+        self.forward.encode_forward(encoder);
+        self.saved.store(self.newest().0, Relaxed);
     }
 
-    /// Records the gradients of input, weight and bias. It needs the input as it was at the forward pass.
-    pub fn encode_backward(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Records the gradients of input, weight and bias.
+    ///
+    /// # Errors
+    /// [`Error::BackwardWithoutForward`], and [`Error::ChangedSinceForward`] if the input was written since the last forward
+    /// pass was recorded, or the weight while the gradient of the input is wanted. What the app's own shaders write is not
+    /// noticed.
+    pub fn encode_backward(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        let saved = self.saved.load(Relaxed);
+        let (newest, tensor) = self.newest();
+        if saved == NEVER {
+            return Err(Error::BackwardWithoutForward);
+        }
+        if newest > saved {
+            return Err(Error::ChangedSinceForward { tensor: tensor.into() });
+        }
         self.backward.encode(encoder);
+        for tensor in [&self.d_weight, &self.d_bias].into_iter().chain(&self.d_input) {
+            tensor.mark_written();
+        }
+        Ok(())
+    }
+
+    /// The newest write of what backward reads of the forward pass, and which tensor it was. Versions grow with every write of
+    /// any tensor, so the newest of two tells of a change of either.
+    fn newest(&self) -> (u64, &'static str) {
+        let input = (self.input.version(), "input");
+        // The weight is needed for the gradient of the input alone.
+        let weight = (self.weight.version(), "weight");
+        if self.d_input.is_some() && weight.0 > input.0 { weight } else { input }
     }
 }

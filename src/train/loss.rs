@@ -11,11 +11,12 @@ use crate::plan::Tuning;
 pub struct MeanSquaredError {
     expected: Tensor,
     loss: Tensor,
+    d_prediction: Tensor,
     program: Program,
 }
 
 impl MeanSquaredError {
-    /// The loss of `prediction`, whose gradient goes to `d_prediction`, a tensor of the same shape.
+    /// The loss of `prediction`, whose gradient goes to `d_prediction`, a tensor of the same shape in another buffer.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`], [`Error::LimitExceeded`],
@@ -27,6 +28,7 @@ impl MeanSquaredError {
             return Err(Error::Aliased { first: "prediction", second: "d_prediction" });
         }
         let gpu = prediction.gpu();
+        gpu.check_kernels(&[&MSE])?;
         let len = prediction.len();
         let workgroups = reduction_workgroups(len);
         let expected = Tensor::named(gpu, "expected", prediction.shape(), None)?;
@@ -51,13 +53,13 @@ impl MeanSquaredError {
         };
         let mut builder = ProgramBuilder::new(gpu, "mean squared error");
         builder.once(gpu.kernel(&MSE, &[]), &params, storage.storage(), [workgroups, 1, 1]);
-        let tuning = Tuning::new(gpu.info().device_type);
+        let tuning = Tuning::new(gpu.adapter_class());
         let rows = workgroups as usize;
         let (input, total) = (Matrix::of(&partial, 1), Vector::of(&loss, 0));
         let args = SumRowsArgs { input, size: [rows, 1], total, accumulate: false, root: false };
         ops::sum_rows(&mut builder, tuning.sum_lanes, args);
         let program = builder.build()?;
-        Ok(Self { expected, loss, program })
+        Ok(Self { expected, loss, d_prediction: d_prediction.clone(), program })
     }
 
     /// What is expected, in the shape of the prediction, to be written.
@@ -75,5 +77,7 @@ impl MeanSquaredError {
     /// Records the loss and the gradient of the prediction.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.program.encode(encoder);
+        self.loss.mark_written();
+        self.d_prediction.mark_written();
     }
 }

@@ -26,7 +26,7 @@
 //!         net.encode_forward(encoder)?;
 //!         head.encode_forward(encoder);
 //!         loss.encode(encoder);
-//!         head.encode_backward(encoder);
+//!         head.encode_backward(encoder)?;
 //!         net.encode_backward(encoder)?;
 //!         adam.encode(encoder);
 //!         Ok(())
@@ -43,6 +43,6 @@ mod optimiser;
 mod sgd;
 
 pub use adam::{Adam, AdamOptions};
-pub use linear::{Linear, UnrolledLinear};
+pub use linear::{Linear, LinearInference, UnrolledLinear};
 pub use loss::MeanSquaredError;
 pub use sgd::{Sgd, SgdOptions};

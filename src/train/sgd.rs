@@ -1,6 +1,6 @@
 //! Gradient descent with clipping by global norm.
 
-use super::optimiser::{StepState, check_learning_rate, check_max_norm, check_pairs};
+use super::optimiser::{StepOptions, StepState, check_learning_rate, check_max_norm, check_pairs};
 use crate::error::Result;
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{SGD, SgdParams};
@@ -12,13 +12,18 @@ pub struct SgdOptions {
     /// Step size, finite and at least 0; 0.001, as PyTorch has it.
     pub learning_rate: f32,
     /// All gradients are scaled down together so that their common norm is at most this (Pascanu, Mikolov and Bengio,
-    /// 2013), over 0. `None`, the default, leaves them as they are.
+    /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one gradient makes all
+    /// parameters NaN, and an infinite norm makes every finite gradient 0.
     pub max_norm: Option<f32>,
+    /// Leave a step out if any gradient is NaN or infinite: parameters stay as they were, and
+    /// the step is counted in [`Sgd::skipped`]. Off by default. Gradients that are finite are never left out, however
+    /// large.
+    pub skip_nonfinite: bool,
 }
 
 impl Default for SgdOptions {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, max_norm: None }
+        Self { learning_rate: 1e-3, max_norm: None, skip_nonfinite: false }
     }
 }
 
@@ -43,17 +48,18 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// An optimiser of pairs of a parameter and its gradient, of the same shape.
+    /// An optimiser of pairs of a parameter and its gradient, as [`Adam::new`](super::Adam::new) takes them.
     ///
     /// # Errors
     /// Those of [`Adam::new`](super::Adam::new).
     pub fn new(pairs: &[(&Tensor, &Tensor)], options: &SgdOptions) -> Result<Self> {
         options.validate()?;
         let gpu = check_pairs(pairs)?;
-        let state = StepState::new(gpu, pairs, options.learning_rate)?;
+        let state = StepState::new(gpu, &SGD, pairs, options.learning_rate)?;
         let mut builder = ProgramBuilder::new(gpu, "sgd");
-        // There are no moments whose bias would want correcting.
-        state.prepare(&mut builder, pairs, options.max_norm, [0.0, 0.0]);
+        let &SgdOptions { max_norm, skip_nonfinite, .. } = options;
+        // There are no moments, so no bias to correct.
+        state.prepare(&mut builder, pairs, StepOptions { max_norm, skip_nonfinite, betas: [0.0, 0.0] });
         for &(parameter, gradient) in pairs {
             let workgroups = element_workgroups(parameter.len());
             let (parameter_view, parameter_offset) = parameter.view();
@@ -78,14 +84,22 @@ impl Sgd {
         self.state.set_learning_rate(learning_rate)
     }
 
-    /// The global norm of the gradients at the last step, before clipping, `[1]`.
+    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it overflows
+    /// or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
     #[must_use]
     pub fn norm(&self) -> &Tensor {
         &self.state.norm
     }
 
+    /// How many steps were left out so far, `[1]`: see [`SgdOptions::skip_nonfinite`]. As an f32 it stops at 16,777,216.
+    #[must_use]
+    pub fn skipped(&self) -> &Tensor {
+        &self.state.skipped
+    }
+
     /// Records one step.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.program.encode(encoder);
+        self.state.mark_written();
     }
 }
