@@ -135,6 +135,12 @@ pub struct Config<C = Cell> {
     clip: Option<f32>,
 }
 
+/// Layers on top of each other at most: far more than learn anything, and few enough to be counted out on the host.
+pub const MAX_LAYERS: usize = 4096;
+
+/// Parameters of all layers at most, of 4 bytes each.
+const MAX_PARAMETERS: u64 = 1 << 33;
+
 /// A GRU layer, the gated recurrent unit of Cho et al. (2014).
 pub type GruConfig = Config<GruCell>;
 
@@ -201,7 +207,7 @@ impl<C> Config<C> {
         }
     }
 
-    /// How many layers lie on top of each other, at first 1: each reads the output of the one below.
+    /// How many layers lie on top of each other, at first 1 and at most [`MAX_LAYERS`]: each reads the output of the one below.
     #[must_use]
     pub fn num_layers(mut self, num_layers: usize) -> Self {
         self.num_layers = num_layers;
@@ -356,12 +362,23 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// Checks that the layer can exist. Everything that takes a config calls this first.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for a dropout outside [0, 1), or
-    /// one that no layer could use, a clip that is not over 0, a parameter of an activation that is not finite.
+    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for more than [`MAX_LAYERS`], a
+    /// dropout outside [0, 1), or one that no layer could use, a clip that is not finite and over 0, a parameter of an
+    /// activation that is not finite, or one that makes the value at the clip infinite; [`Error::LimitExceeded`] for more
+    /// than 2^33 parameters, or more than memory has addresses.
     pub fn validate(&self) -> Result<()> {
         at_least_one("input_size", self.input_size)?;
         at_least_one("hidden_size", self.hidden_size)?;
         at_least_one("num_layers", self.num_layers)?;
+        if self.num_layers > MAX_LAYERS {
+            let (option, value) = ("num_layers", self.num_layers as f64);
+            return Err(Error::InvalidOption { option, value, expected: "at most 4096" });
+        }
+        let (required, available) = (self.num_parameters() as u64, MAX_PARAMETERS.min(isize::MAX as u64 / 4));
+        if required > available {
+            let (what, limit) = ("the number of parameters", "what a layer may have");
+            return Err(Error::LimitExceeded { what, limit, required, available });
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(invalid("dropout", self.dropout, "0 <= dropout < 1"));
         }
@@ -376,6 +393,12 @@ impl<C: Copy + Into<Cell>> Config<C> {
         for (option, activation) in self.cell().activations() {
             if let Some(value) = activation.parameters().into_iter().find(|value| !value.is_finite()) {
                 return Err(invalid(option, value, "an activation with finite parameters"));
+            }
+            // What is kept for backward needs an infinity to say that the clip gave a value.
+            if let (Some(clip), Activation::LeakyRelu { alpha }) = (self.clip, activation)
+                && !(alpha * clip).is_finite()
+            {
+                return Err(invalid(option, alpha, "a slope whose product with the clip is finite"));
             }
         }
         Ok(())

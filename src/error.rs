@@ -4,6 +4,7 @@
 //! NaN option) are found before anything is recorded, so that a failed call leaves buffers, encoders and the hidden state
 //! as they were. Each variant holds what was expected and what came as typed fields, not as text.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What can go wrong.
@@ -20,6 +21,16 @@ pub enum Error {
         found: Vec<String>,
     },
 
+    /// None of the backends to look at is one that the crate has on this system.
+    #[error("no backend to look for a GPU in: WGPU_BACKEND or GpuOptions::backends {}, and here the crate has {}",
+        names(*wanted).map_or("names none".into(), |names| format!("names {names}")), names(*available).unwrap_or("none".into()))]
+    NoBackend {
+        /// What was asked for; empty where it was no backend at all.
+        wanted: wgpu::Backends,
+        /// The backends that there are.
+        available: wgpu::Backends,
+    },
+
     /// The adapter refused to open a device.
     #[error("the adapter refused to open a device: {0}")]
     RequestDevice(#[from] wgpu::RequestDeviceError),
@@ -27,8 +38,8 @@ pub enum Error {
     /// A tensor or slice has another shape than the call needs.
     #[error("{tensor} has shape {actual:?}, expected {expected:?}")]
     ShapeMismatch {
-        /// Which tensor.
-        tensor: &'static str,
+        /// Which tensor; of the parameters of a layer by PyTorch's name, such as `weight_hh_l1_reverse`.
+        tensor: Cow<'static, str>,
         /// The shape that the call needs.
         expected: Vec<usize>,
         /// The shape that came.
@@ -95,12 +106,12 @@ pub enum Error {
         option: &'static str,
     },
 
-    /// A size is over a limit of the device.
-    #[error("{what} needs {required}, but the device's {limit} is {available}")]
+    /// A size is over a limit of the device, or over one that every device has.
+    #[error("{what} needs {required}, but {}{limit} is {available}{}", owner(limit), remedy(limit))]
     LimitExceeded {
         /// What needs it.
         what: &'static str,
-        /// The limit's name in [`wgpu::Limits`].
+        /// The limit: its name in [`wgpu::Limits`], or what else sets it.
         limit: &'static str,
         /// How much is needed.
         required: u64,
@@ -109,7 +120,7 @@ pub enum Error {
     },
 
     /// A schedule was asked for that this layer cannot have.
-    #[error("the schedule {schedule:?} cannot be had: {because}")]
+    #[error("the schedule {schedule:?} is not available: {because}")]
     ScheduleUnavailable {
         /// The schedule.
         schedule: crate::unroll::Schedule,
@@ -118,7 +129,7 @@ pub enum Error {
     },
 
     /// An option was asked for that this layer cannot have.
-    #[error("{option} cannot be had: {because}")]
+    #[error("{option} is not available: {because}")]
     OptionUnavailable {
         /// Which option.
         option: &'static str,
@@ -127,7 +138,7 @@ pub enum Error {
     },
 
     /// A buffer of the app was made without a usage that the call needs.
-    #[error("the buffer of {tensor} has usage {actual:?}, and {required:?} is needed too")]
+    #[error("{tensor} was made with the buffer usages {actual:?}, and {required:?} is needed too")]
     BufferUsage {
         /// Which tensor.
         tensor: &'static str,
@@ -138,7 +149,7 @@ pub enum Error {
     },
 
     /// A buffer of the app, or the slice of it that was given, does not hold the shape.
-    #[error("the buffer of {tensor} has {available} bytes there, and {required} are needed")]
+    #[error("{tensor}: the slice has {available} bytes, and the shape needs {required}")]
     BufferTooSmall {
         /// Which tensor.
         tensor: &'static str,
@@ -149,10 +160,10 @@ pub enum Error {
     },
 
     /// A tensor begins where the device or the kernels cannot read it.
-    #[error("{tensor} begins at byte {offset} of its buffer, which is no multiple of {alignment}")]
+    #[error("{tensor} begins at byte offset {offset}, which is not a multiple of {alignment}")]
     Misaligned {
         /// Which tensor.
-        tensor: &'static str,
+        tensor: Cow<'static, str>,
         /// Where it begins, in bytes.
         offset: u64,
         /// A multiple of how many bytes that must be.
@@ -160,7 +171,7 @@ pub enum Error {
     },
 
     /// A stream has no such row.
-    #[error("row {row} of a stream of {rows} rows")]
+    #[error("row {row} is out of range: the stream has {rows} rows")]
     NoSuchRow {
         /// The row.
         row: usize,
@@ -184,12 +195,23 @@ pub enum Error {
         because: &'static str,
     },
 
-    /// A tensor or buffer lives on another device than the object that it was given to. A buffer that was destroyed counts as
-    /// one.
-    #[error("{tensor} belongs to another device")]
+    /// A tensor or buffer lives on another device than the object that it was given to. Tensors of two [`Gpu`](crate::Gpu)s
+    /// that were made apart count as those of two devices, even where both wrap one.
+    #[error("{tensor} belongs to another device, or was made with another Gpu of the same one: clone one Gpu")]
     ForeignDevice {
         /// Which tensor.
-        tensor: &'static str,
+        tensor: Cow<'static, str>,
+    },
+
+    /// wgpu refused to work with an object of the app: a buffer that was destroyed or is mapped, a pipeline cache of another
+    /// device, or what the app records itself in [`Gpu::submit`](crate::Gpu::submit). In a browser such an error goes to the
+    /// handlers of the device instead.
+    #[error("wgpu refused {what}: {reason}")]
+    Refused {
+        /// What was to be done.
+        what: &'static str,
+        /// What wgpu says of it.
+        reason: String,
     },
 
     /// Two tensors that must be different share memory.
@@ -205,9 +227,21 @@ pub enum Error {
     #[error("made for inference: a backward pass needs Unroll::training")]
     NotTraining,
 
-    /// Backward was recorded without a forward before it. Each backward uses up what its forward saved.
-    #[error("backward without a forward before it: each backward uses up what one forward saved")]
+    /// Backward was recorded without a forward before it: each backward uses up what one forward saved, and a forward whose
+    /// encoder was dropped, so that it was never submitted, has saved nothing.
+    #[error(
+        "backward without a forward before it: each backward uses up what one forward saved, and a forward whose encoder \
+         was dropped has saved nothing"
+    )]
     BackwardWithoutForward,
+
+    /// Something that a backward pass reads was written after the forward pass had been recorded: an input, a state, a weight,
+    /// the lengths, the seed of dropout. Write it before the forward pass is recorded, or after the backward pass.
+    #[error("{tensor} was written after the forward pass was recorded, and the backward pass needs it as it was")]
+    ChangedSinceForward {
+        /// What was written.
+        tensor: Cow<'static, str>,
+    },
 
     /// The device could not give the memory.
     #[error("out of memory: {what} of {bytes} bytes")]
@@ -241,13 +275,25 @@ pub enum Error {
     OverBudget(Box<crate::report::Report>),
 }
 
-/// What may help who has no adapter.
+/// What may help where no adapter can be used.
 fn advice(found: &[String]) -> String {
     if cfg!(target_arch = "wasm32") {
-        return ": the browser has no WebGPU, or no GPU for it".into();
+        ": the browser has no WebGPU, or no GPU for it".into()
+    } else if !found.is_empty() {
+        format!("; adapters seen: {}", found.join(", "))
+    } else if cfg!(target_os = "linux") {
+        "; no adapter was seen: install the GPU's Vulkan driver, or where there is no GPU Mesa's lavapipe, package \
+         mesa-vulkan-drivers"
+            .into()
+    } else {
+        "; no adapter was seen".into()
     }
-    let install = "on Linux without a GPU install Mesa's lavapipe, package mesa-vulkan-drivers";
-    format!("; adapters seen: {found:?} ({install})")
+}
+
+/// The backends as `WGPU_BACKEND` calls them, if there are any.
+fn names(backends: wgpu::Backends) -> Option<String> {
+    let names: Vec<_> = backends.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    if names.is_empty() { None } else { Some(names.join(", ")) }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].
@@ -258,21 +304,40 @@ pub(crate) fn at_least_one(what: &'static str, size: usize) -> Result<()> {
     if size == 0 { Err(Error::ZeroSize { what }) } else { Ok(()) }
 }
 
+/// Whose limit it is.
+fn owner(limit: &str) -> &'static str {
+    if is_of_device(limit) { "the device's " } else { "" }
+}
+
+/// What helps where a limit of the device is too small.
+fn remedy(limit: &str) -> &'static str {
+    if is_of_device(limit) {
+        " (if the adapter offers more, open the device with that: see Gpu::required_limits)"
+    } else {
+        ""
+    }
+}
+
+/// Whether it is the name of a field of [`wgpu::Limits`].
+fn is_of_device(limit: &str) -> bool {
+    limit.starts_with("max_") || limit.starts_with("min_")
+}
+
 /// Checks that a slice holds as many elements as a shape.
-pub(crate) fn expect_len(tensor: &'static str, expected: &[usize], actual: usize) -> Result<()> {
+pub(crate) fn expect_len(tensor: impl Into<Cow<'static, str>>, expected: &[usize], actual: usize) -> Result<()> {
     let len = expected.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
     if len == Some(actual) {
         Ok(())
     } else {
-        Err(Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: vec![actual] })
+        Err(Error::ShapeMismatch { tensor: tensor.into(), expected: expected.to_vec(), actual: vec![actual] })
     }
 }
 
 /// Checks a shape.
-pub(crate) fn expect_shape(tensor: &'static str, expected: &[usize], actual: &[usize]) -> Result<()> {
+pub(crate) fn expect_shape(tensor: impl Into<Cow<'static, str>>, expected: &[usize], actual: &[usize]) -> Result<()> {
     if expected == actual {
         Ok(())
     } else {
-        Err(Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: actual.to_vec() })
+        Err(Error::ShapeMismatch { tensor: tensor.into(), expected: expected.to_vec(), actual: actual.to_vec() })
     }
 }

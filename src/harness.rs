@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::kernels;
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, Lengths, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
     StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{MatmulKernel, TimeLoop};
@@ -77,7 +77,26 @@ pub fn matmul_placed(
         c: c.matrix(),
         accumulate,
     };
-    ops::matmul_by(&mut builder, kernel, args);
+    ops::matmul_by(&mut builder, kernel, args, None);
+    builder.build()
+}
+
+/// c (+)= op(a) op(b), where the k's with `transpose_a`, otherwise the m rows, are those of a batch from step and row `first`
+/// on; rows that are over take no part. `lengths` `[B]`: the bits of whole numbers.
+pub fn matmul_with_lengths(
+    kernel: MatmulKernel,
+    params: &MatmulParams,
+    [a, b, c]: [Placed<'_>; 3],
+    lengths: &Tensor,
+    first: [usize; 2],
+) -> Result<Program> {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
+    let mut builder = ProgramBuilder::new(c.tensor.gpu(), "matmul with lengths");
+    let (a, b, c) = (a.matrix(), b.matrix(), c.matrix());
+    let args = MatmulArgs { size: [m, n, k], a, transpose_a, b, transpose_b, bias: None, c, accumulate };
+    let [first_step, first_row] = first;
+    let lengths = Lengths { lengths: lengths.view().0, first_step, first_row, batch: lengths.len() };
+    ops::matmul_by(&mut builder, kernel, args, Some(lengths));
     builder.build()
 }
 
@@ -96,7 +115,7 @@ pub fn matmul_with_gap(kernel: MatmulKernel, hidden: usize, gates: &Tensor, b: &
         c: Matrix::of(c, columns),
         accumulate: false,
     };
-    ops::matmul_by(&mut builder, kernel, args);
+    ops::matmul_by(&mut builder, kernel, args, None);
     builder.build()
 }
 
@@ -231,6 +250,20 @@ impl<'a> Steps<'a> {
 #[must_use]
 pub fn kernels(gpu: &Gpu) -> Vec<(&'static str, bool)> {
     kernels::ALL.iter().map(|&(name, spec)| (name, gpu.has_made(spec))).collect()
+}
+
+/// The kernels that were made for this device without checks while they run.
+#[must_use]
+pub fn unchecked_kernels(gpu: &Gpu) -> Vec<&'static str> {
+    gpu.unchecked_kernels()
+}
+
+/// From now on everything on this device is planned as for this class of adapter, where [`Unroll::adapter_class`] does not
+/// say otherwise: layers, streams, heads. So a software adapter runs what a GPU gets. The first call counts.
+///
+/// [`Unroll::adapter_class`]: crate::Unroll::adapter_class
+pub fn plan_as(gpu: &Gpu, class: wgpu::DeviceType) {
+    gpu.plan_as(class);
 }
 
 /// From now on kernels use subgroups, of 8 invocations each, on a device of which wgpu does not know that it has them: a browser's.

@@ -160,56 +160,57 @@ kernel! {
     /// are no multiples of four.
     Matmul =
         MATMUL_TILED "matmul_tiled" with ["matmul", "matmul_vec4"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL", "TILE"
         ],
         MATMUL_TILED_SCALAR "matmul_tiled" as "matmul_tiled_scalar" with ["matmul", "matmul_scalar"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "TILE"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL", "TILE"
         ],
         MATMUL_FEW_ROWS "matmul_few_rows" with ["matmul", "matmul_vec4", "slices_memory"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_FEW_ROWS_SCALAR "matmul_few_rows" as "matmul_few_rows_scalar" with ["matmul", "matmul_scalar", "slices_memory"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_FEW_ROWS_SUBGROUP "matmul_few_rows" as "matmul_few_rows_subgroup" with ["matmul", "matmul_vec4", "slices_subgroup"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_BROADCAST "matmul_broadcast" with ["matmul", "matmul_vec4"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_BROADCAST_SCALAR "matmul_broadcast" as "matmul_broadcast_scalar" with ["matmul", "matmul_scalar"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_DIRECT "matmul_direct" with ["matmul", "matmul_vec4"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_DIRECT_SCALAR "matmul_direct" as "matmul_direct_scalar" with ["matmul", "matmul_scalar"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL"
         ],
         MATMUL_COOPERATIVE_16 "matmul_cooperative"
             with ["cooperative_16", "matmul", "matmul_vec4"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL", "LANES"
         ],
         MATMUL_COOPERATIVE_16_SCALAR "matmul_cooperative" as "matmul_cooperative_scalar"
             with ["cooperative_16", "matmul", "matmul_scalar"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL", "LANES"
         ],
         MATMUL_COOPERATIVE_8 "matmul_cooperative"
             with ["cooperative_8", "matmul", "matmul_vec4"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL", "LANES"
         ],
         MATMUL_COOPERATIVE_8_SCALAR "matmul_cooperative" as "matmul_cooperative_scalar"
             with ["cooperative_8", "matmul", "matmul_scalar"] [
-            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "ACCUMULATE", "K_TAIL", "N_TAIL", "LANES"
+            "TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS", "HAS_LENGTHS", "ACCUMULATE", "LONG_K", "K_TAIL", "N_TAIL", "LANES"
         ];
     uniform(dynamic: false) params: MatmulParams {
         m: u32, n: u32, k: u32,
         a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
         b_offset: u32, b_stride: u32,
-        bias_offset: u32,
+        words_offset: u32,
         c_offset: u32, c_stride: u32,
+        first_step: u32, first_row: u32, batch: u32,
     }
-    storage { a: read, b: read, bias: read, c: read_write }
+    storage { a: read, b: read, words: read, c: read_write }
 }
 
 kernel! {
@@ -229,7 +230,7 @@ kernel! {
         and GRU_RESET_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step"],
         RNN_STEP "rnn_step" with ["activation", "walk", "quads", "states", "weights", "alone", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
-            "ACTIVATION", "ALPHA", "BETA"
+            "ACTIVATION", "ALPHA", "BETA", "SAVE"
         ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "alone", "step"]
         and RNN_STEP_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step"];
     uniform(dynamic: true) params: StepParams {
@@ -311,7 +312,7 @@ resident! { Step "step":
     ],
     RNN_STEP_RESIDENT "rnn_step" as "rnn_step_resident" [
         "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
-        "ACTIVATION", "ALPHA", "BETA"
+        "ACTIVATION", "ALPHA", "BETA", "SAVE"
     ]
 }
 
@@ -349,14 +350,14 @@ kernel! {
 
 kernel! {
     /// Gates as halves, and back.
-    Halves = HALVE "halve" with ["halves"] [], WIDEN "widen" with ["halves"] [];
+    Halves = HALVE "halve" with ["f16", "halves"] [], WIDEN "widen" with ["halves"] [];
     uniform(dynamic: false) params: HalvesParams { rows: u32, hidden: u32, gates_offset: u32, halves_offset: u32 }
     storage { gates: read_write, halves: read_write }
 }
 
 kernel! {
     /// The recurrent weights as the steps read them.
-    Pack = PACK "pack" with ["fours"] [] and PACK_HALF with ["fours_half"];
+    Pack = PACK "pack" with ["fours"] [] and PACK_HALF with ["f16", "fours_half"];
     uniform(dynamic: false) params: PackParams {
         rows: u32, fours: u32, source_offset: u32, packed_offset: u32, side_by_side: u32, workgroups: u32,
     }
@@ -408,6 +409,7 @@ kernel! {
         input_offset: u32, input_stride: u32, split: u32, skip: u32,
         total_offset: u32,
         accumulate: u32,
+        workgroups: u32,
     }
     storage { input: read, total: read_write }
 }
@@ -426,20 +428,20 @@ kernel! {
 
 kernel! {
     /// The sum of squares, in parts.
-    SumSquares = SUM_SQUARES "sum_squares" with ["reduce"] [];
+    SumSquares = SUM_SQUARES "sum_squares" with ["norm", "reduce"] [];
     uniform(dynamic: false) params: SumSquaresParams { len: u32, input_offset: u32, partial_offset: u32, workgroups: u32 }
     storage { input: read, partial: read_write }
 }
 
 kernel! {
-    /// The scalars of one step of Adam.
-    AdamPrepare = ADAM_PREPARE "adam_prepare" with ["reduce", "adam"] [];
+    /// The scalars of one step of an optimiser.
+    AdamPrepare = ADAM_PREPARE "adam_prepare" with ["norm", "reduce", "adam"] [];
     uniform(dynamic: false) params: AdamPrepareParams {
         partials: u32,
-        clip: u32, max_norm: f32,
+        clip: u32, max_norm: f32, skip_nonfinite: u32,
         beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
     }
-    storage { partial: read, state: read_write }
+    storage { partial: read, state: read_write, norm: read_write, skipped: read_write }
 }
 
 kernel! {

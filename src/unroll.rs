@@ -20,15 +20,17 @@ pub enum Saved {
     /// The states alone: 1 number a unit and step, 4 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all
     /// cells together. Backward makes the gates of one chunk after the other again, with one large product more. The
     /// gradients are the same within rounding: the sums of that product, and those over the chunks, are taken in another
-    /// order. Each gradient is held to the same budget against the oracle as with [`Saved::Everything`]
-    /// ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`, `states_only`).
+    /// order. A plain RNN with a clip keeps one number more, as with [`Saved::Everything`]: which states the clip gave,
+    /// they do not tell themselves. Each gradient is held to the same budget against the oracle as with
+    /// [`Saved::Everything`] ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`,
+    /// `states_only`).
     StatesOnly,
     /// The states as they are, and the gates as numbers of 16 bits: 3 numbers of 4 bytes a unit and step of a GRU, so
     /// 12 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all cells together. Backward works with numbers of
     /// 32 bits. It needs no feature of the device. The gradients of a layer are off by
-    /// [`Tolerance::half`](crate::Tolerance::half) more; states and outputs are the same to the last bit. A plain RNN keeps its
-    /// states alone. For gates and candidates of sigmoid, tanh and softsign without a clip: an output that is rounded then
-    /// tells the slope.
+    /// [`Tolerance::half`](crate::Tolerance::half) more; states and outputs are the same to the last bit. A plain RNN
+    /// keeps what it keeps with [`Saved::StatesOnly`]. For gates and candidates of sigmoid, tanh and softsign without a
+    /// clip: an output that is rounded then tells the slope.
     Half,
 }
 
@@ -86,6 +88,8 @@ pub(crate) struct Given {
     pub(crate) output: bool,
     pub(crate) h0: bool,
     pub(crate) h_n: bool,
+    /// `h0` and `h_n` are two parts of one buffer.
+    pub(crate) states_share: bool,
     pub(crate) d_output: bool,
     pub(crate) d_h_n: bool,
     pub(crate) d_input: bool,

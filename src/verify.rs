@@ -33,20 +33,27 @@ pub struct Batch {
     pub dropout_seed: u32,
 }
 
+/// Elements of an array of a random batch at most: 4 GiB.
+const MAX_ELEMENTS: usize = 1 << 30;
+
 impl Batch {
-    /// Numbers from U(-1, 1), from a seed; no lengths.
+    /// Numbers from U(-1, 1), from a seed; no lengths. Arrays that no memory holds are empty: what takes the batch says so.
     #[must_use]
     pub fn random<C>(config: &Config<C>, seq_len: usize, batch: usize, seed: u64) -> Self {
         let mut uniform = Uniform::new(seed);
-        let (rows, states) = (seq_len * batch, config.num_cells() * batch * config.hidden_size());
+        let mut array = |sizes: [usize; 3]| {
+            let len = sizes.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
+            uniform.vec(len.filter(|&len| len <= MAX_ELEMENTS).unwrap_or(0), 1.0)
+        };
+        let state = [config.num_cells(), batch, config.hidden_size()];
         Self {
             seq_len,
             batch,
             lengths: None,
-            x: uniform.vec(rows * config.input_size(), 1.0),
-            h0: uniform.vec(states, 1.0),
-            d_output: uniform.vec(rows * config.output_size(), 1.0),
-            d_h_n: uniform.vec(states, 1.0),
+            x: array([seq_len, batch, config.input_size()]),
+            h0: array(state),
+            d_output: array([seq_len, batch, config.output_size()]),
+            d_h_n: array(state),
             dropout_seed: uniform.next_u64() as u32,
         }
     }
@@ -109,20 +116,27 @@ pub async fn verify<C: Copy + Into<Cell>>(
 ///
 /// # Errors
 /// Those of [`verify`], and [`Error::ShapeMismatch`], [`Error::NotTraining`], [`Error::NoLengths`],
-/// [`Error::LengthExceeded`].
+/// [`Error::LengthExceeded`]; [`Error::OptionUnavailable`] for an unroll of a layer of another config.
 pub async fn verify_batch<C: Copy + Into<Cell>>(
     layer: &Recurrent<C>,
     net: &mut Unrolled,
     batch: &Batch,
 ) -> Result<Report> {
     let config = layer.config().erased();
+    if *net.config() != config {
+        let because = "it was unrolled from a layer of another config";
+        return Err(Error::OptionUnavailable { option: "the verification of this unroll", because });
+    }
     let arrays = batch.arrays(&config);
     net.d_output()?;
     for (name, shape, host) in &arrays {
-        expect_len(name, shape, host.len())?;
+        expect_len(*name, shape, host.len())?;
     }
-    if let Some(lengths) = &batch.lengths {
-        net.set_lengths(lengths)?;
+    match &batch.lengths {
+        Some(lengths) => net.set_lengths(lengths)?,
+        // Those of an earlier batch may be there still.
+        None if net.unroll().has_lengths() => net.set_lengths(&vec![batch.seq_len; batch.batch])?,
+        None => {}
     }
     if config.dropout_share() > 0.0 {
         net.set_dropout_seed(batch.dropout_seed)?;

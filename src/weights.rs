@@ -64,9 +64,13 @@ impl From<CellWeights> for Weights {
 
 impl Weights {
     /// Weights drawn from U(-1/sqrt(H), 1/sqrt(H)), as PyTorch draws them, from a seed. The same seed gives the same
-    /// weights on every machine. (PyTorch's generator is another one, so the numbers differ from its own.)
+    /// weights on every machine. (PyTorch's generator is another one, so the numbers differ from its own.) For a config that
+    /// [`Config::validate`] refuses, such as one of sizes that no memory holds, there is no cell: what takes the weights says why.
     #[must_use]
     pub fn random<C: Copy + Into<Cell>>(config: &Config<C>, seed: u64) -> Self {
+        if config.validate().is_err() {
+            return Self { cells: Vec::new() };
+        }
         let bound = 1.0 / (config.hidden_size().max(1) as f32).sqrt();
         let mut uniform = Uniform::new(seed);
         let cells = (0..config.num_cells())
@@ -93,17 +97,19 @@ impl Weights {
     /// Checks that there is every cell and that every array has the length that the config asks for.
     ///
     /// # Errors
-    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`] names the first array that has another length.
+    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`] names the first array that has another length, as PyTorch does.
     pub fn validate<C: Copy + Into<Cell>>(&self, config: &Config<C>) -> Result<()> {
         config.validate()?;
         if self.cells.len() != config.num_cells() {
             let (expected, actual) = (vec![config.num_cells()], vec![self.cells.len()]);
-            return Err(Error::ShapeMismatch { tensor: "cells of the weights", expected, actual });
+            return Err(Error::ShapeMismatch { tensor: "cells of the weights".into(), expected, actual });
         }
         for (index, cell) in self.cells.iter().enumerate() {
             let shapes = CellWeights::shapes(config, index / config.directions());
             for ((name, array), shape) in CellWeights::NAMES.into_iter().zip(cell.arrays()).zip(shapes) {
-                expect_len(name, &shape, array.len())?;
+                if array.len() != shape.iter().product::<usize>() {
+                    expect_len(format!("{name}{}", suffix_of(config, index)), &shape, array.len())?;
+                }
             }
         }
         Ok(())
@@ -113,10 +119,14 @@ impl Weights {
 /// What PyTorch appends to the names of each cell's weights: `_l0`, `_l0_reverse`, `_l1`, and so on. A layer in reverse only
 /// has the names of PyTorch's reverse direction.
 pub(crate) fn cell_names<C>(config: &Config<C>) -> Vec<String> {
+    (0..config.num_cells()).map(|cell| suffix_of(config, cell)).collect()
+}
+
+/// That of one cell.
+pub(crate) fn suffix_of<C>(config: &Config<C>, cell: usize) -> String {
     let directions = config.layer_direction().reversed();
-    let of_layer =
-        |layer| directions.iter().map(move |&reverse| format!("_l{layer}{}", if reverse { "_reverse" } else { "" }));
-    (0..config.layers()).flat_map(of_layer).collect()
+    let reverse = directions[cell % directions.len()];
+    format!("_l{}{}", cell / directions.len(), if reverse { "_reverse" } else { "" })
 }
 
 /// A seeded generator of uniform numbers: SplitMix64 (Steele, Lea and Flood, 2014), the same on every machine.

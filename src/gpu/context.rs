@@ -32,6 +32,8 @@ struct Inner {
     subgroups: OnceLock<[u32; 2]>,
     /// Whether workgroups of a dispatch can exchange what they store.
     coherent: AtomicBool,
+    /// For tests: the class of adapter to plan for, in place of the adapter's own.
+    planned_as: OnceLock<wgpu::DeviceType>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     staging: StagingPool,
     timeout: Mutex<Duration>,
@@ -95,6 +97,7 @@ impl Gpu {
             limits: device.limits(),
             subgroups,
             coherent: device.features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT).into(),
+            planned_as: OnceLock::new(),
             device,
             queue,
             kernels: Mutex::default(),
@@ -138,6 +141,16 @@ impl Gpu {
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.inner.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The class of adapter that kernels, tiles and schedules are chosen for.
+    pub(crate) fn adapter_class(&self) -> wgpu::DeviceType {
+        self.inner.planned_as.get().copied().unwrap_or(self.inner.info.device_type)
+    }
+
+    /// For tests: plan for another class of adapter than this one is.
+    pub(crate) fn plan_as(&self, class: wgpu::DeviceType) {
+        self.inner.planned_as.get_or_init(|| class);
     }
 
     /// Whether kernels may use subgroups, and all have 8 invocations at least.
@@ -205,13 +218,34 @@ impl Gpu {
     /// Records commands with `record` and submits them. For apps that own an encoder there are the `encode_*` calls.
     ///
     /// # Errors
-    /// Those of `record`; then nothing is submitted.
+    /// Those of `record`; then nothing is submitted. [`Error::Refused`] where wgpu does not take the commands, as when a buffer
+    /// of the app was destroyed or is mapped.
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
-        let mut encoder =
-            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgpu-gru") });
-        let value = record(&mut encoder)?;
-        self.submit_encoder(encoder);
-        Ok(value)
+        self.expect_taken("the commands of a submission", || {
+            let mut encoder =
+                self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgpu-gru") });
+            let value = record(&mut encoder)?;
+            self.submit_encoder(encoder);
+            Ok(value)
+        })
+    }
+
+    /// Does something that wgpu may refuse, and gives that as an error: it is the caller's to hear of, not the
+    /// uncaptured-error handler's.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn expect_taken<T>(&self, what: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let value = work();
+        let refused = pollster::block_on(scope.pop());
+        let value = value?;
+        let Some(error) = refused else { return Ok(value) };
+        Err(self.discover_loss().unwrap_or_else(|| Error::Refused { what, reason: error.to_string() }))
+    }
+
+    /// In a browser, where the answer would come later, it goes to the device's handlers.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn expect_taken<T>(&self, _: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work()
     }
 
     /// Waits until the GPU has done everything that was submitted.
@@ -229,8 +263,8 @@ impl Gpu {
     }
 
     /// Whether kernels are checked while they run, at first yes: every index against the end of what it points into, every
-    /// loop against running forever. Without that they are faster by some percent (`benches/RECORD.md`); a driver may have
-    /// checks of its own. It acts on what is unrolled from now on, and not in a browser, which always checks.
+    /// loop against running forever. Without that a pass took 0.66 to 0.98 of its time on an NVIDIA H100, and 0.91 to 1.11 on lavapipe
+    /// (`benches/RECORD.md`); a driver may have checks of its own. It acts on what is unrolled from now on, and not in a browser, which always checks.
     ///
     /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
     /// and no number in a buffer is an index, but those in [`Stream::sources`](crate::Stream::sources), which the kernel compares
@@ -255,7 +289,7 @@ impl Gpu {
     /// run that it trusts, on a device with `PIPELINE_CACHE` (Vulkan):
     ///
     /// ```no_run
-    /// # fn example(gpu: &wgpu_gru::Gpu, stored: Option<Vec<u8>>) {
+    /// # fn example(gpu: &wgpu_gru::Gpu, stored: Option<Vec<u8>>) -> wgpu_gru::Result<()> {
     /// use wgpu_gru::wgpu;
     /// // SAFETY: the data is what `get_data` gave before, or nothing.
     /// let cache = unsafe {
@@ -265,11 +299,30 @@ impl Gpu {
     ///         fallback: true,
     ///     })
     /// };
-    /// gpu.set_pipeline_cache(Some(cache));
-    /// # }
+    /// gpu.set_pipeline_cache(Some(cache))?;
+    /// # Ok(()) }
     /// ```
-    pub fn set_pipeline_cache(&self, cache: Option<wgpu::PipelineCache>) {
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a cache of another device; then the former one stays.
+    pub fn set_pipeline_cache(&self, cache: Option<wgpu::PipelineCache>) -> Result<()> {
+        if cache.is_some() {
+            self.expect_taken("the pipeline cache", || {
+                let source = wgpu::ShaderSource::Wgsl("@compute @workgroup_size(1) fn main() {}".into());
+                let module = self.device().create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+                let _pipeline = self.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                    label: Some("a try of the pipeline cache"),
+                    layout: None,
+                    module: &module,
+                    entry_point: Some("main"),
+                    compilation_options: wgpu::PipelineCompilationOptions::default(),
+                    cache: cache.as_ref(),
+                });
+                Ok(())
+            })?;
+        }
         *lock(&self.inner.pipeline_cache) = cache;
+        Ok(())
     }
 
     pub(super) fn pipeline_cache(&self) -> Option<wgpu::PipelineCache> {
@@ -369,10 +422,10 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Whether a buffer, which has the usage `STORAGE`, is one of this device. wgpu does not say which device a buffer is of,
-    /// but refuses to bind one of another.
+    /// What wgpu has against binding a buffer, which has the usage `STORAGE`: it is one of another device, or was destroyed. wgpu
+    /// says neither in another way.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn can_bind(&self, buffer: &wgpu::Buffer) -> bool {
+    pub(super) fn refusal_to_bind(&self, buffer: &wgpu::Buffer) -> Option<String> {
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
         let ty = wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Storage { read_only: true },
@@ -385,13 +438,13 @@ impl Gpu {
         let part = wgpu::BufferBinding { buffer, offset: 0, size: std::num::NonZeroU64::new(4) };
         let entries = [wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(part) }];
         drop(self.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
-        pollster::block_on(scope.pop()).is_none()
+        pollster::block_on(scope.pop()).map(|error| error.to_string())
     }
 
     /// In a browser the answer would come later: there the browser finds it.
     #[cfg(target_arch = "wasm32")]
-    pub(super) fn can_bind(&self, _: &wgpu::Buffer) -> bool {
-        true
+    pub(super) fn refusal_to_bind(&self, _: &wgpu::Buffer) -> Option<String> {
+        None
     }
 
     /// Makes a bind group. The one place where the crate does.
@@ -400,7 +453,8 @@ impl Gpu {
         self.device().create_bind_group(descriptor)
     }
 
-    /// The kernel with these values of its overrides, made at the first call and kept.
+    /// The kernel with these values of its overrides, made at the first call and kept. Where a limit of the device is too low
+    /// for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
         let checked = self.has_runtime_checks();
         let values = overrides.iter().map(|(_, value)| value.to_bits()).collect();
@@ -409,10 +463,24 @@ impl Gpu {
         if let Some(kernel) = kernels.get(&key) {
             return kernel.clone();
         }
-        self.inner.activity.pipelines.fetch_add(1, Relaxed);
         let kernel = Arc::new(Kernel::new(self, spec, overrides));
-        kernels.insert(key, kernel.clone());
+        if kernel.made().is_ok() {
+            self.inner.activity.pipelines.fetch_add(1, Relaxed);
+            kernels.insert(key, kernel.clone());
+        }
         kernel
+    }
+
+    /// For tests: the kernels made without checks while they run.
+    pub(crate) fn unchecked_kernels(&self) -> Vec<&'static str> {
+        let kernels = lock(&self.inner.kernels);
+        kernels
+            .values()
+            .filter(|kernel| {
+                kernel.made().is_ok_and(|made| !made.checks.bounds_checks && !made.checks.force_loop_bounding)
+            })
+            .map(|kernel| kernel.spec.label)
+            .collect()
     }
 
     /// Whether a kernel was made, with any overrides.

@@ -1,5 +1,6 @@
 //! A compute kernel: what the table says of it, its pipeline, and its bind groups.
 
+use crate::error::Result;
 use crate::gpu::Gpu;
 
 /// What one WGSL file is: its bindings and overrides, from which layout and pipeline come. `src/kernels/tests.rs` holds every
@@ -80,11 +81,20 @@ pub(crate) struct View<'a> {
     pub(crate) size: u64,
 }
 
-/// A pipeline and the layout of its one bind group.
+/// A kernel of the table with values of its overrides.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(super) spec: &'static KernelSpec,
+    /// Or the limit of the device that is too low for it. A program that uses the kernel cannot be built then.
+    made: Result<Made>,
+}
+
+/// A pipeline and the layout of its one bind group.
+#[derive(Debug)]
+pub(super) struct Made {
     pub(super) pipeline: wgpu::ComputePipeline,
+    /// The checks at run time that wgpu was told to put into its module.
+    pub(super) checks: wgpu::ShaderRuntimeChecks,
     layout: wgpu::BindGroupLayout,
 }
 
@@ -96,6 +106,39 @@ impl Kernel {
             spec.label,
             spec.overrides
         );
+        let made = spec
+            .check_needs(overrides, gpu.limits(), gpu.counter_of(spec).is_some())
+            .map(|()| Made::new(gpu, spec, overrides));
+        Self { spec, made }
+    }
+
+    /// What was made, or which limit forbids it.
+    pub(super) fn made(&self) -> Result<&Made> {
+        self.made.as_ref().map_err(Clone::clone)
+    }
+
+    pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> Result<wgpu::BindGroup> {
+        let entries: Vec<_> = (0..)
+            .zip(views.iter().copied().chain(gpu.counter_of(self.spec)))
+            .map(|(binding, view)| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: view.buffer,
+                    offset: view.offset,
+                    size: wgpu::BufferSize::new(view.size),
+                }),
+            })
+            .collect();
+        Ok(gpu.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.spec.label),
+            layout: &self.made()?.layout,
+            entries: &entries,
+        }))
+    }
+}
+
+impl Made {
+    fn new(gpu: &Gpu, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
         let device = gpu.device();
         let kinds = spec.bindings().map(|binding| &binding.kind);
         let counter = gpu.counter_of(spec).map(|_| &BindingKind::ReadWrite);
@@ -112,8 +155,11 @@ impl Kernel {
             label: Some(spec.label),
             source: wgpu::ShaderSource::Wgsl(gpu.source_of(spec)),
         };
-        let checked = gpu.has_runtime_checks() || spec.is_cooperative();
-        let module = if checked { device.create_shader_module(descriptor) } else { unchecked(device, descriptor) };
+        let (module, checks) = if gpu.has_runtime_checks() || spec.is_cooperative() {
+            (device.create_shader_module(descriptor), wgpu::ShaderRuntimeChecks::checked())
+        } else {
+            unchecked(device, descriptor)
+        };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(spec.label),
             layout: Some(&pipeline_layout),
@@ -126,41 +172,30 @@ impl Kernel {
             },
             cache: gpu.pipeline_cache().as_ref(),
         });
-        Self { spec, pipeline, layout }
-    }
-
-    pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> wgpu::BindGroup {
-        let entries: Vec<_> = (0..)
-            .zip(views.iter().copied().chain(gpu.counter_of(self.spec)))
-            .map(|(binding, view)| wgpu::BindGroupEntry {
-                binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: view.buffer,
-                    offset: view.offset,
-                    size: wgpu::BufferSize::new(view.size),
-                }),
-            })
-            .collect();
-        gpu.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(self.spec.label),
-            layout: &self.layout,
-            entries: &entries,
-        })
+        Self { pipeline, checks, layout }
     }
 }
 
-/// A module without checks at run time. The one unsafe place of the crate.
-#[expect(unsafe_code, reason = "wgpu leaves out its checks only for who answers for the shader")]
-fn unchecked(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+/// A module without checks at run time, and what wgpu was told of them.
+#[expect(unsafe_code, reason = "wgpu skips its checks only if the caller vouches for the shader")]
+fn unchecked(
+    device: &wgpu::Device,
+    descriptor: wgpu::ShaderModuleDescriptor<'_>,
+) -> (wgpu::ShaderModule, wgpu::ShaderRuntimeChecks) {
+    let checks = wgpu::ShaderRuntimeChecks::unchecked();
     // SAFETY: The text is one of this crate's own, from the table in `kernels.rs`.
     // - Indices: a kernel works on the sizes of its uniform, which come from the shapes that its buffers were made with, in
-    //   `ops`; no number in a storage buffer is an index. What lies past an edge is clamped in the text itself.
+    //   `ops`. The one index that comes from a storage buffer, a row in `sources`, which shaders of the app may write, is compared
+    //   with the number of rows before it is used (`move_rows.wgsl`). What lies past an edge is clamped in the text itself.
     //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with a comparison in front of every index, into buffers and
     //   into workgroup memory: none is out of range (cooperative kernels, which cannot be held to that, do not come here).
     //   Arrays and vectors of an invocation have constant indices, or two bits of a number.
-    // - Loops: every loop counts up by at least one to an end that it does not change.
+    // - Loops: every loop counts up by at least one to an end that it does not change; those that wait for other workgroups
+    //   (`shared/resident.wgsl`) give up after FIRST_LOOKS or LATER_LOOKS, and their compare-and-exchange is tried again only while
+    //   nobody has decided.
     // - Divisors: numbers of rows, fours and units, which are at least one.
-    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+    (module, checks)
 }
 
 fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {

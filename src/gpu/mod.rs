@@ -3,11 +3,13 @@
 mod context;
 mod cooperative;
 mod kernel;
+mod needs;
 mod open;
 mod program;
 mod readback;
 mod tensor;
 mod trace;
+mod written;
 
 pub use context::{Activity, Gpu};
 pub use open::GpuOptions;
@@ -15,7 +17,7 @@ pub use program::Program;
 pub use readback::DEFAULT_TIMEOUT;
 pub use tensor::Tensor;
 
-pub(crate) use tensor::view_of_parts;
+pub(crate) use tensor::{in_elements, side_by_side, view_of_parts};
 
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
-pub(crate) use program::{GroupId, ProgramBuilder};
+pub(crate) use program::{GroupId, INDEX, INDICES, ProgramBuilder};

@@ -25,7 +25,8 @@ pub struct GpuOptions {
     pub adapter_name: Option<String>,
     /// Which adapter to prefer where there are several and no name is given.
     pub power_preference: wgpu::PowerPreference,
-    /// Which backends to look at; those that cannot run the kernels (GL) are left out. `None` is all.
+    /// Which backends to look at; those that cannot run the kernels (GL) are left out. `None` is all. Where none is left, opening
+    /// gives [`Error::NoBackend`].
     pub backends: Option<wgpu::Backends>,
 }
 
@@ -36,7 +37,9 @@ impl GpuOptions {
         Self {
             adapter_name: std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty()),
             power_preference: wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance),
-            backends: wgpu::Backends::from_env(),
+            // wgpu takes an empty variable for a wrong one.
+            backends: wgpu::Backends::from_env()
+                .filter(|_| std::env::var("WGPU_BACKEND").is_ok_and(|list| !list.is_empty())),
         }
     }
 }
@@ -45,7 +48,7 @@ impl Gpu {
     /// Opens an adapter as the environment says, see [`GpuOptions::from_env`].
     ///
     /// # Errors
-    /// [`Error::NoAdapter`], [`Error::RequestDevice`].
+    /// [`Error::NoAdapter`], [`Error::NoBackend`], [`Error::RequestDevice`].
     pub async fn new() -> Result<Self> {
         Self::with_options(GpuOptions::from_env()).await
     }
@@ -79,9 +82,14 @@ impl Gpu {
     /// [`required_limits`](Self::required_limits) has them.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`], [`Error::RequestDevice`].
+    /// [`Error::NoAdapter`], [`Error::NoBackend`], [`Error::RequestDevice`].
     pub async fn with_options(options: GpuOptions) -> Result<Self> {
-        let backends = options.backends.unwrap_or(BACKENDS) & BACKENDS;
+        let wanted = options.backends.unwrap_or(BACKENDS);
+        let available = BACKENDS & wgpu::Instance::enabled_backend_features();
+        let backends = wanted & available;
+        if backends.is_empty() {
+            return Err(Error::NoBackend { wanted, available });
+        }
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends,
             ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{BindingKind, Kernel, View};
+use crate::gpu::kernel::{Binding, BindingKind, Kernel, View};
+use crate::gpu::needs::at_most;
 use crate::gpu::{Gpu, Tensor};
 
 /// A fixed list of dispatches. Recording it makes nothing: no buffer, no bind group, no pipeline.
@@ -19,6 +20,7 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Dispatch {
     kernel: Arc<Kernel>,
+    pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     dynamic_offset: Option<u32>,
     workgroups: Workgroups,
@@ -46,7 +48,7 @@ impl Program {
         let mut current: Option<&Arc<Kernel>> = None;
         for dispatch in &self.dispatches {
             if !current.is_some_and(|kernel| Arc::ptr_eq(kernel, &dispatch.kernel)) {
-                pass.set_pipeline(&dispatch.kernel.pipeline);
+                pass.set_pipeline(&dispatch.pipeline);
                 current = Some(&dispatch.kernel);
             }
             pass.set_bind_group(0, &dispatch.bind_group, dispatch.dynamic_offset.as_slice());
@@ -83,6 +85,13 @@ impl Program {
         counts
     }
 }
+
+/// What [`Error::LimitExceeded`] calls the limit of [`INDICES`].
+pub(crate) const INDEX: &str = "32-bit index";
+
+/// Elements of a binding at most: kernels count them by numbers of 32 bits, and a loop may look as far ahead as its
+/// invocations go in one round.
+pub(crate) const INDICES: u64 = (1 << 32) - (1 << 20);
 
 /// Collects what a program needs. Uniforms of all dispatches share one buffer, which is made at the end; so the bind
 /// groups are made at the end too.
@@ -165,7 +174,7 @@ impl<'a> ProgramBuilder<'a> {
         self.dispatch(group, workgroups);
     }
 
-    /// Checks every binding and dispatch against the limits, then makes the uniform buffer and the bind groups.
+    /// Checks every kernel, binding and dispatch against the limits, then makes the uniform buffer and the bind groups.
     pub(crate) fn build(self) -> Result<Program> {
         self.check()?;
         let uniforms = self.gpu.create_buffer_with(
@@ -175,44 +184,52 @@ impl<'a> ProgramBuilder<'a> {
             Some(&self.uniforms),
         )?;
         let mut groups = Vec::new();
-        for Group { kernel, uniform, storage } in &self.groups {
-            let mut storage = storage.iter();
-            let views: Vec<View<'_>> = kernel
-                .spec
-                .bindings()
-                .filter_map(|binding| match binding.kind {
-                    BindingKind::Uniform { size, .. } => {
-                        Some(View { buffer: &uniforms, offset: *uniform as u64, size })
-                    }
-                    _ => storage.next().copied(),
-                })
-                .collect();
-            groups.push(kernel.bind(self.gpu, &views));
+        // A buffer of the app may have been destroyed.
+        self.gpu.expect_taken("the bindings of its tensors", || {
+            for Group { kernel, uniform, storage } in &self.groups {
+                let mut storage = storage.iter();
+                let views: Vec<View<'_>> = kernel
+                    .spec
+                    .bindings()
+                    .filter_map(|binding| match binding.kind {
+                        BindingKind::Uniform { size, .. } => {
+                            Some(View { buffer: &uniforms, offset: *uniform as u64, size })
+                        }
+                        _ => storage.next().copied(),
+                    })
+                    .collect();
+                groups.push(kernel.bind(self.gpu, &views)?);
+            }
+            Ok(())
+        })?;
+        let mut dispatches = Vec::new();
+        for PendingDispatch { group, dynamic_offset, workgroups } in self.pending {
+            let (kernel, bind_group) = (self.groups[group].kernel.clone(), groups[group].clone());
+            let pipeline = kernel.made()?.pipeline.clone();
+            dispatches.push(Dispatch { kernel, pipeline, bind_group, dynamic_offset, workgroups });
         }
-        let dispatches = self
-            .pending
-            .into_iter()
-            .map(|PendingDispatch { group, dynamic_offset, workgroups }| Dispatch {
-                kernel: self.groups[group].kernel.clone(),
-                bind_group: groups[group].clone(),
-                dynamic_offset,
-                workgroups,
-            })
-            .collect();
         Ok(Program { label: self.label, dispatches })
     }
 
     fn check(&self) -> Result<()> {
         let limits = self.gpu.limits();
-        let within = |what, limit, required: u64, available: u64| {
-            if required <= available { Ok(()) } else { Err(Error::LimitExceeded { what, limit, required, available }) }
-        };
         for Group { kernel, storage, .. } in &self.groups {
-            let names =
-                kernel.spec.bindings().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. })).map(|b| b.name);
-            for (name, view) in names.zip(storage) {
+            kernel.made()?;
+            let bindings = kernel.spec.bindings().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. }));
+            let bound: Vec<_> = bindings.zip(storage).collect();
+            for (binding, view) in &bound {
                 let available = limits.max_storage_buffer_binding_size;
-                within(name, "max_storage_buffer_binding_size", view.size, available)?;
+                at_most(binding.name, "max_storage_buffer_binding_size", view.size, available)?;
+                at_most(binding.name, INDEX, view.size / 4, INDICES)?;
+            }
+            // A GPU binds a whole buffer to be read or to be written.
+            for (written, view) in bound.iter().filter(|(binding, _)| matches!(binding.kind, BindingKind::ReadWrite)) {
+                let is_read = |(other, of): &&(&Binding, &View<'_>)| {
+                    matches!(other.kind, BindingKind::Read) && of.buffer == view.buffer
+                };
+                if let Some((read, _)) = bound.iter().find(is_read) {
+                    return Err(Error::Aliased { first: read.name, second: written.name });
+                }
             }
         }
         for PendingDispatch { group, workgroups, .. } in &self.pending {
@@ -220,7 +237,7 @@ impl<'a> ProgramBuilder<'a> {
             let label = self.groups[*group].kernel.spec.label;
             for &count in workgroups {
                 let available = u64::from(limits.max_compute_workgroups_per_dimension);
-                within(label, "max_compute_workgroups_per_dimension", u64::from(count), available)?;
+                at_most(label, "max_compute_workgroups_per_dimension", u64::from(count), available)?;
             }
         }
         Ok(())

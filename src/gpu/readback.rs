@@ -67,7 +67,14 @@ fn start(tensor: &Tensor) -> Result<Pending> {
     let mut encoder =
         gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgpu-gru readback") });
     encoder.copy_buffer_to_buffer(tensor.buffer(), tensor.byte_offset(), &staging, 0, tensor.byte_len());
-    let _submission = gpu.submit_encoder(encoder);
+    let submitted = gpu.expect_taken("the copy of a tensor to be read", || Ok(gpu.submit_encoder(encoder)));
+    let _submission = match submitted {
+        Ok(submission) => submission,
+        Err(error) => {
+            gpu.staging().give_back(staging);
+            return Err(error);
+        }
+    };
     let (sender, mapped) = oneshot_channel();
     let called = Arc::new(AtomicBool::new(false));
     let flag = called.clone();

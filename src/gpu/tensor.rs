@@ -1,13 +1,20 @@
 //! Arrays of f32 on the GPU, with a shape.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Result, at_least_one, expect_len};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::View;
+use crate::gpu::written::Written;
 
 /// An array of f32 in a GPU buffer, row-major, with a shape. A clone is another handle to the same numbers, and so is a
 /// part of it.
+///
+/// A tensor knows when the crate last wrote it, and its clones and parts know it too: a backward pass refuses to work on what
+/// was changed since its forward pass ([`Error::ChangedSinceForward`]). What shaders and copies of the app write it cannot know,
+/// nor that two tensors were made [from one buffer](Self::from_buffer) of the app.
 #[derive(Debug, Clone)]
 pub struct Tensor {
     gpu: Gpu,
@@ -15,6 +22,10 @@ pub struct Tensor {
     /// Where it begins in the buffer, in elements.
     offset: usize,
     shape: Vec<usize>,
+    /// When parts of the buffer were written: the same for all that are made of one tensor.
+    written: Arc<Written>,
+    /// It is scratch that several layers share, so nobody else can rely on what it holds.
+    is_shared_scratch: bool,
 }
 
 impl Tensor {
@@ -55,7 +66,7 @@ impl Tensor {
         }
         let alignment = u64::from(gpu.limits().min_storage_buffer_offset_alignment);
         if !slice.offset().is_multiple_of(alignment) {
-            return Err(Error::Misaligned { tensor, offset: slice.offset(), alignment });
+            return Err(Error::Misaligned { tensor: tensor.into(), offset: slice.offset(), alignment });
         }
         let (required, available) = (bytes_of(shape), slice.size());
         if required > available {
@@ -63,12 +74,19 @@ impl Tensor {
         }
         let buffer = slice.buffer().clone();
         let offset = (slice.offset() / 4) as usize;
-        let tensor = Self { gpu: gpu.clone(), buffer, offset, shape: shape.to_vec() };
-        tensor.expect_usage("buffer of the app", wgpu::BufferUsages::STORAGE)?;
-        if !gpu.can_bind(&tensor.buffer) {
-            return Err(Error::ForeignDevice { tensor: "buffer of the app" });
+        let made = Self { offset, ..Self::of_buffer(gpu, buffer, shape) };
+        made.expect_usage(tensor, wgpu::BufferUsages::STORAGE)?;
+        match gpu.refusal_to_bind(&made.buffer) {
+            None => Ok(made),
+            Some(reason) if reason.contains("destroyed") => Err(Error::Refused { what: tensor, reason }),
+            Some(_) => Err(Error::ForeignDevice { tensor: tensor.into() }),
         }
-        Ok(tensor)
+    }
+
+    /// A tensor that begins where its buffer does.
+    fn of_buffer(gpu: &Gpu, buffer: wgpu::Buffer, shape: &[usize]) -> Self {
+        let (gpu, shape) = (gpu.clone(), shape.to_vec());
+        Self { gpu, buffer, offset: 0, shape, written: Arc::default(), is_shared_scratch: false }
     }
 
     /// A tensor whose buffer has a label.
@@ -80,7 +98,7 @@ impl Tensor {
             expect_len(name, shape, host.len())?;
         }
         let buffer = gpu.create_buffer_with(name, bytes_of(shape), Self::USAGE, host.map(bytemuck::cast_slice))?;
-        Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
+        Ok(Self::of_buffer(gpu, buffer, shape))
     }
 
     /// Words that may say how many workgroups a dispatch has.
@@ -88,13 +106,29 @@ impl Tensor {
         let shape = [words];
         let usage = Self::USAGE | wgpu::BufferUsages::INDIRECT;
         let buffer = gpu.create_buffer(name, bytes_of(&shape), usage)?;
-        Ok(Self { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec() })
+        Ok(Self::of_buffer(gpu, buffer, &shape))
     }
 
-    /// So many tensors of zeros of one shape, one behind the other in one buffer.
+    /// So many tensors of zeros of one shape, evenly in one buffer. Each begins where a binding may.
     pub(crate) fn in_one_buffer(gpu: &Gpu, name: &'static str, count: usize, shape: &[usize]) -> Result<Vec<Self>> {
-        let all = Self::named(gpu, name, &[&[count], shape].concat(), None)?;
-        (0..count).map(|index| all.outer(index..index + 1)?.reshape(shape)).collect()
+        let [stride, all] = side_by_side(count, shape, gpu.limits());
+        let all = Self::named(gpu, name, &[all], None)?;
+        Ok((0..count).map(|index| all.part(index * stride, shape)).collect())
+    }
+
+    /// The part from an element on, in a shape; it must not reach past the end.
+    pub(crate) fn part(&self, first: usize, shape: &[usize]) -> Self {
+        Self { offset: self.offset + first, shape: shape.to_vec(), ..self.clone() }
+    }
+
+    /// The same tensor, marked as scratch that several layers share.
+    pub(crate) fn into_shared_scratch(self) -> Self {
+        Self { is_shared_scratch: true, ..self }
+    }
+
+    /// Whether it is scratch that several layers share.
+    pub(crate) fn is_shared_scratch(&self) -> bool {
+        self.is_shared_scratch
     }
 
     /// Checks that a buffer can hold this shape, before an array of it is made on the host.
@@ -108,8 +142,32 @@ impl Tensor {
         &self.gpu
     }
 
-    /// The buffer, to be bound in the app's own shaders together with [`Tensor::byte_offset`] and [`Tensor::byte_len`].
-    /// Usage: `STORAGE | COPY_SRC | COPY_DST`, or what the app made it with.
+    /// The tensor for a bind group of the app: exactly its numbers, as `array<f32>`.
+    ///
+    /// Every tensor that the crate hands out begins where a binding may. A part that was cut out of one
+    /// ([`outer`](Self::outer)) need not: bind the whole then, and give the shader an index.
+    ///
+    /// ```
+    /// # fn example(output: &wgpu_gru::Tensor) -> wgpu_gru::Result<wgpu_gru::wgpu::BindGroupEntry<'_>> {
+    /// # use wgpu_gru::wgpu;
+    /// Ok(wgpu::BindGroupEntry { binding: 0, resource: output.binding()? })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Misaligned`] for such a part.
+    pub fn binding(&self) -> Result<wgpu::BindingResource<'_>> {
+        let alignment = u64::from(self.gpu.limits().min_storage_buffer_offset_alignment);
+        let offset = self.byte_offset();
+        if !offset.is_multiple_of(alignment) {
+            return Err(Error::Misaligned { tensor: "tensor to bind".into(), offset, alignment });
+        }
+        let size = wgpu::BufferSize::new(self.byte_len());
+        Ok(wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset, size }))
+    }
+
+    /// The buffer in which the tensor lies, from [`Tensor::byte_offset`] on: other tensors may lie in it too, so shaders of the
+    /// app get [`Tensor::binding`]. Usage: `STORAGE | COPY_SRC | COPY_DST`, or what the app made it with.
     #[must_use]
     pub fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
@@ -148,7 +206,7 @@ impl Tensor {
         let rows = self.shape.first().copied().unwrap_or(1);
         if range.is_empty() || range.end > rows {
             return Err(Error::ShapeMismatch {
-                tensor: "range of the outermost axis",
+                tensor: "range of the outermost axis".into(),
                 expected: vec![0, rows],
                 actual: vec![range.start, range.end],
             });
@@ -173,7 +231,8 @@ impl Tensor {
     /// Replaces the numbers. They arrive before the next submission's commands run.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if `host` holds another number of elements, [`Error::BufferUsage`].
+    /// [`Error::ShapeMismatch`] if `host` holds another number of elements, [`Error::BufferUsage`], [`Error::Refused`] for a
+    /// buffer of the app that was destroyed or is mapped.
     pub fn write(&self, host: &[f32]) -> Result<()> {
         self.write_bytes(host.len(), bytemuck::cast_slice(host))
     }
@@ -186,7 +245,11 @@ impl Tensor {
     fn write_bytes(&self, len: usize, bytes: &[u8]) -> Result<()> {
         expect_len("data to write", &self.shape, len)?;
         self.expect_usage("tensor to write", wgpu::BufferUsages::COPY_DST)?;
-        self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytes);
+        self.gpu.expect_taken("the write of a tensor", || {
+            self.gpu.queue().write_buffer(&self.buffer, self.byte_offset(), bytes);
+            Ok(())
+        })?;
+        self.mark_written();
         Ok(())
     }
 
@@ -199,6 +262,7 @@ impl Tensor {
         self.expect_copy_from(source)?;
         let (from, to) = (source.byte_offset(), self.byte_offset());
         encoder.copy_buffer_to_buffer(&source.buffer, from, &self.buffer, to, self.byte_len());
+        self.mark_written();
         Ok(())
     }
 
@@ -220,6 +284,7 @@ impl Tensor {
     pub fn encode_clear(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.expect_usage("tensor to clear", wgpu::BufferUsages::COPY_DST)?;
         encoder.clear_buffer(&self.buffer, self.byte_offset(), Some(self.byte_len()));
+        self.mark_written();
         Ok(())
     }
 
@@ -227,7 +292,7 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`],
-    /// [`Error::BufferUsage`].
+    /// [`Error::BufferUsage`], [`Error::Refused`].
     pub async fn read(&self) -> Result<Vec<f32>> {
         self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
         crate::gpu::readback::read(self).await
@@ -243,9 +308,19 @@ impl Tensor {
         crate::gpu::readback::read_blocking(self)
     }
 
+    /// Notes that the tensor is written: by what is recorded just now, or before the next submission's commands run.
+    pub(crate) fn mark_written(&self) {
+        self.written.mark(self.offset..self.offset + self.len());
+    }
+
+    /// When any of it was last written: a number that grows with every write.
+    pub(crate) fn version(&self) -> u64 {
+        self.written.last(self.offset..self.offset + self.len())
+    }
+
     /// Checks that another tensor lives on the same device.
     pub(crate) fn expect_same_device(&self, name: &'static str, other: &Self) -> Result<()> {
-        if self.gpu.is_same_device(&other.gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name }) }
+        if self.gpu.is_same_device(&other.gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name.into() }) }
     }
 
     /// Checks that the buffer has a usage. The crate's own have all but `INDIRECT`.
@@ -258,9 +333,12 @@ impl Tensor {
     }
 
     /// Checks that the tensor begins where kernels can load four numbers at once.
-    pub(crate) fn expect_fours(&self, tensor: &'static str) -> Result<()> {
+    pub(crate) fn expect_fours(&self, tensor: impl Into<Cow<'static, str>>) -> Result<()> {
         let (offset, alignment) = (self.byte_offset(), 16);
-        if offset.is_multiple_of(alignment) { Ok(()) } else { Err(Error::Misaligned { tensor, offset, alignment }) }
+        if offset.is_multiple_of(alignment) {
+            return Ok(());
+        }
+        Err(Error::Misaligned { tensor: tensor.into(), offset, alignment })
     }
 
     /// Whether two share elements.
@@ -272,6 +350,11 @@ impl Tensor {
     /// Whether two handles are of the very same elements.
     pub(crate) fn is_same_memory(&self, other: &Self) -> bool {
         self.buffer == other.buffer && self.offset == other.offset && self.len() == other.len()
+    }
+
+    /// Whether two are different parts of one buffer.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        self.buffer == other.buffer && !self.is_same_memory(other)
     }
 
     /// The whole tensor as a binding. Bindings begin at multiples of the device's alignment, tensors anywhere: the second
@@ -298,6 +381,20 @@ pub(crate) fn view_of_parts<'a>(parts: &[(&'a Tensor, Range<usize>)]) -> (View<'
     let end = views.iter().map(|(view, _)| view.offset + view.size).max().unwrap_or_default();
     let offsets = views.iter().map(|(view, before)| ((view.offset - begin) / 4) as u32 + before).collect();
     (View { buffer: views[0].0.buffer, offset: begin, size: end - begin }, offsets)
+}
+
+/// Tensors of a shape in one buffer, each at a multiple of the alignment of bindings: how many elements each begins behind the
+/// one before it, and how many all of them take. What does not fit saturates.
+pub(crate) fn side_by_side(count: usize, shape: &[usize], limits: &wgpu::Limits) -> [usize; 2] {
+    let len = shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size));
+    let alignment = in_elements(limits);
+    let stride = len.div_ceil(alignment).saturating_mul(alignment);
+    [stride, stride.saturating_mul(count.saturating_sub(1)).saturating_add(len)]
+}
+
+/// The alignment of bindings in elements.
+pub(crate) fn in_elements(limits: &wgpu::Limits) -> usize {
+    (limits.min_storage_buffer_offset_alignment as usize / 4).max(1)
 }
 
 /// The bytes of a shape. A product that does not fit saturates, and is over every limit.

@@ -139,3 +139,26 @@ fn a_wrong_entry_is_found() {
     assert_ne!(swapped, spec.source, "the two fields were found");
     assert!(check(&copy(swapped, spec.shared_bindings, spec.overrides)).is_err(), "two fields swapped");
 }
+
+/// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at 4.
+#[test]
+fn needs_are_those_of_the_text() {
+    for (name, spec) in ALL {
+        let overrides: Vec<_> = spec.overrides.iter().map(|&name| (name, 4.0)).collect();
+        let module = naga::front::wgsl::parse_str(spec.source).expect("it was checked above");
+        let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+        let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("it is valid");
+        let (module, _) = naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+            .expect("every override has a value");
+        let size = module.entry_points[0].workgroup_size.map(u64::from);
+        assert_eq!(spec.workgroup_size(&overrides), Some(size), "{name}: the size of a workgroup");
+
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).expect("sizes that are known");
+        let in_workgroup = |variable: &&naga::GlobalVariable| variable.space == AddressSpace::WorkGroup;
+        let variables = module.global_variables.iter().map(|(_, variable)| variable).filter(in_workgroup);
+        let memory = variables.map(|variable| u64::from(layouter[variable.ty].size)).sum();
+        let expected = if spec.is_cooperative() { None } else { Some(memory) };
+        assert_eq!(spec.workgroup_memory(&overrides), expected, "{name}: the memory of a workgroup");
+    }
+}

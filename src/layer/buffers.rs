@@ -30,7 +30,7 @@ pub(super) struct Buffers {
     /// `[LD, B, H]`, parts of the states where there is one cell that runs forward, or tensors of their own.
     pub(super) h0: Tensor,
     pub(super) h_n: Tensor,
-    /// On the way from `h_n` to `h0` where both are parts of the states, `[LD, B, H]`.
+    /// On the way to `h0` from what lies in its buffer, such as `h_n`, `[LD, B, H]`.
     pub(super) carried: Option<Tensor>,
     /// The recurrent weights of each cell as the steps forward read them, `[H / 4, GH]` fours, where they are packed.
     pub(super) packed: Vec<Tensor>,
@@ -97,7 +97,8 @@ impl Buffers {
         let (cells, layers) = (config.num_cells(), config.layers());
         let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
 
-        let h = of_layers(&maker, layout.scratch_states, plan, "h", layers, &[layout.slots, b, width])?;
+        let shape = [layout.slots, b, width];
+        let h = of_layers(&maker, layout.scratch_states, plan, "h", layers, &shape, layout.before_states)?;
         let last = &h[layers - 1];
         let state = |slot: usize| last.outer(slot..slot + 1);
         let dropped_layers = if layout.has_dropout { layers - 1 } else { 0 };
@@ -117,7 +118,8 @@ impl Buffers {
             },
             h0: if layout.copies_h0 { place(&places.h0, "h0", &[cells, b, hidden])? } else { state(0)? },
             h_n: if layout.copies_h_n { place(&places.h_n, "h_n", &[cells, b, hidden])? } else { state(t)? },
-            carried: (!layout.copies_h0 && !layout.copies_h_n)
+            carried: layout
+                .carries(unroll.given())
                 .then(|| maker.scratch("carried state", &[cells, b, hidden]))
                 .transpose()?,
             packed: weights_if(layout.packs_weights, true, &maker, config, plan, "packed weight_hh")?,
@@ -147,7 +149,7 @@ impl Buffers {
     }
 }
 
-/// A tensor for each layer, in one buffer if the layers take their steps together.
+/// A tensor for each layer, in one buffer if the layers take their steps together; so many elements lie before each.
 fn of_layers(
     maker: &Maker<'_>,
     scratch: bool,
@@ -155,11 +157,12 @@ fn of_layers(
     name: &'static str,
     layers: usize,
     shape: &[usize],
+    before: usize,
 ) -> Result<Vec<Tensor>> {
-    if plan.layout().wavefront {
-        return maker.in_one_buffer(scratch, name, layers, shape);
-    }
-    (0..layers).map(|_| maker.make(scratch, name, shape)).collect()
+    let together = if plan.layout().wavefront { layers } else { 1 };
+    let buffers =
+        (0..layers).step_by(together.max(1)).map(|_| maker.side_by_side(scratch, name, together, shape, before));
+    Ok(buffers.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// The gates of cells and chunks.
@@ -238,7 +241,7 @@ impl TrainingBuffers {
         // The last layer's is the one that is given, if it need not be copied.
         let last = places.d_output.as_ref().filter(|_| !layout.copies_d_output);
         let made = config.layers() - usize::from(last.is_some());
-        let mut d_layers = of_layers(maker, false, plan, "d_output", made, &[t, b, width])?;
+        let mut d_layers = of_layers(maker, false, plan, "d_output", made, &[t, b, width], 0)?;
         d_layers.extend(last.cloned());
         Ok(Self {
             d_output: if layout.copies_d_output {

@@ -7,6 +7,7 @@ mod places;
 mod programs;
 mod stream;
 mod unrolled;
+mod watch;
 mod workspace;
 
 pub use parameters::{CellParameters, Parameters};
@@ -69,7 +70,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// 4, [`Error::Misaligned`] for a tensor that begins at no multiple of 16 bytes.
     pub fn with_parameters(gpu: &Gpu, config: Config<C>, parameters: Parameters) -> Result<Self> {
         config.validate()?;
-        parameters.validate(gpu, &config.erased())?;
+        parameters.validate(gpu, &config.erased(), "")?;
         Ok(Self { gpu: gpu.clone(), config, parameters })
     }
 
@@ -157,7 +158,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
             ref shape => {
                 let size = |axis: usize| shape.get(axis).copied().unwrap_or(1);
                 let expected = vec![size(0), size(1), self.config.input_size()];
-                return Err(Error::ShapeMismatch { tensor: "x", expected, actual: shape.to_vec() });
+                return Err(Error::ShapeMismatch { tensor: "x".into(), expected, actual: shape.to_vec() });
             }
         };
         let (seq_len, batch) = if self.config.is_batch_first() { (inner, outer) } else { (outer, inner) };

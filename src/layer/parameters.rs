@@ -5,7 +5,7 @@ use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
 use crate::layer::places::{expect_device, expect_fours};
 use crate::plan::cells_a_buffer;
-use crate::weights::{CellWeights, Weights};
+use crate::weights::{CellWeights, Weights, suffix_of};
 
 /// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct CellParameters {
 }
 
 impl CellParameters {
-    fn all(&self) -> [Option<&Tensor>; 4] {
+    pub(super) fn all(&self) -> [Option<&Tensor>; 4] {
         [Some(&self.weight_ih), Some(&self.weight_hh), self.bias_ih.as_ref(), self.bias_hh.as_ref()]
     }
 
@@ -107,23 +107,25 @@ impl Parameters {
         })
     }
 
-    /// Checks the shapes, that all are on the device, and that they begin where steps can load four numbers at once.
-    pub(crate) fn validate(&self, gpu: &Gpu, config: &Config) -> Result<()> {
+    /// Checks the shapes, that all are on the device, and that they begin where steps can load four numbers at once. The names
+    /// of gradients begin with `d_`.
+    pub(crate) fn validate(&self, gpu: &Gpu, config: &Config, prefix: &'static str) -> Result<()> {
         if self.cells.len() != config.num_cells() {
             let (expected, actual) = (vec![config.num_cells()], vec![self.cells.len()]);
-            return Err(Error::ShapeMismatch { tensor: "cells of the parameters", expected, actual });
+            return Err(Error::ShapeMismatch { tensor: "cells of the parameters".into(), expected, actual });
         }
         for (index, cell) in self.cells.iter().enumerate() {
             let shapes = CellWeights::shapes(config, index / config.directions());
             for ((name, shape), tensor) in CellWeights::NAMES.into_iter().zip(shapes).zip(cell.all()) {
                 // A bias that is not there has no numbers.
                 let (expected, actual) = (shape.as_slice(), tensor.map_or(&[0][..], Tensor::shape));
+                let name = || format!("{prefix}{name}{}", suffix_of(config, index));
                 if !(shape.contains(&0) && tensor.is_none()) {
-                    expect_shape(name, expected, actual)?;
+                    expect_shape(name(), expected, actual)?;
                 }
                 if let Some(tensor) = tensor {
-                    expect_device(gpu, name, tensor)?;
-                    expect_fours(config, name, tensor)?;
+                    expect_device(gpu, name(), tensor)?;
+                    expect_fours(config, name(), tensor)?;
                 }
             }
         }
@@ -145,7 +147,7 @@ impl Parameters {
         let (places, sources): (Vec<_>, Vec<_>) = (self.tensors().collect(), source.tensors().collect());
         if places.len() != sources.len() {
             let (expected, actual) = (vec![places.len()], vec![sources.len()]);
-            return Err(Error::ShapeMismatch { tensor: "parameters to copy", expected, actual });
+            return Err(Error::ShapeMismatch { tensor: "parameters to copy".into(), expected, actual });
         }
         for (place, source) in places.iter().zip(&sources) {
             place.expect_copy_from(source)?;

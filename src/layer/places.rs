@@ -1,5 +1,7 @@
 //! Tensors that an unrolled layer is to work on instead of making its own.
 
+use std::borrow::Cow;
+
 use crate::config::Config;
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
@@ -90,6 +92,9 @@ impl Places {
                 if !matches!(name, "input" | "output" | "d_input") {
                     expect_fours(config, name, &tensor)?;
                 }
+                if tensor.is_shared_scratch() {
+                    return Err(Error::Aliased { first: name, second: "the scratch of a workspace" });
+                }
                 list.push((name, tensor));
             }
         }
@@ -102,7 +107,7 @@ impl Places {
             if unroll.mode() == Mode::Inference {
                 return Err(Error::TrainingOption { option: "gradients" });
             }
-            gradients.validate(gpu, config)?;
+            gradients.validate(gpu, config, "d_")?;
             writes.extend(gradients.tensors().map(|tensor| ("a gradient", tensor.clone())));
         }
         expect_apart(&reads, &writes)?;
@@ -111,6 +116,7 @@ impl Places {
             output: self.output.is_some(),
             h0: self.h0.is_some(),
             h_n: self.h_n.is_some(),
+            states_share: self.h0.as_ref().zip(self.h_n.as_ref()).is_some_and(|(h0, h_n)| h0.is_beside(h_n)),
             d_output: self.d_output.is_some(),
             d_h_n: self.d_h_n.is_some(),
             d_input: self.d_input.is_some(),
@@ -123,12 +129,12 @@ impl Places {
     }
 }
 
-pub(super) fn expect_device(gpu: &Gpu, name: &'static str, tensor: &Tensor) -> Result<()> {
-    if tensor.gpu().is_same_device(gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name }) }
+pub(super) fn expect_device(gpu: &Gpu, name: impl Into<Cow<'static, str>>, tensor: &Tensor) -> Result<()> {
+    if tensor.gpu().is_same_device(gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name.into() }) }
 }
 
 /// Checks that a tensor that steps read begins where they can load as many numbers at once as they do.
-pub(super) fn expect_fours(config: &Config, name: &'static str, tensor: &Tensor) -> Result<()> {
+pub(super) fn expect_fours(config: &Config, name: impl Into<Cow<'static, str>>, tensor: &Tensor) -> Result<()> {
     if config.hidden_size().is_multiple_of(4) { tensor.expect_fours(name) } else { Ok(()) }
 }
 

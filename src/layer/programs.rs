@@ -6,7 +6,7 @@ use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::{CellParameters, Parameters};
 use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
+    self, ArrangeArgs, Arrangement, CellSteps, Dropout, Lengths, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
     StepsBackward, SumRowsArgs, Vector,
 };
 use crate::plan::{Block, Keeps, Part, Plan, Tuning, Turn};
@@ -313,7 +313,9 @@ impl<'a> Programs<'a> {
     ) {
         let inputs = self.config.layer_input_size(at.layer);
         let first = steps.steps.start * steps.batch * inputs;
-        ops::matmul(
+        // Steps backward of the layer below leave out what is over; others may look at it.
+        let lengths = if at.layer == 0 { lengths_of(steps) } else { None };
+        ops::matmul_with_lengths(
             builder,
             &self.tuning,
             MatmulArgs {
@@ -326,6 +328,7 @@ impl<'a> Programs<'a> {
                 c: Matrix::rows_of(d_input, first, steps.rows(), inputs),
                 accumulate,
             },
+            lengths,
         );
     }
 
@@ -351,7 +354,8 @@ impl<'a> Programs<'a> {
             |builder: &mut ProgramBuilder<'a>, a: Matrix<'a>, m: usize, b: Matrix<'a>, n: usize, c: Matrix<'a>| {
                 let size = [m, n, rows];
                 let args = MatmulArgs { size, a, transpose_a: true, b, transpose_b: false, bias: None, c, accumulate };
-                ops::matmul(builder, tuning, args);
+                // What is over has gates of zero, but may have kept a state that is not finite.
+                ops::matmul_with_lengths(builder, tuning, args, lengths_of(steps));
             };
         let inputs = self.config.layer_input_size(at.layer);
         let x = self.input_rows(at.layer, steps);
@@ -404,4 +408,10 @@ impl<'a> Programs<'a> {
             ops::gru_gates(builder, steps, h_proj, 0);
         }
     }
+}
+
+/// Of which rows of the batch the rows of a chunk are, if they have lengths.
+fn lengths_of<'a>(steps: &CellSteps<'a>) -> Option<Lengths<'a>> {
+    let of = |lengths| Lengths { lengths, first_step: steps.steps.start, first_row: 0, batch: steps.batch };
+    steps.lengths.map(of)
 }

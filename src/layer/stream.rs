@@ -62,7 +62,7 @@ impl StreamOptions {
 /// layers.
 ///
 /// Everything is made when the stream is. A step reads [`input`](Self::input) and the [`state`](Self::state), and leaves the
-/// new state in its place: bind that in shaders of the app. Rows can be reset, copied, saved and restored between two steps in
+/// new state in its place: bind that in shaders of the app ([`Tensor::binding`]). Rows can be reset, copied, saved and restored between two steps in
 /// two ways, both on the GPU: recorded by the CPU with the `encode_*` calls, or by shaders of the app through
 /// [`sources`](Self::sources). [`join`](Self::join) and [`leave`](Self::leave) keep account of which rows are taken, for apps
 /// that do not do so themselves.
@@ -239,6 +239,7 @@ impl Stream {
                 encoder.clear_buffer(self.state.buffer(), at, Some(run.len() as u64 * self.row_bytes()));
             }
         }
+        self.state.mark_written();
         Ok(())
     }
 
@@ -282,6 +283,7 @@ impl Stream {
                 );
             }
         }
+        self.state.mark_written();
         Ok(())
     }
 
@@ -343,6 +345,7 @@ impl Stream {
                 encoder.copy_buffer_to_buffer(snapshot.buffer(), source, self.state.buffer(), target, self.row_bytes());
             }
         }
+        self.state.mark_written();
         Ok(())
     }
 

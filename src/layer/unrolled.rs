@@ -5,6 +5,7 @@ use crate::error::{Error, Result, expect_len, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::layer::buffers::{Buffers, TrainingBuffers};
 use crate::layer::programs::Programs;
+use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward};
 use crate::layer::{Parameters, Places, Recurrent};
 use crate::ops::CellSteps;
 use crate::plan::{MatmulKernel, Plan};
@@ -17,7 +18,12 @@ use crate::unroll::{Given, Schedule, Unroll};
 /// [`h0`](Self::h0), which are zero at first and keep what is written. After a forward pass
 /// [`output`](Self::output) and [`h_n`](Self::h_n) hold the states. For training write the gradients of the loss into
 /// [`d_output`](Self::d_output) and [`d_h_n`](Self::d_h_n), which are zero at first; after a backward pass
-/// [`gradients`](Self::gradients) holds the rest.
+/// [`gradients`](Self::gradients) holds the rest. A backward pass reads again what its forward pass has read, so write that
+/// before the forward pass is recorded ([`Error::ChangedSinceForward`]).
+///
+/// B is at most 4 times the device's `max_compute_workgroups_per_dimension`, so 262,140 rows with WebGPU's default limits, and
+/// for many shapes twice that. Batch-first tensors, and outputs of rows with lengths, are copied as a whole: one that is larger
+/// than `max_storage_buffer_binding_size` is refused, where a time-major layer is cut into chunks.
 #[derive(Debug)]
 pub struct Unrolled {
     gpu: Gpu,
@@ -26,6 +32,8 @@ pub struct Unrolled {
     plan: Plan,
     buffers: Buffers,
     forward: Program,
+    /// What the forward pass writes that others can read.
+    writes: Vec<Tensor>,
     training: Option<Training>,
 }
 
@@ -33,11 +41,16 @@ pub struct Unrolled {
 struct Training {
     gradients: Gradients,
     backward: Program,
-    /// A forward pass was recorded whose saved gates no backward pass has used up.
-    saved: bool,
+    /// What the backward pass writes that others can read.
+    writes: Vec<Tensor>,
+    /// What it reads as the forward pass has left it.
+    reads: Watch,
+    /// The forward pass whose gates no backward pass has used up.
+    saved: Saved,
 }
 
-/// What a forward pass gives, on the GPU. L is the number of layers, D that of directions.
+/// What a forward pass gives, on the GPU: handles to tensors that the next forward pass of the same [`Unrolled`] writes over. L is
+/// the number of layers, D that of directions.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's end.
@@ -74,7 +87,7 @@ impl Unrolled {
         unroll.validate()?;
         let given = places.validate(gpu, &config, unroll, layer.parameters())?;
         let unroll = &unroll.with_given(Given { sources, ..given });
-        let plan = Plan::new(&config, unroll, gpu.limits(), gpu.info().device_type)?;
+        let plan = Plan::new(&config, unroll, gpu.limits(), gpu.adapter_class())?;
         if plan.time_loop().resident.is_some() {
             expect_coherent(gpu)?;
         }
@@ -114,10 +127,13 @@ impl Unrolled {
                     h0: d.d_h0.clone(),
                     norms: d.norms.clone(),
                 };
-                Some(Training { gradients, backward: programs.backward(d)?, saved: false })
+                let reads = Watch::new(&config, unroll, &plan, layer.parameters(), &buffers);
+                let (backward, writes) = (programs.backward(d)?, written_by_backward(&buffers));
+                Some(Training { gradients, backward, writes, reads, saved: Saved::default() })
             }
         };
-        Ok(Self { gpu: gpu.clone(), unroll: *unroll, plan, forward, training, buffers, config })
+        let writes = written_by_forward(&plan, &buffers)?;
+        Ok(Self { gpu: gpu.clone(), config, unroll: *unroll, plan, buffers, forward, writes, training })
     }
 
     /// What the layer is.
@@ -176,8 +192,10 @@ impl Unrolled {
         &self.buffers.h_n
     }
 
-    /// All states of a layer, `[slots, B, DH]`, those after step t at slot t + 1: T + 1 slots, and one more where a direction
-    /// begins at the end. Past its end a row keeps its state. `None` for a layer that there is not.
+    /// For tests: all states of a layer, `[slots, B, DH]`, those after step t at slot t + 1: T + 1 slots, and one more where a
+    /// direction begins at the end. Past its end a row keeps its state. They may be scratch of a workspace, and begin where no
+    /// binding may. `None` for a layer that there is not.
+    #[doc(hidden)]
     #[must_use]
     pub fn states(&self, layer: usize) -> Option<&Tensor> {
         self.buffers.h.get(layer)
@@ -238,14 +256,18 @@ impl Unrolled {
     /// # Errors
     /// [`Error::DeviceLost`], where that is known; then nothing is recorded.
     pub fn encode_forward(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        self.begin_forward()?;
-        self.forward.encode(encoder);
+        self.inference()?.encode(encoder);
+        if let Some(training) = &mut self.training {
+            training.reads.remember();
+            encoder.on_submitted_work_done(training.saved.record());
+        }
         Ok(())
     }
 
-    /// The forward pass of something that was made for inference.
+    /// The forward pass without what it is to keep, to be recorded now.
     pub(super) fn inference(&self) -> Result<&Program> {
         self.gpu.expect_alive()?;
+        self.writes.iter().for_each(Tensor::mark_written);
         Ok(&self.forward)
     }
 
@@ -262,18 +284,15 @@ impl Unrolled {
         self.buffers.h[layer].outer(0..1)
     }
 
-    fn begin_forward(&mut self) -> Result<()> {
-        self.gpu.expect_alive()?;
-        if let Some(training) = &mut self.training {
-            training.saved = true;
-        }
-        Ok(())
-    }
-
-    /// Records the backward pass into the app's encoder, as one compute pass. It uses up what the forward pass saved.
+    /// Records the backward pass into the app's encoder, as one compute pass. It uses up what the forward pass saved, and reads
+    /// again what that has read: see [`Error::ChangedSinceForward`]. Submit both in the order in which they were recorded.
+    ///
+    /// What shaders and copies of the app write in between is not noticed, nor that the encoder of the forward pass is dropped
+    /// after the backward pass has been recorded.
     ///
     /// # Errors
-    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::DeviceLost`]; then nothing is recorded.
+    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ChangedSinceForward`], [`Error::DeviceLost`]; then
+    /// nothing is recorded.
     pub fn encode_backward(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.begin_backward()?.encode(encoder);
         Ok(())
@@ -282,10 +301,12 @@ impl Unrolled {
     fn begin_backward(&mut self) -> Result<&Program> {
         self.gpu.expect_alive()?;
         let training = self.training.as_mut().ok_or(Error::NotTraining)?;
-        if !training.saved {
+        if !training.saved.is_there() {
             return Err(Error::BackwardWithoutForward);
         }
-        training.saved = false;
+        training.reads.expect_unchanged()?;
+        training.saved.use_up();
+        training.writes.iter().for_each(Tensor::mark_written);
         Ok(&training.backward)
     }
 
@@ -295,8 +316,11 @@ impl Unrolled {
     /// # Errors
     /// As [`encode_forward`](Self::encode_forward).
     pub fn record_forward(&mut self, pass: &mut wgpu::ComputePass<'_>) -> Result<()> {
-        self.begin_forward()?;
-        self.forward.record(pass);
+        self.inference()?.record(pass);
+        if let Some(training) = &mut self.training {
+            training.reads.remember();
+            pass.on_submitted_work_done(training.saved.record());
+        }
         Ok(())
     }
 
@@ -310,41 +334,61 @@ impl Unrolled {
     }
 
     /// Records that the last states become the first ones of the next forward pass: a long stream is so cut into segments,
-    /// whose state goes on while the gradient is cut (truncated back-propagation through time).
+    /// whose state goes on while the gradient is cut (truncated back-propagation through time). It belongs behind the backward
+    /// pass of a segment: where the first states are a part of what the forward pass saved, a backward pass after it is refused
+    /// ([`Error::ChangedSinceForward`]).
     ///
     /// # Errors
     /// Those of [`Tensor::encode_copy_from`].
     pub fn encode_carry_state(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        let buffers = &self.buffers;
-        match &buffers.carried {
-            // Both are parts of one buffer, inside of which nothing can be copied.
-            Some(carried) => {
-                carried.encode_copy_from(encoder, &buffers.h_n)?;
-                buffers.h0.encode_copy_from(encoder, carried)
+        self.encode_first_states(encoder, &self.buffers.h_n)
+    }
+
+    /// Copies states to the place of the first ones, unless they lie there.
+    fn encode_first_states(&self, encoder: &mut wgpu::CommandEncoder, source: &Tensor) -> Result<()> {
+        let Buffers { h0, carried, .. } = &self.buffers;
+        match carried {
+            // Inside of a buffer nothing can be copied.
+            Some(carried) if source.is_beside(h0) => {
+                carried.encode_copy_from(encoder, source)?;
+                h0.encode_copy_from(encoder, carried)
             }
-            // Given as one tensor, they need no copy.
-            None if buffers.h0.is_same_memory(&buffers.h_n) => Ok(()),
-            None => buffers.h0.encode_copy_from(encoder, &buffers.h_n),
+            _ => encode_copy_or_clear(encoder, h0, Some(source)),
         }
     }
 
     /// Copies x and `h0` `[LD, B, H]` (zero if `None`) to their places, runs the forward pass and submits it. It does not
-    /// wait.
+    /// wait. `h0` may be what an earlier pass has left, such as [`Output::h_n`].
+    ///
+    /// What comes back are handles to the layer's own tensors: the next forward pass writes over them.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`]; then nothing is recorded.
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Refused`] for a buffer of the app that was destroyed or is
+    /// mapped; then nothing is submitted.
     pub fn forward(&mut self, x: &Tensor, h0: Option<&Tensor>) -> Result<Output> {
         let (input, first) = (self.buffers.input.clone(), self.buffers.h0.clone());
         self.expect("x", x, &input)?;
         if let Some(h0) = h0 {
             self.expect("h0", h0, &first)?;
         }
+        expect_copy_or_clear(&input, Some(x))?;
+        let carried = self.buffers.carried.as_ref();
+        let way = carried.filter(|_| h0.is_some_and(|h0| h0.is_beside(&first)));
+        expect_copy_or_clear(way.unwrap_or(&first), h0)?;
         let gpu = self.gpu.clone();
-        gpu.submit(|encoder| {
+        let submitted = gpu.submit(|encoder| {
             encode_copy_or_clear(encoder, &input, Some(x))?;
-            encode_copy_or_clear(encoder, &first, h0)?;
+            match h0 {
+                Some(h0) => self.encode_first_states(encoder, h0)?,
+                None => first.encode_clear(encoder)?,
+            }
             self.encode_forward(encoder)
-        })?;
+        });
+        // Recorded, and refused by wgpu.
+        if let (Err(_), Some(training)) = (&submitted, &mut self.training) {
+            training.saved.use_up();
+        }
+        submitted?;
         Ok(Output { output: self.output().clone(), h_n: self.h_n().clone() })
     }
 
@@ -352,12 +396,14 @@ impl Unrolled {
     /// does not wait.
     ///
     /// # Errors
-    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ShapeMismatch`], [`Error::ForeignDevice`];
-    /// then nothing is recorded.
+    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ChangedSinceForward`], [`Error::ShapeMismatch`],
+    /// [`Error::ForeignDevice`], [`Error::Refused`]; then nothing is submitted.
     pub fn backward(&mut self, d_output: Option<&Tensor>, d_h_n: Option<&Tensor>) -> Result<Gradients> {
-        if !self.training()?.saved {
+        let training = self.training()?;
+        if !training.saved.is_there() {
             return Err(Error::BackwardWithoutForward);
         }
+        training.reads.expect_unchanged()?;
         let places = [("d_output", self.d_output()?.clone(), d_output), ("d_h_n", self.d_h_n()?.clone(), d_h_n)];
         for (name, place, source) in &places {
             if let Some(source) = source {
@@ -395,6 +441,15 @@ fn expect_coherent(gpu: &Gpu) -> Result<()> {
     }
     let because = "the device was opened without MEMORY_DECORATION_COHERENT";
     Err(Error::ScheduleUnavailable { schedule: Schedule::Resident, because })
+}
+
+/// Checks that [`encode_copy_or_clear`] can be recorded.
+fn expect_copy_or_clear(place: &Tensor, source: Option<&Tensor>) -> Result<()> {
+    match source {
+        Some(source) if source.is_same_memory(place) => Ok(()),
+        Some(source) => place.expect_copy_from(source),
+        None => place.expect_usage("tensor to clear", wgpu::BufferUsages::COPY_DST),
+    }
 }
 
 /// Copies `source` to its place unless it lies there already, or clears the place.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Tensor};
+use crate::gpu::{Gpu, Tensor, side_by_side};
 
 /// Scratch memory that several unrolled layers share: what each needs only while one of its passes runs, such as the input
 /// part of the gates. A GPU runs passes one after the other, so one copy is enough for all layers that are given the same
@@ -46,13 +46,13 @@ impl Workspace {
     /// The slot as a tensor, made or made larger where it has to be.
     fn take(&self, slot: usize, name: &'static str, shape: &[usize]) -> Result<Tensor> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let len = shape.iter().product();
+        let len = shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size));
         match slots.get(slot) {
             Some(found) if found.len() >= len => {}
             Some(_) => slots[slot] = Tensor::named(&self.gpu, name, shape, None)?.reshape(&[len])?,
             None => slots.push(Tensor::named(&self.gpu, name, shape, None)?.reshape(&[len])?),
         }
-        slots[slot].outer(0..len)?.reshape(shape)
+        Ok(slots[slot].part(0, shape).into_shared_scratch())
     }
 }
 
@@ -68,7 +68,9 @@ pub(super) struct Maker<'a> {
 impl<'a> Maker<'a> {
     pub(super) fn new(gpu: &'a Gpu, workspace: Option<&'a Workspace>) -> Result<Self> {
         match workspace {
-            Some(workspace) if !workspace.gpu.is_same_device(gpu) => Err(Error::ForeignDevice { tensor: "workspace" }),
+            Some(workspace) if !workspace.gpu.is_same_device(gpu) => {
+                Err(Error::ForeignDevice { tensor: "workspace".into() })
+            }
             _ => Ok(Self { gpu, workspace, taken: Cell::new(0) }),
         }
     }
@@ -91,7 +93,22 @@ impl<'a> Maker<'a> {
         if scratch { self.scratch(name, shape) } else { self.zeros(name, shape) }
     }
 
-    /// So many tensors of one shape, one behind the other in one buffer.
+    /// So many tensors of one shape in one buffer: each begins so many elements behind a multiple of the alignment of bindings.
+    pub(super) fn side_by_side(
+        &self,
+        scratch: bool,
+        name: &'static str,
+        count: usize,
+        shape: &[usize],
+        before: usize,
+    ) -> Result<Vec<Tensor>> {
+        let len = shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size));
+        let [stride, all] = side_by_side(count, &[before.saturating_add(len)], self.gpu.limits());
+        let all = self.make(scratch, name, &[all])?;
+        Ok((0..count).map(|index| all.part(index * stride + before, shape)).collect())
+    }
+
+    /// So many tensors of one shape, one behind the other in one buffer. They are not handed out, so they begin anywhere.
     pub(super) fn in_one_buffer(
         &self,
         scratch: bool,
