@@ -46,19 +46,19 @@ fn weights_of_other_lengths() {
     let config = GruConfig::new(2, 3);
     let weights = Weights::random(&config, 1);
     weights.validate(&config).expect("the right lengths");
-    let mismatch = |tensor, expected: &[usize], actual: usize| Error::ShapeMismatch {
-        tensor,
+    let mismatch = |tensor: &'static str, expected: &[usize], actual: usize| Error::ShapeMismatch {
+        tensor: tensor.into(),
         expected: expected.to_vec(),
         actual: vec![actual],
     };
-    assert_error(weights.validate(&GruConfig::new(3, 3)), &mismatch("weight_ih", &[9, 3], 18));
+    assert_error(weights.validate(&GruConfig::new(3, 3)), &mismatch("weight_ih_l0", &[9, 3], 18));
     let cell = weights.cells[0].clone();
     let other = Weights::from(CellWeights { weight_hh: vec![0.0; 26], ..cell.clone() });
-    assert_error(other.validate(&config), &mismatch("weight_hh", &[9, 3], 26));
+    assert_error(other.validate(&config), &mismatch("weight_hh_l0", &[9, 3], 26));
     let other = Weights::from(CellWeights { bias_ih: vec![0.0; 10], ..cell.clone() });
-    assert_error(other.validate(&config), &mismatch("bias_ih", &[9], 10));
+    assert_error(other.validate(&config), &mismatch("bias_ih_l0", &[9], 10));
     let other = Weights::from(CellWeights { bias_hh: Vec::new(), ..cell });
-    assert_error(other.validate(&config), &mismatch("bias_hh", &[9], 0));
+    assert_error(other.validate(&config), &mismatch("bias_hh_l0", &[9], 0));
 }
 
 #[test]
@@ -220,12 +220,13 @@ fn chunks_cover_the_time_axis() {
             next = chunk.end;
         }
         assert_eq!(next, 50);
-        assert_eq!(plan.forward_dispatches(), 50 + plan.chunks().len());
+        // B H of 15 numbers: first and last states begin where no binding may, so they are copied.
+        assert_eq!(plan.forward_dispatches(), 2 + 50 + plan.chunks().len());
         assert_eq!(plan.backward_dispatches(), 50 + 6 * plan.chunks().len());
         assert_eq!(many.chunks(), plan.chunks());
         assert_eq!(
             (many.forward_dispatches(), many.backward_dispatches()),
-            (2 * plan.chunks().len(), 6 * plan.chunks().len())
+            (2 + 2 * plan.chunks().len(), 6 * plan.chunks().len())
         );
     }
 }
@@ -410,22 +411,74 @@ fn messages() {
         (Error::ZeroSize { what: "batch" }, &["batch is 0", "at least 1"][..]),
         (limit("h", "max_buffer_size", 7, 5), &["h needs 7", "max_buffer_size is 5"]),
         (
-            Error::ShapeMismatch { tensor: "x", expected: vec![1, 2], actual: vec![3] },
+            Error::ShapeMismatch { tensor: "x".into(), expected: vec![1, 2], actual: vec![3] },
             &["x has shape [3]", "expected [1, 2]"],
         ),
         (
             Error::InvalidOption { option: "beta1", value: f64::NAN, expected: "0 <= beta1 < 1" },
             &["beta1 is NaN", "< 1"],
         ),
-        (Error::ForeignDevice { tensor: "x" }, &["x belongs to another device"]),
+        (Error::ForeignDevice { tensor: "x".into() }, &["x belongs to another device"]),
         (Error::Aliased { first: "x", second: "y" }, &["x and y share memory"]),
         (Error::NotTraining, &["Unroll::training"]),
         (Error::BackwardWithoutForward, &["without a forward"]),
         (Error::OutOfMemory { what: "h", bytes: 9 }, &["h of 9 bytes"]),
-        (Error::NoAdapter { wanted: Some("abc".into()), found: vec!["def".into()] }, &["abc", "def", "lavapipe"]),
+        (Error::NoAdapter { wanted: Some("abc".into()), found: vec!["def".into()] }, &["abc", "seen: def"]),
+        (Error::NoAdapter { wanted: None, found: Vec::new() }, &["no adapter was seen"]),
+        (
+            Error::NoBackend { wanted: wgpu::Backends::GL, available: wgpu::Backends::VULKAN },
+            &["WGPU_BACKEND", "names gl", "the crate has vulkan"],
+        ),
+        (
+            Error::NoBackend { wanted: wgpu::Backends::empty(), available: wgpu::Backends::VULKAN },
+            &["WGPU_BACKEND", "names none"],
+        ),
     ] {
         for part in parts {
             assert!(error.to_string().contains(part), "{part} is not in: {error}");
         }
     }
+    // A driver is advised where no adapter was seen, and only there.
+    let seen = Error::NoAdapter { wanted: Some("abc".into()), found: vec!["def".into()] };
+    assert!(!seen.to_string().contains("lavapipe"), "{seen}");
+    let none = Error::NoAdapter { wanted: None, found: Vec::new() };
+    assert_eq!(none.to_string().contains("lavapipe"), cfg!(target_os = "linux"), "{none}");
+}
+
+/// Kernels count the elements of a binding by numbers of 32 bits: what can be cut is, and what cannot is refused, on a device
+/// whose bindings may be larger than any that there is.
+#[test]
+fn no_binding_has_more_elements_than_an_index_has_bits() {
+    const INDEX: &str = "32-bit index";
+    const MOST: u64 = (1 << 32) - (1 << 20);
+    let limits = Limits { max_storage_buffer_binding_size: 1 << 38, max_buffer_size: u64::MAX, ..Limits::default() };
+    // Gates of 4 times 8192 numbers, for 128 rows: 1023 steps are enough.
+    let unroll = Unroll::training(4000, 128);
+    let plan = |config: &GruConfig, unroll: &Unroll| plan(config, unroll, &limits);
+    let cut = plan(&GruConfig::new(8192, 8192), &unroll).expect("it can be cut");
+    let longest = cut.chunks().iter().map(|chunk| chunk.len() as u64).max().expect("a chunk");
+    assert!(longest * 128 * 4 * 8192 <= MOST, "{longest} steps");
+    assert!(longest > 900, "{longest} steps");
+    // Both directions at once would be too much for one step. One alignment is 64 numbers.
+    let rows = 1 << 18;
+    let config = GruConfig::new(1, 4094);
+    let wide = Limits { max_compute_workgroups_per_dimension: u32::MAX, ..limits.clone() };
+    let one = |config: &GruConfig, unroll: &Unroll| Plan::new(config, unroll, &wide, DeviceType::DiscreteGpu);
+    one(&config, &Unroll::training(1, rows)).expect("one direction fits");
+    let both = one(&config.direction(Direction::Bidirectional), &Unroll::training(1, rows));
+    both.expect("each direction has its own loop");
+    let config = GruConfig::new(1, 4096);
+    let required = u64::from(1_u32 << 18) * 4 * 4096 + 64;
+    assert_error(one(&config, &Unroll::training(1, rows)), &limit("gates", INDEX, required, MOST));
+    // What options copy is copied as a whole.
+    let long = Unroll::inference(1 << 20, 64);
+    plan(&GruConfig::new(64, 1), &long).expect("it is cut");
+    let required = (1 << 32) + 64;
+    assert_error(plan(&GruConfig::new(64, 1).batch_first(true), &long), &limit("input", INDEX, required, MOST));
+    // Weights.
+    let required = 3 * 40_000 * 40_000;
+    assert_error(
+        plan(&GruConfig::new(1, 40_000), &Unroll::inference(1, 1)),
+        &limit("weight_hh", INDEX, required, MOST),
+    );
 }

@@ -140,7 +140,7 @@ fn activations(x: f64) {
     assert_abs_diff_eq!(tanh_guarded(-x), -tanh_guarded(x), epsilon = 0.0);
     assert_abs_diff_eq!(sigmoid(-x) + sigmoid(x), 1.0, epsilon = LAST_PLACES);
     let narrow = x as f32;
-    let tolerance = Tolerance::pointwise();
+    let tolerance = Tolerance::ulps(3.0);
     let expected = [1.0 / (1.0 + (-f64::from(narrow)).exp()), f64::from(narrow).tanh()];
     assert_close(
         &format!("activations of {narrow} in f32"),

@@ -46,9 +46,10 @@ fn layer<R: Real>(config: &Config, weights: &Weights, batch: &Batch, real: fn(&[
     match config.cell() {
         Cell::Rnn { nonlinearity: activation } => {
             let clip = config.clip_limit();
-            let params = |t| RnnStepParams { t, batch: b, hidden, activation, clip, lengths };
+            let params =
+                |t| RnnStepParams { t, batch: b, hidden, save: true, activation, clip, lengths, lengths_after: None };
             for t in 0..seq_len {
-                rnn_step(&params(t), &weight_hh, bias_hh.as_deref(), &mut h, &gates);
+                rnn_step(&params(t), &weight_hh, bias_hh.as_deref(), &mut h, &mut gates);
             }
             for (t, is_final) in (0..seq_len).rev().map(|t| (t, false)).chain([(0, true)]) {
                 let p = params(t);
@@ -56,7 +57,8 @@ fn layer<R: Real>(config: &Config, weights: &Weights, batch: &Batch, real: fn(&[
             }
         }
         Cell::Gru { reset, gate, candidate } => {
-            let options = GruOptions { reset, gate, candidate, clip: config.clip_limit(), lengths };
+            let options =
+                GruOptions { reset, gate, candidate, clip: config.clip_limit(), lengths, lengths_after: None };
             let params = |t| GruStepParams { t, batch: b, hidden, save: true };
             for t in 0..seq_len {
                 if reset == Reset::Before {
@@ -83,7 +85,9 @@ fn layer<R: Real>(config: &Config, weights: &Weights, batch: &Batch, real: fn(&[
             }
             for row in (0..rows).filter(|row| !options.is_over(row % b, row / b)) {
                 for at in row * 4 * hidden..(row + 1) * 4 * hidden {
-                    let error: f64 = (again[at] - gates[at]).abs().into();
+                    // The same infinity is no difference.
+                    let same = again[at] == gates[at];
+                    let error: f64 = if same { 0.0 } else { (again[at] - gates[at]).abs().into() };
                     made_again = if error > made_again || error.is_nan() { error } else { made_again };
                 }
             }

@@ -5,7 +5,7 @@
 //! known here a second time.
 
 use wgpu_gru::plan::{Schedule, TimeLoop};
-use wgpu_gru::reference::activation::activate;
+use wgpu_gru::reference::activation::{activate, kept};
 use wgpu_gru::reference::gru_step::GruOptions;
 use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, Uniform, harness};
 
@@ -123,7 +123,7 @@ impl Case {
     /// What the twins know of a GRU.
     fn options<'a>(&self, lengths: Option<&'a [usize]>) -> GruOptions<'a> {
         let Cell::Gru { reset, gate, candidate } = self.cell else { panic!("{self:?} is no GRU") };
-        GruOptions { reset, gate, candidate, clip: self.clip, lengths }
+        GruOptions { reset, gate, candidate, clip: self.clip, lengths, lengths_after: None }
     }
 
     /// W: how many numbers a unit has in the gates.
@@ -142,13 +142,9 @@ impl Case {
         (uniform.vec(gates * hidden * hidden, bound), self.has_bias.then(|| uniform.vec(gates * hidden, bound)))
     }
 
-    /// Values of an activation. The clip gives a value or is far from it, since the slope of the one is 0.
+    /// Values of an activation, as they are kept for backward.
     fn values(&self, uniform: &mut Uniform, len: usize, activation: Activation) -> Vec<f32> {
-        let value = |x: f32| {
-            let y = activate(activation, self.clip, x);
-            let ends = self.clip.map(|limit| [-limit, limit].map(|end| activate(activation, None, end)));
-            ends.into_iter().flatten().find(|end: &f32| (y - end).abs() < 1e-5).unwrap_or(y)
-        };
+        let value = |x: f32| kept(self.clip, x, activate(activation, self.clip, x));
         uniform.vec(len, self.scale).into_iter().map(value).collect()
     }
 

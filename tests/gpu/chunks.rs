@@ -2,11 +2,11 @@
 //! the order of the sums alone.
 
 use wgpu_gru::plan::Schedule;
-use wgpu_gru::verify::{Batch, expectation, verify_batch};
+use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolled, Weights, wgpu};
 
 use crate::device::{bits, gru, largest, open, read};
-use crate::support::assert_close;
+use crate::support::{assert_close, verify_batch};
 
 trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart, wavefront];
 

@@ -5,7 +5,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::reference::oracle;
-use wgpu_gru::verify::{Batch, Expectation, expectation, verify_batch};
+use wgpu_gru::verify::{Batch, Expectation, expectation};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Activation, CellWeights, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Uniform,
@@ -15,17 +15,16 @@ use wgpu_gru::{
 use crate::any_options::{Options, any_options};
 use crate::device::{bits, largest, property_from, tensor};
 use crate::options::recorded;
+use crate::settings;
+use crate::support::verify_batch;
 
 trials![any_options_together, corners, most_draws_are_told];
 
-fn number(name: &str) -> Option<u64> {
-    Some(std::env::var(name).ok()?.parse().expect("a whole number"))
-}
-
 fn any_options_together(gpu: &Gpu) {
     let told = any_options().prop_filter("no f32 computation can be held to the budget", is_told);
-    let (cases, seed) = (number("WGPU_GRU_CASES").unwrap_or(32), number("WGPU_GRU_SEED").unwrap_or(7));
-    property_from(seed, cases as u32, &told, |options| check(gpu, &options));
+    property_from(settings::seed().unwrap_or(7), settings::cases().unwrap_or(32), &told, |options| {
+        check(gpu, &options);
+    });
 }
 
 /// What a draw may miss; and what failed once, as it was shrunk.
@@ -68,11 +67,11 @@ fn most_draws_are_told(_: &Gpu) {
     assert!(!is_told(&overflow), "what f32 cannot hold");
 }
 
-fn weights(options: &Options) -> Weights {
+pub(crate) fn weights(options: &Options) -> Weights {
     Weights::random(&options.config, options.seed)
 }
 
-fn batch(options: &Options) -> Batch {
+pub(crate) fn batch(options: &Options) -> Batch {
     let Options { config, unroll, lengths, has_h0, seed } = options;
     let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), seed.wrapping_add(1));
     batch.lengths.clone_from(lengths);
@@ -98,9 +97,7 @@ pub(crate) fn is_told(options: &Options) -> bool {
     if !expected.iter().all(tells) {
         return false;
     }
-    // A value within 4e-7 of an end of the clip counts as clipped, and no slope there is less than 0.1 but 0.
-    let margin = expected[0].tolerance.abs + 4e-7 / 0.1;
-    if forward.distance_to_kink(config) < margin {
+    if forward.distance_to_kink(config) < expected[0].tolerance.abs {
         return false;
     }
     let moved = expectation(config, &moved_weights(weights), &moved_batch(batch));

@@ -6,23 +6,26 @@ use std::sync::OnceLock;
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::tolerance::HALF_ROUNDOFF;
-use wgpu_gru::verify::{Batch, Expectation, expectation, expectation_of, verify_batch};
+use wgpu_gru::verify::{Batch, Expectation, expectation, expectation_of};
 use wgpu_gru::wgpu::CooperativeScalarType::{F16, F32};
 use wgpu_gru::wgpu::{CooperativeMatrixProperties, DeviceType, Features};
 use wgpu_gru::{
     Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll, Weights, wgpu,
 };
 
-use crate::device::{adapter, largest, read, run, tensor};
+use crate::device::{adapter, largest, open_with, read, run, tensor};
 use crate::matmul;
 use crate::options::{check, check_lengths};
-use crate::support::wide;
+use crate::support::{verify_batch, wide};
+use crate::{long_sums, over};
 
 trials![
     all_forms,
     anywhere_in_a_buffer,
     gap,
     nothing_past_k,
+    nothing_of_rows_that_are_over,
+    long_sums,
     shapes,
     rounded_operands,
     ends_of_the_range,
@@ -72,8 +75,7 @@ fn open(gpu: &Gpu, required_features: Features) -> Gpu {
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         ..wgpu::DeviceDescriptor::default()
     };
-    let (device, queue) = pollster::block_on(adapter(gpu).request_device(&descriptor)).expect("a device");
-    Gpu::from_device(device, queue)
+    open_with(&adapter(gpu), &descriptor)
 }
 
 /// A device that was told what the adapter says; and on a software adapter one that was told of the other size.
@@ -117,6 +119,17 @@ fn gap(gpu: &Gpu) {
 
 fn nothing_past_k(gpu: &Gpu) {
     matmul::nothing_past_k(first(gpu));
+}
+
+fn nothing_of_rows_that_are_over(gpu: &Gpu) {
+    for gpu in gpus(gpu) {
+        over::sums_over_rows(gpu);
+        over::rows_of_the_result(gpu);
+    }
+}
+
+fn long_sums(gpu: &Gpu) {
+    gpus(gpu).iter().for_each(long_sums::products);
 }
 
 /// One product of operands as they are: its numbers on the GPU and by the twin in f64. What is added is zero.

@@ -3,14 +3,28 @@
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use wgpu_gru::gpu::Program;
-use wgpu_gru::{Gpu, Gru, GruConfig, Output, Tensor, Unrolled, Weights, wgpu};
+use wgpu_gru::{Gpu, Gru, GruConfig, Output, Tensor, Unrolled, Weights, harness, wgpu};
+
+use crate::settings;
+
+/// Planned for the class of adapter that the environment names, if it names one. Every device of the tests is.
+pub(crate) fn planned(gpu: Gpu) -> Gpu {
+    if let Some(class) = settings::planned_as() {
+        harness::plan_as(&gpu, class);
+    }
+    gpu
+}
 
 /// A second device of the same adapter, as an app would make it, with these limits and no feature.
 pub(crate) fn open(gpu: &Gpu, required_limits: wgpu::Limits) -> Gpu {
     let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
-    let (device, queue) =
-        pollster::block_on(adapter(gpu).request_device(&descriptor)).expect("the adapter opens a second device");
-    Gpu::from_device(device, queue)
+    open_with(&adapter(gpu), &descriptor)
+}
+
+/// A device of an adapter, as an app would make it.
+pub(crate) fn open_with(adapter: &wgpu::Adapter, descriptor: &wgpu::DeviceDescriptor<'_>) -> Gpu {
+    let (device, queue) = pollster::block_on(adapter.request_device(descriptor)).expect("the adapter opens a device");
+    planned(Gpu::from_device(device, queue))
 }
 
 /// The adapter of a device, once more.
@@ -26,7 +40,7 @@ pub(crate) fn adapter(gpu: &Gpu) -> wgpu::Adapter {
 pub(crate) fn own(gpu: &Gpu) -> Gpu {
     let mut options = wgpu_gru::GpuOptions::from_env();
     options.adapter_name = Some(gpu.info().name.clone());
-    pollster::block_on(Gpu::with_options(options)).expect("the adapter opens once more")
+    planned(pollster::block_on(Gpu::with_options(options)).expect("the adapter opens once more"))
 }
 
 pub(crate) fn tensor(gpu: &Gpu, shape: &[usize], host: &[f32]) -> Tensor {

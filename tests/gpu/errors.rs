@@ -37,7 +37,7 @@ pub(crate) fn assert_error<T>(result: Result<T, Error>, expected: &Error) {
 }
 
 pub(crate) fn shape(tensor: &'static str, expected: &[usize], actual: &[usize]) -> Error {
-    Error::ShapeMismatch { tensor, expected: expected.to_vec(), actual: actual.to_vec() }
+    Error::ShapeMismatch { tensor: tensor.into(), expected: expected.to_vec(), actual: actual.to_vec() }
 }
 
 fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
@@ -63,9 +63,17 @@ fn no_adapter_of_this_name(gpu: &Gpu) {
     }
     let mut options = wgpu_gru::GpuOptions::from_env();
     options.adapter_name = None;
-    options.backends = Some(wgpu::Backends::empty());
-    let none = pollster::block_on(Gpu::with_options(options));
-    assert_error(none, &Error::NoAdapter { wanted: None, found: Vec::new() });
+    // What WGPU_BACKEND=junk asks for, and a backend that the crate does not have.
+    for wanted in [wgpu::Backends::empty(), wgpu::Backends::GL] {
+        options.backends = Some(wanted);
+        match pollster::block_on(Gpu::with_options(options.clone())) {
+            Err(Error::NoBackend { wanted: told, available }) => {
+                assert_eq!(told, wanted, "what was asked for");
+                assert!(available.contains(gpu.info().backend.into()), "{available:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// The error of an app's own request becomes this crate's.
@@ -194,8 +202,10 @@ fn weights(gpu: &Gpu) {
         let array = [weight_ih, weight_hh, bias_ih, bias_hh].into_iter().nth(index).expect("an array");
         array.pop();
         let actual = [array.len()];
-        assert_error(gru.set_weights(&wrong), &shape(name, expected, &actual));
-        assert_error(Gru::with_weights(gpu, config.clone(), &wrong), &shape(name, expected, &actual));
+        let (tensor, expected, actual) = (format!("{name}_l0").into(), expected.to_vec(), actual.to_vec());
+        let mismatch = Error::ShapeMismatch { tensor, expected, actual };
+        assert_error(gru.set_weights(&wrong), &mismatch);
+        assert_error(Gru::with_weights(gpu, config.clone(), &wrong), &mismatch);
     }
     assert_eq!(pollster::block_on(gru.read_weights()).expect("the weights"), before, "no weight has changed");
 }
@@ -212,7 +222,7 @@ fn train_objects(gpu: &Gpu) {
     assert_error(Adam::new(&[(&good, &wrong)], &options), &shape("gradient", &[3, 5], &[3, 4]));
     assert_error(Adam::new(&[], &options), &Error::ZeroSize { what: "number of parameters" });
 
-    let bad = SgdOptions { learning_rate: -1.0, max_norm: None };
+    let bad = SgdOptions { learning_rate: -1.0, ..SgdOptions::default() };
     let expected = Error::InvalidOption { option: "learning_rate", value: -1.0, expected: "finite and at least 0" };
     assert_error(Sgd::new(&[(&good, &good)], &bad), &expected);
     assert_error(Sgd::new(&[], &SgdOptions::default()), &Error::ZeroSize { what: "number of parameters" });
@@ -232,7 +242,7 @@ fn train_objects(gpu: &Gpu) {
 fn foreign_device(gpu: &Gpu) {
     let other = own(gpu);
     assert!(!gpu.is_same_device(&other) && gpu.is_same_device(&gpu.clone()), "two devices, and one");
-    let foreign = |tensor| Error::ForeignDevice { tensor };
+    let foreign = |tensor: &'static str| Error::ForeignDevice { tensor: tensor.into() };
     let (gru, mut net) = layer(gpu);
     let (x, away) = (zeros(gpu, &[4, 3, 2]), zeros(&other, &[4, 3, 2]));
     assert_error(net.forward(&away, None), &foreign("x"));
@@ -266,11 +276,6 @@ fn aliased(gpu: &Gpu) {
     let [first, second] = [0..2, 2..4].map(|range| x.outer(range).expect("two rows"));
     let copy = gpu.submit(|encoder| first.encode_copy_from(encoder, &second));
     assert_error(copy, &error("source of the copy", "destination of the copy"));
-    // The state after the last step lies in the buffer of the first state.
-    let (_, mut net) = layer(gpu);
-    let h_n = net.h_n().clone();
-    let carried = net.forward(&zeros(gpu, &[4, 3, 2]), Some(&h_n));
-    assert_error(carried, &error("source of the copy", "destination of the copy"));
 }
 
 fn not_training(gpu: &Gpu) {
@@ -337,8 +342,6 @@ fn a_failed_call_changes_nothing(gpu: &Gpu) {
     net.forward(&x, Some(&wrong)).expect_err("a wrong h0");
     net.backward(Some(&wrong), None).expect_err("a wrong d_output");
     net.backward(None, Some(&wrong)).expect_err("a wrong d_h_n");
-    let h_n = net.h_n().clone();
-    net.forward(&x, Some(&h_n)).expect_err("an aliased h0");
     assert_eq!(gpu.activity(), before, "nothing was made or submitted");
     assert_eq!(
         (bits(net.states(0).expect("one layer")), bits(net.input())),
@@ -358,13 +361,18 @@ fn a_failed_call_changes_nothing(gpu: &Gpu) {
 fn timeout(gpu: &Gpu) {
     const LEN: usize = 16 << 20;
     let waited = Duration::ZERO;
+    // Work before it, more from attempt to attempt: a GPU may have done the first before anybody waits.
     let at_last = |attempt: &dyn Fn(&Gpu, &Tensor) -> Option<Error>| {
-        let mut errors = (0..8).filter_map(|_| {
+        let mut errors = (0..7).filter_map(|number| {
             // A device of its own has no staging buffer yet.
             let gpu = own(gpu);
+            let gru = Gru::new(&gpu, GruConfig::new(64, 128), 1).expect("a layer");
+            let mut net = gru.unroll(Unroll::inference(64, 32)).expect("an unroll");
             let large = zeros(&gpu, &[LEN]);
             large.outer(LEN - 1..LEN).expect("the last").write(&[7.0]).expect("a write");
             gpu.wait_blocking().expect("nothing is in flight");
+            let work = 4_usize.pow(number);
+            gpu.submit(|encoder| (0..work).try_for_each(|_| net.encode_forward(encoder))).expect("a submission");
             gpu.set_readback_timeout(waited);
             let error = attempt(&gpu, &large);
             gpu.set_readback_timeout(wgpu_gru::gpu::DEFAULT_TIMEOUT);
@@ -378,10 +386,5 @@ fn timeout(gpu: &Gpu) {
     };
     at_last(&|_, large| large.read_blocking().err());
     at_last(&|_, large| pollster::block_on(large.read()).err());
-    at_last(&|gpu, _| {
-        let gru = Gru::new(gpu, GruConfig::new(64, 128), 1).expect("a layer");
-        let mut net = gru.unroll(Unroll::inference(64, 32)).expect("an unroll");
-        gpu.submit(|encoder| (0..10).try_for_each(|_| net.encode_forward(encoder))).expect("a submission");
-        gpu.wait_blocking().err()
-    });
+    at_last(&|gpu, _| gpu.wait_blocking().err());
 }

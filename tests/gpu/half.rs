@@ -6,7 +6,7 @@ use wgpu_gru::reference::halve::halve;
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::widen::widen;
 use wgpu_gru::tolerance::HALF_ROUNDOFF;
-use wgpu_gru::verify::{Batch, expectation, verify_batch};
+use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll,
@@ -15,6 +15,7 @@ use wgpu_gru::{
 
 use crate::device::{bits, largest, open, read, run, tensor};
 use crate::options::{check, check_lengths};
+use crate::support::verify_batch;
 
 trials![
     gates_as_halves,

@@ -6,27 +6,26 @@ use proptest::strategy::Strategy;
 use wgpu_gru::harness::Placed;
 use wgpu_gru::plan::{MatmulKernel, Schedule};
 use wgpu_gru::reference::matmul::MatmulParams;
-use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::wgpu::{DeviceDescriptor, DeviceType, Features, Limits};
 use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
 
 use crate::any_options::any_options;
 use crate::combinations;
-use crate::device::{adapter, bits, own, property_from, read, run, tensor};
+use crate::device::{adapter, bits, open_with, own, property_from, read, run, tensor};
 use crate::options::{check, check_lengths};
 use crate::training::Trainer;
 
-trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks];
+trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks,];
 
 /// A device of its own whose kernels count.
 pub(crate) fn counting(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);
-    let descriptor = wgpu::DeviceDescriptor {
-        required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::MEMORY_DECORATION_COHERENT),
-        required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: 10, ..wgpu::Limits::default() },
-        ..wgpu::DeviceDescriptor::default()
+    let descriptor = DeviceDescriptor {
+        required_features: adapter.features() & (Features::SUBGROUP | Features::MEMORY_DECORATION_COHERENT),
+        required_limits: Limits { max_storage_buffers_per_shader_stage: 10, ..Limits::default() },
+        ..DeviceDescriptor::default()
     };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-    let gpu = Gpu::from_device(device, queue);
+    let gpu = open_with(&adapter, &descriptor);
     harness::count_out_of_range(&gpu).expect("a counter");
     gpu
 }
@@ -48,7 +47,7 @@ fn layers(gpu: &Gpu) {
             check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::Half), &lengths);
         }
     }
-    if gpu.device().features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT) {
+    if gpu.device().features().contains(Features::MEMORY_DECORATION_COHERENT) {
         check(&gpu, &GruConfig::new(4, 36), Unroll::training(2, 17).schedule(Schedule::Resident));
     }
     assert_none(&gpu);
@@ -147,9 +146,18 @@ fn without_checks(gpu: &Gpu) {
             assert_eq!(with, without, "{config:?} {unroll:?}");
         }
     }
+    // All of them and none.
+    let without = |gpu: &Gpu| harness::unchecked_kernels(gpu).len() as u64;
+    assert_eq!(without(&checked), 0, "{:?}", harness::unchecked_kernels(&checked));
+    assert_eq!(without(&unchecked), unchecked.activity().pipelines, "{:?}", harness::unchecked_kernels(&unchecked));
     // One that is there already is made anew.
     let before = checked.activity().pipelines;
     checked.set_runtime_checks(false);
     results(&checked, &GruConfig::new(3, 5), Unroll::training(3, 2));
-    assert!(checked.activity().pipelines > before, "other pipelines");
+    let made = checked.activity().pipelines - before;
+    assert!(
+        made > 0 && without(&checked) == made,
+        "other pipelines: {made}, {:?}",
+        harness::unchecked_kernels(&checked)
+    );
 }

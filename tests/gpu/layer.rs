@@ -1,10 +1,10 @@
 //! Whole layers against the oracle, and what the layer promises beside numbers.
 
-use wgpu_gru::verify::{Batch, Report, verify_batch};
+use wgpu_gru::verify::{Batch, Report};
 use wgpu_gru::{Gpu, Gru, GruConfig, Unroll, Unrolled, Weights, verify, wgpu};
 
 use crate::device::{bits, forward, gru, open, read, tensor};
-use crate::support::{assert_close, expectation};
+use crate::support::{assert_close, expectation, verify_batch};
 
 trials![
     shapes,

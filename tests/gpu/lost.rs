@@ -119,7 +119,7 @@ fn work_under_way(gpu: &Gpu) {
     forward(&mut net, &gpu, &vec![0.5; 64 * 32 * 64], None);
     gpu.wait_blocking().expect("the GPU is done");
     in_finite_time(move || {
-        gpu.submit(|encoder| (0..10).try_for_each(|_| net.encode_forward(encoder))).expect("a submission");
+        gpu.submit(|encoder| (0..2).try_for_each(|_| net.encode_forward(encoder))).expect("a submission");
         let tensor = net.h_n().clone();
         let reader = std::thread::spawn(move || tensor.read_blocking());
         std::thread::sleep(Duration::from_millis(50));

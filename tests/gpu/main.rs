@@ -1,12 +1,19 @@
 //! Every test that needs a GPU. Without an adapter each is reported as ignored; with `WGPU_GRU_REQUIRE_GPU=1`, as
 //! failed. The device is opened once; a test that breaks its device, counts what it makes, or needs other limits opens
 //! one of its own.
+//!
+//! With `WGPU_GRU_PLAN_AS=discrete` every layer is planned as for a discrete GPU, so that a software adapter runs what a GPU
+//! gets; tests that no plan reaches are then reported as ignored. `WGPU_GRU_REPORT=1` prints how much of its error budgets
+//! each module uses. `settings` has all that the environment can ask.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgpu_gru::{Error, Gpu, wgpu};
+
+use report::Report;
 
 /// The tests of a module, by name.
 macro_rules! trials {
@@ -15,47 +22,65 @@ macro_rules! trials {
     };
 }
 
+mod any_number;
 #[path = "../support/any_options.rs"]
 mod any_options;
 mod app;
 mod arrange;
 mod bad_places;
+mod bindings;
+mod buffers_of_the_app;
 mod cells;
 mod chunks;
+mod clips;
 mod combinations;
 mod controls;
 mod cooperative;
+mod cuts;
 mod device;
 mod errors;
 mod golden;
 mod golden_options;
 mod guide;
 mod half;
+mod half_budgets;
+mod heads;
+mod huge;
 mod in_range;
 mod layer;
+mod long_sums;
 mod lost;
 mod matmul;
+mod nonfinite;
+mod not_finite;
+mod optimisers;
 #[expect(dead_code, reason = "the test of the oracle uses the rest")]
 #[path = "../support/options.rs"]
 mod option_vectors;
 mod options;
+mod over;
+mod past_a_grid;
 mod places;
 mod promises;
 mod recurrence;
+mod report;
 mod resident;
+mod settings;
+mod small_devices;
 mod stream;
 mod sums;
-#[path = "../support/mod.rs"]
 mod support;
 mod train;
 mod training;
+mod ulps;
 #[path = "../support/golden.rs"]
 mod vectors;
+mod versions;
 
 type Test = fn(&Gpu);
 
-/// The module whose tests need cooperative matrices: where the adapter says nothing of them each is reported as ignored; with
-/// `WGPU_GRU_REQUIRE_COOPERATIVE=1`, as failed.
+/// The module whose tests need cooperative matrices: where the adapter says nothing of them each is reported as ignored; where
+/// `WGPU_GRU_REQUIRE_COOPERATIVE` is on, as failed.
 const COOPERATIVE: &str = "cooperative";
 
 const MODULES: &[(&str, &[(&str, Test)])] = &[
@@ -63,16 +88,26 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("options", options::TRIALS),
     ("combinations", combinations::TRIALS),
     ("sums", sums::TRIALS),
+    ("over", over::TRIALS),
+    ("past_a_grid", past_a_grid::TRIALS),
+    ("nonfinite", nonfinite::TRIALS),
+    ("long_sums", long_sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
+    ("cuts", cuts::TRIALS),
     ("cells", cells::forward::TRIALS),
     ("cells", cells::backward::TRIALS),
     ("arrange", arrange::TRIALS),
     ("half", half::TRIALS),
+    ("half_budgets", half_budgets::TRIALS),
     (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
     ("resident", resident::TRIALS),
+    ("resident", cuts::persistent::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
+    ("optimisers", optimisers::TRIALS),
+    ("heads", heads::TRIALS),
+    ("small_devices", small_devices::TRIALS),
     ("golden", golden::TRIALS),
     ("golden_options", golden_options::TRIALS),
     ("layer", layer::TRIALS),
@@ -84,8 +119,16 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("stream", stream::TRIALS),
     ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
+    ("versions", versions::TRIALS),
+    ("bindings", bindings::TRIALS),
+    ("buffers_of_the_app", buffers_of_the_app::TRIALS),
+    ("huge", huge::TRIALS),
+    ("any_number", any_number::TRIALS),
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
+    ("ulps", ulps::TRIALS),
+    ("clips", clips::TRIALS),
+    ("not_finite", not_finite::TRIALS),
 ];
 
 /// The optional features without which the tests of a module have nothing to test.
@@ -96,12 +139,20 @@ fn needs(module: &str) -> wgpu::Features {
     }
 }
 
+/// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
+/// another class than the adapter is, they would do the same once more.
+const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "resident", "sums"];
+
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let is_set = |variable| std::env::var(variable).is_ok_and(|value| value == "1");
-    let required = is_set("WGPU_GRU_REQUIRE_GPU");
-    let gpu = Gpu::new_blocking();
+    if let Err(error) = settings::check() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    let required = settings::is_on(settings::REQUIRE_GPU);
+    let opened = || Gpu::new_blocking().map(device::planned);
+    let gpu = opened();
     match &gpu {
         Ok(gpu) => eprintln!("adapter: {}", gpu.describe()),
         Err(error) => eprintln!("adapter: {error}"),
@@ -109,41 +160,59 @@ fn main() -> ExitCode {
     // An adapter that is there but does not open, or one that was asked for by name, is a failure in any case.
     let absent = matches!(gpu, Err(Error::NoAdapter { wanted: None, .. }));
 
-    let without_matrices =
-        !is_set("WGPU_GRU_REQUIRE_COOPERATIVE") && gpu.as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
+    let without_matrices = !settings::is_on(settings::REQUIRE_COOPERATIVE)
+        && gpu.as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
 
     let available = match &gpu {
         Ok(gpu) => device::adapter(gpu).features(),
         Err(_) => wgpu::Features::empty(),
     };
+    // In the adapter's own plan every module runs.
+    let planned_as =
+        settings::planned_as().filter(|&class| gpu.as_ref().is_ok_and(|gpu| gpu.info().device_type != class));
+    if let Some(class) = planned_as {
+        eprintln!("planned as for a {class:?}; ignored, since no plan reaches them: {}", IN_ANY_PLAN.join(", "));
+    }
     let is_open = gpu.is_ok();
     // A device for each test that runs: a software adapter compiles all kernels of a device on one thread. One that a test has
     // failed on is not used again.
     let devices = Arc::new(Mutex::new(vec![gpu]));
+    let report = Arc::new(Report::default());
 
-    let trial = |name: String, test: Test| {
-        let is_ignored = (absent && !required) || (name.starts_with(COOPERATIVE) && without_matrices);
-        let devices = devices.clone();
+    let trial = |module: &'static str, name: &str, test: Test| {
+        let is_ignored = (absent && !required)
+            || (module == COOPERATIVE && without_matrices)
+            || (planned_as.is_some() && IN_ANY_PLAN.contains(&module));
+        let (devices, report) = (devices.clone(), report.clone());
         let run = move || {
             let free = devices.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let gpu = free.unwrap_or_else(Gpu::new_blocking).map_err(Failed::from)?;
+            let gpu = free.unwrap_or_else(opened).map_err(Failed::from)?;
+            let begin = Instant::now();
+            support::take_largest_share();
             test(&gpu);
+            report.add(module, begin.elapsed(), support::take_largest_share());
             devices.lock().unwrap_or_else(PoisonError::into_inner).push(Ok(gpu));
             Ok(())
         };
+        let name = if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") };
         Trial::test(name, run).with_ignored_flag(is_ignored)
     };
-    let mut trials = vec![trial("adapter".into(), |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name"))];
+    let has_name: Test = |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name");
+    let mut trials = vec![trial("", "adapter", has_name), trial("", "settings", |_| settings::they_are_understood())];
     for &(module, tests) in MODULES {
         let lacking = if is_open { needs(module) - available } else { wgpu::Features::empty() };
         if !lacking.is_empty() {
             eprintln!("{module}: ignored, the adapter lacks {lacking:?}");
         }
         let of_module = |&(name, test): &(&str, Test)| {
-            let trial = trial(format!("{module}::{name}"), test);
+            let trial = trial(module, name, test);
             if lacking.is_empty() { trial } else { trial.with_ignored_flag(true) }
         };
         trials.extend(tests.iter().map(of_module));
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if settings::is_on(settings::REPORT) {
+        eprint!("{report}");
+    }
+    conclusion.exit_code()
 }

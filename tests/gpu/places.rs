@@ -325,5 +325,5 @@ fn a_workspace_of_several(gpu: &Gpu) {
     let other = own(gpu);
     let refused =
         Gru::new(&other, GruConfig::new(2, 3), 1).expect("a layer").unroll_in(Unroll::inference(1, 1), &places);
-    assert_error(refused, &Error::ForeignDevice { tensor: "workspace" });
+    assert_error(refused, &Error::ForeignDevice { tensor: "workspace".into() });
 }

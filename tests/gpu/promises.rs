@@ -2,10 +2,13 @@
 //! as the plan says.
 
 use wgpu_gru::gpu::Activity;
-use wgpu_gru::train::{Adam, AdamOptions};
-use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Unroll, wgpu};
+use wgpu_gru::plan::{Schedule, TimeLoop, Tuning};
+use wgpu_gru::train::{Adam, AdamOptions, Linear};
+use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::{Gpu, Gru, GruConfig, StreamOptions, Tensor, Unroll, Unrolled, harness, wgpu};
 
-use crate::device::{adapter, bits, forward, own};
+use crate::device::{adapter, bits, forward, open_with, own};
+use crate::settings;
 use crate::training::Trainer;
 
 trials![
@@ -17,6 +20,7 @@ trials![
     dispatches_are_as_planned,
     pipelines_are_shared,
     pipelines_are_cached,
+    planned_as_told,
 ];
 
 /// What wgpu itself counts on a device.
@@ -119,17 +123,24 @@ fn total(recorded: &[(String, usize)]) -> usize {
     recorded.iter().map(|(_, count)| count).sum()
 }
 
-/// (T, B, I, H) = (64, 32, 128, 128): T + 1 dispatches forward, T + 6 backward, one submission each.
+/// (T, B, I, H) = (64, 32, 128, 128) with a dispatch a step: T + 1 dispatches forward, T + 6 backward; a GPU packs the weights
+/// in one more. What a plan chooses for itself has no more than that. One submission a pass.
 fn dispatches_of_the_issue(gpu: &Gpu) {
     let gpu = own(gpu);
     let gru = Gru::new(&gpu, GruConfig::new(128, 128), 1).expect("a layer");
-    let mut net = gru.unroll(Unroll::training(64, 32)).expect("an unroll");
-    assert_eq!((net.plan().forward_dispatches(), net.plan().backward_dispatches()), (65, 70), "T + 1 and T + 6");
-    let text = net.explain();
-    assert!(text.contains("forward  65 dispatches") && text.contains("backward 70 dispatches"), "{text}");
-    assert_eq!(total(&recorded(&text, "recorded forward:")), 65, "{text}");
-    assert_eq!(total(&recorded(&text, "recorded backward:")), 70, "{text}");
+    let training = Unroll::training(64, 32);
+    for (class, forward) in [(DeviceType::Cpu, 65), (DeviceType::DiscreteGpu, 66)] {
+        let unroll = training.adapter_class(class);
+        let net = gru.unroll(unroll.schedule(Schedule::PerStep)).expect("an unroll");
+        let planned = [net.plan().forward_dispatches(), net.plan().backward_dispatches()];
+        assert_eq!(planned, [forward, 70], "T + 1 (and a packing) and T + 6: {class:?}");
+        assert_as_planned(&net);
+        let net = gru.unroll(unroll).expect("an unroll");
+        assert!(net.plan().forward_dispatches() <= forward && net.plan().backward_dispatches() <= 70, "{class:?}");
+        assert_as_planned(&net);
+    }
 
+    let mut net = gru.unroll(training).expect("an unroll");
     let before = gpu.activity();
     forward(&mut net, &gpu, &vec![0.0; 64 * 32 * 128], None);
     net.backward(None, None).expect("a backward pass");
@@ -137,7 +148,29 @@ fn dispatches_of_the_issue(gpu: &Gpu) {
     gpu.wait_blocking().expect("the GPU is done");
 }
 
-/// The plan's arithmetic is what the programs record, for every mode.
+/// What is recorded is what the plan counts and what `explain` says, and the steps have the dispatches of its schedule.
+fn assert_as_planned(net: &Unrolled) {
+    let (plan, text) = (net.plan(), net.explain());
+    let time_loop = plan.time_loop();
+    let assert_recorded = |direction: &str, kernel: &str, planned: usize, steps: usize| {
+        let recorded = recorded(&text, &format!("recorded {direction}:"));
+        assert_eq!(total(&recorded), planned, "{text}");
+        assert!(text.contains(&format!("{direction:<8} {planned} dispatches")), "{text}");
+        assert!(recorded.contains(&(kernel.to_owned(), steps)), "{steps} of {kernel}: {text}");
+    };
+    let seq_len = net.unroll().seq_len();
+    let steps = seq_len.div_ceil(time_loop.steps);
+    assert_recorded("forward", "gru_step", plan.forward_dispatches(), steps);
+    if net.gradients().is_ok() {
+        // With a dispatch a step the last product is one of its own.
+        let steps = steps + usize::from(time_loop.schedule == Schedule::PerStep);
+        assert_recorded("backward", "gru_step_backward", plan.backward_dispatches(), steps);
+    } else {
+        assert!(!text.contains("backward") && plan.backward_dispatches() == 0, "{text}");
+    }
+}
+
+/// The plan's arithmetic is what the programs record, for every mode, class of adapter and schedule.
 fn dispatches_are_as_planned(gpu: &Gpu) {
     let gru = Gru::new(gpu, GruConfig::new(3, 5), 1).expect("a layer");
     for unroll in [
@@ -147,33 +180,38 @@ fn dispatches_are_as_planned(gpu: &Gpu) {
         Unroll::training(9, 2),
         Unroll::training(9, 2).input_gradient(false),
     ] {
-        let net = gru.unroll(unroll).expect("an unroll");
-        let text = net.explain();
-        let steps = ("gru_step".to_owned(), unroll.seq_len());
-        let forward = recorded(&text, "recorded forward:");
-        assert!(forward.contains(&steps) && total(&forward) == net.plan().forward_dispatches(), "{text}");
-        if net.gradients().is_ok() {
-            let backward = recorded(&text, "recorded backward:");
-            let steps = ("gru_step_backward".to_owned(), unroll.seq_len() + 1);
-            assert!(backward.contains(&steps) && total(&backward) == net.plan().backward_dispatches(), "{text}");
-        } else {
-            assert!(!text.contains("backward") && net.plan().backward_dispatches() == 0, "{text}");
+        for unroll in [unroll, unroll.adapter_class(DeviceType::Cpu), unroll.adapter_class(DeviceType::DiscreteGpu)] {
+            for unroll in [unroll, unroll.schedule(Schedule::PerStep), unroll.schedule(Schedule::PerSequence)] {
+                assert_as_planned(&gru.unroll(unroll).expect("an unroll"));
+            }
         }
     }
 }
 
-/// A second layer of another size makes no pipeline, if neither size is a multiple of four, or both are.
+/// A second layer of another size that is cut like the first makes no pipeline, if neither size is a multiple of four, or both
+/// are.
 fn pipelines_are_shared(gpu: &Gpu) {
     let gpu = own(gpu);
-    let unroll = |[i, h, t]: [usize; 3]| {
+    let unroll = |class, schedule, [i, h, t]: [usize; 3]| {
         let gru = Gru::new(&gpu, GruConfig::new(i, h), 1).expect("a layer");
-        gru.unroll(Unroll::training(t, 2)).expect("an unroll");
+        let unroll = Unroll::training(t, 5).adapter_class(class).schedule(schedule);
+        let net = gru.unroll(unroll).expect("an unroll");
+        let TimeLoop { forward, backward, .. } = *net.plan().time_loop();
+        [forward, backward]
     };
-    for [first, second] in [[[3, 5, 2], [7, 33, 9]], [[4, 8, 2], [8, 36, 10]]] {
-        unroll(first);
-        let before = gpu.activity().pipelines;
-        unroll(second);
-        assert_eq!(gpu.activity().pipelines, before, "no pipeline for {second:?} after {first:?}");
+    // Whether H is a multiple of four, and what else a cut looks at: how many lanes H fills, and how many slices.
+    for (class, schedule, sizes) in [
+        (DeviceType::Cpu, Schedule::PerStep, [[[3, 5, 2], [7, 33, 9]], [[4, 8, 2], [8, 36, 10]]]),
+        (DeviceType::DiscreteGpu, Schedule::PerStep, [[[3, 5, 2], [7, 13, 9]], [[4, 8, 2], [8, 12, 10]]]),
+        (DeviceType::DiscreteGpu, Schedule::PerSequence, [[[3, 5, 2], [7, 7, 9]], [[4, 24, 2], [8, 28, 10]]]),
+    ] {
+        for [first, second] in sizes {
+            let cut = unroll(class, schedule, first);
+            let before = gpu.activity().pipelines;
+            assert_eq!(unroll(class, schedule, second), cut, "{class:?} {schedule:?}: {second:?} is cut as {first:?}");
+            let after = gpu.activity().pipelines;
+            assert_eq!(after, before, "{class:?} {schedule:?}: no pipeline for {second:?} after {first:?}");
+        }
     }
 }
 
@@ -183,8 +221,7 @@ fn pipelines_are_cached(gpu: &Gpu) {
     let required_features = adapter.features() & wgpu::Features::PIPELINE_CACHE;
     let descriptor = wgpu::DeviceDescriptor { required_features, ..wgpu::DeviceDescriptor::default() };
     let pass = |stored: Option<Vec<u8>>| {
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-        let gpu = Gpu::from_device(device, queue);
+        let gpu = open_with(&adapter, &descriptor);
         let cache = (!required_features.is_empty()).then(|| {
             let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: stored.as_deref(), fallback: false };
             #[expect(unsafe_code, reason = "the test answers for the data: its own of a moment ago")]
@@ -193,7 +230,7 @@ fn pipelines_are_cached(gpu: &Gpu) {
                 gpu.device().create_pipeline_cache(&descriptor)
             }
         });
-        gpu.set_pipeline_cache(cache.clone());
+        gpu.set_pipeline_cache(cache.clone()).expect("a cache of this device");
         let gru = Gru::new(&gpu, GruConfig::new(2, 5), 1).expect("a layer");
         let mut net = gru.unroll(Unroll::training(4, 3)).expect("an unroll");
         let output = bits(&forward(&mut net, &gpu, &[0.5; 24], None).output);
@@ -203,4 +240,45 @@ fn pipelines_are_cached(gpu: &Gpu) {
     assert_eq!(stored.is_some(), !required_features.is_empty(), "what there is to be stored");
     assert!(stored.as_ref().is_none_or(|data| !data.is_empty()), "something is in it");
     assert_eq!(pass(stored).0, output, "the same numbers");
+}
+
+/// A device that is to be planned for as a discrete GPU gets a GPU's kernels in all that is made on it, where nothing else is asked
+/// for by name: so the suite in that plan tests them.
+fn planned_as_told(gpu: &Gpu) {
+    let made = |class, name: &str| {
+        let gpu = open_unplanned(gpu);
+        harness::plan_as(&gpu, class);
+        let gru = Gru::new(&gpu, GruConfig::new(2, 8), 1).expect("a layer");
+        let x = Tensor::zeros(&gpu, &[5, 3, 2]).expect("a tensor");
+        let d_x = Tensor::zeros(&gpu, &[5, 3, 2]).expect("a tensor");
+        match name {
+            "forward" => drop(gru.forward(&x, None).expect("a pass")),
+            "training" => drop(gru.unroll(Unroll::training(5, 3)).expect("an unroll")),
+            "stream" => drop(gru.stream(StreamOptions::new(9)).expect("a stream")),
+            "verify" => {
+                drop(pollster::block_on(wgpu_gru::verify(&gpu, &GruConfig::new(2, 8), 5, 3, 1)).expect("right"));
+            }
+            _ => drop(Linear::new(&gpu, 2, 3, 1).expect("a head").unroll(&x, &d_x).expect("an unroll")),
+        }
+        let all = harness::kernels(&gpu).into_iter();
+        all.filter(|(kernel, made)| *made && kernel.starts_with("MATMUL")).map(|(kernel, _)| kernel).collect::<Vec<_>>()
+    };
+    for name in ["forward", "training", "stream", "verify", "head"] {
+        let tiled = |kernels: &[&str]| kernels.iter().all(|kernel| kernel.contains("TILED"));
+        let (discrete, cpu) = (made(DeviceType::DiscreteGpu, name), made(DeviceType::Cpu, name));
+        assert!(!discrete.is_empty() && tiled(&discrete), "{name}: {discrete:?}");
+        assert!(!cpu.is_empty() && !tiled(&cpu), "{name}: {cpu:?}");
+    }
+    let own = gpu.info().device_type;
+    let net =
+        Gru::new(gpu, GruConfig::new(2, 8), 1).expect("a layer").unroll(Unroll::training(5, 3)).expect("an unroll");
+    let tuning = Tuning::new(settings::planned_as().unwrap_or(own));
+    assert_eq!(net.plan().tuning().matmul, tuning.matmul, "as the environment says");
+}
+
+/// A device that is planned for as the adapter that it is of.
+fn open_unplanned(gpu: &Gpu) -> Gpu {
+    let (device, queue) =
+        pollster::block_on(adapter(gpu).request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
+    Gpu::from_device(device, queue)
 }

@@ -5,7 +5,7 @@ use wgpu_gru::plan::{Resident, Schedule, TimeLoop};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Config, Direction, Error, Gpu, Gru, GruConfig, Reset, RnnConfig, Saved, Tolerance, Unroll, wgpu};
 
-use crate::device::{adapter, bits, own, read, tensor};
+use crate::device::{adapter, bits, open_with, own, read, tensor};
 use crate::options::{check, check_lengths};
 use crate::recurrence::{Steps, check_backward, check_forward};
 use crate::support::wide;
@@ -15,15 +15,14 @@ trials![layers, chunks, steps, they_wait_for_each_other, decisions, one_that_doe
 /// What the device needs.
 pub(crate) const FEATURES: wgpu::Features = wgpu::Features::MEMORY_DECORATION_COHERENT;
 
-fn open(gpu: &Gpu) -> Gpu {
+pub(crate) fn open(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);
     let descriptor = wgpu::DeviceDescriptor {
         required_features: FEATURES | adapter.features() & wgpu::Features::SUBGROUP,
         required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: 9, ..wgpu::Limits::default() },
         ..wgpu::DeviceDescriptor::default()
     };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-    Gpu::from_device(device, queue)
+    open_with(&adapter, &descriptor)
 }
 
 fn layers(gpu: &Gpu) {
@@ -74,22 +73,36 @@ fn steps(gpu: &Gpu) {
     }
 }
 
-/// Looks as often as it takes.
-fn patient(time_loop: TimeLoop) -> TimeLoop {
+/// Looks as often as it takes, where two workgroups run at a time, so that a busy machine does not make them leave. Others would
+/// look for long, and leave in the end.
+fn patient(gpu: &Gpu, time_loop: TimeLoop) -> TimeLoop {
     let resident = time_loop.resident.map(|resident| Resident { looks: [1 << 30; 2], ..resident });
-    TimeLoop { resident, ..time_loop }
+    if runs_workgroups(gpu).is_some_and(|count| count > 1) { TimeLoop { resident, ..time_loop } } else { time_loop }
+}
+
+/// How many workgroups run at a time, where that is known: lavapipe runs one on each core (and no API promises any number).
+fn runs_workgroups(gpu: &Gpu) -> Option<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (gpu.info().driver == "llvmpipe").then_some(cores)
+}
+
+/// What workgroups decided, from the words where they met: whether all went on. Either all went on and came to every meeting, or
+/// all came once and left the work to the dispatch behind.
+fn went_on([behind_x, behind_y, behind_z, came, decision]: [u32; 5], workgroups: u32, meetings: u32) -> bool {
+    let words = [behind_x, behind_y, behind_z, came, decision];
+    match decision {
+        1 => assert_eq!([behind_x, came], [0, workgroups * meetings], "{words:?}: no work is left"),
+        2 => assert!(behind_x > 0 && came == workgroups, "{words:?}: all came once, and their work is left"),
+        _ => panic!("{words:?}: nobody waited in vain"),
+    }
+    decision == 1
 }
 
 /// Two workgroups over many steps, of which each needs what the other one made in the step before. (Backward a workgroup owns
-/// four times as many units.)
+/// four times as many units.) Where they do not run at a time the dispatch behind has the same numbers.
 fn they_wait_for_each_other(gpu: &Gpu) {
     let gpu = open(gpu);
-    // One core runs them one after the other, and they would look for long.
-    let one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) && gpu.is_software();
-    let time_loop = |shape| {
-        let time_loop = time_loop(DeviceType::Cpu, shape);
-        if one_core { time_loop } else { patient(time_loop) }
-    };
+    let time_loop = |shape| patient(&gpu, time_loop(DeviceType::Cpu, shape));
     for seed in 0..4 {
         let shape = [200, 1, 16];
         let steps = Steps::random(shape, true, 1.0, seed);
@@ -99,7 +112,8 @@ fn they_wait_for_each_other(gpu: &Gpu) {
         check_backward(&gpu, &time_loop(shape), &steps, seed);
     }
     let words = last_states(&gpu, [200, 1, 16], &time_loop([200, 1, 16])).1;
-    assert!(one_core || words == [0, 1, 1, 400, 1], "{words:?}: two workgroups that came to 200 meetings");
+    let went_on = went_on(words, 2, 200);
+    assert!(went_on || runs_workgroups(&gpu).is_none_or(|count| count < 2), "{words:?}: both can run");
 }
 
 /// The last states of some steps, and what the workgroups decided.
@@ -111,22 +125,25 @@ fn last_states(gpu: &Gpu, shape: [usize; 3], time_loop: &TimeLoop) -> (Vec<f32>,
 }
 
 /// One workgroup goes on. Where some of them cannot run before others are done, as on a software adapter, all leave, and the
-/// dispatch behind has the work.
+/// dispatch behind has the work. Either way there are the numbers.
 fn decisions(gpu: &Gpu) {
     let gpu = open(gpu);
     let shape = [6, 1, 8];
     let (_, words) = last_states(&gpu, shape, &time_loop(DeviceType::Cpu, shape));
-    assert_eq!(words, [0, 1, 1, 6, 1], "nothing is left, one workgroup came to six meetings, and went on");
-    if gpu.is_software() {
-        // 64 workgroups by two of the cores, or some more.
-        let shape = [6, 16, 256];
-        let (states, words) = last_states(&gpu, shape, &time_loop(DeviceType::Cpu, shape));
-        assert!(words[0] > 0 && words[3] == 64 && words[4] == 2, "{words:?}: all came once and left");
-        assert!(states.iter().all(|state| state.is_finite()), "the dispatch behind has done it");
-    }
+    assert!(went_on(words, 1, 6), "{words:?}: one workgroup waits for nobody");
+    // 64 workgroups, by one of the cores each.
+    let shape = [6, 16, 256];
+    let (states, words) = last_states(&gpu, shape, &time_loop(DeviceType::Cpu, shape));
+    let went_on = went_on(words, 64, 6);
+    assert!(!went_on || runs_workgroups(&gpu).is_none_or(|count| count >= 64), "{words:?}: not all can run");
+    let per_step = TimeLoop::cut(Schedule::PerStep, 16, 256, 3, DeviceType::Cpu);
+    let expected = last_states(&gpu, shape, &per_step).0;
+    let worst = Tolerance::through_time(256, 6).compare(&states, &wide(&expected));
+    assert!(worst.passed(), "{worst:?}");
 }
 
-/// Who finds that another one does not come between two steps leaves NaN: never a number that looks like one.
+/// Who finds that another one does not come between two steps leaves NaN: never a number that looks like one. Where all are
+/// there already whenever one of them looks, as on a GPU, the numbers are right.
 fn one_that_does_not_come(gpu: &Gpu) {
     let gpu = open(gpu);
     let shape = [6, 1, 16];
@@ -135,11 +152,16 @@ fn one_that_does_not_come(gpu: &Gpu) {
     let impatient = plain.resident.map(|resident| Resident { looks: [1 << 22, 0], ..resident });
     let (states, words) = last_states(&gpu, shape, &TimeLoop { resident: impatient, ..plain });
     match words[4] {
-        // Two workgroups, of which one was the first to come.
-        3 => assert!(states.iter().all(|state| state.is_nan()), "{states:?}"),
-        // A machine that runs one workgroup after the other.
-        2 => assert!(Tolerance::through_time(16, 6).compare(&states, &wide(&expected)).passed(), "{states:?}"),
-        _ => panic!("{words:?}: two workgroups that do not wait cannot both go on"),
+        // Two workgroups, of which one was the first to come. The other may have been through by then.
+        3 => {
+            let tolerance = Tolerance::through_time(16, 6);
+            let near = |(&state, &right): (&f32, &f32)| state.is_nan() || tolerance.accepts(state.into(), right.into());
+            assert!(states.iter().any(|state| state.is_nan()), "{states:?}");
+            assert!(states.iter().zip(&expected).all(near), "{states:?} in place of {expected:?}");
+        }
+        // All came in time, or a machine that runs one workgroup after the other.
+        1 | 2 => assert!(Tolerance::through_time(16, 6).compare(&states, &wide(&expected)).passed(), "{states:?}"),
+        _ => panic!("{words:?}: nothing was decided"),
     }
 }
 

@@ -392,7 +392,10 @@ fn bad_input(gpu: &Gpu) {
     assert_error(stream.encode_copy_rows(&mut encoder, &[(0, 2), (1, 2)]), &twice);
     let save = stream.encode_save(&mut encoder, &zeros(&[2, 4, 5]));
     assert_error(save, &shape("source of the copy", &[2, 4, 5], &[2, 3, 5]));
-    assert_error(stream.encode_restore(&mut encoder, &foreign), &Error::ForeignDevice { tensor: "source of the copy" });
+    assert_error(
+        stream.encode_restore(&mut encoder, &foreign),
+        &Error::ForeignDevice { tensor: "source of the copy".into() },
+    );
     let snapshot = zeros(&[2, 9, 5]);
     assert_error(stream.encode_restore_rows(&mut encoder, &snapshot, &[(9, 0)]), &no_row(9, 9));
     assert_error(stream.encode_restore_rows(&mut encoder, &snapshot, &[(8, 3)]), &no_row(3, 3));
@@ -401,7 +404,7 @@ fn bad_input(gpu: &Gpu) {
     let of_another = stream.encode_restore_rows(&mut encoder, &zeros(&[7]), &[(0, 0)]);
     assert_error(of_another, &shape("snapshot", &[2, 0, 5], &[7]));
     let of_another = stream.encode_restore_rows(&mut encoder, &foreign, &[(0, 0)]);
-    assert_error(of_another, &Error::ForeignDevice { tensor: "snapshot" });
+    assert_error(of_another, &Error::ForeignDevice { tensor: "snapshot".into() });
     let itself = stream.encode_restore_rows(&mut encoder, stream.state(), &[(0, 0)]);
     assert_error(itself, &Error::Aliased { first: "snapshot", second: "state" });
 

@@ -159,8 +159,14 @@ fn adam_against_pytorch(gpu: &Gpu) {
         let p = tensor(gpu, &[5], &[0.5, -0.25, 1.0, 0.125, -2.0]);
         let q = tensor(gpu, &[2, 1], &[0.75, -1.5]);
         let (d_p, d_q) = (zeros(gpu, &[5]), zeros(gpu, &[2, 1]));
-        let options =
-            AdamOptions { learning_rate: 0.0625, beta1: 0.875, beta2: 0.96875, epsilon: f32::powi(2.0, -6), max_norm };
+        let options = AdamOptions {
+            learning_rate: 0.0625,
+            beta1: 0.875,
+            beta2: 0.96875,
+            epsilon: f32::powi(2.0, -6),
+            max_norm,
+            ..AdamOptions::default()
+        };
         let adam = Adam::new(&[(&p, &d_p), (&q, &d_q)], &options).expect("an optimiser");
         for ((gradient_p, gradient_q), norm) in D_P.iter().zip(&D_Q).zip(NORMS) {
             d_p.write(gradient_p).expect("a write");
@@ -229,7 +235,8 @@ fn sgd_against_the_twin(gpu: &Gpu) {
         let parameters = hosts.each_ref().map(|host| tensor(gpu, &[host.len()], host));
         let gradients = LENGTHS.map(|len| zeros(gpu, &[len]));
         let pairs: Vec<_> = parameters.iter().zip(&gradients).collect();
-        let optimiser = Sgd::new(&pairs, &SgdOptions { learning_rate: 0.01, max_norm }).expect("an optimiser");
+        let optimiser = Sgd::new(&pairs, &SgdOptions { learning_rate: 0.01, max_norm, ..SgdOptions::default() })
+            .expect("an optimiser");
         let mut exact = hosts.each_ref().map(|host| wide(host));
         for _ in 0..STEPS {
             let fresh = LENGTHS.map(|len| uniform.vec(len, 1.0));
@@ -255,7 +262,9 @@ fn sgd_by_hand(gpu: &Gpu) {
     for (max_norm, expected) in [(None, [-0.5, -1.0]), (Some(1.0), [0.7, 0.6]), (Some(8.0), [-0.5, -1.0])] {
         let (p, q) = (tensor(gpu, &[1], &[1.0]), tensor(gpu, &[1, 1], &[1.0]));
         let (d_p, d_q) = (tensor(gpu, &[1], &[3.0]), tensor(gpu, &[1, 1], &[4.0]));
-        let sgd = Sgd::new(&[(&p, &d_p), (&q, &d_q)], &SgdOptions { learning_rate: 0.5, max_norm }).expect("sgd");
+        let sgd =
+            Sgd::new(&[(&p, &d_p), (&q, &d_q)], &SgdOptions { learning_rate: 0.5, max_norm, ..SgdOptions::default() })
+                .expect("sgd");
         descend(gpu, &sgd);
         // The factor that clips has PyTorch's 1e-6 in it.
         let tolerance = Tolerance { abs: 1e-6, rel: 0.0 };

@@ -36,7 +36,7 @@ impl Trainer {
         self.net.encode_forward(encoder).expect("a forward pass");
         self.head.encode_forward(encoder);
         self.loss.encode(encoder);
-        self.head.encode_backward(encoder);
+        self.head.encode_backward(encoder).expect("a backward pass of the head");
         self.net.encode_backward(encoder).expect("a backward pass");
         self.adam.encode(encoder);
     }
@@ -124,8 +124,7 @@ fn gradients_of_head_and_loss(gpu: &Gpu) {
         gpu.submit(|encoder| {
             head.encode_forward(encoder);
             loss.encode(encoder);
-            head.encode_backward(encoder);
-            Ok(())
+            head.encode_backward(encoder)
         })
         .expect("a submission");
 
@@ -163,7 +162,7 @@ fn gradient_through_head_into_the_layer(gpu: &Gpu) {
             net.encode_forward(encoder)?;
             head.encode_forward(encoder);
             loss.encode(encoder);
-            head.encode_backward(encoder);
+            head.encode_backward(encoder)?;
             net.encode_backward(encoder)
         })
         .expect("a submission");

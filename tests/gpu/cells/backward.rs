@@ -1,8 +1,9 @@
 //! The steps backward.
 
 use wgpu_gru::reference::Real;
+use wgpu_gru::reference::activation::value_of_kept;
 use wgpu_gru::reference::gru_reset_backward::gru_reset_backward as gru_reset_backward_twin;
-use wgpu_gru::reference::gru_step::GruStepParams;
+use wgpu_gru::reference::gru_step::{GruOptions, GruStepParams};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
 use wgpu_gru::reference::rnn_step::RnnStepParams;
 use wgpu_gru::reference::rnn_step_backward::rnn_step_backward as rnn_step_backward_twin;
@@ -41,16 +42,26 @@ struct Numbers {
 
 impl Numbers {
     /// Values of the activations where their slope is taken, and numbers elsewhere. NaN in the columns of the other
-    /// direction, and where the kernel is the first to write.
+    /// direction, and where the kernel is the first to write. Of a plain RNN with a clip the gates say which states it
+    /// gave.
     fn new(case: &Case, kernel: &str, seed: u64) -> Self {
         let [seq_len, batch, hidden] = case.sizes;
         let mut uniform = Uniform::new(seed);
         let (weight_hh, _) = case.parameters(&mut uniform);
         let states = batch * case.directions * hidden;
         let (mut h, mut d_output) = (vec![f32::NAN; (seq_len + 2) * states], vec![f32::NAN; seq_len * states]);
+        let mut marks = Vec::new();
         for slot in 0..seq_len + 2 {
             let values = match case.cell {
-                Cell::Rnn { nonlinearity } => case.values(&mut uniform, batch * hidden, nonlinearity),
+                Cell::Rnn { nonlinearity } => {
+                    let kept = case.values(&mut uniform, batch * hidden, nonlinearity);
+                    // Those after step t lie at slot t + 1.
+                    if (1..=seq_len).contains(&slot) {
+                        let mark = |&y: &f32| if y.is_infinite() { y } else { 0.0 };
+                        marks.extend(kept.iter().map(|y| if case.clip.is_some() { mark(y) } else { f32::NAN }));
+                    }
+                    kept.into_iter().map(|y| value_of_kept(nonlinearity, case.clip, y)).collect()
+                }
                 Cell::Gru { .. } => uniform.vec(batch * hidden, 1.0),
             };
             case.own(slot).into_iter().zip(values).for_each(|(at, value)| h[at] = value);
@@ -59,16 +70,22 @@ impl Numbers {
             case.own(t).into_iter().for_each(|at| d_output[at] = uniform.next_f32());
         }
         let is_reset = kernel == "gru_reset_backward";
-        let mut gates = Vec::new();
+        let mut gates = marks;
         for _ in 0..seq_len * batch {
             match case.cell {
-                Cell::Rnn { .. } => gates.resize(gates.len() + hidden, f32::NAN),
+                Cell::Rnn { .. } => {}
                 Cell::Gru { gate, .. } if is_reset => {
                     gates.extend(case.values(&mut uniform, hidden, gate));
                     gates.extend(uniform.vec(3 * hidden, 1.0));
                 }
-                Cell::Gru { gate, candidate, .. } => {
-                    gates.extend(case.values(&mut uniform, 2 * hidden, gate));
+                Cell::Gru { reset, gate, candidate } => {
+                    // With the reset before the product another kernel makes a gradient of r before the product reads
+                    // it.
+                    gates.extend(match reset {
+                        Reset::After => case.values(&mut uniform, hidden, gate),
+                        Reset::Before => uniform.vec(hidden, 1.0),
+                    });
+                    gates.extend(case.values(&mut uniform, hidden, gate));
                     gates.extend(case.values(&mut uniform, hidden, candidate));
                     gates.extend(uniform.vec(hidden, 1.0));
                 }
@@ -115,9 +132,17 @@ fn twin<R: Real>(
         let d_output = step.map_or_else(Vec::new, |(t, _)| of(d_output, t));
         let lengths = step.and_then(|(t, _)| case.lengths_at(t));
         let lengths = lengths.as_deref();
+        // The step after has the number that follows, whatever the direction.
+        let next = usize::from(step.is_some());
+        let after_it = steps.last().and_then(|after: &Step<R>| case.lengths_at(after.t));
+        let after_it =
+            after_it.map(|lengths| lengths.into_iter().map(|length| length * (next + 1)).collect::<Vec<_>>());
+        let lengths_after = after_it.as_deref();
         match case.cell {
             Cell::Rnn { nonlinearity: activation } => {
-                let params = RnnStepParams { t: 0, batch, hidden, activation, clip: case.clip, lengths };
+                let clip = case.clip;
+                let params =
+                    RnnStepParams { t: 0, batch, hidden, save: true, activation, clip, lengths, lengths_after };
                 let (is_final, d_h_n) = (step.is_none(), &d_h_n);
                 rnn_step_backward_twin(
                     &params, known, is_final, &weight_hh, &states, &d_output, d_h_n, &mut gates, &mut d_h0,
@@ -129,7 +154,7 @@ fn twin<R: Real>(
             }
             Cell::Gru { .. } => {
                 let params = GruStepBackwardParams { seq_len: known, batch, hidden, t: step.map(|_| 0) };
-                let options = case.options(lengths);
+                let options = GruOptions { lengths_after, ..case.options(lengths) };
                 gru_step_backward_with(
                     &params, &options, &weight_hh, &states, &d_output, &d_h_n, &mut gates, &mut d_h0,
                 );

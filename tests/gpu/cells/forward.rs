@@ -109,8 +109,9 @@ fn twin<R: Real>(
     let params = GruStepParams { t: 0, batch, hidden, save: case.save };
     match case.cell {
         Cell::Rnn { nonlinearity } => {
-            let params = RnnStepParams { t: 0, batch, hidden, activation: nonlinearity, clip: case.clip, lengths };
-            rnn_step_twin(&params, &weight_hh, bias_hh, &mut h, &gates);
+            let (activation, clip, save) = (nonlinearity, case.clip, case.save);
+            let params = RnnStepParams { t: 0, batch, hidden, save, activation, clip, lengths, lengths_after: None };
+            rnn_step_twin(&params, &weight_hh, bias_hh, &mut h, &mut gates);
         }
         Cell::Gru { .. } if kernel == "gru_reset" => {
             gru_reset_twin(&params, &case.options(lengths), &weight_hh, bias_hh, &h, &mut gates);
@@ -175,13 +176,22 @@ fn hold(
     exact: &[Vec<f64>; 2],
     of_twin: impl Fn(&Case) -> [Vec<f64>; 2],
 ) -> bool {
-    let scale = exact.iter().fold(terms.max(1.0), |most, values| most.max(largest(values)));
+    // What the clip gave is kept as an infinity.
+    let finite = |values: &Vec<f64>| largest(&values.iter().copied().filter(|v| v.is_finite()).collect::<Vec<_>>());
+    let scale = exact.iter().fold(terms.max(1.0), |most, values| most.max(finite(values)));
     let tolerance = Tolerance::through_time(case.sizes[2], 1).scaled(scale);
     let budget = tolerance.abs as f32;
     let sides = [-budget, budget].map(|by| case.with_jumps_moved(by));
     if let [Some(below), Some(above)] = sides
         && of_twin(&below) != of_twin(&above)
     {
+        return false;
+    }
+    let marks = |by: f32| {
+        let case = Case { clip: case.clip.map(|limit| limit + by), ..case.clone() };
+        of_twin(&case).map(|values| values.iter().map(|value| value.is_infinite()).collect::<Vec<_>>())
+    };
+    if case.clip.is_some() && marks(-budget) != marks(budget) {
         return false;
     }
     for (index, part) in ["h", "gates"].into_iter().enumerate() {

@@ -1,0 +1,295 @@
+//! Any number anywhere: sizes, options and indices at random and at their extremes, given to everything public that takes a
+//! number. Each call gives an answer or a typed error that says something, and takes little memory.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use wgpu_gru::plan::{Plan, Schedule};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::verify::{Batch, verify, verify_batch};
+use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::{
+    Activation, Config, Direction, Gpu, GruConfig, Recurrent, Reset, Result, RnnConfig, Saved, StreamOptions, Tensor,
+    Unroll, Weights, wgpu,
+};
+
+use crate::device::{open, property};
+
+trials![plans, layers, tensors, streams, training];
+
+/// Sizes and indices: small ones, and those beside which something overflows.
+fn size() -> impl Strategy<Value = usize> {
+    let edges = [8_u32, 16, 18, 24, 31, 32, 33, 48, 53, 62, 63].map(|bits| 1_usize << bits);
+    let mut extremes: Vec<usize> = edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]).collect();
+    extremes.extend([
+        0,
+        9973,
+        65_521,
+        262_140,
+        262_144,
+        usize::MAX / 4,
+        usize::MAX / 2 + 1,
+        usize::MAX - 1,
+        usize::MAX,
+    ]);
+    prop_oneof![3 => 1_usize..9, 1 => select(extremes)]
+}
+
+/// Options that are real numbers: plain ones, and those that are none.
+fn real() -> impl Strategy<Value = f32> {
+    let extremes = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-45,
+        -1e-45,
+        f32::MIN_POSITIVE,
+        f32::EPSILON,
+        f32::MAX,
+        f32::MIN,
+        1e30,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+    ];
+    prop_oneof![1 => 0.01_f32..2.0, 1 => select(extremes.to_vec())]
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    (0..9, real(), real()).prop_map(|(kind, alpha, beta)| match kind {
+        0 => Activation::Sigmoid,
+        1 => Activation::Relu,
+        2 => Activation::HardSigmoid { alpha, beta },
+        3 => Activation::LeakyRelu { alpha },
+        4 => Activation::ThresholdedRelu { theta: alpha },
+        5 => Activation::Softsign,
+        6 => Activation::Softplus,
+        7 => Activation::Linear,
+        _ => Activation::Tanh,
+    })
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let direction = select(vec![Direction::Forward, Direction::Reverse, Direction::Bidirectional]);
+    let sizes = [size().boxed(), size().boxed(), prop_oneof![3 => Just(1_usize), 1 => size()].boxed()];
+    let option = || prop_oneof![3 => Just(None), 1 => real().prop_map(Some)];
+    let flags = any::<[bool; 4]>();
+    (sizes, direction, flags, option(), option(), activation(), activation()).prop_map(
+        |([inputs, hidden, layers], direction, [is_rnn, bias, batch_first, before], dropout, clip, one, other)| {
+            let common = |config: Config| {
+                let config = config.num_layers(layers).direction(direction).bias(bias).batch_first(batch_first);
+                let config = dropout.map_or(config.clone(), |dropout| config.dropout(dropout));
+                clip.map_or(config.clone(), |clip| config.clip(clip))
+            };
+            if is_rnn {
+                return common(RnnConfig::new(inputs, hidden).nonlinearity(one).erased());
+            }
+            let reset = if before { Reset::Before } else { Reset::After };
+            let gru = GruConfig::new(inputs, hidden).reset(reset).gate_activation(one).candidate_activation(other);
+            common(gru.erased())
+        },
+    )
+}
+
+fn unroll() -> impl Strategy<Value = Unroll> {
+    let schedule = select(vec![None, Some(Schedule::PerStep), Some(Schedule::PerSequence), Some(Schedule::Resident)]);
+    let saved = select(vec![Saved::Everything, Saved::StatesOnly, Saved::Half]);
+    let class = select(vec![None, Some(DeviceType::DiscreteGpu), Some(DeviceType::Cpu)]);
+    (size(), size(), any::<[bool; 6]>(), schedule, saved, class).prop_map(
+        |(
+            seq_len,
+            batch,
+            [training, lengths, norms, half_weights, half_products, wavefront],
+            schedule,
+            saved,
+            class,
+        )| {
+            let unroll = if training { Unroll::training(seq_len, batch) } else { Unroll::inference(seq_len, batch) };
+            let unroll = unroll.lengths(lengths).gradient_norms(norms && training).half_weights(half_weights);
+            let unroll = unroll.half_products(half_products && half_weights);
+            let unroll = if training { unroll.saved(saved) } else { unroll };
+            let unroll = if wavefront { unroll.wavefront(true) } else { unroll };
+            let unroll = schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
+            class.map_or(unroll, |class| unroll.adapter_class(class))
+        },
+    )
+}
+
+thread_local! {
+    /// The largest piece of memory that this thread has asked for.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which remembers.
+struct Watched;
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+#[expect(unsafe_code, reason = "an allocator is one by its unsafe methods")]
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LARGEST.set(LARGEST.get().max(layout.size()));
+        // SAFETY: see above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: see above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        LARGEST.set(LARGEST.get().max(layout.size()));
+        // SAFETY: see above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        LARGEST.set(LARGEST.get().max(size));
+        // SAFETY: see above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// A device on which nothing large can be had, so that what is made is small.
+fn small(gpu: &Gpu) -> Gpu {
+    open(
+        gpu,
+        wgpu::Limits { max_buffer_size: 1 << 22, max_storage_buffer_binding_size: 1 << 20, ..wgpu::Limits::default() },
+    )
+}
+
+/// Runs a call that must neither panic nor take much memory; what it gives, if anything.
+fn call<T>(what: &str, call: impl FnOnce() -> Result<T>) -> Option<T> {
+    LARGEST.set(0);
+    let outcome = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| panic!("{what} panicked"));
+    assert!(LARGEST.get() <= 1 << 28, "{what}: {} bytes at once", LARGEST.get());
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) => {
+            assert!(error.to_string().len() > 10, "{what}: {error:?} says nothing");
+            None
+        }
+    }
+}
+
+fn plans(_: &Gpu) {
+    let class = select(vec![DeviceType::Cpu, DeviceType::DiscreteGpu, DeviceType::IntegratedGpu, DeviceType::Other]);
+    let large = wgpu::Limits {
+        max_buffer_size: u64::MAX,
+        max_storage_buffer_binding_size: u64::MAX,
+        max_compute_workgroups_per_dimension: u32::MAX,
+        ..wgpu::Limits::default()
+    };
+    let limits = select(vec![wgpu::Limits::default(), wgpu::Limits::downlevel_defaults(), large]);
+    property(1000, &(config(), unroll(), limits, class), |(config, unroll, limits, class)| {
+        if let Some(plan) = call("Plan::new", || Plan::new(&config, &unroll, &limits, class)) {
+            assert!(!plan.to_string().is_empty() && plan.bytes() > 0, "a plan says what it does");
+            for chunk in plan.chunks() {
+                let rows = (chunk.len() as u64).saturating_mul(unroll.batch() as u64);
+                assert!(rows * config.hidden_size() as u64 <= u64::from(u32::MAX), "indices have 32 bits");
+            }
+        }
+        call("Gpu::required_limits", || Gpu::required_limits(&config, &limits));
+    });
+}
+
+fn layers(gpu: &Gpu) {
+    let gpu = &small(gpu);
+    property(150, &(config(), unroll(), any::<u64>(), any::<u32>()), |(config, unroll, seed, word)| {
+        let [seq_len, batch] = [unroll.seq_len(), unroll.batch()];
+        // What is refused elsewhere, or small: what is large and can be had takes the memory that it takes.
+        if config.validate().is_err() || config.num_parameters() < 1 << 20 {
+            call("Weights::random", || Ok(Weights::random(&config, seed)));
+            let sizes = [
+                [seq_len, batch, config.input_size()],
+                [seq_len, batch, config.output_size()],
+                [config.num_cells(), batch, config.hidden_size()],
+            ];
+            let elements = |sizes: [usize; 3]| sizes.iter().fold(1_u128, |len, &size| len.saturating_mul(size as u128));
+            if sizes.into_iter().all(|sizes| !(1 << 20..1 << 62).contains(&elements(sizes))) {
+                call("Batch::random", || Ok(Batch::random(&config, seq_len, batch, seed)));
+            }
+        }
+        let Some(layer) = call("Recurrent::new", || Recurrent::new(gpu, config.clone(), seed)) else { return };
+        let Some(mut net) = call("unroll", || layer.unroll(unroll)) else { return };
+        call("set_dropout_seed", || net.set_dropout_seed(word));
+        call("set_lengths", || net.set_lengths(&[seq_len, usize::MAX, 0]));
+        if seq_len.saturating_mul(batch) < 64 && config.num_parameters() < 1000 && config.num_cells() < 8 {
+            call("verify", || pollster::block_on(verify(gpu, &config, seq_len, batch, seed)));
+            let batch = Batch::random(&config, batch, seq_len, seed);
+            call("verify_batch", || pollster::block_on(verify_batch(&layer, &mut net, &batch)));
+        }
+    });
+}
+
+fn tensors(gpu: &Gpu) {
+    let gpu = &small(gpu);
+    let shape = || prop::collection::vec(size(), 0..4);
+    property(300, &(shape(), shape(), size(), size()), |(shape, other, begin, end)| {
+        call("from_slice", || Tensor::from_slice(gpu, &shape, &[1.0; 6]));
+        let Some(tensor) = call("zeros", || Tensor::zeros(gpu, &shape)) else { return };
+        call("outer", || tensor.outer(Range { start: begin, end }));
+        call("reshape", || tensor.reshape(&other));
+        call("write", || tensor.write(&[1.0; 6]));
+        let buffer = tensor.buffer();
+        let bound = begin as u64;
+        if bound < buffer.size() {
+            call("from_buffer", || Tensor::from_buffer(gpu, buffer.slice(bound..), &other));
+        }
+    });
+}
+
+fn streams(gpu: &Gpu) {
+    let gpu = &small(gpu);
+    let layer = Recurrent::new(gpu, GruConfig::new(2, 4).num_layers(2), 1).expect("a layer");
+    let rows = || prop::collection::vec(size(), 0..3);
+    property(
+        100,
+        &(size(), size(), any::<[bool; 2]>(), rows(), rows()),
+        |(rows, frames, [sources, lengths], from, to)| {
+            let options = StreamOptions::new(rows).frames(frames).sources(sources).lengths(lengths);
+            let Some(stream) = call("stream", || layer.stream(options)) else { return };
+            let pairs: Vec<_> = from.iter().copied().zip(to).collect();
+            let snapshot = call("snapshot", || stream.snapshot()).expect("as large as the state");
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            call("encode_reset_rows", || stream.encode_reset_rows(&mut encoder, &from));
+            call("encode_copy_rows", || stream.encode_copy_rows(&mut encoder, &pairs));
+            call("encode_restore_rows", || stream.encode_restore_rows(&mut encoder, &snapshot, &pairs));
+            call("set_lengths", || stream.set_lengths(&from));
+        },
+    );
+}
+
+fn training(gpu: &Gpu) {
+    let gpu = &small(gpu);
+    let parameter = Tensor::zeros(gpu, &[3]).expect("a tensor");
+    let gradient = Tensor::zeros(gpu, &[3]).expect("a tensor");
+    let pairs = [(&parameter, &gradient)];
+    let max_norm = || prop_oneof![Just(None), real().prop_map(Some)];
+    let numbers = ([real(), real(), real(), real()], max_norm(), any::<bool>());
+    property(300, &(numbers, size(), size(), any::<u64>()), |(numbers, inputs, outputs, seed)| {
+        let ([learning_rate, beta1, beta2, epsilon], max_norm, skip_nonfinite) = numbers;
+        let options = AdamOptions { learning_rate, beta1, beta2, epsilon, max_norm, skip_nonfinite };
+        if let Some(adam) = call("Adam::new", || Adam::new(&pairs, &options)) {
+            call("set_learning_rate", || adam.set_learning_rate(epsilon));
+        }
+        let options = SgdOptions { learning_rate, max_norm, skip_nonfinite };
+        if let Some(sgd) = call("Sgd::new", || Sgd::new(&pairs, &options)) {
+            call("set_learning_rate", || sgd.set_learning_rate(epsilon));
+        }
+        call("Linear::with_weights", || Linear::with_weights(gpu, [outputs, inputs], &[1.0; 6], &[1.0; 2]));
+        let linear = call("Linear::new", || Linear::new(gpu, inputs, outputs, seed));
+        let tensors = || Some([Tensor::zeros(gpu, &[2, inputs]).ok()?, Tensor::zeros(gpu, &[2, inputs]).ok()?]);
+        let (Some(linear), Some([x, d_x])) = (linear, tensors()) else { return };
+        let Some(head) = call("Linear::unroll", || linear.unroll(&x, &d_x)) else { return };
+        call("MeanSquaredError::new", || MeanSquaredError::new(head.output(), head.d_output()));
+    });
+}

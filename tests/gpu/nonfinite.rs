@@ -1,0 +1,273 @@
+//! One number that is not finite, anywhere in a layer with any options: what of the results is not finite is what the oracle
+//! says, and all other rows of the batch have the bits that they have without it. `WGPU_GRU_CASES` says how many layers,
+//! `WGPU_GRU_SEED` from which seed on.
+
+use proptest::strategy::Strategy;
+use wgpu_gru::train::{Adam, AdamOptions};
+use wgpu_gru::verify::{Batch, Expectation, expectation};
+use wgpu_gru::wgpu::{self, DeviceType};
+use wgpu_gru::{
+    CellWeights, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, Unrolled,
+    Weights,
+};
+
+use crate::any_options::{Options, any_options};
+use crate::combinations::{batch, is_told, weights};
+use crate::device::{property_from, read, tensor};
+use crate::settings;
+
+trials![anywhere_in_any_layer, a_row_that_takes_no_step];
+
+/// What follows the name of a gradient, for its parameter after a step.
+const STEPPED: &str = " stepped";
+
+const VALUES: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+
+/// Where a number is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Input,
+    /// Past the end of a row.
+    Padding,
+    State,
+    /// Of a row that takes no step.
+    StateOfNoStep,
+    Weight(usize),
+    OutputGradient,
+    /// Past the end of a row.
+    OutputGradientPadding,
+    StateGradient,
+}
+
+const PLACES: [Place; 11] = [
+    Place::Input,
+    Place::Padding,
+    Place::State,
+    Place::StateOfNoStep,
+    Place::Weight(0),
+    Place::Weight(1),
+    Place::Weight(2),
+    Place::Weight(3),
+    Place::OutputGradient,
+    Place::OutputGradientPadding,
+    Place::StateGradient,
+];
+
+/// How a tensor lies: which row of the batch, and which step, an element is of.
+fn row_and_step(batch: &Batch, batch_first: bool, width: usize, element: usize) -> [usize; 2] {
+    let place = element / width;
+    if batch_first {
+        [place / batch.seq_len, place % batch.seq_len]
+    } else {
+        [place % batch.batch, place / batch.batch]
+    }
+}
+
+/// What goes in, with one number in it; and the row of the batch that it is of, if it is of one. `None`: no such place.
+fn poisoned(options: &Options, place: Place, value: f32, draw: u64) -> Option<(Weights, Batch, Option<usize>)> {
+    let (mut weights, mut batch) = (weights(options), batch(options));
+    let config = &options.config;
+    let batch_first = config.is_batch_first();
+    let (hidden, rows, seq_len) = (config.hidden_size(), batch.batch, batch.seq_len);
+    let length = |row: usize| options.lengths.as_ref().map_or(seq_len, |lengths| lengths[row]);
+    let pick = |places: Vec<usize>| (!places.is_empty()).then(|| places[(draw % places.len() as u64) as usize]);
+    // An element of a tensor over all steps, before the end of its row or past it.
+    let of_steps = |batch: &Batch, width: usize, over: bool| {
+        let is_wanted = |&element: &usize| {
+            let [row, step] = row_and_step(batch, batch_first, width, element);
+            (step >= length(row)) == over
+        };
+        let element = pick((0..seq_len * rows * width).filter(is_wanted).collect())?;
+        Some((element, Some(row_and_step(batch, batch_first, width, element)[0])))
+    };
+    let of_states = |no_step: bool| {
+        let row = |element: usize| element / hidden % rows;
+        let is_wanted = |&element: &usize| !no_step || length(row(element)) == 0;
+        let element = pick((0..config.num_cells() * rows * hidden).filter(is_wanted).collect())?;
+        Some((element, Some(row(element))))
+    };
+    let (inputs, outputs) = (config.input_size(), config.output_size());
+    let row = match place {
+        Place::Input | Place::Padding => {
+            let (element, row) = of_steps(&batch, inputs, place == Place::Padding)?;
+            batch.x[element] = value;
+            row
+        }
+        Place::State | Place::StateOfNoStep => {
+            let (element, row) = of_states(place == Place::StateOfNoStep)?;
+            batch.h0[element] = value;
+            row
+        }
+        Place::OutputGradient | Place::OutputGradientPadding => {
+            let (element, row) = of_steps(&batch, outputs, place == Place::OutputGradientPadding)?;
+            batch.d_output[element] = value;
+            row
+        }
+        Place::StateGradient => {
+            let (element, row) = of_states(false)?;
+            batch.d_h_n[element] = value;
+            row
+        }
+        Place::Weight(array) => {
+            let cells = weights.cells.len() as u64;
+            let CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = &mut weights.cells[(draw % cells) as usize];
+            let values = [weight_ih, weight_hh, bias_ih, bias_hh].into_iter().nth(array).expect("one of four");
+            let element = pick((0..values.len()).collect())?;
+            values[element] = value;
+            None
+        }
+    };
+    Some((weights, batch, row))
+}
+
+/// A layer on the GPU whose weights can be others.
+struct Subject {
+    layer: Recurrent,
+    net: Unrolled,
+}
+
+impl Subject {
+    fn new(gpu: &Gpu, options: &Options) -> Self {
+        let layer = Recurrent::with_weights(gpu, options.config.clone(), &weights(options)).expect("a layer");
+        let net = layer.unroll(options.unroll).expect("an unroll");
+        if let Some(lengths) = &options.lengths {
+            net.set_lengths(lengths).expect("lengths");
+        }
+        Self { layer, net }
+    }
+
+    /// Everything that a forward pass, a backward pass and a step of Adam make, by name, as the oracle names it. A parameter
+    /// has the name of its gradient and [`STEPPED`].
+    fn results(&mut self, weights: &Weights, batch: &Batch) -> Vec<(String, Vec<f32>)> {
+        let (config, net) = (self.layer.config().clone(), &mut self.net);
+        for (cell, host) in self.layer.parameters().cells.iter().zip(&weights.cells) {
+            let arrays = host.arrays().into_iter().filter(|array| !array.is_empty());
+            cell.tensors().zip(arrays).for_each(|(tensor, array)| tensor.write(array).expect("weights"));
+        }
+        if config.dropout_share() > 0.0 {
+            net.set_dropout_seed(batch.dropout_seed).expect("a seed");
+        }
+        let like = |of: &Tensor, host: &[f32]| tensor(of.gpu(), of.shape(), host);
+        let (x, h0) = (like(net.input(), &batch.x), like(net.h0(), &batch.h0));
+        let d_output = like(net.d_output().expect("training"), &batch.d_output);
+        let d_h_n = like(net.d_h_n().expect("training"), &batch.d_h_n);
+        net.forward(&x, Some(&h0)).expect("a forward pass");
+        let gradients = net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
+        let mut list = vec![("output".to_owned(), read(net.output())), ("h_n".to_owned(), read(net.h_n()))];
+        list.extend(gradients.input.iter().map(|input| ("d_input".to_owned(), read(input))));
+        list.push(("d_h0".to_owned(), read(&gradients.h0)));
+        let named = gradients.parameters.named(&config);
+        list.extend(named.map(|(name, tensor)| (format!("d_{name}"), read(tensor))));
+        list.extend(gradients.norms.iter().map(|norms| ("norms of d_h".to_owned(), read(norms))));
+
+        let parameters = self.layer.parameters();
+        let pairs: Vec<_> = parameters.tensors().zip(gradients.parameters.tensors()).collect();
+        let adam = Adam::new(&pairs, &AdamOptions::default()).expect("an optimiser");
+        let step = |encoder: &mut wgpu::CommandEncoder| {
+            adam.encode(encoder);
+            Ok(())
+        };
+        net.output().gpu().submit(step).expect("a submission");
+        list.extend(parameters.named(&config).map(|(name, tensor)| (format!("d_{name}{STEPPED}"), read(tensor))));
+        list
+    }
+}
+
+/// Which elements of a result are of other rows than this one; none, of what is no row's.
+fn of_other_rows(options: &Options, name: &str, len: usize, row: usize) -> Vec<usize> {
+    let (config, batch) = (&options.config, batch(options));
+    let of_steps = |width: usize, element: usize| row_and_step(&batch, config.is_batch_first(), width, element)[0];
+    let is_other = |&element: &usize| match name {
+        "output" => of_steps(config.output_size(), element) != row,
+        "d_input" => of_steps(config.input_size(), element) != row,
+        "h_n" | "d_h0" => element / config.hidden_size() % batch.batch != row,
+        _ => false,
+    };
+    (0..len).filter(is_other).collect()
+}
+
+/// Numbers that f32 has no room for, where f64 has, are finite here and not there: such a case says nothing.
+fn is_beyond_f32(expected: &[Expectation]) -> bool {
+    let values = expected.iter().flat_map(|expected| &expected.values);
+    values.into_iter().any(|value| value.is_finite() && value.abs() > 1e18)
+}
+
+fn same_bits(a: &[(String, Vec<f32>)], b: &[(String, Vec<f32>)]) -> bool {
+    a.iter().zip(b).all(|((_, a), (_, b))| a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits())))
+}
+
+/// Every place with every value; gives how many there were.
+fn check(gpu: &Gpu, options: &Options, draw: u64) -> usize {
+    let mut subject = Subject::new(gpu, options);
+    let (whole_weights, whole_batch) = (weights(options), batch(options));
+    let whole = subject.results(&whole_weights, &whole_batch);
+    assert!(whole.iter().flat_map(|(_, values)| values).all(|value| value.is_finite()), "{options:?}");
+    let mut cases = 0;
+    for (number, place) in (0..).zip(PLACES) {
+        for value in VALUES {
+            let Some((weights, batch, row)) = poisoned(options, place, value, draw.wrapping_add(7 * number)) else {
+                continue;
+            };
+            let expected = expectation(&options.config, &weights, &batch);
+            if is_beyond_f32(&expected) {
+                continue;
+            }
+            cases += 1;
+            let actual = subject.results(&weights, &batch);
+            let mut before = weights.cells.iter().flat_map(CellWeights::arrays).filter(|array| !array.is_empty());
+            let case = format!("{value} in {place:?} of row {row:?}, draw {draw}, {options:?}");
+            for ((name, values), (_, without)) in actual.iter().zip(&whole) {
+                let gradient = name.trim_end_matches(STEPPED);
+                let of_oracle = expected.iter().find(|expected| expected.tensor == gradient).expect("the same names");
+                assert_eq!(values.len(), of_oracle.values.len(), "{name}");
+                // A step of a gradient that is not finite is none, and a parameter that was not stays so.
+                let before = if name.ends_with(STEPPED) { before.next().expect("as many arrays") } else { &[] };
+                for (element, (value, of_oracle)) in values.iter().zip(&of_oracle.values).enumerate() {
+                    let is_finite =
+                        of_oracle.is_finite() && before.get(element).is_none_or(|before| before.is_finite());
+                    let agree = value.is_finite() == is_finite;
+                    assert!(agree, "{name}[{element}] is {value}, {of_oracle} by the oracle: {case}\n{values:?}");
+                }
+                for element in row.map(|row| of_other_rows(options, name, values.len(), row)).unwrap_or_default() {
+                    let [with, without] = [values, without].map(|values| values[element]);
+                    assert_eq!(with.to_bits(), without.to_bits(), "{name}[{element}], of another row: {case}");
+                }
+            }
+        }
+    }
+    // Nothing is left of it.
+    assert!(same_bits(&subject.results(&whole_weights, &whole_batch), &whole), "what comes after: {options:?}");
+    cases
+}
+
+fn anywhere_in_any_layer(gpu: &Gpu) {
+    let told = any_options().prop_filter("no f32 computation can be held to the oracle", is_told);
+    let drawn = (told, proptest::prelude::any::<u32>());
+    property_from(settings::seed().unwrap_or(5), settings::cases().unwrap_or(16), &drawn, |(options, draw)| {
+        check(gpu, &options, u64::from(draw));
+    });
+}
+
+/// What a draw may miss: the kept states of rows that are over, through every option that they pass.
+fn a_row_that_takes_no_step(gpu: &Gpu) {
+    let gru = |hidden| GruConfig::new(3, hidden);
+    let configs: [Config; 6] = [
+        RnnConfig::new(2, 1).erased(),
+        RnnConfig::new(2, 8).num_layers(2).direction(Direction::Bidirectional).erased(),
+        gru(8).num_layers(2).direction(Direction::Bidirectional).dropout(0.5).erased(),
+        gru(5).num_layers(2).direction(Direction::Reverse).batch_first(true).erased(),
+        gru(5).reset(Reset::Before).num_layers(2).bias(false).erased(),
+        gru(4).reset(Reset::Before).direction(Direction::Bidirectional).erased(),
+    ];
+    for (seed, config) in (1..).zip(configs) {
+        for saved in Saved::ALL {
+            for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+                let unroll =
+                    Unroll::training(3, 5).lengths(true).gradient_norms(true).saved(saved).adapter_class(class);
+                let lengths = Some(vec![2, 0, 3, 1, 0]);
+                let options = Options { config: config.clone(), unroll, lengths, has_h0: true, seed };
+                assert!(check(gpu, &options, seed) > 20, "all places of {config:?}");
+            }
+        }
+    }
+}

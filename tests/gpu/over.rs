@@ -1,0 +1,100 @@
+//! Rows that are over take no part in the products over all steps, whatever they hold: against the twin, to which they are
+//! zero.
+
+use wgpu_gru::harness::{self, Placed};
+use wgpu_gru::reference::matmul::{MatmulParams, matmul_with_lengths};
+use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Uniform, Unroll, Weights};
+
+use crate::device::{read, run, tensor};
+use crate::matmul::{kernels, operands};
+use crate::support::{assert_close, wide};
+
+trials![sums_over_rows, rows_of_the_result, an_example, long_sums];
+
+fn words(gpu: &Gpu, lengths: &[usize]) -> Tensor {
+    let bits: Vec<f32> = lengths.iter().map(|&length| f32::from_bits(length as u32)).collect();
+    tensor(gpu, &[bits.len()], &bits)
+}
+
+/// A product whose lines are rows of a batch, step by step; what is over holds NaN or infinity in both operands.
+fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2]) {
+    let &MatmulParams { m, n, k, transpose_a, .. } = params;
+    let batch = lengths.len();
+    let is_over = |line: usize| {
+        let row = first[1] + line;
+        first[0] + row / batch >= lengths[row % batch]
+    };
+    for kernel in kernels(gpu) {
+        let mut uniform = Uniform::new((m * n * k) as u64);
+        let mut a = operands(kernel, uniform.vec(m * k, 1.0));
+        let mut b = operands(kernel, uniform.vec(k * n, 1.0 / (k as f32).sqrt()));
+        let c = if params.accumulate { uniform.vec(m * n, 1.0) } else { vec![f32::NAN; m * n] };
+        let bad = [f32::NAN, f32::INFINITY, 0.0];
+        if transpose_a {
+            for line in (0..k).filter(|&line| is_over(line)) {
+                a[line * m..][..m].fill(bad[line % 3]);
+                for column in 0..n {
+                    b[if params.transpose_b { column * k + line } else { line * n + column }] = bad[(line + 1) % 3];
+                }
+            }
+        } else {
+            for line in (0..m).filter(|&line| is_over(line)) {
+                a[line * k..][..k].fill(bad[line % 3]);
+            }
+        }
+        let mut exact = wide(&c);
+        matmul_with_lengths(params, &wide(&a), &wide(&b), lengths, first, &mut exact);
+        let tensors = [(&a, if transpose_a { m } else { k }), (&b, if params.transpose_b { k } else { n }), (&c, n)];
+        let tensors = tensors.map(|(host, stride)| (tensor(gpu, &[host.len()], host), stride));
+        let [a, b, c] = [0, 1, 2].map(|i| Placed::whole(&tensors[i].0, tensors[i].1));
+        let program = harness::matmul_with_lengths(kernel, params, [a, b, c], &words(gpu, lengths), first);
+        run(gpu, &program.expect("a program"));
+        let name = format!("{kernel:?} {params:?} {lengths:?} from {first:?}");
+        assert_close(&name, &read(&tensors[2].0), &exact, Tolerance::matmul(k));
+    }
+}
+
+/// Of a chunk from its first step on; with rows that are none; by fours and one by one.
+pub(crate) fn sums_over_rows(gpu: &Gpu) {
+    let lengths = [3, 0, 9, 1, 5];
+    for (m, n, steps, first, transpose_b) in [(4, 8, 4, 0, false), (5, 3, 7, 2, false), (36, 35, 16, 1, true)] {
+        let k = steps * lengths.len();
+        let params = MatmulParams { m, n, k, transpose_a: true, transpose_b, accumulate: transpose_b };
+        check(gpu, &params, &lengths, [first, 0]);
+    }
+    let params = MatmulParams { m: 5, n: 3, k: 9, transpose_a: true, transpose_b: false, accumulate: false };
+    check(gpu, &params, &lengths, [1, 3]);
+}
+
+pub(crate) fn rows_of_the_result(gpu: &Gpu) {
+    let lengths = [3, 0, 4, 1, 5];
+    for (n, k, steps, first, transpose_b) in [(36, 12, 13, 1, true), (33, 35, 7, 2, false)] {
+        let m = steps * lengths.len();
+        let params = MatmulParams { m, n, k, transpose_a: false, transpose_b, accumulate: n == 36 };
+        check(gpu, &params, &lengths, [first, 0]);
+    }
+}
+
+/// Where a sum has parts, and where it is several dispatches that begin in the middle of a step.
+fn long_sums(gpu: &Gpu) {
+    let lengths: Vec<usize> = (0..700).map(|row| row * 5 % 13).collect();
+    let params = MatmulParams { m: 4, n: 4, k: 12 * 700, transpose_a: true, transpose_b: false, accumulate: false };
+    check(gpu, &params, &lengths, [0, 0]);
+}
+
+/// T 2, B 2, H 1: the second row takes no step, and its first state is no number.
+fn an_example(gpu: &Gpu) {
+    let config = RnnConfig::new(1, 1);
+    let layer = Rnn::with_weights(gpu, config.clone(), &Weights::random(&config, 1)).expect("a layer");
+    let mut net = layer.unroll(Unroll::training(2, 2).lengths(true)).expect("an unroll");
+    net.set_lengths(&[2, 0]).expect("lengths");
+    let like = |of: &Tensor, host: &[f32]| tensor(gpu, of.shape(), host);
+    let (x, h0) = (like(net.input(), &[0.5; 4]), like(net.h0(), &[0.1, f32::NAN]));
+    let d_output = like(net.output(), &[1.0; 4]);
+    net.forward(&x, Some(&h0)).expect("a forward pass");
+    assert!(read(net.h_n())[1].is_nan(), "it is kept");
+    let gradients = net.backward(Some(&d_output), None).expect("a backward pass");
+    for (name, gradient) in gradients.parameters.named(&config) {
+        assert!(read(gradient)[0].is_finite() && read(gradient)[0] != 0.0, "{name} is {:?}", read(gradient));
+    }
+}

@@ -1,0 +1,224 @@
+//! Devices with limits below WebGPU's defaults: everything that the crate makes is made and works, or the error names the
+//! limit. A panic inside wgpu would fail these tests by itself.
+
+use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
+
+use crate::device::{open, read, tensor};
+use crate::settings;
+use crate::support::assert_close;
+
+trials![devices_of_low_limits, the_message_says_what_to_do];
+
+/// Makes an object and uses it.
+type Use = fn(&Gpu) -> Result<()>;
+
+/// What is made, with a use of it whose numbers are looked at.
+const OBJECTS: [(&str, Use); 7] = [
+    ("adam", use_adam),
+    ("sgd", use_sgd),
+    ("loss", use_loss),
+    ("linear", use_linear),
+    ("linear for inference", use_linear_inference),
+    ("gru", use_gru),
+    ("gru for inference", use_gru_inference),
+];
+
+fn pair(gpu: &Gpu) -> Result<[Tensor; 2]> {
+    Ok([Tensor::from_slice(gpu, &[2], &[1.0, 2.0])?, Tensor::from_slice(gpu, &[2], &[3.0, 4.0])?])
+}
+
+fn use_adam(gpu: &Gpu) -> Result<()> {
+    let [parameter, gradient] = pair(gpu)?;
+    let options = AdamOptions { learning_rate: 0.5, max_norm: Some(1.0), ..AdamOptions::default() };
+    let adam = Adam::new(&[(&parameter, &gradient)], &options)?;
+    gpu.submit(|encoder| {
+        adam.encode(encoder);
+        Ok(())
+    })?;
+    let tolerance = Tolerance { abs: 1e-6, rel: 0.0 };
+    assert_close("parameter", &read(&parameter), &[0.5, 1.5], tolerance);
+    Ok(())
+}
+
+fn use_sgd(gpu: &Gpu) -> Result<()> {
+    let [parameter, gradient] = pair(gpu)?;
+    let options = SgdOptions { learning_rate: 0.5, max_norm: Some(1.0), ..SgdOptions::default() };
+    let sgd = Sgd::new(&[(&parameter, &gradient)], &options)?;
+    gpu.submit(|encoder| {
+        sgd.encode(encoder);
+        Ok(())
+    })?;
+    assert_close("parameter", &read(&parameter), &[0.7, 1.6], Tolerance { abs: 1e-6, rel: 0.0 });
+    Ok(())
+}
+
+fn use_loss(gpu: &Gpu) -> Result<()> {
+    let [prediction, d_prediction] = pair(gpu)?;
+    let loss = MeanSquaredError::new(&prediction, &d_prediction)?;
+    gpu.submit(|encoder| {
+        loss.encode(encoder);
+        Ok(())
+    })?;
+    assert_close("loss", &read(loss.loss()), &[2.5], Tolerance::pointwise());
+    assert_close("d_prediction", &read(&d_prediction), &[1.0, 2.0], Tolerance::pointwise());
+    Ok(())
+}
+
+fn use_linear(gpu: &Gpu) -> Result<()> {
+    let [x, d_x] = pair(gpu)?.map(|tensor| tensor.reshape(&[1, 2]).expect("two numbers"));
+    let linear = Linear::with_weights(gpu, [1, 2], &[0.5, 0.25], &[1.0])?;
+    let head = linear.unroll(&x, &d_x)?;
+    head.d_output().write(&[2.0])?;
+    gpu.submit(|encoder| {
+        head.encode_forward(encoder);
+        head.encode_backward(encoder)
+    })?;
+    let [d_weight, d_bias] = head.gradients().map(read);
+    let all = [read(head.output()), read(&d_x), d_weight, d_bias].concat();
+    assert_close("a linear layer", &all, &[2.0, 1.0, 0.5, 2.0, 4.0, 2.0], Tolerance::pointwise());
+    Ok(())
+}
+
+fn use_linear_inference(gpu: &Gpu) -> Result<()> {
+    let linear = Linear::with_weights(gpu, [1, 2], &[0.5, 0.25], &[1.0])?;
+    let head = linear.unroll_inference(&Tensor::from_slice(gpu, &[1, 2], &[1.0, 2.0])?)?;
+    gpu.submit(|encoder| {
+        head.encode_forward(encoder);
+        Ok(())
+    })?;
+    assert_close("output", &read(head.output()), &[2.0], Tolerance::pointwise());
+    Ok(())
+}
+
+/// All weights are 0 but b_n, which is 1: h = tanh(1) / 2 after a step.
+fn use_layer(gpu: &Gpu, unroll: Unroll) -> Result<()> {
+    let gru = Gru::new(gpu, GruConfig::new(1, 4), 1)?;
+    for parameter in gru.parameters().tensors() {
+        parameter.write(&vec![0.0; parameter.len()])?;
+    }
+    let bias = gru.parameters().cells[0].bias_ih.as_ref().expect("a bias");
+    bias.write(&[&[0.0; 8][..], &[1.0; 4]].concat())?;
+    let training = unroll == Unroll::training(1, 2);
+    let mut net = gru.unroll(unroll)?;
+    gpu.submit(|encoder| net.encode_forward(encoder))?;
+    assert_close("output", &read(net.output()), &[0.5 * 1.0_f64.tanh(); 8], Tolerance::pointwise());
+    if training {
+        net.d_output()?.write(&[1.0; 8])?;
+        gpu.submit(|encoder| net.encode_backward(encoder))?;
+        let d_bias = read(net.gradients()?.parameters.cells[0].bias_ih.as_ref().expect("a bias"));
+        // Of two rows: d_n = (1 - z)(1 - tanh^2).
+        let d_n = 1.0 - 1.0_f64.tanh().powi(2);
+        assert_close("d_b_n", &d_bias[8..], &[d_n; 4], Tolerance::pointwise());
+    }
+    Ok(())
+}
+
+fn use_gru(gpu: &Gpu) -> Result<()> {
+    use_layer(gpu, Unroll::training(1, 2))
+}
+
+fn use_gru_inference(gpu: &Gpu) -> Result<()> {
+    use_layer(gpu, Unroll::inference(1, 2))
+}
+
+fn devices_of_low_limits(gpu: &Gpu) {
+    let least = wgpu::Limits::downlevel_defaults();
+    let all = wgpu::Limits::default;
+    // Which objects work as planned for a software adapter, in the order of OBJECTS; other plans have other kernels.
+    let told = gpu.is_software() && settings::planned_as().is_none_or(|class| class == wgpu::DeviceType::Cpu);
+    let devices: [(&str, wgpu::Limits, [bool; 7]); 21] = [
+        ("WebGPU's defaults", all(), [true; 7]),
+        ("downlevel_defaults", least, [false, true, true, true, true, false, false]),
+        (
+            "3 storage buffers",
+            wgpu::Limits { max_storage_buffers_per_shader_stage: 3, ..all() },
+            [false, false, false, false, false, false, false],
+        ),
+        (
+            "4 storage buffers",
+            wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..all() },
+            [false, true, true, true, true, false, false],
+        ),
+        (
+            "workgroups of 64",
+            wgpu::Limits { max_compute_workgroup_size_x: 64, ..all() },
+            [false, false, false, true, true, false, false],
+        ),
+        (
+            "workgroups of 4 lines",
+            wgpu::Limits { max_compute_workgroup_size_y: 4, ..all() },
+            [true, true, false, false, true, false, false],
+        ),
+        ("3 bindings", wgpu::Limits { max_bindings_per_bind_group: 3, ..all() }, [false; 7]),
+        (
+            "128 invocations",
+            wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..all() },
+            [false, false, false, false, true, false, false],
+        ),
+        (
+            "1 KiB of workgroup memory",
+            wgpu::Limits { max_compute_workgroup_storage_size: 1024, ..all() },
+            [false, false, true, true, true, true, true],
+        ),
+        ("uniforms of 16 bytes", wgpu::Limits { max_uniform_buffer_binding_size: 16, ..all() }, [false; 7]),
+        (
+            "uniforms of 40 bytes",
+            wgpu::Limits { max_uniform_buffer_binding_size: 40, ..all() },
+            [true, true, true, false, false, false, false],
+        ),
+        ("no uniform", wgpu::Limits { max_uniform_buffers_per_shader_stage: 0, ..all() }, [false; 7]),
+        ("no bind group", wgpu::Limits { max_bind_groups: 0, ..all() }, [false; 7]),
+        (
+            "no dynamic uniform",
+            wgpu::Limits { max_dynamic_uniform_buffers_per_pipeline_layout: 0, ..all() },
+            [true, true, true, true, true, false, false],
+        ),
+        (
+            "4 buffers",
+            wgpu::Limits { max_buffers_and_acceleration_structures_per_shader_stage: 4, ..all() },
+            [false; 7],
+        ),
+        ("workgroups without depth", wgpu::Limits { max_compute_workgroup_size_z: 0, ..all() }, [false; 7]),
+        ("buffers of 4 bytes", wgpu::Limits { max_buffer_size: 4, ..all() }, [false; 7]),
+        ("bindings of 4 bytes", wgpu::Limits { max_storage_buffer_binding_size: 4, ..all() }, [false; 7]),
+        ("no workgroup", wgpu::Limits { max_compute_workgroups_per_dimension: 0, ..all() }, [false; 7]),
+        (
+            "uniforms anywhere",
+            wgpu::Limits {
+                min_uniform_buffer_offset_alignment: 256,
+                min_storage_buffer_offset_alignment: 256,
+                ..all()
+            },
+            [true; 7],
+        ),
+        ("one workgroup", wgpu::Limits { max_compute_workgroups_per_dimension: 1, ..all() }, [true; 7]),
+    ];
+    for (name, limits, expected) in devices {
+        let small = open(gpu, limits);
+        for ((object, make), works) in OBJECTS.into_iter().zip(expected) {
+            match make(&small) {
+                Ok(()) => assert!(works || !told, "{object} on a device with {name} should have been refused"),
+                Err(Error::LimitExceeded { required, available, .. }) => {
+                    assert!(
+                        required > available && (!works || !told),
+                        "{object} on a device with {name}: {required}, {available}"
+                    );
+                }
+                Err(error) => panic!("{object} on a device with {name}: {error}"),
+            }
+        }
+    }
+}
+
+fn the_message_says_what_to_do(gpu: &Gpu) {
+    let small = open(gpu, wgpu::Limits::downlevel_defaults());
+    let (parameter, gradient) = (tensor(&small, &[1], &[1.0]), tensor(&small, &[1], &[1.0]));
+    let before = small.activity();
+    let error = Adam::new(&[(&parameter, &gradient)], &AdamOptions::default()).expect_err("5 storage buffers");
+    assert_eq!(small.activity(), before, "nothing is made");
+    let text = error.to_string();
+    for part in ["adam needs 5", "max_storage_buffers_per_shader_stage is 4", "Gpu::required_limits"] {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+}
