@@ -5,19 +5,30 @@ mod support;
 #[path = "support/timing.rs"]
 mod timing;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::error::Error;
+use std::process::ExitCode;
+
+use criterion::{Criterion, Throughput};
 use wgpu_gru::gpu::Program;
 use wgpu_gru::plan::{MatmulKernel, Schedule, TimeLoop};
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::{Gpu, Result, Tensor, Tolerance, Uniform, harness};
+use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform, harness};
 
 use support::{gpu, is_quick};
 use timing::{QUICK_FLOPS, configure};
 
-fn check(name: &str, tensor: &Tensor, expected: &[f32], tolerance: Tolerance) -> Result<()> {
+const HELP: &str = "\
+Times single kernels on the GPU, after checking each against its twin on the CPU.
+
+Usage: cargo bench --bench kernels -- [FILTER] [OPTIONS OF CRITERION]
+
+WGPU_GRU_BENCH=quick takes few samples and leaves the large products out: about two minutes on two CPU cores that play a GPU.
+WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter. Criterion writes to target/criterion. Its options:";
+
+fn check(name: &str, tensor: &Tensor, expected: &[f32], tolerance: Tolerance) -> wgpu_gru::Result<()> {
     let most = expected.iter().fold(1.0_f64, |most, &value| most.max(f64::from(value).abs()));
     // Kernel and twin both round.
     let worst = tolerance.scaled(2.0 * most).compare(&tensor.read_blocking()?, expected);
@@ -25,7 +36,7 @@ fn check(name: &str, tensor: &Tensor, expected: &[f32], tolerance: Tolerance) ->
     Ok(())
 }
 
-fn run(gpu: &Gpu, program: &Program) -> Result<()> {
+fn run(gpu: &Gpu, program: &Program) -> wgpu_gru::Result<()> {
     gpu.submit(|encoder| {
         program.encode(encoder);
         Ok(())
@@ -35,7 +46,7 @@ fn run(gpu: &Gpu, program: &Program) -> Result<()> {
 
 /// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient; and one whose sizes
 /// are no multiples of four.
-fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
+fn products(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     let mut group = criterion.benchmark_group("matmul");
     configure(&mut group);
     let form =
@@ -73,7 +84,7 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
 }
 
 /// The time loop alone, without the products before and after it.
-fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
+fn steps(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     for [seq_len, batch, hidden] in [[64, 32, 128], [32, 32, 256], [100, 1, 64], [480, 1, 96]] {
         let label = format!("T{seq_len}_B{batch}_H{hidden}");
         let (states, rows) = (batch * hidden, seq_len * batch);
@@ -126,7 +137,7 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
 }
 
 /// The bias gradient.
-fn sums(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
+fn sums(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     let mut group = criterion.benchmark_group("sum_rows");
     configure(&mut group);
     let [rows, columns] = [2048, 768];
@@ -147,12 +158,14 @@ fn sums(criterion: &mut Criterion, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-fn kernels(criterion: &mut Criterion) {
-    let Some(gpu) = gpu(Gpu::new_blocking) else { return };
-    products(criterion, &gpu).expect("the products fit and are right");
-    steps(criterion, &gpu).expect("the steps fit and are right");
-    sums(criterion, &gpu).expect("the sums fit and are right");
+fn kernels(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
+    let Some(gpu) = gpu(false, Gpu::new_blocking)? else { return Ok(()) };
+    products(criterion, &gpu)?;
+    steps(criterion, &gpu)?;
+    sums(criterion, &gpu)?;
+    Ok(())
 }
 
-criterion_group!(benches, kernels);
-criterion_main!(benches);
+fn main() -> ExitCode {
+    timing::main(HELP, kernels)
+}

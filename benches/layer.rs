@@ -10,13 +10,25 @@ mod support;
 #[path = "support/timing.rs"]
 mod timing;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::error::Error;
+use std::process::ExitCode;
+
+use criterion::{Criterion, Throughput};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::{Gpu, Unroll};
 
 use case::{Case, Checked, Size, run_gpu, size};
 use support::{gpu, is_quick};
 use timing::{QUICK_FLOPS, configure};
+
+const HELP: &str = "\
+Times whole GRU layers at six sizes, GPU beside the CPU layer, forward and training, after checking every number.
+
+Usage: cargo bench --bench layer -- [FILTER] [OPTIONS OF CRITERION]
+
+WGPU_GRU_BENCH=quick takes few samples and leaves the large sizes out: about a minute on two CPU cores that play a GPU, where all
+sizes take an hour or more. WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter; where there is none the CPU
+layer is measured alone. Criterion writes to target/criterion. Its options:";
 
 /// (T, B, I, H): three of growing width, a short stream, one large step, a long stream.
 const SIZES: [Size; 6] = [
@@ -32,16 +44,16 @@ const SIZES: [Size; 6] = [
 const ORACLE_FLOPS: u64 = 3_500_000_000;
 
 #[expect(clippy::print_stderr, reason = "a bench reports")]
-fn layers(criterion: &mut Criterion) {
-    let gpu = gpu(Gpu::new_blocking);
+fn layers(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
+    let gpu = gpu(true, Gpu::new_blocking)?;
     for size in SIZES {
         let label = size.label();
         let unroll = Unroll::training(size.seq_len, size.batch);
-        let mut case = Case::new(gpu.as_ref(), size, unroll).expect("the case fits");
+        let mut case = Case::new(gpu.as_ref(), size, unroll)?;
         if is_quick() && case.forward_flops + case.backward_flops > QUICK_FLOPS {
             continue;
         }
-        let Checked { by, share } = case.validate(ORACLE_FLOPS).expect("both sides run");
+        let Checked { by, share } = case.validate(ORACLE_FLOPS)?;
         eprintln!("{label}: checked against {by}, error budget used {:.1} %", 100.0 * share);
         let Case { batch, cpu, gpu, forward_flops, backward_flops, .. } = &mut case;
         let Batch { x, h0, d_output, d_h_n, .. } = &*batch;
@@ -84,7 +96,9 @@ fn layers(criterion: &mut Criterion) {
         }
         group.finish();
     }
+    Ok(())
 }
 
-criterion_group!(benches, layers);
-criterion_main!(benches);
+fn main() -> ExitCode {
+    timing::main(HELP, layers)
+}

@@ -3,6 +3,9 @@
 //!
 //! `cargo run --release --example in_your_app`
 
+use std::error::Error;
+use std::process::ExitCode;
+
 use wgpu_gru::wgpu::{self, BufferUsages};
 use wgpu_gru::{Gpu, Gru, GruConfig, Places, StreamOptions, Tensor};
 
@@ -29,11 +32,37 @@ const SHADER: &str = "
     }
 ";
 
+const HELP: &str = "\
+A GPU app in miniature, with its own device, buffers and shaders, and a GRU between two of its shaders.
+
+Usage: cargo run --release --example in_your_app
+
+It takes no options and writes no file; it prints one line, after a second or two.
+WGPU_BACKEND chooses the backend.";
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+fn main() -> ExitCode {
+    if let Some(word) = std::env::args_os().nth(1) {
+        if word == "--help" || word == "-h" {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("error: unexpected argument {word:?}; --help says what this does");
+        return ExitCode::from(2);
+    }
+    if let Err(error) = show() {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
 #[expect(clippy::print_stdout, reason = "a command-line program")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn show() -> Result<(), Box<dyn Error>> {
     // The app opens its own device. The crate says what it would like; with WebGPU's defaults it works too.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))
+        .map_err(|error| format!("{error}; WGPU_BACKEND chooses what is requested"))?;
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         required_features: Gpu::recommended_features(adapter.features()),
         required_limits: Gpu::required_limits(&GruConfig::new(SENSES, HIDDEN), &adapter.limits())?,
@@ -66,8 +95,8 @@ pub(crate) fn run(device: &wgpu::Device, queue: &wgpu::Queue, frames: usize) -> 
         label: None,
         source: wgpu::ShaderSource::Wgsl(SHADER.into()),
     });
-    let feel = Stage::new(device, &module, "feel", &[(0, &angle), (1, &senses)]);
-    let walk = Stage::new(device, &module, "walk", &[(0, &angle), (2, stream.state().buffer())]);
+    let feel = Stage::new(device, &module, "feel", &[(0, angle.as_entire_binding()), (1, senses.as_entire_binding())]);
+    let walk = Stage::new(device, &module, "walk", &[(0, angle.as_entire_binding()), (2, stream.state().binding()?)]);
 
     for _ in 0..frames {
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -89,7 +118,12 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(device: &wgpu::Device, module: &wgpu::ShaderModule, entry: &str, bound: &[(u32, &wgpu::Buffer)]) -> Self {
+    fn new(
+        device: &wgpu::Device,
+        module: &wgpu::ShaderModule,
+        entry: &str,
+        bound: &[(u32, wgpu::BindingResource<'_>)],
+    ) -> Self {
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(entry),
             layout: None,
@@ -100,7 +134,7 @@ impl Stage {
         });
         let entries: Vec<_> = bound
             .iter()
-            .map(|&(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .map(|(binding, resource)| wgpu::BindGroupEntry { binding: *binding, resource: resource.clone() })
             .collect();
         let layout = pipeline.get_bind_group_layout(0);
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {

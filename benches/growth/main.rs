@@ -6,8 +6,11 @@
 //! quartiles. Writes `target/growth.json`, `target/growth.md` and `target/growth.svg`. Without a GPU it measures the CPU layer
 //! alone.
 
+#[path = "../../examples/support/args.rs"]
+mod args;
 #[path = "../support/case.rs"]
 mod case;
+mod command_line;
 mod device;
 mod measure;
 mod memory;
@@ -18,11 +21,14 @@ mod support;
 mod sweep;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use wgpu_gru::{Gpu, Unroll};
 
-use case::Size;
+use args::Args;
+use case::{Size, size};
+use command_line::PROGRAM;
 use measure::{Effort, Figure, measure};
 use report::Report;
 use sweep::sweeps;
@@ -30,40 +36,14 @@ use sweep::sweeps;
 /// The folder of everything that is written.
 const FOLDER: &str = "target";
 
-/// What was asked for.
-#[derive(Debug)]
-struct Args {
-    quick: bool,
-    middle: Size,
-}
-
-impl Args {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
-        let mut args = Self { quick: support::is_quick(), middle: sweep::MIDDLE };
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--quick" => args.quick = true,
-                "--middle" => {
-                    let text = words.next().ok_or("--middle wants T,B,H")?;
-                    let numbers = text.split(',').map(|number| number.trim().parse()).collect::<Result<Vec<_>, _>>()?;
-                    let &[t, b, h] = &numbers[..] else { return Err("--middle wants T,B,H".into()) };
-                    args.middle = case::size(t, b, h, h);
-                }
-                // What cargo hands to benches.
-                "--bench" => {}
-                _ => return Err(format!("there is no option {word}, only --quick and --middle T,B,H").into()),
-            }
-        }
-        Ok(args)
-    }
-}
-
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench reports")]
-fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse(std::env::args().skip(1))?;
-    let gpu = support::gpu(device::open);
-    let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
-    let sweeps = sweeps(args.middle, args.quick);
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let [t, b, h] = command_line::middle(args)?;
+    let quick = support::is_quick();
+    let gpu = support::gpu(true, device::open)?;
+    std::fs::create_dir_all(FOLDER)?;
+    let effort = if quick { Effort::QUICK } else { Effort::FULL };
+    let sweeps = sweeps(size(t, b, h, h), quick);
     let mut figures: Vec<Figure> = Vec::new();
     let mut memory = Vec::new();
     for &size in sweeps.iter().flat_map(|sweep| &sweep.sizes) {
@@ -82,7 +62,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let report = Report { about: about(gpu.as_ref(), &effort), sweeps, figures, memory };
-    std::fs::create_dir_all(FOLDER)?;
     let text = report.markdown();
     println!("{text}");
     std::fs::write(format!("{FOLDER}/growth.md"), text)?;
@@ -90,6 +69,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     plot::draw(&format!("{FOLDER}/growth.svg"), &report)?;
     println!("{FOLDER}/growth.json, {FOLDER}/growth.md, {FOLDER}/growth.svg");
     Ok(())
+}
+
+fn main() -> ExitCode {
+    args::main(&PROGRAM, run)
 }
 
 /// What was measured on, and how.

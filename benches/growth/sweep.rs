@@ -1,9 +1,6 @@
 //! Which sizes are measured: three lines through one middle point.
 
-use crate::case::{Size, size};
-
-/// The middle where none is asked for: the first size of the bench `layer`.
-pub(crate) const MIDDLE: Size = size(64, 32, 128, 128);
+use crate::case::Size;
 
 /// What grows along a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,10 +6,8 @@ use std::time::Instant;
 
 use wgpu_gru::{Gpu, Gru, GruConfig, Result, Unroll, wgpu};
 
+use crate::command_line::FIRST_RESULT;
 use crate::support::is_quick;
-
-/// Says that a process is a child of the bench.
-pub(crate) const ARGUMENT: &str = "--first-result";
 
 const HEAD: &str = "
 ### time to the first result
@@ -23,12 +21,12 @@ own cache on disk is off. `stored`: with what a pipeline cache of an earlier pro
 
 /// Takes the time and prints it, with the cache in a file, if one is named.
 #[expect(clippy::print_stdout, reason = "the bench reads it")]
-pub(crate) fn child(file: Option<String>) -> Result<()> {
+pub(crate) fn child(file: Option<&Path>) -> Result<()> {
     let begin = Instant::now();
     let plain = Gpu::new_blocking()?;
-    let (gpu, cache) = match &file {
+    let (gpu, cache) = match file {
         None => (plain, None),
-        Some(file) => with_cache(&plain, Path::new(file))?,
+        Some(file) => with_cache(&plain, file)?,
     };
     let gru = Gru::new(&gpu, GruConfig::new(64, 64), 1)?;
     let mut net = gru.unroll(Unroll::training(100, 1))?;
@@ -71,7 +69,7 @@ fn with_cache(plain: &Gpu, file: &Path) -> Result<(Gpu, Option<wgpu::PipelineCac
             fallback: true,
         })
     };
-    gpu.set_pipeline_cache(Some(cache.clone()));
+    gpu.set_pipeline_cache(Some(cache.clone()))?;
     Ok((gpu, Some(cache)))
 }
 
@@ -80,7 +78,11 @@ fn ask(file: Option<&Path>) -> Vec<f64> {
     let mut times = Vec::new();
     for _ in 0..if is_quick() { 1 } else { 5 } {
         let mut command = Command::new(std::env::current_exe().unwrap_or_default());
-        command.arg(ARGUMENT).args(file).env("MESA_SHADER_CACHE_DISABLE", "true").env("__GL_SHADER_DISK_CACHE", "0");
+        command
+            .arg(FIRST_RESULT)
+            .arg(file.unwrap_or(Path::new("-")))
+            .env("MESA_SHADER_CACHE_DISABLE", "true")
+            .env("__GL_SHADER_DISK_CACHE", "0");
         let answer = command.output().ok().and_then(|output| String::from_utf8(output.stdout).ok());
         times.extend(answer.and_then(|text| text.trim().parse::<f64>().ok()));
     }

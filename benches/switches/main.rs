@@ -4,16 +4,25 @@
 //!
 //! `cargo bench --bench switches`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/switches.md` too.
 
+#[path = "../../examples/support/args.rs"]
+mod args;
+mod command_line;
 mod first;
 mod ratio;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
 use wgpu::Features;
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::{Direction, Gpu, GruConfig, Result, Saved, Unroll, wgpu};
 
+use args::Args;
+use command_line::{FIRST_RESULT, PROGRAM};
 use ratio::{Pass, compare};
 
 /// T, B, I, H.
@@ -64,10 +73,17 @@ fn gru([_, _, i, h]: [usize; 4]) -> GruConfig {
     GruConfig::new(i, h)
 }
 
+/// A row of a table, shown to whoever watches, since all of it takes minutes.
+#[expect(clippy::print_stderr, reason = "a bench reports")]
+fn watched(row: String) -> String {
+    eprint!("{row}");
+    row
+}
+
 fn switches(gpu: &Gpu) -> Result<String> {
     let mut table = ratio::HEAD.to_owned();
     let mut row = |what: &str, with: (GruConfig, Unroll), without: (GruConfig, Unroll)| -> Result<()> {
-        table += &compare(what, Pass::new(gpu, with)?, Pass::new(gpu, without)?)?;
+        table += &watched(compare(what, Pass::new(gpu, with)?, Pass::new(gpu, without)?)?);
         Ok(())
     };
     for pass in [forward, training] {
@@ -107,24 +123,29 @@ fn switches(gpu: &Gpu) -> Result<String> {
         gpu.set_runtime_checks(false);
         let without = Pass::new(gpu, (gru(size), training(size)))?;
         gpu.set_runtime_checks(true);
-        table += &compare("no checks at run time", without, Pass::new(gpu, (gru(size), training(size)))?)?;
+        let with = Pass::new(gpu, (gru(size), training(size)))?;
+        table += &watched(compare("no checks at run time", without, with)?);
     }
     Ok(table)
 }
 
 #[expect(clippy::print_stdout, reason = "a bench reports")]
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(first::ARGUMENT) {
-        return first::child(arguments.next());
+fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
+    match args.get::<String>(FIRST_RESULT)?.as_str() {
+        "" => {}
+        "-" => return Ok(first::child(None)?),
+        file => return Ok(first::child(Some(Path::new(file)))?),
     }
-    let Some(gpu) = support::gpu(open) else { return Ok(()) };
+    let Some(gpu) = support::gpu(false, open)? else { return Ok(()) };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::create_dir_all(&folder)?;
     let report =
         format!("- adapter: {}\n{}{}{}", gpu.describe(), stream::table(&gpu)?, switches(&gpu)?, first::table());
     println!("{report}");
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/switches.md");
-    if let Err(error) = std::fs::write(&path, report) {
-        println!("{} cannot be written: {error}", path.display());
-    }
+    std::fs::write(folder.join("switches.md"), report)?;
     Ok(())
+}
+
+fn main() -> ExitCode {
+    args::main(&PROGRAM, run)
 }

@@ -60,9 +60,11 @@ impl App {
             ("UNIT_OF_FORCE", f64::from(UNIT_OF_FORCE)),
             ("FORGETS", f64::from(mind.forgets)),
         ];
-        let (hidden, sources) = (stream.state().buffer(), stream.sources()?.buffer());
-        let [weight, bias] = mind.head.parameters().map(Tensor::buffer);
-        let stage = |entry, bound: &[(u32, &wgpu::Buffer)], invocations: usize| {
+        let (hidden, sources) = (stream.state().binding()?, stream.sources()?.binding()?);
+        let [weight, bias] = mind.head.parameters().map(Tensor::binding);
+        let (weight, bias) = (weight?, bias?);
+        let [sky_all, agents_all, senses_all] = [&sky, &creatures, &senses].map(wgpu::Buffer::as_entire_binding);
+        let stage = |entry, bound: &[(u32, &wgpu::BindingResource<'_>)], invocations: usize| {
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(entry),
                 layout: None,
@@ -75,10 +77,10 @@ impl App {
             Stage { pipeline, group, workgroups: invocations.div_ceil(64) as u32 }
         };
         let stages = [
-            stage("begin", &[(1, &creatures)], agents),
-            stage("shine", &[(0, &sky)], 1),
-            stage("feel", &[(0, &sky), (1, &creatures), (2, &senses), (4, sources)], agents),
-            stage("act", &[(1, &creatures), (3, hidden), (4, sources), (5, weight), (6, bias)], agents),
+            stage("begin", &[(1, &agents_all)], agents),
+            stage("shine", &[(0, &sky_all)], 1),
+            stage("feel", &[(0, &sky_all), (1, &agents_all), (2, &senses_all), (4, &sources)], agents),
+            stage("act", &[(1, &agents_all), (3, &hidden), (4, &sources), (5, &weight), (6, &bias)], agents),
         ];
         let app = Self { gpu: gpu.clone(), agents, sky, creatures, stream, stages };
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -91,8 +93,8 @@ impl App {
     }
 
     /// The state of the stream, for the shaders that draw.
-    pub(crate) fn hidden(&self) -> &wgpu::Buffer {
-        self.stream.state().buffer()
+    pub(crate) fn hidden(&self) -> Result<wgpu::BindingResource<'_>> {
+        self.stream.state().binding()
     }
 
     pub(crate) fn agents(&self) -> usize {
@@ -147,11 +149,13 @@ impl Stage {
     }
 }
 
-/// A bind group of whole buffers.
-fn bind(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, bound: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
-    let entries: Vec<_> = bound
-        .iter()
-        .map(|&(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-        .collect();
+/// A bind group.
+fn bind(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    bound: &[(u32, &wgpu::BindingResource<'_>)],
+) -> wgpu::BindGroup {
+    let entries: Vec<_> =
+        bound.iter().map(|&(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() }).collect();
     device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
 }

@@ -5,19 +5,24 @@
 //! `cargo run --release --example flock`
 
 mod app;
+#[path = "../support/args.rs"]
 mod args;
+mod command_line;
 mod mind;
 mod picture;
+#[path = "../support/progress.rs"]
+mod progress;
 mod school;
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use wgpu_gru::{Gpu, GruConfig, wgpu};
+use wgpu_gru::{Gpu, Gru, GruConfig, StreamOptions, wgpu};
 
 use app::App;
-use args::{Args, HELP};
+use args::Args;
+use command_line::{Options, PROGRAM};
 use mind::Mind;
 use picture::Canvas;
 
@@ -31,40 +36,29 @@ const SENSES: usize = 8;
 /// Units of a mind.
 const HIDDEN: usize = 24;
 
-#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command-line program")]
 fn main() -> ExitCode {
-    let result = match Args::parse(std::env::args().skip(1)) {
-        Ok(Some(args)) => run(&args),
-        Ok(None) => {
-            println!("{HELP}");
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    args::main(&PROGRAM, run)
 }
 
 #[expect(clippy::print_stdout, reason = "a command-line program")]
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // Before the time that training takes.
-    std::fs::create_dir_all(&args.out).map_err(|error| format!("{}: {error}", args.out.display()))?;
+    let args = Options::read(args)?;
     let gpu = open()?;
+    // What cannot be is said before the time that training takes.
+    check(&gpu, &args)?;
+    std::fs::create_dir_all(&args.out).map_err(|error| format!("{}: {error}", args.out.display()))?;
     println!("{}", gpu.describe());
 
     let [mind, rival] = [("with memory", false), ("without memory", true)].map(|(name, forgets)| {
         let begin = Instant::now();
-        let told = |step: usize| {
-            if step.is_multiple_of(100) {
+        let bar = progress::bar("Training", args.steps).with_message(name);
+        let trained = Mind::trained(&gpu, args.steps, forgets, |step| {
+            bar.set_position(step as u64);
+            if bar.is_hidden() && step.is_multiple_of(100) {
                 println!("  {name}: step {step}");
             }
-        };
-        let trained = Mind::trained(&gpu, args.steps, forgets, told);
+        });
+        bar.finish_and_clear();
         if let Ok((_, loss)) = &trained {
             println!("trained {name}: error of the force {loss:.3}, {:.0} s", begin.elapsed().as_secs_f32());
         }
@@ -79,10 +73,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     }
 
     let app = App::new(&gpu, args.agents, &mind)?;
-    let canvas = Canvas::new(&gpu, &app, args.size);
+    let canvas = Canvas::new(&gpu, &app, args.size)?;
     println!("{}", app.explain());
     let (before, begin) = (gpu.activity(), Instant::now());
-    let mut pictures = 0;
+    let (mut pictures, mut saving) = (0, Duration::ZERO);
+    let bar = progress::bar("Frames", args.frames);
     for frame in 1..=args.frames {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         app.record_frame(&mut encoder)?;
@@ -93,14 +88,32 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         }
         gpu.queue().submit([encoder.finish()]);
         if is_picture {
+            // So that what is timed next is writing the file.
+            gpu.wait_blocking()?;
+            let begin = Instant::now();
             canvas.save(&args.out.join(format!("{pictures:04}.png")))?;
+            saving += begin.elapsed();
             pictures += 1;
         }
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     assert_eq!(gpu.activity(), before, "the crate has made nothing and submitted nothing");
-    let each = begin.elapsed().as_secs_f64() / args.frames as f64;
+    let each = (begin.elapsed() - saving).as_secs_f64() / args.frames as f64;
     println!("{} frames of {} agents, {:.1} ms each with drawing", args.frames, args.agents, 1e3 * each);
-    println!("{pictures} pictures in {}", args.out.display());
+    println!("{pictures} pictures in {}, written in {:.1} s", args.out.display(), saving.as_secs_f64());
+    Ok(())
+}
+
+/// Whether the device can have so many agents and so large a picture.
+fn check(gpu: &Gpu, args: &Options) -> Result<(), Box<dyn Error>> {
+    let most = gpu.limits().max_texture_dimension_2d;
+    let [width, height] = args.size;
+    if width.max(height) > most {
+        return Err(format!("a picture of {width}x{height} is too large: the device has sides up to {most}").into());
+    }
+    let gru = Gru::new(gpu, GruConfig::new(SENSES, HIDDEN), 1)?;
+    gru.stream(StreamOptions::new(args.agents).sources(true))?;
     Ok(())
 }
 
@@ -111,7 +124,10 @@ fn open() -> Result<Gpu, Box<dyn Error>> {
     let backends = wgpu::Backends::all();
     let adapter = pollster::block_on(async {
         match wgpu_gru::GpuOptions::from_env().adapter_name {
-            None => instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.map_err(|e| e.to_string()),
+            None => instance
+                .request_adapter(&wgpu::RequestAdapterOptions::default())
+                .await
+                .map_err(|error| format!("{error}; WGPU_BACKEND chooses what is requested")),
             Some(name) => {
                 let name = name.to_lowercase();
                 let adapters = instance.enumerate_adapters(backends).await;

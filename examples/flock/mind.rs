@@ -46,7 +46,7 @@ impl Mind {
                 net.encode_forward(encoder)?;
                 heads.encode_forward(encoder);
                 loss.encode(encoder);
-                heads.encode_backward(encoder);
+                heads.encode_backward(encoder)?;
                 net.encode_backward(encoder)?;
                 adam.encode(encoder);
                 Ok(())

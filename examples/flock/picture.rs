@@ -46,7 +46,7 @@ pub(crate) enum PictureError {
 }
 
 impl Canvas {
-    pub(crate) fn new(gpu: &Gpu, app: &App, size: [u32; 2]) -> Self {
+    pub(crate) fn new(gpu: &Gpu, app: &App, size: [u32; 2]) -> Result<Self> {
         let device = gpu.device();
         let texture = |format, usage| {
             device.create_texture(&wgpu::TextureDescriptor {
@@ -123,7 +123,7 @@ impl Canvas {
             device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries })
         };
         let sky = || (0, app.sky.as_entire_binding());
-        let of_streak = [sky(), (1, app.creatures.as_entire_binding()), (2, app.hidden().as_entire_binding())];
+        let of_streak = [sky(), (1, app.creatures.as_entire_binding()), (2, app.hidden()?)];
         let streak_group = group(&streak, &of_streak);
         let tone_group = group(&tone, &[sky(), (3, wgpu::BindingResource::TextureView(&sum))]);
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
@@ -133,7 +133,7 @@ impl Canvas {
             mapped_at_creation: false,
         });
         let (streak, tone) = ((streak, streak_group), (tone, tone_group));
-        Self { gpu: gpu.clone(), size, agents: app.agents() as u32, sum, picture, fade, streak, tone, staging }
+        Ok(Self { gpu: gpu.clone(), size, agents: app.agents() as u32, sum, picture, fade, streak, tone, staging })
     }
 
     /// Records the streaks of one frame.

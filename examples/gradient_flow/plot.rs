@@ -1,12 +1,13 @@
 //! The picture: the norms on the left, the trainings on the right.
 
 use std::error::Error;
+use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::LENGTH;
-use crate::clipping::{MAX_NORM, RATE, Run, STEPS};
+use crate::clipping::{MAX_NORM, RATE, Run};
 use crate::norms::Flow;
 
 type Drawn = Result<(), Box<dyn Error>>;
@@ -17,12 +18,12 @@ const FREE: RGBColor = RGBColor(220, 38, 38);
 const CLIPPED: RGBColor = RGBColor(15, 118, 110);
 
 /// Draws an SVG file.
-pub(crate) fn draw(path: &str, flows: &[Flow], free: &[Run], clipped: &[Run]) -> Drawn {
+pub(crate) fn draw(path: &Path, flows: &[Flow], steps: usize, free: &[Run], clipped: &[Run]) -> Drawn {
     let root = SVGBackend::new(path, (1280, 480)).into_drawing_area();
     root.fill(&WHITE)?;
     let (left, right) = root.split_horizontally(660);
     draw_flows(&left, flows)?;
-    draw_runs(&right, free, clipped)?;
+    draw_runs(&right, steps, free, clipped)?;
     root.present()?;
     Ok(())
 }
@@ -62,7 +63,7 @@ fn draw_flows(area: &Area<'_>, flows: &[Flow]) -> Drawn {
 }
 
 /// One line a seed.
-fn draw_runs(area: &Area<'_>, free: &[Run], clipped: &[Run]) -> Drawn {
+fn draw_runs(area: &Area<'_>, steps: usize, free: &[Run], clipped: &[Run]) -> Drawn {
     const LEAST: f32 = 0.005;
     const MOST: f32 = 1e4;
     let mut chart = ChartBuilder::on(area)
@@ -70,7 +71,7 @@ fn draw_runs(area: &Area<'_>, free: &[Run], clipped: &[Run]) -> Drawn {
         .margin(14)
         .x_label_area_size(46)
         .y_label_area_size(70)
-        .build_cartesian_2d(0.0..STEPS as f64, (LEAST..MOST).log_scale())?;
+        .build_cartesian_2d(0.0..steps as f64, (LEAST..MOST).log_scale())?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)

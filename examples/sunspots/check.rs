@@ -27,8 +27,7 @@ impl Trainer {
             self.net.encode_forward(encoder)?;
             self.head.encode_forward(encoder);
             self.loss.encode(encoder);
-            self.head.encode_backward(encoder);
-            Ok(())
+            self.head.encode_backward(encoder)
         })?;
         let mut d_output = self.net.d_output()?.read_blocking()?;
         // The error budget of a gradient is absolute below 1: make the largest number 1, so that it means something.

@@ -21,27 +21,32 @@
 //! Expect an error 12 months ahead that is about a third below that of persistence. On lavapipe, which plays a GPU on two
 //! CPU cores, all takes less than a minute.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
+#[path = "../support/args.rs"]
 mod args;
 mod baseline;
 mod check;
+mod command_line;
 mod data;
 mod features;
 mod model;
+#[path = "../support/output.rs"]
+mod output;
 mod plot;
+#[path = "../support/progress.rs"]
+mod progress;
 mod score;
 
 use std::error::Error;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use wgpu_gru::verify::Report;
 use wgpu_gru::{Gpu, Uniform};
 
 use args::Args;
+use command_line::{Options, PROGRAM};
 use data::{Month, Series};
 use features::{Features, HORIZONS};
 use model::{BATCH, Trainer, learning_rate};
@@ -52,29 +57,17 @@ use score::{Forecasts, HeldOut};
 const REPORT_EVERY: usize = 25;
 
 fn main() -> ExitCode {
-    let result = match Args::parse(std::env::args().skip(1)) {
-        Ok(Some(args)) => run(&args),
-        Ok(None) => {
-            println!("{}", args::HELP);
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    args::main(&PROGRAM, run)
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let options = Options::read(args)?;
     let begin = Instant::now();
-    plot::prepare(&args.plot)?;
+    let gpu = Gpu::new_blocking()?;
+    output::prepare(&options.plot)?;
     let series = Series::load()?;
-    let training = series.index(Month::january(args.train_until + 1))?;
-    let held_out = HeldOut { months: training..series.index(Month::january(args.test_until + 1))? };
+    let training = series.index(Month::january(options.train_until + 1))?;
+    let held_out = HeldOut { months: training..series.index(Month::january(options.test_until + 1))? };
     let features = Features::new(&series.values, training);
     println!(
         "Data      {} months to learn from, {} to {}; {} held out, {} to {}",
@@ -86,27 +79,26 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         series.month(held_out.months.end - 1)
     );
 
-    let gpu = Gpu::new_blocking()?;
     println!("Adapter   {}", gpu.describe());
-    let mut trainer = Trainer::new(&gpu, args.seed)?;
+    let mut trainer = Trainer::new(&gpu, options.seed)?;
     println!("\n{}\n", trainer.explain());
 
     // The same seed gives the same batches on every machine.
-    let mut random = Uniform::new(args.seed.wrapping_add(1000));
+    let mut random = Uniform::new(options.seed.wrapping_add(1000));
     let (mut x, mut y) = (Vec::new(), Vec::new());
     features.batch(training, BATCH, &mut random, &mut x, &mut y);
     report("Before training", &trainer.verify(&x, &y)?);
-    let bar = progress_bar(args.steps)?;
-    for step in 0..args.steps {
+    let bar = progress::bar("Training", options.steps);
+    for step in 0..options.steps {
         features.batch(training, BATCH, &mut random, &mut x, &mut y);
-        trainer.step(&x, &y, learning_rate(step, args.steps))?;
+        trainer.step(&x, &y, learning_rate(step, options.steps))?;
         let done = step + 1;
         bar.set_position(done as u64);
-        if done % REPORT_EVERY == 0 || done == args.steps {
+        if done % REPORT_EVERY == 0 || done == options.steps {
             let loss = pollster::block_on(trainer.loss())?;
-            bar.set_message(format!("{loss:.4}"));
+            bar.set_message(format!("loss {loss:.4},"));
             if bar.is_hidden() {
-                println!("step {done:4} of {}, loss {loss:.4}", args.steps);
+                println!("step {done:4} of {}, loss {loss:.4}", options.steps);
             }
         }
     }
@@ -123,18 +115,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     print_times(&gpu, &mut trainer, &x, &y)?;
 
     let [persistence, .., autoregression] = baselines.as_slice() else { return Err("too few baselines".into()) };
-    Picture { series: &series, held_out: &held_out, gru: &gru, persistence, autoregression }.draw(&args.plot)?;
-    println!("\nPlot      {}", args.plot.display());
+    Picture { series: &series, held_out: &held_out, gru: &gru, persistence, autoregression }.draw(&options.plot)?;
+    println!("\nPlot      {}", options.plot.display());
     println!("Total     {:.1} s", begin.elapsed().as_secs_f64());
     Ok(())
-}
-
-/// A bar on a terminal; hidden elsewhere, where plain lines take its place.
-fn progress_bar(steps: usize) -> Result<ProgressBar, Box<dyn Error>> {
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(steps as u64) } else { ProgressBar::hidden() };
-    let style = ProgressStyle::with_template("Training  {bar:40} {pos}/{len} steps, loss {msg}, {eta} left")?;
-    bar.set_style(style);
-    Ok(bar)
 }
 
 fn report(when: &str, report: &Report) {

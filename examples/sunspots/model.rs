@@ -1,6 +1,6 @@
 //! A GRU with a linear head, trained wholly on the GPU. The page in `web/page` has the same, so nothing here blocks.
 
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, UnrolledLinear};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, LinearInference, MeanSquaredError, UnrolledLinear};
 use wgpu_gru::{Gpu, Gru, GruConfig, Result, Tensor, Unroll, Unrolled};
 
 use crate::features::{Features, HORIZONS, INPUTS, WARM_UP, WINDOW};
@@ -63,7 +63,7 @@ impl Trainer {
             self.net.encode_forward(encoder)?;
             self.head.encode_forward(encoder);
             self.loss.encode(encoder);
-            self.head.encode_backward(encoder);
+            self.head.encode_backward(encoder)?;
             self.net.encode_backward(encoder)?;
             self.adam.encode(encoder);
             Ok(())
@@ -78,8 +78,7 @@ impl Trainer {
     /// What is needed to forecast from each of `origins`, made once.
     pub(crate) fn forecaster(&self, features: &Features, origins: &[usize]) -> Result<Forecaster> {
         let net = self.gru.unroll(Unroll::inference(WINDOW, origins.len()))?;
-        let no_gradient = Tensor::zeros(&self.gpu, net.h_n().shape())?;
-        let head = self.linear.unroll(net.h_n(), &no_gradient)?;
+        let head = self.linear.unroll_inference(net.h_n())?;
         net.input().write(&features.windows(origins))?;
         let levels = origins.iter().map(|&origin| features.level(origin, 1.0)).collect();
         Ok(Forecaster { gpu: self.gpu.clone(), net, head, levels })
@@ -91,7 +90,7 @@ impl Trainer {
 pub(crate) struct Forecaster {
     gpu: Gpu,
     net: Unrolled,
-    head: UnrolledLinear,
+    head: LinearInference,
     levels: Vec<f32>,
 }
 

@@ -34,16 +34,6 @@ pub(crate) struct Picture<'a> {
 
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// Makes the folder, and finds out before the training whether the file can be written.
-pub(crate) fn prepare(path: &Path) -> Result<(), Box<dyn Error>> {
-    let cannot = |error| format!("the plot cannot be written to {}: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(cannot)?;
-    }
-    std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(cannot)?;
-    Ok(())
-}
-
 fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::args::Args;
+use crate::command_line::Wanted;
 use crate::contestants::open_gpu;
 
 /// The versions that this binary was built with.
@@ -12,7 +12,7 @@ const LOCK: &str = include_str!("../Cargo.lock");
 ///
 /// # Errors
 /// Where an adapter is needed and there is none, or burn and wgpu-gru took different ones.
-pub(crate) fn about(args: &Args) -> Result<Vec<(String, String)>> {
+pub(crate) fn about(args: &Wanted) -> Result<Vec<(String, String)>> {
     let mut list: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| list.push((name.into(), value));
     if args.kinds.iter().any(|kind| kind.needs_adapter()) {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::case::{Case, Pass, Size};
+use crate::command_line::FIRST_RESULT;
 use crate::contestants::Kind;
 use crate::measure::guarded;
 use crate::reference::Reference;
@@ -43,7 +44,7 @@ pub(crate) fn ask(kind: Kind, size: Size, pass: Pass, limit: Duration) -> Result
     let empty = EmptyFolder::new()?;
     let [said, complaints] = ["said", "complaints"].map(|name| empty.path.join(name));
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["--first-result", kind.name(), size.name, pass.name()])
+        .args([FIRST_RESULT, &[kind.name(), size.name, pass.name()].join(",")])
         .current_dir(&empty.path)
         .env("XDG_CACHE_HOME", &empty.path)
         .env("MESA_SHADER_CACHE_DISABLE", "true")

@@ -2,37 +2,50 @@
 //! before being timed. `README.md` tells how to run it and what exactly is timed.
 
 mod about;
+#[path = "../../../examples/support/args.rs"]
 mod args;
 mod case;
+mod command_line;
 mod contestants;
 mod first;
 mod measure;
+#[path = "../../../examples/support/output.rs"]
+mod output;
 mod reference;
 mod report;
 mod summary;
 
-use anyhow::Result;
+use std::process::ExitCode;
 
-use args::{Args, HELP, Task};
+use anyhow::{Result, anyhow};
+
 use case::{Case, SIZES};
+use command_line::{PROGRAM, Task, Wanted};
 use contestants::Kind;
 use reference::{ORACLE_FLOPS, Reference};
 use report::{FirstResult, Foreign, Report, Row, table};
 
-fn main() -> Result<()> {
-    match Task::parse(std::env::args().skip(1))? {
-        Task::Help => println!("{HELP}"),
+fn main() -> ExitCode {
+    args::main(&PROGRAM, |args| {
+        let task = Task::read(args)?;
+        take(&task).map_err(|error| format!("{error:#}").into())
+    })
+}
+
+fn take(task: &Task) -> Result<()> {
+    match task {
         Task::List => {
             SIZES.iter().for_each(|size| println!("{}", size.label()));
             Kind::ALL.iter().for_each(|kind| println!("{}", kind.name()));
         }
-        Task::FirstResult(kind, size, pass) => first::take(kind, size, pass)?,
-        Task::Measure(args) => run(&args)?,
+        Task::FirstResult(kind, size, pass) => first::take(*kind, *size, *pass)?,
+        Task::Measure(wanted) => run(wanted)?,
     }
     Ok(())
 }
 
-fn run(args: &Args) -> Result<()> {
+fn run(args: &Wanted) -> Result<()> {
+    output::prepare(&args.json).map_err(|error| anyhow!("{error}"))?;
     let foreign = args.merge.iter().map(|path| Foreign::read(path)).collect::<Result<Vec<_>>>()?;
     // Before this process opens an adapter, so that two do not share the GPU; and who takes its own process down, as a driver
     // may, is not let into this one.
@@ -81,7 +94,7 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// Everybody's time to the first result, at every size and pass.
-fn first_results(args: &Args) -> Vec<FirstResult> {
+fn first_results(args: &Wanted) -> Vec<FirstResult> {
     let mut results = Vec::new();
     let kinds = if args.first == 0 { &[][..] } else { &args.kinds[..] };
     let passes = args.sizes.iter().flat_map(|&size| args.passes.iter().map(move |&pass| (size, pass)));

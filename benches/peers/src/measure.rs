@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::args::Args;
 use crate::case::{Case, Pass};
+use crate::command_line::Wanted;
 use crate::contestants::{Contestant, Kind};
 use crate::reference::Reference;
 use crate::report::{FirstResult, Row};
@@ -20,7 +20,7 @@ struct Entry {
 
 /// All contestants in one pass over one case, but for those whose first result already failed.
 pub(crate) fn measure(
-    args: &Args,
+    args: &Wanted,
     case: &Case,
     pass: Pass,
     reference: &Reference,
