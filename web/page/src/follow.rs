@@ -1,7 +1,7 @@
 //! The months as they come: each is one step of a stream, and no window is computed again.
 
-use wgpu_gru::train::UnrolledLinear;
-use wgpu_gru::{Gpu, Result, Stream, StreamOptions, Tensor};
+use wgpu_gru::train::LinearInference;
+use wgpu_gru::{Gpu, Result, Stream, StreamOptions};
 
 use crate::features::{Features, WINDOW};
 use crate::model::Trainer;
@@ -11,15 +11,14 @@ use crate::model::Trainer;
 pub(crate) struct Follower {
     gpu: Gpu,
     stream: Stream,
-    head: UnrolledLinear,
+    head: LinearInference,
     now: usize,
 }
 
 impl Follower {
     pub(crate) fn new(gpu: &Gpu, trainer: &Trainer) -> Result<Self> {
         let stream = trainer.gru.stream(StreamOptions::new(1))?;
-        let no_gradient = Tensor::zeros(gpu, stream.state().shape())?;
-        let head = trainer.linear.unroll(stream.state(), &no_gradient)?;
+        let head = trainer.linear.unroll_inference(stream.state())?;
         Ok(Self { gpu: gpu.clone(), stream, head, now: 0 })
     }
 

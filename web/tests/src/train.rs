@@ -106,7 +106,7 @@ async fn sgd_with_clipping(run: &Run) -> Outcome {
         let parameters = upload(run, &hosts)?;
         let gradients = upload(run, &LENGTHS.map(|len| vec![0.0; len]))?;
         let pairs: Vec<_> = parameters.iter().zip(&gradients).collect();
-        let optimiser = Sgd::new(&pairs, &SgdOptions { learning_rate: 0.01, max_norm })?;
+        let optimiser = Sgd::new(&pairs, &SgdOptions { learning_rate: 0.01, max_norm, ..SgdOptions::default() })?;
         let mut exact: Vec<Vec<f64>> = hosts.iter().map(|host| wide(host)).collect();
         for _ in 0..STEPS {
             let fresh = fresh(&mut uniform, &LENGTHS);
@@ -147,8 +147,7 @@ async fn head(run: &Run) -> Outcome {
         run.gpu().submit(|encoder| {
             head.encode_forward(encoder);
             loss.encode(encoder);
-            head.encode_backward(encoder);
-            Ok(())
+            head.encode_backward(encoder)
         })?;
 
         let [x, weight, bias, expected] = [x, weight, bias, expected].map(|host| wide(&host));
@@ -210,7 +209,7 @@ async fn training_lowers_the_loss(run: &Run) -> Outcome {
             net.encode_forward(encoder)?;
             head.encode_forward(encoder);
             loss.encode(encoder);
-            head.encode_backward(encoder);
+            head.encode_backward(encoder)?;
             net.encode_backward(encoder)?;
             adam.encode(encoder);
             Ok(())
