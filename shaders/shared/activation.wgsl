@@ -52,8 +52,9 @@ fn exponential(x: f32) -> Exponential {
     return Exponential(bitcast<f32>(u32(k + 127.0) << 23u), rest - (1.0 + rest) * (k * 1.42860677e-6));
 }
 
+// In this form since scale * rest alone may be so small that a device takes it for zero.
 fn value(e: Exponential) -> f32 {
-    return e.scale + e.scale * e.rest;
+    return e.scale * (1.0 + e.rest);
 }
 
 // 1 - e^x without cancellation: where x is near 0, scale is 1.
