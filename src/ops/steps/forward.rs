@@ -9,6 +9,7 @@ use crate::kernels::{
     GRU_RESET, GRU_RESET_HALF, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_HALF, GRU_STEP_RESIDENT, GRU_STEP_SINGLES, PACK,
     PACK_HALF, Pack, PackParams, RNN_STEP, RNN_STEP_HALF, RNN_STEP_RESIDENT, RNN_STEP_SINGLES, Step, StepParams,
 };
+use crate::ops::rows::grid;
 use crate::ops::{Overrides, activation, clip};
 use crate::plan::{Cut, TimeLoop};
 
@@ -149,16 +150,16 @@ pub(crate) fn pack<'a>(
     let fours = source.len() / rows / 4;
     let ((source, source_offset), (packed, packed_offset)) = (source.view(), packed.view());
     let workgroups = (rows * fours).div_ceil(256) as u32;
-    let in_a_row = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension.max(1));
+    let [x, y] = grid(builder, workgroups);
     let params = PackParams {
         rows: rows as u32,
         fours: fours as u32,
         source_offset: source_offset / 4,
         packed_offset: packed_offset / if packing.half { 2 } else { 4 },
         side_by_side: u32::from(packing.side_by_side),
-        workgroups: in_a_row,
+        workgroups: x,
     };
     let kernel = builder.gpu().kernel(if packing.half { &PACK_HALF } else { &PACK }, &[]);
     let storage = Pack { source, packed };
-    builder.once(kernel, &params, storage.storage(), [in_a_row, workgroups.div_ceil(in_a_row), 1]);
+    builder.once(kernel, &params, storage.storage(), [x, y, 1]);
 }
