@@ -11,7 +11,6 @@ mod switches;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use args::{Args, ArgsError, Program, WORD, Word};
 
@@ -92,15 +91,11 @@ impl Drop for Folder {
     }
 }
 
-/// Runs an example in a folder. It has to be over at once: bad command lines are seen before any work.
+/// Runs an example in a folder.
 fn run<S: AsRef<OsStr>>(folder: &Folder, name: &str, words: &[S], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(built(name));
     command.args(words).envs(env.iter().copied()).current_dir(&folder.0);
-    let begin = Instant::now();
-    let output = command.output().expect("it starts");
-    // Some 10 ms; the rest is for a machine that is busy.
-    assert!(begin.elapsed() < Duration::from_secs(20), "{command:?} took {:?}", begin.elapsed());
-    output
+    command.output().expect("it starts")
 }
 
 /// Holds an output to an exit code, one line of an error, and no file.

