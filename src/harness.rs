@@ -154,8 +154,6 @@ pub struct Steps<'a> {
     pub h: &'a Tensor,
     /// `[T, B, W, H]`
     pub gates: &'a Tensor,
-    /// Where workgroups that stay meet, see [`meeting`].
-    pub meeting: Option<&'a Tensor>,
 }
 
 impl<'a> Steps<'a> {
@@ -174,7 +172,6 @@ impl<'a> Steps<'a> {
             lengths: None,
             h,
             gates,
-            meeting: None,
         }
     }
 
@@ -209,7 +206,7 @@ impl<'a> Steps<'a> {
             let packing = Packing { side_by_side: true, half: false };
             ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packing, packed);
         }
-        ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save, self.meeting);
+        ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save);
         builder.build()
     }
 
@@ -223,7 +220,6 @@ impl<'a> Steps<'a> {
             d_outputs: vec![d_output],
             d_h_n,
             d_h0,
-            meeting: self.meeting,
             squares: Squares::Unused(&unused),
         };
         ops::steps_backward(&mut builder, &[self.cell_steps()], time_loop, &from);
@@ -272,12 +268,6 @@ pub fn assume_subgroups_of_8(gpu: &Gpu) {
     gpu.assume_subgroups_of_8();
 }
 
-/// From now on [`Resident`](crate::plan::Schedule::Resident) can be had on a device of which wgpu does not know that its workgroups
-/// share memory: a browser's, on an adapter that is a CPU. `@coherent` must be taken out of what the device compiles there.
-pub fn assume_coherent_memory(gpu: &Gpu) {
-    gpu.assume_coherent_memory();
-}
-
 /// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding more.
 pub fn count_out_of_range(gpu: &Gpu) -> Result<()> {
     gpu.count_out_of_range()
@@ -287,12 +277,6 @@ pub fn count_out_of_range(gpu: &Gpu) -> Result<()> {
 #[cfg(not(target_arch = "wasm32"))]
 pub fn out_of_range(gpu: &Gpu) -> Result<Vec<(&'static str, u32)>> {
     gpu.out_of_range()
-}
-
-/// Five words where workgroups that stay meet: the workgroups of the dispatch behind them (3), how many have come, and what was
-/// decided: 1 that all go on, 2 that all leave, 3 that not all came in time.
-pub fn meeting(gpu: &Gpu) -> Result<Tensor> {
-    ops::meeting(gpu)
 }
 
 /// What a program has of one kernel.

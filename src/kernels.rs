@@ -75,8 +75,7 @@ macro_rules! kernel {
                 $(include_str!(concat!("../shaders/shared/", $shared, ".wgsl")), "\n",)*
                 include_str!(concat!("../shaders/", $file, ".wgsl"))
             ),
-            shared_bindings: $kernel::BINDINGS,
-            own_bindings: &[],
+            bindings: $kernel::BINDINGS,
             overrides: &[$($override),*],
         };
         $(pub(crate) static $also: KernelSpec = KernelSpec {
@@ -85,8 +84,7 @@ macro_rules! kernel {
                 $(include_str!(concat!("../shaders/shared/", $also_shared, ".wgsl")), "\n",)*
                 include_str!(concat!("../shaders/", $file, ".wgsl"))
             ),
-            shared_bindings: $kernel::BINDINGS,
-            own_bindings: &[],
+            bindings: $kernel::BINDINGS,
             overrides: $spec.overrides,
         };)*)+
     };
@@ -131,11 +129,6 @@ table![
     RNN_STEP_BACKWARD,
     RNN_STEP_BACKWARD_SINGLES,
     RNN_STEP_BACKWARD_HALF,
-    GRU_STEP_RESIDENT,
-    RNN_STEP_RESIDENT,
-    GRU_STEP_BACKWARD_RESIDENT,
-    RNN_STEP_BACKWARD_RESIDENT,
-    RESIDENT_BEGIN,
     GRU_GATES,
     HALVE,
     WIDEN,
@@ -217,22 +210,22 @@ kernel! {
     /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in three forms: by
     /// fours for H that is a multiple of 4, by single numbers, and by fours with weights of 16 bits.
     Step =
-        GRU_STEP "gru_step" with ["activation", "walk", "quads", "states", "weights", "alone", "step"] [
+        GRU_STEP "gru_step" with ["activation", "walk", "quads", "weights", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE", "SAVE"
-        ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "alone", "step"]
-        and GRU_STEP_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step"],
-        GRU_RESET "gru_reset" with ["activation", "walk", "quads", "states", "weights", "alone", "step"] [
+        ] and GRU_STEP_SINGLES with ["activation", "walk", "singles", "step"]
+        and GRU_STEP_HALF with ["activation", "walk", "quads", "weights_half", "step"],
+        GRU_RESET "gru_reset" with ["activation", "walk", "quads", "weights", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
-        ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "alone", "step"]
-        and GRU_RESET_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step"],
-        RNN_STEP "rnn_step" with ["activation", "walk", "quads", "states", "weights", "alone", "step"] [
+        ] and GRU_RESET_SINGLES with ["activation", "walk", "singles", "step"]
+        and GRU_RESET_HALF with ["activation", "walk", "quads", "weights_half", "step"],
+        RNN_STEP "rnn_step" with ["activation", "walk", "quads", "weights", "step"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA", "SAVE"
-        ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "alone", "step"]
-        and RNN_STEP_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step"];
+        ] and RNN_STEP_SINGLES with ["activation", "walk", "singles", "step"]
+        and RNN_STEP_HALF with ["activation", "walk", "quads", "weights_half", "step"];
     uniform(dynamic: true) params: StepParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
         t: u32, direction: u32,
@@ -247,22 +240,22 @@ kernel! {
     /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in three
     /// forms, as forward.
     StepBackward =
-        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "states", "weights", "alone", "step_backward"] [
+        GRU_STEP_BACKWARD "gru_step_backward" with ["activation", "walk", "quads", "weights", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
             "RESET_BEFORE"
-        ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "alone", "step_backward"]
-        and GRU_STEP_BACKWARD_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step_backward"],
-        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "states", "weights", "alone", "step_backward"] [
+        ] and GRU_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"]
+        and GRU_STEP_BACKWARD_HALF with ["activation", "walk", "quads", "weights_half", "step_backward"],
+        GRU_RESET_BACKWARD "gru_reset_backward" with ["activation", "walk", "quads", "weights", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "GATE", "GATE_ALPHA", "GATE_BETA"
-        ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "alone", "step_backward"]
-        and GRU_RESET_BACKWARD_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step_backward"],
-        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "states", "weights", "alone", "step_backward"] [
+        ] and GRU_RESET_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"]
+        and GRU_RESET_BACKWARD_HALF with ["activation", "walk", "quads", "weights_half", "step_backward"],
+        RNN_STEP_BACKWARD "rnn_step_backward" with ["activation", "walk", "quads", "weights", "step_backward"] [
             "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
             "ACTIVATION", "ALPHA", "BETA"
-        ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "alone", "step_backward"]
-        and RNN_STEP_BACKWARD_HALF with ["activation", "walk", "quads", "states", "weights_half", "alone", "step_backward"];
+        ] and RNN_STEP_BACKWARD_SINGLES with ["activation", "walk", "singles", "step_backward"]
+        and RNN_STEP_BACKWARD_HALF with ["activation", "walk", "quads", "weights_half", "step_backward"];
     uniform(dynamic: true) params: StepBackwardParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
         from_d_h_n: u32, has_product: u32, has_final: u32, norms_stride: u32,
@@ -277,62 +270,6 @@ kernel! {
         weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
         d_h0: read_write, norms: read_write,
     }
-}
-
-/// The words where workgroups meet.
-const MEETING: &[Binding] = &[Binding { name: "meeting", kind: BindingKind::ReadWrite }];
-
-/// A kernel of steps by fours whose workgroups meet after each.
-macro_rules! resident {
-    ($kernel:ident $steps:literal: $($spec:ident $file:literal as $label:literal [$($override:literal),*]),+) => {
-        $(pub(crate) static $spec: KernelSpec = KernelSpec {
-            label: $label,
-            source: concat!(
-                include_str!("../shaders/shared/activation.wgsl"), "\n",
-                include_str!("../shaders/shared/walk.wgsl"), "\n",
-                include_str!("../shaders/shared/quads.wgsl"), "\n",
-                include_str!("../shaders/shared/states_coherent.wgsl"), "\n",
-                include_str!("../shaders/shared/weights.wgsl"), "\n",
-                include_str!("../shaders/shared/resident.wgsl"), "\n",
-                include_str!(concat!("../shaders/shared/", $steps, ".wgsl")), "\n",
-                include_str!(concat!("../shaders/", $file, ".wgsl"))
-            ),
-            shared_bindings: $kernel::BINDINGS,
-            own_bindings: MEETING,
-            overrides: &["FIRST_LOOKS", "LATER_LOOKS", $($override),*],
-        };)+
-    };
-}
-
-resident! { Step "step":
-    GRU_STEP_RESIDENT "gru_step" as "gru_step_resident" [
-        "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
-        "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
-        "RESET_BEFORE", "SAVE"
-    ],
-    RNN_STEP_RESIDENT "rnn_step" as "rnn_step_resident" [
-        "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_BIAS", "PACKED", "HAS_LENGTHS", "HAS_CLIP", "CLIP",
-        "ACTIVATION", "ALPHA", "BETA", "SAVE"
-    ]
-}
-
-resident! { StepBackward "step_backward":
-    GRU_STEP_BACKWARD_RESIDENT "gru_step_backward" as "gru_step_backward_resident" [
-        "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
-        "GATE", "GATE_ALPHA", "GATE_BETA", "CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA",
-        "RESET_BEFORE"
-    ],
-    RNN_STEP_BACKWARD_RESIDENT "rnn_step_backward" as "rnn_step_backward_resident" [
-        "LANES", "SPLIT", "ROWS", "SUMS", "SUMS_OF_ALL", "MANY", "WIDTH", "HAS_LENGTHS", "HAS_NORMS", "HAS_CLIP", "CLIP",
-        "ACTIVATION", "ALPHA", "BETA"
-    ]
-}
-
-kernel! {
-    /// Before steps whose workgroups meet.
-    ResidentBegin = RESIDENT_BEGIN "resident_begin" with [] [];
-    uniform(dynamic: false) params: ResidentBeginParams { x: u32, y: u32, z: u32 }
-    storage { meeting: read_write }
 }
 
 kernel! {

@@ -8,7 +8,7 @@ mod steps;
 pub(crate) use matmul::{Lengths, MatmulArgs, matmul, matmul_by, matmul_with_lengths};
 pub(crate) use rows::{MoveRowsArgs, move_rows, number};
 pub(crate) use steps::{
-    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,
+    CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, pack, steps_backward, steps_forward, widen,
 };
 
 use crate::activation::Activation;

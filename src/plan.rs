@@ -16,7 +16,7 @@ mod time_loop;
 mod turns;
 
 pub use crate::unroll::Schedule;
-pub use time_loop::{Cut, Resident, TimeLoop};
+pub use time_loop::{Cut, TimeLoop};
 
 pub(crate) use layout::{Keeps, Layout};
 use layout::{no_half_weights, no_halves, no_wavefront};

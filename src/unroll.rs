@@ -48,13 +48,6 @@ pub enum Schedule {
     /// Many steps a dispatch: a workgroup owns some rows of the batch and walks over time by itself. Where launches cost
     /// more than products: a small hidden size, or a CPU-class adapter. Not for a reset gate that acts before the product.
     PerSequence,
-    /// Many steps a dispatch, whose workgroups all stay and meet after each step: neither launches between the steps nor one
-    /// workgroup alone, and the weights stay in the caches that a workgroup has beside it. For a large hidden size and few
-    /// rows. Native only, and never chosen by the plan: the device needs `MEMORY_DECORATION_COHERENT`, for training 9 storage buffers a
-    /// shader stage, and all workgroups have to run at a time, which no API promises. They find out before the first step: where
-    /// they do not, none of them does anything, and a dispatch behind them does the work as with [`PerSequence`](Self::PerSequence). Not for a
-    /// reset gate that acts before the product, a hidden size that is no multiple of 4, weights of 16 bits, or norms of d_h.
-    Resident,
 }
 
 /// How a layer is laid out over time: T steps, B rows, for inference or training, and options.

@@ -63,7 +63,7 @@ fn plans_of_any_size() {
                 plan(&gru, &Unroll::training(t, b), &limits);
                 plan(&gru.clone().reset(Reset::Before), &Unroll::training(t, b).saved(Saved::StatesOnly), &limits);
                 plan(&gru.clone().direction(Direction::Bidirectional), &Unroll::training(t, b).lengths(true), &limits);
-                plan(&gru, &Unroll::training(t, b).schedule(Schedule::Resident), &limits);
+                plan(&gru, &Unroll::training(t, b).schedule(Schedule::PerSequence), &limits);
                 plan(&gru, &Unroll::training(t, b).half_weights(true).saved(Saved::Half), &limits);
                 let rnn = RnnConfig::new(i, h).num_layers(layers).batch_first(true);
                 plan(&rnn, &Unroll::training(t, b).gradient_norms(true), &limits);

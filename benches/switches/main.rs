@@ -34,7 +34,7 @@ const WIDE: [usize; 4] = [16, 8, 256, 512];
 const COOPERATIVE: Features =
     Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(Features::SHADER_F16).union(Features::SUBGROUP);
 
-/// The device: as the crate opens it, and with what `Resident` and cooperative matrices need where the adapter has it.
+/// The device: as the crate opens it, and with what cooperative matrices need where the adapter has it.
 fn open() -> Result<Gpu> {
     let plain = Gpu::new_blocking()?;
     let backends = wgpu::Backends::from(plain.info().backend);
@@ -43,15 +43,14 @@ fn open() -> Result<Gpu> {
     let found = adapters.into_iter().find(|adapter| adapter.get_info().name == plain.info().name);
     let Some(adapter) = found else { return Ok(plain) };
     let limits = plain.limits().clone();
-    let storage_buffers = adapter.limits().max_storage_buffers_per_shader_stage.min(9);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("switches"),
         required_features: plain.device().features()
-            | adapter.features() & (Features::MEMORY_DECORATION_COHERENT | COOPERATIVE),
+            | adapter.features() & COOPERATIVE,
         #[expect(unsafe_code, reason = "the bench asks for what is experimental")]
         // SAFETY: what such a device does is what is measured.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
-        required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: storage_buffers, ..limits },
+        required_limits: limits,
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
@@ -91,9 +90,6 @@ fn switches(gpu: &Gpu) -> Result<String> {
         row("PerSequence over PerStep", small(Schedule::PerSequence), small(Schedule::PerStep))?;
         let wide = |schedule| (gru(WIDE), pass(WIDE).schedule(schedule));
         row("PerSequence over PerStep", wide(Schedule::PerSequence), wide(Schedule::PerStep))?;
-        if gpu.device().features().contains(Features::MEMORY_DECORATION_COHERENT) {
-            row("Resident over PerStep", wide(Schedule::Resident), wide(Schedule::PerStep))?;
-        }
         let layers = |wanted| (gru(SMALL).num_layers(3), pass(SMALL).wavefront(wanted));
         row("wavefront of 3 layers", layers(true), layers(false))?;
         let both = gru(SMALL).direction(Direction::Bidirectional);

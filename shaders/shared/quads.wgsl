@@ -1,12 +1,14 @@
 // How the steps walk along a row, four numbers at a time: for H that is a multiple of 4, so that every row begins at one.
-// Weights are read by shared/weights.wgsl or shared/weights_half.wgsl. What the steps write is declared in shared/states.wgsl
-// or shared/states_coherent.wgsl.
+// Weights are read by shared/weights.wgsl or shared/weights_half.wgsl.
 
 const STEP: u32 = 4u;
 // What is read of one row at a time.
 alias Part = vec4<f32>;
 // The parts of four rows, turned: a component for each row.
 alias Columns = mat4x4<f32>;
+
+@group(0) @binding(2) var<storage, read_write> h: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> gates: array<vec4<f32>>;
 
 fn states_from(index: u32) -> Part {
     return h[index >> 2u];

@@ -31,9 +31,6 @@ struct StepParams {
     next_bias: u32,
 }
 
-// Where shared/resident.wgsl has its binding.
-const MEETING = 6u;
-
 override HAS_BIAS: bool;
 // 0: weight_hh is as it is given. Otherwise pack.wgsl has packed its PACKED H rows.
 override PACKED: u32;
@@ -74,31 +71,22 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let row = workgroup.y * ROWS;
-    let invocation = local.y * LANES + local.x;
-    if !may_begin(invocation, workgroups) {
-        return;
-    }
-    var failed = false;
     for (var i = 0u; i < params.steps; i++) {
         let at = place(workgroup.z, i);
         for (var block = workgroup.x * LANES; block < params.hidden; block += workgroups.x * LANES) {
             let unit = block + local.x;
-            if !failed && !all_over(row, at.t) {
+            if !all_over(row, at.t) {
                 multiply(at, row, min(unit, params.hidden - 1u), local.xy);
             }
             meet();
             if unit < params.hidden {
                 for (var r = local.y; r < rows_from(row); r += SPLIT) {
-                    if failed {
-                        set_state(at.after + (row + r) * params.h_stride + unit, not_a_number());
-                    } else {
-                        finish(at, row + r, unit, local.x, r);
-                    }
+                    finish(at, row + r, unit, local.x, r);
                 }
             }
             meet();
         }
-        failed = end_step(i + 1u < params.steps, i, invocation, workgroups);
+        end_step(i + 1u < params.steps);
     }
 }
 

@@ -48,9 +48,6 @@ struct StepBackwardParams {
     next_norms: u32,
 }
 
-// Where shared/resident.wgsl has its binding.
-const MEETING = 9u;
-
 // Sum up the squares of d_h.
 override HAS_NORMS: bool;
 
@@ -117,18 +114,12 @@ fn main(
     let row = workgroup.y * ROWS;
     let count = params.steps + params.has_final;
     let invocation = local.y * LANES + local.x;
-    if !may_begin(invocation, workgroups) {
-        return;
-    }
-    var failed = false;
     for (var i = 0u; i < count; i++) {
         let at = place(workgroup.z, i);
         var total = 0.0;
         for (var block = workgroup.x * LANES * 4u; block < params.hidden; block += workgroups.x * LANES * 4u) {
             let unit = block + local.x * 4u;
-            if !failed {
-                multiply(at, row, min(unit, (params.hidden - 1u) / 4u * 4u), local.xy);
-            }
+            multiply(at, row, min(unit, (params.hidden - 1u) / 4u * 4u), local.xy);
             meet();
             if unit < params.hidden {
                 // Only as many as there are: so the loop has no fixed length, and what ends a step is compiled once.
@@ -136,17 +127,13 @@ fn main(
                 for (var e = local.y; e < rows_from(row) * units; e += SPLIT) {
                     let r = e / units;
                     let u = e % units;
-                    if failed {
-                        give_up(at, row + r, unit + u);
-                    } else {
-                        total += finish(at, row + r, unit + u, met(r * 4u + u, local.x));
-                    }
+                    total += finish(at, row + r, unit + u, met(r * 4u + u, local.x));
                 }
             }
             meet();
         }
         store_norm(at, workgroup.y * workgroups.x + workgroup.x, invocation, total);
-        failed = end_step(i + 1u < count, i, invocation, workgroups);
+        end_step(i + 1u < count);
     }
 }
 
@@ -227,16 +214,6 @@ fn d_state(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
 
 fn store_d_state(at: Place, row: u32, unit: u32, d_h: f32) {
     d_h0[at.d_h0 + row * params.hidden + unit] = d_h;
-}
-
-// What becomes of a step whose numbers are not known.
-fn give_up(at: Place, row: u32, unit: u32) {
-    if !at.is_final {
-        for (var gate = 0u; gate < WIDTH; gate++) {
-            set_gate(at.gates + (row * WIDTH + gate) * params.hidden + unit, not_a_number());
-        }
-    }
-    store_d_state(at, row, unit, not_a_number());
 }
 
 fn d_output_of(at: Place, row: u32, unit: u32) -> f32 {

@@ -3,8 +3,7 @@
 // A dispatch makes one step or many, one after the other. A workgroup owns ROWS rows of the batch, and in each step the
 // blocks of units that fall to it. With one step a dispatch (PerStep) the grid has a column for every block. With many
 // (PerSequence) it has one column: a workgroup owns all units of its rows, and no other one needs what it makes, so a barrier
-// of the workgroup is all that lies between two steps (shared/alone.wgsl). With Resident there are many steps and all columns,
-// whose workgroups meet after each step (shared/resident.wgsl).
+// of the workgroup is all that lies between two steps.
 //
 // A workgroup is LANES by SPLIT invocations. A lane owns some units of the rows; its SPLIT slices each take every SPLIT-th
 // part of the products, and their sums meet in workgroup memory.
@@ -81,7 +80,10 @@ fn meet() {
     }
 }
 
-// WGSL has no name for it, and lets no constant be one: half of its bits come from where a compiler does not look.
-fn not_a_number() -> f32 {
-    return bitcast<f32>(0x7fc00000u | min(params.batch, 1u));
+// Between two steps: what one invocation of a workgroup stored, all of it see.
+fn end_step(more: bool) {
+    if MANY && more {
+        storageBarrier();
+        workgroupBarrier();
+    }
 }

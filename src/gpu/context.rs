@@ -30,8 +30,6 @@ struct Inner {
     limits: wgpu::Limits,
     /// How many invocations a subgroup has, least and most, where kernels may use them.
     subgroups: OnceLock<[u32; 2]>,
-    /// Whether workgroups of a dispatch can exchange what they store.
-    coherent: AtomicBool,
     /// For tests: the class of adapter to plan for, in place of the adapter's own.
     planned_as: OnceLock<wgpu::DeviceType>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
@@ -96,7 +94,6 @@ impl Gpu {
             info,
             limits: device.limits(),
             subgroups,
-            coherent: device.features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT).into(),
             planned_as: OnceLock::new(),
             device,
             queue,
@@ -166,16 +163,6 @@ impl Gpu {
     /// For tests: subgroups of 8 that wgpu does not know of.
     pub(crate) fn assume_subgroups_of_8(&self) {
         self.inner.subgroups.get_or_init(|| [8, 8]);
-    }
-
-    /// Whether workgroups of a dispatch can exchange what they store.
-    pub(crate) fn has_coherent_memory(&self) -> bool {
-        self.inner.coherent.load(Relaxed)
-    }
-
-    /// For tests: a device of which wgpu does not know it.
-    pub(crate) fn assume_coherent_memory(&self) {
-        self.inner.coherent.store(true, Relaxed);
     }
 
     /// One line that says which adapter and driver this is, and plainly when it is software.

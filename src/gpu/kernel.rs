@@ -11,10 +11,8 @@ pub(crate) struct KernelSpec {
     pub(crate) label: &'static str,
     /// The whole WGSL text: shared parts, then the file.
     pub(crate) source: &'static str,
-    /// The bindings of group 0, in order, as all kernels of its interface have them.
-    pub(crate) shared_bindings: &'static [Binding],
-    /// Those behind them that it has for itself.
-    pub(crate) own_bindings: &'static [Binding],
+    /// The bindings of group 0, in order.
+    pub(crate) bindings: &'static [Binding],
     /// The names of the overrides, in order.
     pub(crate) overrides: &'static [&'static str],
 }
@@ -24,11 +22,6 @@ impl KernelSpec {
     /// its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run time.
     pub(crate) fn is_cooperative(&self) -> bool {
         self.source.contains("enable wgpu_cooperative_matrix;")
-    }
-
-    /// The bindings of group 0, in order.
-    pub(crate) fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
-        self.shared_bindings.iter().chain(self.own_bindings)
     }
 }
 
@@ -140,7 +133,7 @@ impl Kernel {
 impl Made {
     fn new(gpu: &Gpu, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
         let device = gpu.device();
-        let kinds = spec.bindings().map(|binding| &binding.kind);
+        let kinds = spec.bindings.iter().map(|binding| &binding.kind);
         let counter = gpu.counter_of(spec).map(|_| &BindingKind::ReadWrite);
         let entries: Vec<_> =
             (0..).zip(kinds.chain(counter)).map(|(binding, kind)| layout_entry(binding, kind)).collect();
@@ -190,9 +183,7 @@ fn unchecked(
     //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with a comparison in front of every index, into buffers and
     //   into workgroup memory: none is out of range (cooperative kernels, which cannot be held to that, do not come here).
     //   Arrays and vectors of an invocation have constant indices, or two bits of a number.
-    // - Loops: every loop counts up by at least one to an end that it does not change; those that wait for other workgroups
-    //   (`shared/resident.wgsl`) give up after FIRST_LOOKS or LATER_LOOKS, and their compare-and-exchange is tried again only while
-    //   nobody has decided.
+    // - Loops: every loop counts up by at least one to an end that it does not change.
     // - Divisors: numbers of rows, fours and units, which are at least one.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     (module, checks)

@@ -20,4 +20,4 @@ pub use tensor::Tensor;
 pub(crate) use tensor::{in_elements, side_by_side, view_of_parts};
 
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
-pub(crate) use program::{GroupId, INDEX, INDICES, ProgramBuilder};
+pub(crate) use program::{INDEX, INDICES, ProgramBuilder};

@@ -12,9 +12,9 @@ impl KernelSpec {
     /// the device's error handler, or not at all where overrides make the workgroup too large. `counted` is a storage binding
     /// beside those of the table (`gpu::trace`).
     pub(crate) fn check_needs(&self, overrides: Overrides<'_>, limits: &wgpu::Limits, counted: bool) -> Result<()> {
-        let uniforms = || self.bindings().filter_map(|binding| binding.kind.uniform());
+        let uniforms = || self.bindings.iter().filter_map(|binding| binding.kind.uniform());
         let count = |n: usize| n as u64;
-        let storage = count(self.bindings().count() - uniforms().count()) + u64::from(counted);
+        let storage = count(self.bindings.len() - uniforms().count()) + u64::from(counted);
         let uniform_size = uniforms().map(|(size, _)| size).max().unwrap_or_default();
         let dynamic = count(uniforms().filter(|&(_, dynamic)| dynamic).count());
         let uniforms = count(uniforms().count());

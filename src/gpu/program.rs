@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use crate::gpu::kernel::{Binding, BindingKind, Kernel, View};
 use crate::gpu::needs::at_most;
-use crate::gpu::{Gpu, Tensor};
 
 /// A fixed list of dispatches. Recording it makes nothing: no buffer, no bind group, no pipeline.
 #[derive(Debug)]
@@ -23,16 +23,7 @@ pub(crate) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     dynamic_offset: Option<u32>,
-    workgroups: Workgroups,
-}
-
-/// How many workgroups a dispatch has.
-#[derive(Debug, Clone)]
-enum Workgroups {
-    /// So many.
-    Given([u32; 3]),
-    /// What a kernel before it has left at the begin of a buffer.
-    Left(wgpu::Buffer),
+    workgroups: [u32; 3],
 }
 
 impl Program {
@@ -52,10 +43,8 @@ impl Program {
                 current = Some(&dispatch.kernel);
             }
             pass.set_bind_group(0, &dispatch.bind_group, dispatch.dynamic_offset.as_slice());
-            match &dispatch.workgroups {
-                &Workgroups::Given([x, y, z]) => pass.dispatch_workgroups(x, y, z),
-                Workgroups::Left(buffer) => pass.dispatch_workgroups_indirect(buffer, 0),
-            }
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
         }
     }
 
@@ -114,7 +103,7 @@ struct Group<'a> {
 struct PendingDispatch {
     group: usize,
     dynamic_offset: Option<u32>,
-    workgroups: Workgroups,
+    workgroups: [u32; 3],
 }
 
 /// A bind group of a program that is being built.
@@ -142,22 +131,11 @@ impl<'a> ProgramBuilder<'a> {
     /// A dispatch with the uniform of its group.
     pub(crate) fn dispatch(&mut self, group: GroupId, workgroups: [u32; 3]) {
         let dynamic = self.groups[group.0].is_dynamic();
-        let workgroups = Workgroups::Given(workgroups);
         self.pending.push(PendingDispatch { group: group.0, dynamic_offset: dynamic.then_some(0), workgroups });
     }
 
     /// A dispatch with a uniform of its own.
     pub(crate) fn dispatch_with(&mut self, group: GroupId, uniform: &impl Pod, workgroups: [u32; 3]) {
-        self.dispatch_as(group, uniform, Workgroups::Given(workgroups));
-    }
-
-    /// A dispatch with a uniform of its own, of as many workgroups as a kernel before it leaves in the first three words of a
-    /// tensor that was made for that.
-    pub(crate) fn dispatch_as_left(&mut self, group: GroupId, uniform: &impl Pod, workgroups: &Tensor) {
-        self.dispatch_as(group, uniform, Workgroups::Left(workgroups.buffer().clone()));
-    }
-
-    fn dispatch_as(&mut self, group: GroupId, uniform: &impl Pod, workgroups: Workgroups) {
         let offset = self.push(uniform) - self.groups[group.0].uniform;
         self.pending.push(PendingDispatch { group: group.0, dynamic_offset: Some(offset as u32), workgroups });
     }
@@ -190,7 +168,8 @@ impl<'a> ProgramBuilder<'a> {
                 let mut storage = storage.iter();
                 let views: Vec<View<'_>> = kernel
                     .spec
-                    .bindings()
+                    .bindings
+                    .iter()
                     .filter_map(|binding| match binding.kind {
                         BindingKind::Uniform { size, .. } => {
                             Some(View { buffer: &uniforms, offset: *uniform as u64, size })
@@ -215,7 +194,7 @@ impl<'a> ProgramBuilder<'a> {
         let limits = self.gpu.limits();
         for Group { kernel, storage, .. } in &self.groups {
             kernel.made()?;
-            let bindings = kernel.spec.bindings().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. }));
+            let bindings = kernel.spec.bindings.iter().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. }));
             let bound: Vec<_> = bindings.zip(storage).collect();
             for (binding, view) in &bound {
                 let available = limits.max_storage_buffer_binding_size;
@@ -233,7 +212,6 @@ impl<'a> ProgramBuilder<'a> {
             }
         }
         for PendingDispatch { group, workgroups, .. } in &self.pending {
-            let Workgroups::Given(workgroups) = workgroups else { continue };
             let label = self.groups[*group].kernel.spec.label;
             for &count in workgroups {
                 let available = u64::from(limits.max_compute_workgroups_per_dimension);
@@ -253,6 +231,10 @@ impl<'a> ProgramBuilder<'a> {
 
 impl Group<'_> {
     fn is_dynamic(&self) -> bool {
-        self.kernel.spec.bindings().any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
+        self.kernel
+            .spec
+            .bindings
+            .iter()
+            .any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
     }
 }

@@ -101,14 +101,6 @@ impl Tensor {
         Ok(Self::of_buffer(gpu, buffer, shape))
     }
 
-    /// Words that may say how many workgroups a dispatch has.
-    pub(crate) fn for_workgroups(gpu: &Gpu, name: &'static str, words: usize) -> Result<Self> {
-        let shape = [words];
-        let usage = Self::USAGE | wgpu::BufferUsages::INDIRECT;
-        let buffer = gpu.create_buffer(name, bytes_of(&shape), usage)?;
-        Ok(Self::of_buffer(gpu, buffer, &shape))
-    }
-
     /// So many tensors of zeros of one shape, evenly in one buffer. Each begins where a binding may.
     pub(crate) fn in_one_buffer(gpu: &Gpu, name: &'static str, count: usize, shape: &[usize]) -> Result<Vec<Self>> {
         let [stride, all] = side_by_side(count, shape, gpu.limits());

@@ -72,7 +72,7 @@ fn traced(spec: &'static KernelSpec, number: usize) -> String {
     let code: String =
         text_of(spec).lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
     let arrays: Vec<(&str, String)> = code.lines().filter_map(array).collect();
-    let binding = spec.bindings().count();
+    let binding = spec.bindings.len();
     let counter = format!(
         "@group(0) @binding({binding}) var<storage, read_write> out_of_range: array<atomic<u32>>;\n\
          var<private> outside: u32;\n\

@@ -20,8 +20,6 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     if spec.is_cooperative() {
         needed |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
     }
-    // Only for who asks for it.
-    needed.set(Capabilities::MEMORY_DECORATION_COHERENT, spec.label.ends_with("_resident"));
     // `pack2x16float` and `unpack2x16float`: every device but those of GL has them.
     needed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, spec.source.contains("pack2x16float"));
     Validator::new(ValidationFlags::all(), needed)
@@ -44,7 +42,7 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
         let Some(binding) = &variable.binding else { continue };
         bound += 1;
         let name = variable.name.as_deref().unwrap_or_default();
-        let entry = spec.bindings().nth(binding.binding as usize).ok_or(format!("{name} is not in the table"))?;
+        let entry = spec.bindings.get(binding.binding as usize).ok_or(format!("{name} is not in the table"))?;
         if binding.group != 0 || entry.name != name {
             return Err(format!("binding {binding:?} is {name}, the table says {}", entry.name));
         }
@@ -67,8 +65,8 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
             (kind, space) => return Err(format!("{name} is {space:?}, the table says {kind:?}")),
         }
     }
-    if bound != spec.bindings().count() {
-        return Err(format!("{bound} bindings, the table has {}", spec.bindings().count()));
+    if bound != spec.bindings.len() {
+        return Err(format!("{bound} bindings, the table has {}", spec.bindings.len()));
     }
     Ok(())
 }
@@ -91,9 +89,7 @@ fn every_file_is_in_the_table() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"))
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
-    let file = |label: &str| {
-        label.trim_end_matches("_scalar").trim_end_matches("_subgroup").trim_end_matches("_resident").to_owned()
-    };
+    let file = |label: &str| label.trim_end_matches("_scalar").trim_end_matches("_subgroup").to_owned();
     let table: BTreeSet<String> = ALL.iter().map(|(_, spec)| file(spec.label)).collect();
     assert_eq!(files, table, "files in shaders/ on the left, the table on the right");
 }
@@ -112,7 +108,7 @@ fn every_shared_file_is_used() {
 #[test]
 fn uniforms_are_made_of_words() {
     for (name, spec) in ALL {
-        for binding in spec.bindings() {
+        for binding in spec.bindings.iter() {
             if let BindingKind::Uniform { size, fields, .. } = binding.kind {
                 assert_eq!(size, 4 * fields.len() as u64, "{name}");
             }
@@ -124,20 +120,14 @@ fn uniforms_are_made_of_words() {
 #[test]
 fn a_wrong_entry_is_found() {
     let (_, spec) = ALL[0];
-    let copy = |source, shared_bindings, overrides| KernelSpec {
-        label: spec.label,
-        source,
-        shared_bindings,
-        own_bindings: &[],
-        overrides,
-    };
-    assert!(check(&copy(spec.source, spec.shared_bindings, spec.overrides)).is_ok(), "the untouched entry passes");
-    assert!(check(&copy(spec.source, &spec.shared_bindings[..3], spec.overrides)).is_err(), "a binding too few");
-    assert!(check(&copy(spec.source, GRU_STEP.shared_bindings, spec.overrides)).is_err(), "another kernel's bindings");
-    assert!(check(&copy(spec.source, spec.shared_bindings, &["TRANSPOSE_A"])).is_err(), "overrides too few");
+    let copy = |source, bindings, overrides| KernelSpec { label: spec.label, source, bindings, overrides };
+    assert!(check(&copy(spec.source, spec.bindings, spec.overrides)).is_ok(), "the untouched entry passes");
+    assert!(check(&copy(spec.source, &spec.bindings[..3], spec.overrides)).is_err(), "a binding too few");
+    assert!(check(&copy(spec.source, GRU_STEP.bindings, spec.overrides)).is_err(), "another kernel's bindings");
+    assert!(check(&copy(spec.source, spec.bindings, &["TRANSPOSE_A"])).is_err(), "overrides too few");
     let swapped = spec.source.replace("a_split: u32,\n    a_skip: u32", "a_skip: u32,\n    a_split: u32").leak();
     assert_ne!(swapped, spec.source, "the two fields were found");
-    assert!(check(&copy(swapped, spec.shared_bindings, spec.overrides)).is_err(), "two fields swapped");
+    assert!(check(&copy(swapped, spec.bindings, spec.overrides)).is_err(), "two fields swapped");
 }
 
 /// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at 4.

@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Tensor, View};
 use crate::layer::workspace::Maker;
 use crate::layer::{Parameters, Places};
-use crate::ops;
 use crate::plan::{Keeps, Part, Plan, cells_a_buffer};
 use crate::unroll::{Mode, Unroll};
 
@@ -36,8 +35,6 @@ pub(super) struct Buffers {
     pub(super) packed: Vec<Tensor>,
     /// The recurrent weights of each cell two in a word, in their order, where the steps read them so.
     pub(super) half_weights: Vec<Tensor>,
-    /// Where workgroups that stay meet.
-    pub(super) meeting: Option<Tensor>,
     /// `[B]`, whole numbers.
     pub(super) lengths: Option<Tensor>,
     /// From which row of `h0` each row goes on, `[B]`, whole numbers.
@@ -124,7 +121,6 @@ impl Buffers {
                 .transpose()?,
             packed: weights_if(layout.packs_weights, true, &maker, config, plan, "packed weight_hh")?,
             half_weights: weights_if(layout.halves_weights, !training, &maker, config, plan, "half weight_hh")?,
-            meeting: plan.time_loop().resident.map(|_| ops::meeting(gpu)).transpose()?,
             lengths: zeros_if(unroll.has_lengths(), "lengths", &[b])?,
             sources: zeros_if(unroll.given().sources, "sources of rows", &[b])?,
             dropout: zeros_if(layout.has_dropout, "dropout", &[2])?,

@@ -173,13 +173,7 @@ impl<'a> Programs<'a> {
                 for (&at, steps) in turn.parts.iter().zip(&steps) {
                     self.project_input(&mut builder, at, steps);
                 }
-                ops::steps_forward(
-                    &mut builder,
-                    &steps,
-                    self.plan.time_loop(),
-                    layout.keeps != Keeps::Nothing,
-                    buffers.meeting.as_ref(),
-                );
+                ops::steps_forward(&mut builder, &steps, self.plan.time_loop(), layout.keeps != Keeps::Nothing);
                 for (&at, steps) in turn.parts.iter().zip(&steps) {
                     if let Some(halves) = self.half_gates(at) {
                         ops::halve(&mut builder, steps, halves);
@@ -270,7 +264,6 @@ impl<'a> Programs<'a> {
             d_outputs: turn.parts.iter().map(|at| &d.d_layers[at.layer]).collect(),
             d_h_n: &d.d_h_n,
             d_h0: &d.d_h0,
-            meeting: self.buffers.meeting.as_ref(),
             squares: if d.norms.is_some() { Squares::Wanted(&d.squares) } else { Squares::Unused(&d.squares) },
         };
         ops::steps_backward(builder, &steps, self.plan.time_loop(), &from);

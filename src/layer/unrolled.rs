@@ -9,7 +9,7 @@ use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward}
 use crate::layer::{Parameters, Places, Recurrent};
 use crate::ops::CellSteps;
 use crate::plan::{MatmulKernel, Plan};
-use crate::unroll::{Given, Schedule, Unroll};
+use crate::unroll::{Given, Unroll};
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes
 /// nothing, submits nothing, and waits for nothing.
@@ -88,9 +88,6 @@ impl Unrolled {
         let given = places.validate(gpu, &config, unroll, layer.parameters())?;
         let unroll = &unroll.with_given(Given { sources, ..given });
         let plan = Plan::new(&config, unroll, gpu.limits(), gpu.adapter_class())?;
-        if plan.time_loop().resident.is_some() {
-            expect_coherent(gpu)?;
-        }
         let mut tuning = *plan.tuning();
         if unroll.has_half_products() {
             let because = "the Gpu was told of no cooperative matrices: see Gpu::set_cooperative_matrices";
@@ -432,15 +429,6 @@ impl Unrolled {
         expect_shape(name, place.shape(), tensor.shape())?;
         place.expect_same_device(name, tensor)
     }
-}
-
-/// Checks that workgroups of a dispatch can exchange what they store.
-fn expect_coherent(gpu: &Gpu) -> Result<()> {
-    if gpu.has_coherent_memory() {
-        return Ok(());
-    }
-    let because = "the device was opened without MEMORY_DECORATION_COHERENT";
-    Err(Error::ScheduleUnavailable { schedule: Schedule::Resident, because })
 }
 
 /// Checks that [`encode_copy_or_clear`] can be recorded.

@@ -6,21 +6,18 @@ use std::sync::Arc;
 use super::{Matrix, Overrides};
 use crate::config::Cell;
 use crate::gpu::{Gpu, Kernel, KernelSpec, Tensor, View, view_of_parts};
-use crate::plan::{Cut, Resident, Schedule, TimeLoop};
+use crate::plan::{Cut, Schedule, TimeLoop};
 
 mod backward;
 mod forward;
 mod half;
-mod resident;
 
 pub(crate) use backward::{Squares, StepsBackward, gru_gates, steps_backward};
 pub(crate) use forward::{Packing, pack, steps_forward};
 pub(crate) use half::{halve, widen};
-pub(crate) use resident::meeting;
 
-/// A kernel by fours, for H that is a multiple of 4; by single numbers; by fours with weights of 16 bits; and by fours with
-/// workgroups that meet.
-type Forms = [&'static KernelSpec; 4];
+/// A kernel by fours, for H that is a multiple of 4; by single numbers; and by fours with weights of 16 bits.
+type Forms = [&'static KernelSpec; 3];
 
 const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];
 const CANDIDATE: [&str; 3] = ["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"];
@@ -124,20 +121,18 @@ impl<'a> CellSteps<'a> {
     fn kernel(
         &self,
         gpu: &Gpu,
-        [quads, singles, halves, resident]: Forms,
+        [quads, singles, halves]: Forms,
         (time_loop, cut): (&TimeLoop, Cut),
         sums: u32,
         own: Overrides,
     ) -> Arc<Kernel> {
         let is_quads = cut.quads && self.hidden.is_multiple_of(4);
-        let (spec, mut overrides) = match time_loop.resident {
-            Some(Resident { looks: [first, later], .. }) => {
-                (resident, vec![("FIRST_LOOKS", f64::from(first)), ("LATER_LOOKS", f64::from(later))])
-            }
-            None if self.half_weights => (halves, Vec::new()),
-            None => (if is_quads { quads } else { singles }, Vec::new()),
+        let spec = match (self.half_weights, is_quads) {
+            (true, _) => halves,
+            (false, true) => quads,
+            (false, false) => singles,
         };
-        overrides.extend([
+        let mut overrides = vec![
             ("LANES", f64::from(cut.lanes)),
             ("SPLIT", f64::from(cut.split)),
             ("ROWS", f64::from(cut.rows)),
@@ -145,7 +140,7 @@ impl<'a> CellSteps<'a> {
             ("SUMS_OF_ALL", f64::from(sums * cut.rows * cut.lanes * cut.split)),
             ("MANY", f64::from(time_loop.schedule != Schedule::PerStep)),
             ("WIDTH", self.gates_width as f64),
-        ]);
+        ];
         overrides.extend(own);
         gpu.kernel(spec, &overrides)
     }

@@ -164,7 +164,6 @@ impl Sizes<'_> {
         make(one(layout.carries(given)), "carried state", &[cells, b, h], true);
         make(one(self.unroll.has_lengths()), "lengths", &[b], false);
         make(one(given.sources), "sources of rows", &[b], false);
-        make(one(self.time_loop.resident.is_some()), "meeting", &[5], false);
         let words = layout.words_of_weights(config);
         make(if layout.packs_weights { cells } else { 0 }, "packed weight_hh", &words, true);
         make(if layout.halves_weights { cells } else { 0 }, "half weight_hh", &words, !training);

@@ -6,7 +6,7 @@ use super::Layout;
 use super::sizes::at_most;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::unroll::{Mode, Schedule, Unroll};
+use crate::unroll::{Schedule, Unroll};
 
 /// How a workgroup of a step is cut: LANES by SPLIT invocations, over ROWS rows of the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,23 +39,7 @@ pub struct TimeLoop {
     pub forward: Cut,
     /// The cut of the steps backward.
     pub backward: Cut,
-    /// With [`Schedule::Resident`] alone.
-    pub resident: Option<Resident>,
 }
-
-/// What workgroups that meet do where they do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Resident {
-    /// The cuts of the dispatch behind them, forward and backward.
-    pub alone: [Cut; 2],
-    /// How often one of them looks for the others: before the first step, where then all leave and the dispatch behind does the
-    /// work; and between two steps, where what is missing becomes NaN.
-    pub looks: [u32; 2],
-}
-
-/// Looks of about half a microsecond: some hundredths of a second, more than any dispatch takes to begin; and some seconds, after
-/// which a driver would take the device away.
-const LOOKS: [u32; 2] = [1 << 16, 1 << 23];
 
 /// Sums that an invocation has for a row: the products of the gates forward, four units backward.
 const FORWARD_SUMS: u32 = 3;
@@ -90,16 +74,6 @@ impl TimeLoop {
                     because: "the reset gate acts before the product",
                 });
             }
-            Some(Schedule::Resident) => {
-                if let Some(because) = Self::not_resident(config, unroll, layout) {
-                    return Err(Error::ScheduleUnavailable { schedule: Schedule::Resident, because });
-                }
-                // One more than the most that other kernels have.
-                let buffers = if unroll.mode() == Mode::Training { 9 } else { 6 };
-                let available = u64::from(limits.max_storage_buffers_per_shader_stage);
-                at_most("a step whose workgroups meet", "max_storage_buffers_per_shader_stage", buffers, available)?;
-                Schedule::Resident
-            }
             Some(schedule) => schedule,
             None => Self::best_schedule(batch, hidden, unroll.seq_len(), layout, device),
         };
@@ -125,39 +99,18 @@ impl TimeLoop {
     pub fn cut(schedule: Schedule, batch: usize, hidden: usize, gates: usize, device: DeviceType) -> Self {
         let steps = match schedule {
             Schedule::PerStep => 1,
-            Schedule::PerSequence | Schedule::Resident => {
+            Schedule::PerSequence => {
                 let flops =
                     [batch, gates, hidden, hidden].iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
                 usize::try_from(DISPATCH_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1)
             }
         };
-        let cuts = |schedule| {
-            if device == DeviceType::Cpu {
-                [Self::software_cut(schedule, batch, hidden); 2]
-            } else {
-                [1, 4].map(|units| Self::gpu_cut(schedule, batch, hidden, units))
-            }
-        };
-        let is_resident = schedule == Schedule::Resident;
-        // Workgroups that meet are cut as if each step were a dispatch.
-        let [forward, backward] = cuts(if is_resident { Schedule::PerStep } else { schedule });
-        let resident = is_resident.then(|| Resident { alone: cuts(Schedule::PerSequence), looks: LOOKS });
-        Self { schedule, steps, forward, backward, resident }
-    }
-
-    /// Why workgroups cannot meet, if they cannot.
-    fn not_resident(config: &Config, unroll: &Unroll, layout: &Layout) -> Option<&'static str> {
-        if layout.is_reset_before {
-            Some("the reset gate acts before the product")
-        } else if !config.hidden_size().is_multiple_of(4) {
-            Some("hidden_size is not a multiple of 4")
-        } else if unroll.has_half_weights() {
-            Some("the weights are read as numbers of 16 bits")
-        } else if unroll.has_gradient_norms() {
-            Some("norms of d_h are wanted")
+        let [forward, backward] = if device == DeviceType::Cpu {
+            [Self::software_cut(schedule, batch, hidden); 2]
         } else {
-            None
-        }
+            [1, 4].map(|units| Self::gpu_cut(schedule, batch, hidden, units))
+        };
+        Self { schedule, steps, forward, backward }
     }
 
     fn best_schedule(batch: usize, hidden: usize, seq_len: usize, layout: &Layout, device: DeviceType) -> Schedule {
@@ -197,7 +150,7 @@ impl TimeLoop {
             _ => 128,
         };
         let lanes = match schedule {
-            Schedule::PerStep | Schedule::Resident => 32,
+            Schedule::PerStep => 32,
             Schedule::PerSequence => hidden.div_ceil(units).min(128).next_power_of_two().max(8) as u32,
         };
         // Every slice has at least two fours of the products.
@@ -205,31 +158,25 @@ impl TimeLoop {
         Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows, quads: true }
     }
 
-    /// Dispatches of so many steps forward. Workgroups that meet have one before them and one behind.
+    /// Dispatches of so many steps forward.
     pub(crate) fn dispatches(&self, steps: usize) -> usize {
-        steps.div_ceil(self.steps) * if self.resident.is_some() { 3 } else { 1 }
+        steps.div_ceil(self.steps)
     }
 
     /// Dispatches of so many steps backward, with the last product.
     pub(crate) fn backward_dispatches(&self, steps: usize) -> usize {
         match self.schedule {
             Schedule::PerStep => steps + 1,
-            Schedule::PerSequence | Schedule::Resident => self.dispatches(steps),
+            Schedule::PerSequence => self.dispatches(steps),
         }
     }
 
     /// Workgroups of a dispatch over so many cells, whose lanes own `units` units each.
     pub(crate) fn workgroups(&self, cut: Cut, units: usize, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
         let columns = match self.schedule {
-            Schedule::PerStep | Schedule::Resident => hidden.div_ceil(cut.lanes as usize * units),
+            Schedule::PerStep => hidden.div_ceil(cut.lanes as usize * units),
             Schedule::PerSequence => 1,
         };
         [columns as u32, batch.div_ceil(cut.rows as usize) as u32, cells as u32]
-    }
-
-    /// The time loop of the dispatch behind workgroups that meet.
-    pub(crate) fn alone(&self, resident: &Resident) -> Self {
-        let [forward, backward] = resident.alone;
-        Self { schedule: Schedule::PerSequence, forward, backward, resident: None, ..*self }
     }
 }

@@ -21,7 +21,6 @@ pub mod move_rows;
 pub mod mse;
 pub mod oracle;
 pub mod pack;
-pub mod resident_begin;
 pub mod rnn_step;
 pub mod rnn_step_backward;
 pub mod sgd;

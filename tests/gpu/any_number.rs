@@ -97,7 +97,7 @@ fn config() -> impl Strategy<Value = Config> {
 }
 
 fn unroll() -> impl Strategy<Value = Unroll> {
-    let schedule = select(vec![None, Some(Schedule::PerStep), Some(Schedule::PerSequence), Some(Schedule::Resident)]);
+    let schedule = select(vec![None, Some(Schedule::PerStep), Some(Schedule::PerSequence)]);
     let saved = select(vec![Saved::Everything, Saved::StatesOnly, Saved::Half]);
     let class = select(vec![None, Some(DeviceType::DiscreteGpu), Some(DeviceType::Cpu)]);
     (size(), size(), any::<[bool; 6]>(), schedule, saved, class).prop_map(

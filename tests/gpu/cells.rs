@@ -176,7 +176,6 @@ impl Case {
             lengths: on_gpu.lengths.as_ref(),
             h: &on_gpu.h,
             gates: &on_gpu.gates,
-            meeting: None,
         }
     }
 }

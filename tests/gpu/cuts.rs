@@ -8,7 +8,6 @@ use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Unroll};
 
-use crate::resident;
 use crate::support::verify_batch;
 
 trials![per_step, per_sequence, the_table_is_whole];
@@ -56,11 +55,6 @@ impl Shape {
         })
     }
 
-    /// Workgroups that meet have loads of fours only.
-    fn has(&self, schedule: Schedule) -> bool {
-        schedule != Schedule::Resident || self.hidden.is_multiple_of(4)
-    }
-
     /// About what its steps cost.
     fn size(&self) -> usize {
         self.batch * self.hidden * self.hidden
@@ -77,10 +71,8 @@ const HIDDEN: usize = 516;
 /// another, one.
 fn table(schedule: Schedule, same: fn(Entry) -> Entry) -> Vec<Shape> {
     let sizes = BATCHES.into_iter().flat_map(|batch| (1..=HIDDEN).map(move |hidden| (batch, hidden)));
-    let mut shapes: Vec<_> = sizes
-        .flat_map(|(batch, hidden)| CLASSES.map(|class| Shape { class, batch, hidden }))
-        .filter(|shape| shape.has(schedule))
-        .collect();
+    let mut shapes: Vec<_> =
+        sizes.flat_map(|(batch, hidden)| CLASSES.map(|class| Shape { class, batch, hidden })).collect();
     shapes.sort_by_key(Shape::size);
     let mut seen = HashSet::new();
     // Every entry is taken in, so no short circuit.
@@ -131,28 +123,16 @@ fn per_sequence(gpu: &Gpu) {
 
 /// No layer has steps that are cut in a way that is not in the table.
 fn the_table_is_whole(_: &Gpu) {
-    for schedule in [Schedule::PerStep, Schedule::PerSequence, Schedule::Resident] {
+    for schedule in [Schedule::PerStep, Schedule::PerSequence] {
         let entries =
             |shapes: &[Shape]| -> HashSet<Entry> { shapes.iter().flat_map(|shape| shape.entries(schedule)).collect() };
         let known = entries(&table(schedule, |entry| entry));
         let sizes = (1..=140).flat_map(|batch| (1..=HIDDEN + 8).map(move |hidden| (batch, hidden)));
         let every = sizes.flat_map(|(batch, hidden)| CLASSES.map(|class| Shape { class, batch, hidden }));
-        let other: Vec<_> =
-            every.filter(|shape| shape.has(schedule)).filter(|shape| !entries(&[*shape]).is_subset(&known)).collect();
+        let other: Vec<_> = every.filter(|shape| !entries(&[*shape]).is_subset(&known)).collect();
         assert!(other.is_empty(), "{schedule:?}: {other:?}");
         // What no test had once: many lanes of one slice, over many steps without a barrier within one.
         let alone = known.iter().any(|entry| entry.cut.lanes > 8 && entry.cut.split == 1);
         assert!(alone, "{schedule:?} has more than one vector of lanes, and no slices");
-    }
-}
-
-/// Workgroups that meet, on devices that can have them.
-pub(crate) mod persistent {
-    use super::{Gpu, Schedule, check_all, resident};
-
-    trials![every_cut];
-
-    fn every_cut(gpu: &Gpu) {
-        check_all(&resident::open(gpu), Schedule::Resident);
     }
 }

@@ -4,7 +4,7 @@
 
 use proptest::strategy::Strategy;
 use wgpu_gru::harness::Placed;
-use wgpu_gru::plan::{MatmulKernel, Schedule};
+use wgpu_gru::plan::MatmulKernel;
 use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::wgpu::{DeviceDescriptor, DeviceType, Features, Limits};
 use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
@@ -21,7 +21,7 @@ trials![layers, any_options_in_range, training_steps, products, they_are_counted
 pub(crate) fn counting(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);
     let descriptor = DeviceDescriptor {
-        required_features: adapter.features() & (Features::SUBGROUP | Features::MEMORY_DECORATION_COHERENT),
+        required_features: adapter.features() & Features::SUBGROUP,
         required_limits: Limits { max_storage_buffers_per_shader_stage: 10, ..Limits::default() },
         ..DeviceDescriptor::default()
     };
@@ -46,9 +46,6 @@ fn layers(gpu: &Gpu) {
             check(&gpu, &RnnConfig::new(inputs, hidden), unroll.half_weights(hidden % 4 == 0));
             check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::Half), &lengths);
         }
-    }
-    if gpu.device().features().contains(Features::MEMORY_DECORATION_COHERENT) {
-        check(&gpu, &GruConfig::new(4, 36), Unroll::training(2, 17).schedule(Schedule::Resident));
     }
     assert_none(&gpu);
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use wgpu_gru::{Error, Gpu, wgpu};
+use wgpu_gru::{Error, Gpu};
 
 use report::Report;
 
@@ -64,7 +64,6 @@ mod places;
 mod promises;
 mod recurrence;
 mod report;
-mod resident;
 mod settings;
 mod small_devices;
 mod stream;
@@ -101,8 +100,6 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("half_budgets", half_budgets::TRIALS),
     (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
-    ("resident", resident::TRIALS),
-    ("resident", cuts::persistent::TRIALS),
     ("train", train::TRIALS),
     ("training", training::TRIALS),
     ("optimisers", optimisers::TRIALS),
@@ -131,17 +128,9 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("not_finite", not_finite::TRIALS),
 ];
 
-/// The optional features without which the tests of a module have nothing to test.
-fn needs(module: &str) -> wgpu::Features {
-    match module {
-        "resident" => resident::FEATURES,
-        _ => wgpu::Features::empty(),
-    }
-}
-
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
 /// another class than the adapter is, they would do the same once more.
-const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "resident", "sums"];
+const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "sums"];
 
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {
@@ -163,17 +152,12 @@ fn main() -> ExitCode {
     let without_matrices = !settings::is_on(settings::REQUIRE_COOPERATIVE)
         && gpu.as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
 
-    let available = match &gpu {
-        Ok(gpu) => device::adapter(gpu).features(),
-        Err(_) => wgpu::Features::empty(),
-    };
     // In the adapter's own plan every module runs.
     let planned_as =
         settings::planned_as().filter(|&class| gpu.as_ref().is_ok_and(|gpu| gpu.info().device_type != class));
     if let Some(class) = planned_as {
         eprintln!("planned as for a {class:?}; ignored, since no plan reaches them: {}", IN_ANY_PLAN.join(", "));
     }
-    let is_open = gpu.is_ok();
     // A device for each test that runs: a software adapter compiles all kernels of a device on one thread. One that a test has
     // failed on is not used again.
     let devices = Arc::new(Mutex::new(vec![gpu]));
@@ -200,15 +184,7 @@ fn main() -> ExitCode {
     let has_name: Test = |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name");
     let mut trials = vec![trial("", "adapter", has_name), trial("", "settings", |_| settings::they_are_understood())];
     for &(module, tests) in MODULES {
-        let lacking = if is_open { needs(module) - available } else { wgpu::Features::empty() };
-        if !lacking.is_empty() {
-            eprintln!("{module}: ignored, the adapter lacks {lacking:?}");
-        }
-        let of_module = |&(name, test): &(&str, Test)| {
-            let trial = trial(module, name, test);
-            if lacking.is_empty() { trial } else { trial.with_ignored_flag(true) }
-        };
-        trials.extend(tests.iter().map(of_module));
+        trials.extend(tests.iter().map(|&(name, test)| trial(module, name, test)));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if settings::is_on(settings::REPORT) {

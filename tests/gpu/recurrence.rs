@@ -38,7 +38,7 @@ pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
         // Forward and backward need not have the same cut.
         (0..cuts.len()).map(move |i| {
             let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
-            TimeLoop { schedule, steps, forward, backward, resident: None }
+            TimeLoop { schedule, steps, forward, backward }
         })
     })
 }
@@ -83,8 +83,8 @@ impl Steps {
         [h, gates]
     }
 
-    /// h and gates by the GPU, and where its workgroups met.
-    pub(crate) fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 3] {
+    /// h and gates by the GPU.
+    pub(crate) fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 2] {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
@@ -92,10 +92,9 @@ impl Steps {
         let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
         let packs = self.shape[2].is_multiple_of(4) && time_loop.forward.split > 1;
         let (bias_hh, packed) = (Some(&bias_hh), packs.then_some(&packed));
-        let meeting = harness::meeting(gpu).expect("a tensor");
-        let steps = harness::Steps { bias_hh, packed, meeting: Some(&meeting), ..plain };
+        let steps = harness::Steps { bias_hh, packed, ..plain };
         run(gpu, &steps.forward(time_loop, self.save).expect("a program"));
-        [h, gates, meeting]
+        [h, gates]
     }
 }
 
@@ -143,8 +142,7 @@ pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, see
     let (weight_hh, h, gates) = (flat(&steps.weight_hh), flat(&h), flat(&gates));
     let (d_output, d_h_n, d_h0) = (flat(&d_output), flat(&d_h_n), flat(&vec![f32::NAN; batch * hidden]));
     let states = bits(&h);
-    let meeting = harness::meeting(gpu).expect("a tensor");
-    let plain = harness::Steps { meeting: Some(&meeting), ..harness::Steps::gru(steps.shape, &weight_hh, &h, &gates) };
+    let plain = harness::Steps::gru(steps.shape, &weight_hh, &h, &gates);
     run(gpu, &plain.backward(time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program"));
     assert_eq!(bits(&h), states, "backward leaves the states as they are");
     for (index, (name, tensor)) in [("gates", &gates), ("d_h0", &d_h0)].into_iter().enumerate() {
@@ -187,7 +185,7 @@ fn random_shapes(gpu: &Gpu) {
 fn inference_leaves_the_projection(gpu: &Gpu) {
     for time_loop in time_loops() {
         let steps = Steps::random([3, 5, 9], false, 1.0, 1);
-        let [_, gates, _] = steps.gpu(gpu, &time_loop);
+        let [_, gates] = steps.gpu(gpu, &time_loop);
         let before: Vec<_> = steps.gates.iter().map(|gate| gate.to_bits()).collect();
         assert_eq!(bits(&gates), before, "{time_loop:?}");
     }

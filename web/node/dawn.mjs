@@ -25,11 +25,9 @@ const gpu = create([]);
 Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
 
 // What wgpu 30 can have of a device of its own and asks of no browser, so that Tint's numbers of those kernels are held as well:
-// subgroups of 8, whose `enable subgroups;` is an error to wgpu's own compiler; and workgroups that read what others have just
-// stored, which wgpu's language says by `@coherent`, and which is so without a word where the adapter is a CPU.
+// subgroups of 8, whose `enable subgroups;` is an error to wgpu's own compiler.
 const { features, info } = (await gpu.requestAdapter()) ?? fail("no adapter: .ci/setup installs one");
 const subgroups = features.has("subgroups") && info.subgroupMinSize === 8 && info.subgroupMaxSize === 8;
-const coherent_memory = info.isFallbackAdapter;
 if (subgroups) {
   const { requestDevice } = GPUAdapter.prototype;
   GPUAdapter.prototype.requestDevice = function (descriptor = {}) {
@@ -40,11 +38,10 @@ const { createShaderModule } = GPUDevice.prototype;
 GPUDevice.prototype.createShaderModule = function (descriptor) {
   let { code } = descriptor;
   if (subgroups && /subgroup[A-Z_]/.test(code)) code = `enable subgroups;\n${code}`;
-  if (coherent_memory) code = code.replaceAll("@coherent ", "");
   return createShaderModule.call(this, { ...descriptor, code });
 };
 
 const module = await import(pathToFileURL(resolve(folder, `${name}.js`)));
 await module.default({ module_or_path: await readFile(join(folder, `${name}_bg.wasm`)) });
-const failed = await module.run(only, subgroups, coherent_memory);
+const failed = await module.run(only, subgroups);
 process.exit(failed === 0 ? 0 : 1);

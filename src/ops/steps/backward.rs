@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, first_and_next, resident};
+use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, first_and_next};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor, view_of_parts};
 use crate::kernels::{
     GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_HALF, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD,
-    GRU_STEP_BACKWARD_HALF, GRU_STEP_BACKWARD_RESIDENT, GRU_STEP_BACKWARD_SINGLES, GruGates, GruGatesParams,
-    RNN_STEP_BACKWARD, RNN_STEP_BACKWARD_HALF, RNN_STEP_BACKWARD_RESIDENT, RNN_STEP_BACKWARD_SINGLES, StepBackward,
-    StepBackwardParams,
+    GRU_STEP_BACKWARD_HALF, GRU_STEP_BACKWARD_SINGLES, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
+    RNN_STEP_BACKWARD_HALF, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
 };
 use crate::ops::{Overrides, activation, clip};
 use crate::plan::{Cut, Schedule, TimeLoop};
@@ -29,8 +28,6 @@ pub(crate) struct StepsBackward<'a> {
     pub(crate) d_h_n: &'a Tensor,
     /// `[LD, B, H]`
     pub(crate) d_h0: &'a Tensor,
-    /// Where workgroups that stay meet.
-    pub(crate) meeting: Option<&'a Tensor>,
     pub(crate) squares: Squares<'a>,
 }
 
@@ -54,36 +51,18 @@ impl CellSteps<'_> {
         };
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                let forms: Forms = [
-                    &RNN_STEP_BACKWARD,
-                    &RNN_STEP_BACKWARD_SINGLES,
-                    &RNN_STEP_BACKWARD_HALF,
-                    &RNN_STEP_BACKWARD_RESIDENT,
-                ];
+                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES, &RNN_STEP_BACKWARD_HALF];
                 vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-                let step = kernel(
-                    [
-                        &GRU_STEP_BACKWARD,
-                        &GRU_STEP_BACKWARD_SINGLES,
-                        &GRU_STEP_BACKWARD_HALF,
-                        &GRU_STEP_BACKWARD_RESIDENT,
-                    ],
-                    norms,
-                    own,
-                );
+                let step =
+                    kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES, &GRU_STEP_BACKWARD_HALF], norms, own);
                 match reset {
                     Reset::After => vec![step],
                     Reset::Before => {
-                        let forms: Forms = [
-                            &GRU_RESET_BACKWARD,
-                            &GRU_RESET_BACKWARD_SINGLES,
-                            &GRU_RESET_BACKWARD_HALF,
-                            &GRU_RESET_BACKWARD,
-                        ];
+                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES, &GRU_RESET_BACKWARD_HALF];
                         // The norm is that of the d_h which the first of the two makes.
                         vec![step, kernel(forms, false, activation(GATE, gate))]
                     }
@@ -187,20 +166,14 @@ pub(crate) fn steps_backward<'a>(
             next_norms,
         }
     };
-    let mut groups = |time_loop: &TimeLoop| -> Vec<_> {
-        let kernels = any.backward_kernels(builder.gpu(), (time_loop, time_loop.backward), has_norms);
-        let workgroups = time_loop.workgroups(time_loop.backward, UNITS, any.batch, any.hidden, cells.len());
-        let group = |kernel| {
-            let lengths = any.lengths.unwrap_or(weight_hh);
-            let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, norms: squares };
-            let mut storage = storage.storage();
-            storage.extend(d.meeting.filter(|_| time_loop.resident.is_some()).map(|meeting| meeting.view().0));
-            (builder.group(kernel, &params(0), storage), workgroups)
-        };
-        kernels.into_iter().map(group).collect()
+    let kernels = any.backward_kernels(builder.gpu(), (time_loop, time_loop.backward), has_norms);
+    let workgroups = time_loop.workgroups(time_loop.backward, UNITS, any.batch, any.hidden, cells.len());
+    let group = |kernel| {
+        let lengths = any.lengths.unwrap_or(weight_hh);
+        let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, norms: squares };
+        builder.group(kernel, &params(0), storage.storage())
     };
-    let own = groups(time_loop);
-    let alone = time_loop.resident.map(|resident| groups(&time_loop.alone(&resident)));
+    let groups: Vec<_> = kernels.into_iter().map(group).collect();
     let count = any.steps.len();
     for first in (0..count).step_by(time_loop.steps) {
         let steps = time_loop.steps.min(count - first);
@@ -212,15 +185,11 @@ pub(crate) fn steps_backward<'a>(
             has_final: u32::from(first + steps == count && time_loop.schedule != Schedule::PerStep),
             ..params(first)
         };
-        match (&alone, d.meeting) {
-            (Some(alone), Some(meeting)) => resident::dispatch(builder, meeting, [own[0], alone[0]], &params),
-            _ => own.iter().for_each(|&(group, workgroups)| builder.dispatch_with(group, &params, workgroups)),
-        }
+        groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
     }
     if time_loop.schedule == Schedule::PerStep {
         let params = StepBackwardParams { has_product: 1, has_final: 1, ..params(count) };
-        let (group, workgroups) = own[0];
-        builder.dispatch_with(group, &params, workgroups);
+        builder.dispatch_with(groups[0], &params, workgroups);
     }
 }
 

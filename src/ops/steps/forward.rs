@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, first_and_next, resident, whole};
+use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, first_and_next, whole};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor};
 use crate::kernels::{
-    GRU_RESET, GRU_RESET_HALF, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_HALF, GRU_STEP_RESIDENT, GRU_STEP_SINGLES, PACK,
-    PACK_HALF, Pack, PackParams, RNN_STEP, RNN_STEP_HALF, RNN_STEP_RESIDENT, RNN_STEP_SINGLES, Step, StepParams,
+    GRU_RESET, GRU_RESET_HALF, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_HALF, GRU_STEP_SINGLES, PACK, PACK_HALF, Pack,
+    PackParams, RNN_STEP, RNN_STEP_HALF, RNN_STEP_SINGLES, Step, StepParams,
 };
 use crate::ops::rows::grid;
 use crate::ops::{Overrides, activation, clip};
@@ -31,7 +31,7 @@ impl CellSteps<'_> {
         let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                let forms: Forms = [&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF, &RNN_STEP_RESIDENT];
+                let forms: Forms = [&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF];
                 let mut own = activation(ACTIVATION, nonlinearity);
                 // The states tell everything but which of them the clip gave.
                 own.push(("SAVE", f64::from(save && self.clip.is_some())));
@@ -41,13 +41,11 @@ impl CellSteps<'_> {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
                 own.push(("SAVE", f64::from(save)));
-                let step = |products| {
-                    kernel([&GRU_STEP, &GRU_STEP_SINGLES, &GRU_STEP_HALF, &GRU_STEP_RESIDENT], products, own.clone())
-                };
+                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES, &GRU_STEP_HALF], products, own.clone());
                 match reset {
                     Reset::After => vec![step(3)],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES, &GRU_RESET_HALF, &GRU_RESET];
+                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES, &GRU_RESET_HALF];
                         vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
                     }
                 }
@@ -57,14 +55,12 @@ impl CellSteps<'_> {
 }
 
 /// The forward steps of a chunk of cells that take them together: the directions of a layer, or one alone. Their numbers
-/// lie in the same buffers, and their chunks are of one length. `save` keeps r, z, n and hn. Workgroups that stay meet in
-/// `meeting`.
+/// lie in the same buffers, and their chunks are of one length. `save` keeps r, z, n and hn.
 pub(crate) fn steps_forward<'a>(
     builder: &mut ProgramBuilder<'a>,
     cells: &[CellSteps<'a>],
     time_loop: &TimeLoop,
     save: bool,
-    meeting: Option<&'a Tensor>,
 ) {
     let any = &cells[0];
     let (h, h_at) = all_of(cells, CellSteps::states);
@@ -107,26 +103,17 @@ pub(crate) fn steps_forward<'a>(
             next_bias,
         }
     };
-    let mut groups = |time_loop: &TimeLoop| -> Vec<_> {
-        let kernels = any.forward_kernels(builder.gpu(), (time_loop, time_loop.forward), save);
-        let workgroups = time_loop.workgroups(time_loop.forward, 1, any.batch, any.hidden, cells.len());
-        let group = |kernel| {
-            let storage = Step { weight_hh, bias_hh, lengths: any.lengths.unwrap_or(weight_hh), h, gates };
-            let mut storage = storage.storage();
-            storage.extend(meeting.filter(|_| time_loop.resident.is_some()).map(|meeting| meeting.view().0));
-            (builder.group(kernel, &params(0, 0), storage), workgroups)
-        };
-        kernels.into_iter().map(group).collect()
+    let kernels = any.forward_kernels(builder.gpu(), (time_loop, time_loop.forward), save);
+    let workgroups = time_loop.workgroups(time_loop.forward, 1, any.batch, any.hidden, cells.len());
+    let group = |kernel| {
+        let storage = Step { weight_hh, bias_hh, lengths: any.lengths.unwrap_or(weight_hh), h, gates };
+        builder.group(kernel, &params(0, 0), storage.storage())
     };
-    let own = groups(time_loop);
-    let alone = time_loop.resident.map(|resident| groups(&time_loop.alone(&resident)));
+    let groups: Vec<_> = kernels.into_iter().map(group).collect();
     let all: Vec<usize> = (0..any.steps.len()).collect();
     for steps in all.chunks(time_loop.steps) {
         let params = params(steps[0], steps.len());
-        match (&alone, meeting) {
-            (Some(alone), Some(meeting)) => resident::dispatch(builder, meeting, [own[0], alone[0]], &params),
-            _ => own.iter().for_each(|&(group, workgroups)| builder.dispatch_with(group, &params, workgroups)),
-        }
+        groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
     }
 }
 

@@ -149,9 +149,6 @@ async fn mistakes(run: &Run) -> Outcome {
 async fn native_only(run: &Run) -> Outcome {
     let gpu = run.gpu();
     let gru = Gru::new(gpu, GruConfig::new(8, 8), 1)?;
-    refused("workgroups that meet", gru.unroll(Unroll::inference(4, 2).schedule(Schedule::Resident)), |e| {
-        matches!(e, Error::ScheduleUnavailable { schedule: Schedule::Resident, .. })
-    })?;
     refused("products of halves", gru.unroll(Unroll::inference(4, 2).half_products(true)), |e| {
         matches!(e, Error::OptionUnavailable { option: "half_products", .. })
     })?;

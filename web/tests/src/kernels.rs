@@ -10,7 +10,7 @@ pub(crate) const MODULE: &str = "kernels";
 /// Kernels that no browser has by wgpu, what they need, and whether it is there all the same.
 type Beyond = (&'static str, fn(&Run) -> bool, &'static [&'static str]);
 
-const BEYOND: [Beyond; 3] = [
+const BEYOND: [Beyond; 2] = [
     (
         "subgroups",
         |run| run.beyond().subgroups,
@@ -24,17 +24,6 @@ const BEYOND: [Beyond; 3] = [
             "MATMUL_COOPERATIVE_16_SCALAR",
             "MATMUL_COOPERATIVE_8",
             "MATMUL_COOPERATIVE_8_SCALAR",
-        ],
-    ),
-    (
-        "memory that workgroups share",
-        |run| run.beyond().coherent_memory,
-        &[
-            "RESIDENT_BEGIN",
-            "GRU_STEP_RESIDENT",
-            "RNN_STEP_RESIDENT",
-            "GRU_STEP_BACKWARD_RESIDENT",
-            "RNN_STEP_BACKWARD_RESIDENT",
         ],
     ),
 ];

@@ -6,7 +6,6 @@ mod device;
 mod kernels;
 mod options;
 mod products;
-mod resident;
 mod run;
 mod shapes;
 mod stream;

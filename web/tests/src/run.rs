@@ -46,8 +46,6 @@ pub(crate) use checks;
 pub(crate) struct Beyond {
     /// Of 8 invocations: `harness::assume_subgroups_of_8`.
     pub subgroups: bool,
-    /// Workgroups share memory without being told to: `harness::assume_coherent_memory`.
-    pub coherent_memory: bool,
 }
 
 /// A run of the checks.

@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wgpu_gru::Gpu;
 
 use crate::run::{Beyond, Check, Run};
-use crate::{device, kernels, options, products, resident, shapes, stream, train};
+use crate::{device, kernels, options, products, shapes, stream, train};
 
 #[wasm_bindgen]
 extern "C" {
@@ -18,21 +18,20 @@ extern "C" {
 }
 
 /// In this order; the last one asks what the others have made.
-const CHECKS: [&[Check]; 8] = [
+const CHECKS: [&[Check]; 7] = [
     device::CHECKS,
     products::CHECKS,
     shapes::CHECKS,
     options::CHECKS,
     stream::CHECKS,
     train::CHECKS,
-    resident::CHECKS,
     kernels::CHECKS,
 ];
 
 /// Runs the checks whose names hold the text, a line each; gives how many failed. Of the device it is told what wgpu does
 /// not know, as in [`Beyond`].
 #[wasm_bindgen]
-pub async fn run(only: String, subgroups: bool, coherent_memory: bool) -> u32 {
+pub async fn run(only: String, subgroups: bool) -> u32 {
     std::panic::set_hook(Box::new(|info| error(&info.to_string())));
     let gpu = match Gpu::new().await {
         Ok(gpu) => gpu,
@@ -42,12 +41,11 @@ pub async fn run(only: String, subgroups: bool, coherent_memory: bool) -> u32 {
         }
     };
     log(&format!("adapter: {}", gpu.describe()));
-    let run = Run::new(gpu, Beyond { subgroups, coherent_memory });
+    let run = Run::new(gpu, Beyond { subgroups });
     let (mut passed, mut failed) = (0, 0);
     // What was made is told of a whole run only.
     let wanted = |name: &str| only.is_empty() || (name.contains(&only) && !name.starts_with(kernels::MODULE));
-    let can_be = |name: &str| coherent_memory || !name.starts_with(resident::MODULE);
-    for &check in CHECKS.into_iter().flatten().filter(|(name, _)| wanted(name) && can_be(name)) {
+    for &check in CHECKS.into_iter().flatten().filter(|(name, _)| wanted(name)) {
         let (name, begin) = (check.0, now());
         let outcome = run.check(check).await;
         let seconds = (now() - begin) / 1e3;
