@@ -146,14 +146,12 @@ fn sums(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     sum_rows(rows, columns, false, &input, &mut expected);
     let (input, total) = (Tensor::from_slice(gpu, &[rows, columns], &input)?, Tensor::zeros(gpu, &[columns])?);
     group.throughput(Throughput::Elements((rows * columns) as u64));
-    for lanes in [[8, 1], [32, 8]] {
-        let program = harness::sum_rows(lanes, false, &input, &total)?;
-        run(gpu, &program)?;
-        check("total", &total, &expected, Tolerance::matmul(rows))?;
-        group.bench_function(format!("{rows}x{columns}/{lanes:?}"), |bencher| {
-            bencher.iter(|| run(gpu, &program).expect("it was validated"));
-        });
-    }
+    let program = harness::sum_rows(false, &input, &total)?;
+    run(gpu, &program)?;
+    check("total", &total, &expected, Tolerance::matmul(rows))?;
+    group.bench_function(format!("{rows}x{columns}"), |bencher| {
+        bencher.iter(|| run(gpu, &program).expect("it was validated"));
+    });
     group.finish();
     Ok(())
 }

@@ -65,7 +65,7 @@ fn show() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("{error}; WGPU_BACKEND chooses what is requested"))?;
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         required_features: Gpu::recommended_features(adapter.features()),
-        required_limits: Gpu::required_limits(&GruConfig::new(SENSES, HIDDEN), &adapter.limits())?,
+        required_limits: GruConfig::new(SENSES, HIDDEN).required_limits(&adapter.limits())?,
         ..Default::default()
     }))?;
     let angles = run(&device, &queue, 100)?;

@@ -312,7 +312,7 @@ fn owner(limit: &str) -> &'static str {
 /// What helps where a limit of the device is too small.
 fn remedy(limit: &str) -> &'static str {
     if is_of_device(limit) {
-        " (if the adapter offers more, open the device with that: see Gpu::required_limits)"
+        " (if the adapter offers more, open the device with that: see Config::required_limits)"
     } else {
         ""
     }

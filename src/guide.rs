@@ -4,7 +4,7 @@
 //! The app owns the device, the queue, the encoder and the frame. The crate is a guest:
 //!
 //! - [`Gpu::from_device`] takes clones of the handles. It replaces no handler, and needs no feature and no more than WebGPU's
-//!   default limits; [`Gpu::required_limits`] and [`Gpu::recommended_features`] say what makes it faster. What a layer needs
+//!   default limits; [`Config::required_limits`] and [`Gpu::recommended_features`] say what makes it faster. What a layer needs
 //!   beyond the limits of the device is an [`Error::LimitExceeded`] that names the limit, before anything is made.
 //! - Everything is made by the calls that make something: layers, [`Unrolled`], [`Stream`]. The calls named `encode_*` and
 //!   `record_*` put commands into an encoder or an open compute pass of the app, and do nothing else: no submission, no buffer, no

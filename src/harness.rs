@@ -3,19 +3,43 @@
 use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::error::Result;
-use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
+use crate::gpu::{Gpu, Program, Tensor};
 use crate::kernels;
-use crate::ops::{
-    self, ArrangeArgs, Arrangement, CellSteps, Dropout, Lengths, MatmulArgs, Matrix, MoveRowsArgs, Packing, Squares,
-    StepsBackward, SumRowsArgs, Vector,
+use crate::lower;
+use crate::plan::buffers::Tensors;
+use crate::plan::ops::{
+    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Id, Lengths, Matrix, MoveRows, Op, Pack, Product,
+    RecomputeGates, StepsBackward, SumRows, Vector,
 };
-use crate::plan::{MatmulKernel, TimeLoop};
+use crate::plan::{MatmulKernel, Plan, TimeLoop};
+use crate::reference::Real;
 use crate::reference::matmul::MatmulParams;
+use crate::reference::run::Machine;
+use crate::verify::Batch;
+use crate::weights::{CellWeights, Weights, cell_names};
+
+/// Tensors that operations name, in the order in which they were put here.
+#[derive(Default)]
+struct Given {
+    tensors: Vec<Tensor>,
+    list: Tensors,
+}
+
+impl Given {
+    fn add(&mut self, tensor: &Tensor) -> Id {
+        self.tensors.push(tensor.clone());
+        self.list.external("a tensor", tensor.shape(), tensor.phase())
+    }
+
+    fn program(&self, label: &'static str, list: &[Op]) -> Result<Program> {
+        lower::program(self.tensors[0].gpu(), label, &self.tensors, list)
+    }
+}
 
 /// Whether the GPU can run this kernel.
 pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
     match kernel {
-        MatmulKernel::Broadcast => gpu.has_subgroups_of_8(),
+        MatmulKernel::Broadcast => gpu.target().has_subgroups_of_8(),
         MatmulKernel::Cooperative16 => gpu.cooperative_matrices() == Some(16),
         MatmulKernel::Cooperative8 => gpu.cooperative_matrices() == Some(8),
         MatmulKernel::Tiled | MatmulKernel::TiledSmall | MatmulKernel::FewRows | MatmulKernel::Direct => true,
@@ -37,9 +61,9 @@ impl<'a> Placed<'a> {
         Self { tensor, begin: 0, column: 0, stride }
     }
 
-    fn matrix(&self) -> Matrix<'a> {
+    fn matrix(&self, given: &mut Given) -> Matrix {
         let rows = (self.tensor.len() - self.begin) / self.stride;
-        Matrix::rows_of(self.tensor, self.begin, rows, self.stride).columns_from(self.column)
+        Matrix::rows_of(given.add(self.tensor), self.begin, rows, self.stride).from(self.column)
     }
 }
 
@@ -65,20 +89,23 @@ pub fn matmul_placed(
     [a, b, c]: [Placed<'_>; 3],
     bias: Option<(&Tensor, usize)>,
 ) -> Result<Program> {
-    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
-    let mut builder = ProgramBuilder::new(c.tensor.gpu(), "matmul");
-    let args = MatmulArgs {
-        size: [m, n, k],
-        a: a.matrix(),
-        transpose_a,
-        b: b.matrix(),
-        transpose_b,
-        bias: bias.map(|(bias, begin)| Vector::of(bias, begin)),
-        c: c.matrix(),
-        accumulate,
-    };
-    ops::matmul_by(&mut builder, kernel, args, None);
-    builder.build()
+    let mut given = Given::default();
+    let matrices = [a, b, c].map(|matrix| matrix.matrix(&mut given));
+    let bias = bias.map(|(bias, begin)| Vector { tensor: given.add(bias), begin });
+    matmul_of(kernel, params, &given, matrices, bias, None)
+}
+
+fn matmul_of(
+    kernel: MatmulKernel,
+    &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate }: &MatmulParams,
+    given: &Given,
+    [a, b, c]: [Matrix; 3],
+    bias: Option<Vector>,
+    lengths: Option<Lengths>,
+) -> Result<Program> {
+    let product = Product { size: [m, n, k], a, transpose_a, b, transpose_b, bias, c, accumulate, lengths };
+    let target = given.tensors[0].gpu().target();
+    given.program("matmul", &[Op::Matmul(ops::Matmul::new(product, kernel, &given.list, &target))])
 }
 
 /// c (+)= op(a) op(b), where the k's with `transpose_a`, otherwise the m rows, are those of a batch from step and row `first`
@@ -90,43 +117,33 @@ pub fn matmul_with_lengths(
     lengths: &Tensor,
     first: [usize; 2],
 ) -> Result<Program> {
-    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
-    let mut builder = ProgramBuilder::new(c.tensor.gpu(), "matmul with lengths");
-    let (a, b, c) = (a.matrix(), b.matrix(), c.matrix());
-    let args = MatmulArgs { size: [m, n, k], a, transpose_a, b, transpose_b, bias: None, c, accumulate };
-    let [first_step, first_row] = first;
-    let lengths = Lengths { lengths: lengths.view().0, first_step, first_row, batch: lengths.len() };
-    ops::matmul_by(&mut builder, kernel, args, Some(lengths));
-    builder.build()
+    let mut given = Given::default();
+    let matrices = [a, b, c].map(|matrix| matrix.matrix(&mut given));
+    let batch = lengths.len();
+    let lengths = Lengths { lengths: given.add(lengths), first_step: first[0], first_row: first[1], batch };
+    matmul_of(kernel, params, &given, matrices, None, Some(lengths))
 }
 
 /// The gates r, z and hn out of rows (r, z, n, hn): d_h_proj^T b, as the gradient of `weight_hh` reads them.
 pub fn matmul_with_gap(kernel: MatmulKernel, hidden: usize, gates: &Tensor, b: &Tensor, c: &Tensor) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(c.gpu(), "matmul with gap");
     let rows = gates.len() / (4 * hidden);
-    let columns = b.len() / rows;
-    let args = MatmulArgs {
-        size: [3 * hidden, columns, rows],
-        a: Matrix::of(gates, 4 * hidden).with_gap(2 * hidden, hidden),
-        transpose_a: true,
-        b: Matrix::of(b, columns),
-        transpose_b: false,
-        bias: None,
-        c: Matrix::of(c, columns),
-        accumulate: false,
-    };
-    ops::matmul_by(&mut builder, kernel, args, None);
-    builder.build()
+    let n = b.len() / rows;
+    let mut given = Given::default();
+    let places = [Placed::whole(gates, 4 * hidden), Placed::whole(b, n), Placed::whole(c, n)];
+    let [a, b, c] = places.map(|matrix| matrix.matrix(&mut given));
+    let (m, transpose_a, transpose_b) = (3 * hidden, true, false);
+    let params = MatmulParams { m, n, k: rows, transpose_a, transpose_b, accumulate: false };
+    matmul_of(kernel, &params, &given, [a.with_gap(2 * hidden, hidden), b, c], None, None)
 }
 
 /// total (+)= the sum over the rows of input `[rows, columns]`.
-pub fn sum_rows(lanes: [u32; 2], accumulate: bool, input: &Tensor, total: &Tensor) -> Result<Program> {
+pub fn sum_rows(accumulate: bool, input: &Tensor, total: &Tensor) -> Result<Program> {
     let columns = total.len();
-    let mut builder = ProgramBuilder::new(total.gpu(), "sum rows");
     let rows = input.len() / columns;
-    let (input, total) = (Matrix::of(input, columns), Vector::of(total, 0));
-    ops::sum_rows(&mut builder, lanes, SumRowsArgs { input, size: [rows, columns], total, accumulate, root: false });
-    builder.build()
+    let mut given = Given::default();
+    let input = Placed::whole(input, columns).matrix(&mut given);
+    let total = Vector { tensor: given.add(total), begin: 0 };
+    given.program("sum rows", &[Op::SumRows(SumRows { input, size: [rows, columns], total, accumulate, root: false })])
 }
 
 /// A cell and the steps of a whole sequence; the tensors hold nothing but their numbers.
@@ -175,7 +192,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn cell_steps(&self) -> CellSteps<'a> {
+    fn cell_steps(&self, given: &mut Given) -> CellSteps {
         let [seq_len, batch, hidden] = self.sizes;
         let [h_stride, h_column] = self.columns;
         CellSteps {
@@ -186,59 +203,60 @@ impl<'a> Steps<'a> {
             index: 0,
             reverse: self.reverse,
             steps: 0..seq_len,
-            weight_hh: self.weight_hh,
-            packed: self.packed,
-            half_weights: false,
-            bias_hh: self.bias_hh,
-            lengths: self.lengths.map(|lengths| lengths.view().0),
-            h: self.h,
+            weight_hh: given.add(self.weight_hh),
+            packed: self.packed.map(|packed| given.add(packed)),
+            f16_weights: false,
+            bias_hh: self.bias_hh.map(|bias| given.add(bias)),
+            lengths: self.lengths.map(|lengths| given.add(lengths)),
+            h: given.add(self.h),
             h_stride,
             h_column,
-            gates: self.gates,
+            gates: given.add(self.gates),
             gates_width: self.gates.len() / (seq_len * batch * hidden),
         }
     }
 
     /// All steps. `save` keeps what backward needs of a GRU.
     pub fn forward(&self, time_loop: &TimeLoop, save: bool) -> Result<Program> {
-        let mut builder = ProgramBuilder::new(self.h.gpu(), "steps");
-        if let Some(packed) = self.packed {
-            let packing = Packing { side_by_side: true, half: false };
-            ops::pack(&mut builder, self.weight_hh, self.cell.gates() * self.sizes[2], packing, packed);
-        }
-        ops::steps_forward(&mut builder, &[self.cell_steps()], time_loop, save);
-        builder.build()
+        let mut given = Given::default();
+        let cell = self.cell_steps(&mut given);
+        let size = [self.cell.gates() * cell.hidden, cell.hidden];
+        let (source, packed) = (cell.weight_hh, cell.packed);
+        let pack = packed.map(|packed| Op::Pack(Pack { source, packed, size, interleaved: true, f16: false }));
+        let steps = Op::Steps(ops::Steps { cells: vec![cell], time_loop: *time_loop, save });
+        given.program("steps", &pack.into_iter().chain([steps]).collect::<Vec<_>>())
     }
 
     /// All steps backward, and the final dispatch: `d_output` `[T, B, DH]`; `d_h_n` and `d_h0` `[B, H]`.
     pub fn backward(&self, time_loop: &TimeLoop, [d_output, d_h_n, d_h0]: [&'a Tensor; 3]) -> Result<Program> {
         let unused = Tensor::zeros(self.h.gpu(), &[1])?;
-        let mut builder = ProgramBuilder::new(self.h.gpu(), "steps backward");
-        let from = StepsBackward {
+        let mut given = Given::default();
+        let steps = StepsBackward {
+            cells: vec![self.cell_steps(&mut given)],
+            time_loop: *time_loop,
             seq_len: self.sizes[0],
             is_first_chunk: true,
-            d_outputs: vec![d_output],
-            d_h_n,
-            d_h0,
-            squares: Squares::Unused(&unused),
+            d_outputs: vec![given.add(d_output)],
+            d_h_n: given.add(d_h_n),
+            d_h0: given.add(d_h0),
+            squares: None,
+            unused: given.add(&unused),
         };
-        ops::steps_backward(&mut builder, &[self.cell_steps()], time_loop, &from);
-        builder.build()
+        given.program("steps backward", &[Op::StepsBackward(steps)])
     }
 
     /// The gates of all steps as `halves` `[T, B, 2, H]`, or back.
     pub fn halves(&self, back: bool, halves: &'a Tensor) -> Result<Program> {
-        let mut builder = ProgramBuilder::new(self.h.gpu(), "halves");
-        let convert = if back { ops::widen } else { ops::halve };
-        convert(&mut builder, &self.cell_steps(), halves);
-        builder.build()
+        let mut given = Given::default();
+        let (steps, f16) = (self.cell_steps(&mut given), given.add(halves));
+        given.program("halves", &[Op::F16Gates(F16Gates { steps, f16, unpack: back })])
     }
 
     /// The gates of all steps from `h_proj` `[T, B, 3H]`, in one of the passes of `gru_gates`.
     pub fn gates_again(&self, h_proj: &'a Tensor, pass: u32) -> Result<Program> {
-        let mut builder = ProgramBuilder::new(self.h.gpu(), "gates again");
-        ops::gru_gates(&mut builder, &self.cell_steps(), h_proj, pass);
-        builder.build()
+        let mut given = Given::default();
+        let (steps, h_proj) = (self.cell_steps(&mut given), given.add(h_proj));
+        given.program("gates again", &[Op::RecomputeGates(RecomputeGates { steps, h_proj, pass })])
     }
 }
 
@@ -296,10 +314,10 @@ pub struct Place<'a> {
     pub strides: [usize; 2],
 }
 
-impl<'a> Place<'a> {
-    fn arrangement(self) -> Arrangement<'a> {
-        let Vector { view, offset } = Vector::of(self.tensor, self.begin);
-        Arrangement { view, offset, strides: self.strides }
+impl Place<'_> {
+    fn arrangement(self, given: &mut Given) -> Arrangement {
+        let elements = self.begin..self.tensor.len();
+        Arrangement { tensor: given.add(self.tensor), elements, strides: self.strides }
     }
 }
 
@@ -307,34 +325,30 @@ impl<'a> Place<'a> {
 /// layer, the share.
 pub fn arrange(
     size: [usize; 3],
-    [source, destination]: [Place<'_>; 2],
+    places: [Place<'_>; 2],
     lengths: Option<&Tensor>,
     dropout: Option<(&Tensor, usize, f32)>,
 ) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(source.tensor.gpu(), "arrange");
-    let args = ArrangeArgs {
-        size,
-        source: source.arrangement(),
-        destination: destination.arrangement(),
-        lengths: lengths.map(|lengths| lengths.view().0),
-        dropout: dropout.map(|(state, layer, share)| Dropout { state: state.view().0, layer, share }),
-    };
-    ops::arrange(&mut builder, args);
-    builder.build()
+    let mut given = Given::default();
+    let [source, destination] = places.map(|place| place.arrangement(&mut given));
+    let lengths = lengths.map(|lengths| given.add(lengths));
+    let dropout = dropout.map(|(state, layer, rate)| Dropout { state: given.add(state), layer, rate });
+    given.program("arrange", &[Op::Arrange(Arrange { size, source, destination, lengths, dropout })])
 }
 
 /// One more forward pass in the state of dropout.
 pub fn count(state: &Tensor) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(state.gpu(), "count");
-    ops::count(&mut builder, state.view().0);
-    builder.build()
+    let mut given = Given::default();
+    let state = given.add(state);
+    given.program("count", &[Op::Count { state }])
 }
 
 /// `source` `[R, H]` as the steps read it: in the order of a GPU's steps forward or in its own, two in a word or one.
-pub fn pack(rows: usize, side_by_side: bool, half: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(source.gpu(), "pack");
-    ops::pack(&mut builder, source, rows, Packing { side_by_side, half }, packed);
-    builder.build()
+pub fn pack(rows: usize, interleaved: bool, f16: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
+    let mut given = Given::default();
+    let size = [rows, source.len() / rows];
+    let (source, packed) = (given.add(source), given.add(packed));
+    given.program("pack", &[Op::Pack(Pack { source, packed, size, interleaved, f16 })])
 }
 
 /// Rows of `width` from one tensor to another, in which they lie `strides` apart; from the rows that `sources` says (the bits of
@@ -346,17 +360,61 @@ pub fn move_rows(
     sources: Option<&Tensor>,
     destination: &Tensor,
 ) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(source.gpu(), "move rows");
-    let source = Arrangement::state(source, 0, rows, strides[0], width);
-    let destination = Arrangement::state(destination, 0, rows, strides[1], width);
-    let sources = sources.map(|sources| sources.view().0);
-    ops::move_rows(&mut builder, MoveRowsArgs { rows, width, source, sources, destination });
-    builder.build()
+    let mut given = Given::default();
+    let source = Arrangement::state(given.add(source), 0, rows, strides[0], width);
+    let destination = Arrangement::state(given.add(destination), 0, rows, strides[1], width);
+    let sources = sources.map(|sources| given.add(sources));
+    let rows = MoveRows { rows, width, source, sources, destination };
+    let vec4 = rows.is_vec4(&given.list);
+    given.program("move rows", &[Op::MoveRows(rows, vec4)])
 }
 
 /// Numbers rows.
 pub fn number(sources: &Tensor) -> Result<Program> {
-    let mut builder = ProgramBuilder::new(sources.gpu(), "number");
-    ops::number(&mut builder, sources.view().0, sources.len());
-    builder.build()
+    let mut given = Given::default();
+    let (rows, sources) = (sources.len(), given.add(sources));
+    given.program("number", &[Op::Number { sources, rows }])
+}
+
+/// A batch forward and backward through a plan by the twins: each tensor that the plan makes, with the names of
+/// [`expectation_of`](crate::verify::expectation_of).
+pub fn run_by_twins<R: Real>(plan: &Plan, weights: &Weights, batch: &Batch) -> Vec<(String, Vec<R>)> {
+    let roles = plan.roles();
+    let mut machine = Machine::<R>::new(plan.tensors());
+    let mut set = |id: Id, values: &[f32]| {
+        let places = machine.numbers_mut(id).iter_mut().zip(values);
+        places.for_each(|(place, &value)| *place = R::from_f64(f64::from(value)));
+    };
+    for (ids, cell) in roles.weights.iter().zip(&weights.cells) {
+        ids.iter().zip(cell.arrays()).filter_map(|(id, array)| id.zip(Some(array))).for_each(|(id, a)| set(id, a));
+    }
+    set(roles.input, &batch.x);
+    set(roles.h0, &batch.h0);
+    if let Some(d) = &roles.training {
+        set(d.d_output, &batch.d_output);
+        set(d.d_h_n, &batch.d_h_n);
+    }
+    if let Some(lengths) = roles.lengths {
+        let whole = vec![batch.seq_len; batch.batch];
+        let of_rows = batch.lengths.as_ref().unwrap_or(&whole);
+        let words = machine.words_mut(lengths).iter_mut().zip(of_rows);
+        words.for_each(|(word, &length)| *word = length as u32);
+    }
+    if let Some(dropout) = roles.dropout {
+        machine.words_mut(dropout)[0] = batch.dropout_seed;
+    }
+    let [forward, backward] = plan.passes();
+    machine.run(forward);
+    machine.run(backward);
+    let mut list = vec![("output".to_owned(), roles.output), ("h_n".to_owned(), roles.h_n)];
+    if let Some(d) = &roles.training {
+        list.extend(d.d_input.map(|id| ("d_input".to_owned(), id)));
+        list.push(("d_h0".to_owned(), d.d_h0));
+        for (ids, suffix) in d.d_weights.iter().zip(cell_names(plan.config())) {
+            let named = CellWeights::NAMES.into_iter().zip(ids);
+            list.extend(named.filter_map(|(name, id)| Some((format!("d_{name}{suffix}"), (*id)?))));
+        }
+        list.extend(d.norms.map(|id| ("norms of d_h".to_owned(), id)));
+    }
+    list.into_iter().map(|(name, id)| (name, machine.numbers(id).to_vec())).collect()
 }

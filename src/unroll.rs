@@ -71,29 +71,6 @@ pub struct Unroll {
     half_weights: bool,
     half_products: bool,
     adapter_class: Option<wgpu::DeviceType>,
-    given: Given,
-}
-
-/// Which tensors are given to the unrolled layer, so that it does not make them, and how the given ones lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Given {
-    pub(crate) input: bool,
-    pub(crate) output: bool,
-    pub(crate) h0: bool,
-    pub(crate) h_n: bool,
-    /// `h0` and `h_n` are two parts of one buffer.
-    pub(crate) states_share: bool,
-    pub(crate) d_output: bool,
-    pub(crate) d_h_n: bool,
-    pub(crate) d_input: bool,
-    pub(crate) d_h0: bool,
-    pub(crate) gradients: bool,
-    /// The rows of the first states are taken from `h0` as numbers say that the app writes.
-    pub(crate) sources: bool,
-    /// The recurrent weights of the directions of a layer do not lie evenly in one buffer.
-    pub(crate) directions_apart: bool,
-    /// Nor do those of all layers.
-    pub(crate) layers_apart: bool,
 }
 
 impl Unroll {
@@ -113,7 +90,6 @@ impl Unroll {
             half_weights: false,
             half_products: false,
             adapter_class: None,
-            given: Given::default(),
         }
     }
 
@@ -125,15 +101,6 @@ impl Unroll {
     pub(crate) fn with_batch(mut self, batch: usize) -> Self {
         self.batch = batch;
         self
-    }
-
-    pub(crate) fn with_given(mut self, given: Given) -> Self {
-        self.given = given;
-        self
-    }
-
-    pub(crate) fn given(&self) -> Given {
-        self.given
     }
 
     /// Forward and backward, over `seq_len` T steps of `batch` B rows.

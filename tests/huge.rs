@@ -3,7 +3,7 @@
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{Cell, Config, Direction, Error, Gpu, GruConfig, Plan, Reset, RnnConfig, Saved, Unroll, Weights};
+use wgpu_gru::{Cell, Config, Direction, Error, GruConfig, Plan, Reset, RnnConfig, Saved, Unroll, Weights};
 
 const HUGE: [usize; 9] =
     [1000, 1 << 16, (1 << 20) + 1, 1 << 26, 1 << 31, 1 << 32, 1 << 40, usize::MAX / 2 + 1, usize::MAX];
@@ -92,7 +92,7 @@ fn weights_and_batches_of_any_size() {
             assert!(weights.cells.is_empty(), "{config:?}");
             let refused = weights.validate(&config).expect_err("it cannot be");
             assert_eq!(refused.to_string(), error.to_string(), "the reason");
-            assert!(Gpu::required_limits(&config, &Limits::default()).is_err());
+            assert!(config.required_limits(&Limits::default()).is_err());
         }
     }
     let config = GruConfig::new(2, 3);
@@ -107,7 +107,7 @@ fn messages_of_limits() {
     let error = Plan::new(&GruConfig::new(1, 1), &Unroll::inference(1, 1), &limits, DeviceType::Other);
     let text = error.expect_err("too few").to_string();
     assert!(text.contains("the device's max_storage_buffers_per_shader_stage is 4"), "{text}");
-    assert!(text.contains("Gpu::required_limits"), "{text}");
+    assert!(text.contains("Config::required_limits"), "{text}");
     let text = GruConfig::new(1, 1 << 40).validate().expect_err("too many").to_string();
     assert!(!text.contains("the device's"), "no device has anything to do with it: {text}");
     let text = GruConfig::new(1, 1).num_layers(1 << 26).validate().expect_err("too many").to_string();

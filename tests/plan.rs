@@ -1,6 +1,6 @@
 //! What is found before anything is made, without a GPU: sizes, options, limits; and the arithmetic of the plan.
 
-use wgpu_gru::plan::{Cut, MatmulKernel, Schedule, TimeLoop, Tuning};
+use wgpu_gru::plan::{Cut, Schedule, TimeLoop};
 use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
 use wgpu_gru::{
@@ -268,8 +268,8 @@ fn halves() {
         plan.allocations().iter().filter(|a| a.name == name).map(|a| a.bytes * a.count as u64).sum::<u64>()
     };
     // Of r, z, n, hn a step, 4 rows of 8.
-    assert_eq!((bytes(&unhalved, "gates"), bytes(&unhalved, "half gates")), (64 * 4 * 4 * 8 * 4, 0));
-    assert_eq!((bytes(&halved, "gates"), bytes(&halved, "half gates")), (2 * 4 * 4 * 8 * 4, 64 * 4 * 4 * 8 * 2));
+    assert_eq!((bytes(&unhalved, "gates"), bytes(&unhalved, "f16 gates")), (64 * 4 * 4 * 8 * 4, 0));
+    assert_eq!((bytes(&halved, "gates"), bytes(&halved, "f16 gates")), (2 * 4 * 4 * 8 * 4, 64 * 4 * 4 * 8 * 2));
     assert_eq!(unhalved.bytes_with(Saved::Half), Some(halved.bytes()));
     assert_eq!(halved.bytes_with(Saved::Everything), Some(unhalved.bytes()));
     for config in [config.clone().clip(2.0), config.clone().gate_activation(Activation::HARD_SIGMOID_ONNX)] {
@@ -286,7 +286,7 @@ fn halves() {
     let half_weights = |unroll: Unroll| of(&config, &unroll.half_weights(true)).expect("it fits");
     let (training, inference) = (half_weights(unroll), half_weights(Unroll::inference(64, 4)));
     // 3 H H numbers: packed for the steps forward, in their order for those backward.
-    let of_weights = |plan: &Plan| ["packed weight_hh", "half weight_hh"].map(|name| bytes(plan, name));
+    let of_weights = |plan: &Plan| ["packed weight_hh", "f16 weight_hh"].map(|name| bytes(plan, name));
     assert_eq!(of_weights(&training), [3 * 8 * 8 * 2, 3 * 8 * 8 * 2]);
     assert_eq!(of_weights(&inference), [3 * 8 * 8 * 2, 0]);
     assert_eq!(of_weights(&half_weights(unroll.adapter_class(DeviceType::Cpu))), [0, 3 * 8 * 8 * 2]);
@@ -295,11 +295,17 @@ fn halves() {
     assert!(matches!(error, Err(Error::OptionUnavailable { option: "half_weights", .. })), "{error:?}");
 }
 
+/// Kernels go by the class of the adapter.
 #[test]
-fn tuning_goes_by_the_adapter() {
-    assert_eq!(Tuning::new(DeviceType::DiscreteGpu).matmul, MatmulKernel::Tiled);
-    let software = Tuning::new(DeviceType::Cpu);
-    assert_eq!((software.matmul, software.sum_lanes), (MatmulKernel::Direct, [32, 8]));
+fn kernels_go_by_the_adapter() {
+    for (class, matmul) in [(DeviceType::DiscreteGpu, "matmul_tiled"), (DeviceType::Cpu, "matmul_direct")] {
+        let plan =
+            Plan::new(&GruConfig::new(8, 8), &Unroll::training(9, 2), &Limits::default(), class).expect("a plan");
+        for list in plan.kernels() {
+            assert!(list.iter().any(|(label, _)| *label == matmul), "{class:?}: {list:?}");
+        }
+        assert!(plan.to_string().contains(&format!("{matmul}, tiles of")), "{plan}");
+    }
 }
 
 /// The schedule by size and adapter, unless the caller names one.

@@ -139,7 +139,7 @@ fn open() -> Result<Gpu, Box<dyn Error>> {
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("flock"),
         required_features: Gpu::recommended_features(adapter.features()),
-        required_limits: Gpu::required_limits(&GruConfig::new(SENSES, HIDDEN), &adapter.limits())?,
+        required_limits: GruConfig::new(SENSES, HIDDEN).required_limits(&adapter.limits())?,
         ..Default::default()
     }))?;
     Ok(Gpu::from_device(device, queue))

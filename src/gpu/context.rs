@@ -12,6 +12,7 @@ use crate::gpu::kernel::{Kernel, KernelSpec};
 use crate::gpu::open::OPTIONAL_FEATURES;
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
 use crate::gpu::trace::Trace;
+use crate::target::Target;
 
 /// A GPU: a device and its queue, with the pipelines and staging buffers that were made for it.
 ///
@@ -145,19 +146,19 @@ impl Gpu {
         self.inner.planned_as.get().copied().unwrap_or(self.inner.info.device_type)
     }
 
+    /// What a plan has to know of this device.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            limits: self.limits().clone(),
+            class: self.adapter_class(),
+            subgroups: self.inner.subgroups.get().copied(),
+            cooperative: self.cooperative_matrices(),
+        }
+    }
+
     /// For tests: plan for another class of adapter than this one is.
     pub(crate) fn plan_as(&self, class: wgpu::DeviceType) {
         self.inner.planned_as.get_or_init(|| class);
-    }
-
-    /// Whether kernels may use subgroups, and all have 8 invocations at least.
-    pub(crate) fn has_subgroups(&self) -> bool {
-        self.inner.subgroups.get().is_some_and(|[least, _]| *least >= 8)
-    }
-
-    /// Whether every subgroup has 8 invocations, and kernels may use them.
-    pub(crate) fn has_subgroups_of_8(&self) -> bool {
-        self.inner.subgroups.get() == Some(&[8, 8])
     }
 
     /// For tests: subgroups of 8 that wgpu does not know of.

@@ -17,7 +17,6 @@ pub use program::Program;
 pub use readback::DEFAULT_TIMEOUT;
 pub use tensor::Tensor;
 
-pub(crate) use tensor::{in_elements, side_by_side, view_of_parts};
-
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
-pub(crate) use program::{INDEX, INDICES, ProgramBuilder};
+pub(crate) use program::ProgramBuilder;
+pub(crate) use tensor::view_of_parts;

@@ -1,8 +1,9 @@
 //! What a kernel needs of a device, found from its entry in the table and its text, against what the device was opened with.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::{BindingKind, KernelSpec};
+use crate::target::at_most;
 
 /// Values of overrides, by name.
 type Overrides<'a> = &'a [(&'static str, f64)];
@@ -108,8 +109,4 @@ impl BindingKind {
             Self::Read | Self::ReadWrite => None,
         }
     }
-}
-
-pub(super) fn at_most(what: &'static str, limit: &'static str, required: u64, available: u64) -> Result<()> {
-    if required > available { Err(Error::LimitExceeded { what, limit, required, available }) } else { Ok(()) }
 }

@@ -79,7 +79,7 @@ impl Gpu {
     }
 
     /// Opens an adapter of choice, with the [`recommended_features`](Self::recommended_features), and limits as
-    /// [`required_limits`](Self::required_limits) has them.
+    /// [`Config::required_limits`](crate::Config::required_limits) has them.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::NoBackend`], [`Error::RequestDevice`].

@@ -7,7 +7,7 @@ use bytemuck::Pod;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::{Binding, BindingKind, Kernel, View};
-use crate::gpu::needs::at_most;
+use crate::target::{INDEX, INDICES, at_most};
 
 /// A fixed list of dispatches. Recording it makes nothing: no buffer, no bind group, no pipeline.
 #[derive(Debug)]
@@ -74,13 +74,6 @@ impl Program {
         counts
     }
 }
-
-/// What [`Error::LimitExceeded`] calls the limit of [`INDICES`].
-pub(crate) const INDEX: &str = "32-bit index";
-
-/// Elements of a binding at most: kernels count them by numbers of 32 bits, and a loop may look as far ahead as its
-/// invocations go in one round.
-pub(crate) const INDICES: u64 = (1 << 32) - (1 << 20);
 
 /// Collects what a program needs. Uniforms of all dispatches share one buffer, which is made at the end; so the bind
 /// groups are made at the end too.

@@ -101,13 +101,6 @@ impl Tensor {
         Ok(Self::of_buffer(gpu, buffer, shape))
     }
 
-    /// So many tensors of zeros of one shape, evenly in one buffer. Each begins where a binding may.
-    pub(crate) fn in_one_buffer(gpu: &Gpu, name: &'static str, count: usize, shape: &[usize]) -> Result<Vec<Self>> {
-        let [stride, all] = side_by_side(count, shape, gpu.limits());
-        let all = Self::named(gpu, name, &[all], None)?;
-        Ok((0..count).map(|index| all.part(index * stride, shape)).collect())
-    }
-
     /// The part from an element on, in a shape; it must not reach past the end.
     pub(crate) fn part(&self, first: usize, shape: &[usize]) -> Self {
         Self { offset: self.offset + first, shape: shape.to_vec(), ..self.clone() }
@@ -333,6 +326,11 @@ impl Tensor {
         Err(Error::Misaligned { tensor: tensor.into(), offset, alignment })
     }
 
+    /// How many elements behind a multiple of 16 bytes it begins.
+    pub(crate) fn phase(&self) -> usize {
+        self.offset % 4
+    }
+
     /// Whether two share elements.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let end = |tensor: &Self| tensor.offset + tensor.len();
@@ -373,20 +371,6 @@ pub(crate) fn view_of_parts<'a>(parts: &[(&'a Tensor, Range<usize>)]) -> (View<'
     let end = views.iter().map(|(view, _)| view.offset + view.size).max().unwrap_or_default();
     let offsets = views.iter().map(|(view, before)| ((view.offset - begin) / 4) as u32 + before).collect();
     (View { buffer: views[0].0.buffer, offset: begin, size: end - begin }, offsets)
-}
-
-/// Tensors of a shape in one buffer, each at a multiple of the alignment of bindings: how many elements each begins behind the
-/// one before it, and how many all of them take. What does not fit saturates.
-pub(crate) fn side_by_side(count: usize, shape: &[usize], limits: &wgpu::Limits) -> [usize; 2] {
-    let len = shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size));
-    let alignment = in_elements(limits);
-    let stride = len.div_ceil(alignment).saturating_mul(alignment);
-    [stride, stride.saturating_mul(count.saturating_sub(1)).saturating_add(len)]
-}
-
-/// The alignment of bindings in elements.
-pub(crate) fn in_elements(limits: &wgpu::Limits) -> usize {
-    (limits.min_storage_buffer_offset_alignment as usize / 4).max(1)
 }
 
 /// The bytes of a shape. A product that does not fit saturates, and is over every limit.

@@ -116,6 +116,16 @@ fn uniforms_are_made_of_words() {
     }
 }
 
+/// What every device must offer.
+#[test]
+fn the_largest_uniform() {
+    let uniforms = ALL.iter().flat_map(|(_, spec)| spec.bindings).map(|binding| match binding.kind {
+        BindingKind::Uniform { size, .. } => size,
+        BindingKind::Read | BindingKind::ReadWrite => 0,
+    });
+    assert_eq!(uniforms.max(), Some(crate::plan::LARGEST_UNIFORM));
+}
+
 /// The check of the table can fail.
 #[test]
 fn a_wrong_entry_is_found() {

@@ -1,10 +1,8 @@
 //! Recurrent layers on the GPU: their parameters, and their unrolled forms.
 
-mod buffers;
-mod limits;
+mod memory;
 mod parameters;
 mod places;
-mod programs;
 mod stream;
 mod unrolled;
 mod watch;
@@ -19,6 +17,7 @@ pub use workspace::Workspace;
 use crate::config::{Cell, Config, GruCell, RnnCell};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
+use crate::plan::Plan;
 use crate::unroll::Unroll;
 use crate::weights::Weights;
 
@@ -38,6 +37,33 @@ pub type Gru = Recurrent<GruCell>;
 
 /// A plain RNN.
 pub type Rnn = Recurrent<RnnCell>;
+
+impl<C: Copy + Into<Cell>> Config<C> {
+    /// The limits to open a device with on which this layer is to run, out of what the adapter offers
+    /// ([`wgpu::Adapter::limits`]): WebGPU's default limits, and of the sizes of buffers and bindings as much as there is, since
+    /// the plan can use more than it needs. An app joins them with what it needs itself:
+    ///
+    /// ```no_run
+    /// # fn example(adapter: &wgpu_gru::wgpu::Adapter, own: wgpu_gru::wgpu::Limits) -> wgpu_gru::Result<()> {
+    /// use wgpu_gru::{Gpu, GruConfig, wgpu};
+    /// let limits = GruConfig::new(8, 64).required_limits(&adapter.limits())?;
+    /// let descriptor = wgpu::DeviceDescriptor {
+    ///     required_features: Gpu::recommended_features(adapter.features()),
+    ///     required_limits: limits.or_better_values_from(&own),
+    ///     ..Default::default()
+    /// };
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Config::validate`], and [`Error::LimitExceeded`], which names the limit, where the adapter offers too little
+    /// for one step of one row.
+    pub fn required_limits(&self, offered: &wgpu::Limits) -> Result<wgpu::Limits> {
+        let limits = Gpu::recommended_limits(offered);
+        Plan::new(self, &Unroll::inference(1, 1), &limits, wgpu::DeviceType::Other)?;
+        Ok(limits)
+    }
+}
 
 impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// A layer with random weights, see [`Weights::random`].

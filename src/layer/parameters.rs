@@ -3,8 +3,9 @@
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
+use crate::layer::memory::{make, parameters_of};
 use crate::layer::places::{expect_device, expect_fours};
-use crate::plan::cells_a_buffer;
+use crate::plan::buffers::{self, Tensors};
 use crate::weights::{CellWeights, Weights, suffix_of};
 
 /// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
@@ -67,27 +68,9 @@ impl Parameters {
 
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
-        // Cells take their steps together: so their recurrent weights lie in one buffer, where it holds them.
-        let in_a_buffer = cells_a_buffer(config, gpu.limits());
-        let mut cells = Vec::with_capacity(config.num_cells());
-        for first in (0..config.num_cells()).step_by(in_a_buffer) {
-            let count = in_a_buffer.min(config.num_cells() - first);
-            let [_, weight_hh, _, bias_hh] = CellWeights::shapes(config, first / config.directions());
-            let mut weights_hh = Tensor::in_one_buffer(gpu, "weight_hh", count, &weight_hh)?.into_iter();
-            let biases_hh = config.has_bias().then(|| Tensor::in_one_buffer(gpu, "bias_hh", count, &bias_hh));
-            let mut biases_hh = biases_hh.transpose()?.unwrap_or_default().into_iter();
-            for (index, weight_hh) in (first..).zip(weights_hh.by_ref()) {
-                let [weight_ih, _, bias_ih, _] = CellWeights::shapes(config, index / config.directions());
-                let zeros = |name, shape: &[usize]| Tensor::named(gpu, name, shape, None);
-                cells.push(CellParameters {
-                    weight_ih: zeros("weight_ih", &weight_ih)?,
-                    weight_hh,
-                    bias_ih: config.has_bias().then(|| zeros("bias_ih", &bias_ih)).transpose()?,
-                    bias_hh: biases_hh.next(),
-                });
-            }
-        }
-        let parameters = Self { cells };
+        let mut list = Tensors::default();
+        let cells = buffers::parameters(&mut list, config, gpu.limits(), CellWeights::NAMES);
+        let parameters = parameters_of(&cells, &make(gpu, &list, Vec::new(), None)?);
         if let Some(weights) = weights {
             parameters.write(weights)?;
         }
@@ -130,6 +113,11 @@ impl Parameters {
             }
         }
         Ok(())
+    }
+
+    /// How many elements behind a multiple of 16 bytes each of a cell's tensors begins; 0 for one that there is not.
+    pub(super) fn phases(&self) -> Vec<[usize; 4]> {
+        self.cells.iter().map(|cell| cell.all().map(|tensor| tensor.map_or(0, Tensor::phase))).collect()
     }
 
     /// Whether the recurrent weights of each so many cells lie in one buffer, one as far behind the other as the next: then

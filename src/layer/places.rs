@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
 use crate::layer::{Parameters, Workspace};
-use crate::unroll::{Given, Mode, Unroll};
+use crate::plan::buffers::External;
+use crate::unroll::{Mode, Unroll};
 
 /// Tensors that an unrolled layer is to work on instead of making its own: buffers of the app
 /// ([`Tensor::from_buffer`]), or what another layer reads or writes, such as its output. What is `None` the layer makes.
@@ -59,7 +60,7 @@ impl Places {
         config: &Config,
         unroll: &Unroll,
         parameters: &Parameters,
-    ) -> Result<Given> {
+    ) -> Result<External> {
         let (t, b) = (unroll.seq_len(), unroll.batch());
         let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
         let (input, output) = (outer(config.input_size()), outer(config.output_size()));
@@ -111,17 +112,19 @@ impl Places {
             writes.extend(gradients.tensors().map(|tensor| ("a gradient", tensor.clone())));
         }
         expect_apart(&reads, &writes)?;
-        Ok(Given {
-            input: self.input.is_some(),
-            output: self.output.is_some(),
-            h0: self.h0.is_some(),
-            h_n: self.h_n.is_some(),
+        let phase = |tensor: &Option<Tensor>| tensor.as_ref().map(Tensor::phase);
+        Ok(External {
+            input: phase(&self.input),
+            output: phase(&self.output),
+            h0: phase(&self.h0),
+            h_n: phase(&self.h_n),
+            d_output: phase(&self.d_output),
+            d_h_n: phase(&self.d_h_n),
+            d_input: phase(&self.d_input),
+            d_h0: phase(&self.d_h0),
+            gradients: self.gradients.as_ref().map(Parameters::phases),
+            weights: parameters.phases(),
             states_share: self.h0.as_ref().zip(self.h_n.as_ref()).is_some_and(|(h0, h_n)| h0.is_beside(h_n)),
-            d_output: self.d_output.is_some(),
-            d_h_n: self.d_h_n.is_some(),
-            d_input: self.d_input.is_some(),
-            d_h0: self.d_h0.is_some(),
-            gradients: self.gradients.is_some(),
             sources: false,
             directions_apart: !parameters.lie_evenly(config.directions()),
             layers_apart: !parameters.lie_evenly(config.num_cells()),

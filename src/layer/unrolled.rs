@@ -3,13 +3,14 @@
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
-use crate::layer::buffers::{Buffers, TrainingBuffers};
-use crate::layer::programs::Programs;
+use crate::layer::memory::Memory;
 use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward};
 use crate::layer::{Parameters, Places, Recurrent};
-use crate::ops::CellSteps;
-use crate::plan::{MatmulKernel, Plan};
-use crate::unroll::{Given, Unroll};
+use crate::lower::program;
+use crate::plan::Plan;
+use crate::plan::buffers::{External, TrainingRoles};
+use crate::plan::ops::Id;
+use crate::unroll::Unroll;
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes
 /// nothing, submits nothing, and waits for nothing.
@@ -30,7 +31,7 @@ pub struct Unrolled {
     config: Config,
     unroll: Unroll,
     plan: Plan,
-    buffers: Buffers,
+    memory: Memory,
     forward: Program,
     /// What the forward pass writes that others can read.
     writes: Vec<Tensor>,
@@ -85,52 +86,36 @@ impl Unrolled {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
         config.validate()?;
         unroll.validate()?;
-        let given = places.validate(gpu, &config, unroll, layer.parameters())?;
-        let unroll = &unroll.with_given(Given { sources, ..given });
-        let plan = Plan::new(&config, unroll, gpu.limits(), gpu.adapter_class())?;
-        let mut tuning = *plan.tuning();
-        if unroll.has_half_products() {
-            let because = "the Gpu was told of no cooperative matrices: see Gpu::set_cooperative_matrices";
-            let unavailable = Error::OptionUnavailable { option: "half_products", because };
-            tuning.matmul = MatmulKernel::cooperative(gpu.cooperative_matrices().ok_or(unavailable)?);
+        let external = External { sources, ..places.validate(gpu, &config, unroll, layer.parameters())? };
+        let plan = Plan::with(&config, unroll, &external, &gpu.target())?;
+        let memory = Memory::new(gpu, &plan, places, layer.parameters())?;
+        let roles = plan.roles();
+        if let Some(lengths) = roles.lengths {
+            memory.tensor(lengths).write_words(&vec![unroll.seq_len() as u32; unroll.batch()])?;
         }
-        let groups = CellSteps::groups(unroll.batch(), config.hidden_size(), plan.time_loop());
-        let buffers = Buffers::new(gpu, &config, unroll, &plan, places, groups)?;
-        if let Some(lengths) = &buffers.lengths {
-            lengths.write_words(&vec![unroll.seq_len() as u32; unroll.batch()])?;
+        if let Some(sources) = roles.sources {
+            memory.tensor(sources).write_words(&(0..unroll.batch() as u32).collect::<Vec<_>>())?;
         }
-        if let Some(sources) = &buffers.sources {
-            sources.write_words(&(0..unroll.batch() as u32).collect::<Vec<_>>())?;
-        }
-        let layer_inputs: Vec<Tensor> =
-            (0..config.layers()).map(|layer| buffers.layer_input(layer, unroll.seq_len())).collect::<Result<_>>()?;
-        let programs = Programs {
-            gpu,
-            config: &config,
-            unroll,
-            plan: &plan,
-            parameters: layer.parameters(),
-            buffers: &buffers,
-            layer_inputs: &layer_inputs,
-            tuning,
-        };
-        let forward = programs.forward()?;
-        let training = match &buffers.training {
-            None => None,
-            Some(d) => {
+        let [forward, backward] = plan.passes();
+        let forward = program(gpu, "gru forward", &memory.tensors, forward)?;
+        let training = match (&roles.training, &memory.d_parameters) {
+            (Some(d), Some(d_parameters)) => {
+                let tensor = |id: Id| memory.tensor(id).clone();
                 let gradients = Gradients {
-                    parameters: d.d_parameters.clone(),
-                    input: d.d_input.clone(),
-                    h0: d.d_h0.clone(),
-                    norms: d.norms.clone(),
+                    parameters: d_parameters.clone(),
+                    input: d.d_input.map(tensor),
+                    h0: tensor(d.d_h0),
+                    norms: d.norms.map(tensor),
                 };
-                let reads = Watch::new(&config, unroll, &plan, layer.parameters(), &buffers);
-                let (backward, writes) = (programs.backward(d)?, written_by_backward(&buffers));
+                let backward = program(gpu, "gru backward", &memory.tensors, backward)?;
+                let reads = Watch::new(&config, unroll, &plan, layer.parameters(), &memory);
+                let writes = written_by_backward(d, d_parameters, &memory);
                 Some(Training { gradients, backward, writes, reads, saved: Saved::default() })
             }
+            _ => None,
         };
-        let writes = written_by_forward(&plan, &buffers)?;
-        Ok(Self { gpu: gpu.clone(), config, unroll: *unroll, plan, buffers, forward, writes, training })
+        let writes = written_by_forward(&plan, &memory)?;
+        Ok(Self { gpu: gpu.clone(), config, unroll: *unroll, plan, memory, forward, writes, training })
     }
 
     /// What the layer is.
@@ -151,42 +136,42 @@ impl Unrolled {
         &self.plan
     }
 
-    /// The plan in words, with the dispatches as they are recorded, kernel by kernel.
+    /// The plan in words: operations, kernels and buffers, as they are.
     #[must_use]
     pub fn explain(&self) -> String {
-        let list = |program: &Program| {
-            program.kernels().iter().map(|(label, count)| format!(" {label} {count}")).collect::<String>()
-        };
-        let mut text = format!("{}\n  recorded forward:{}", self.plan, list(&self.forward));
-        if let Some(training) = &self.training {
-            text += &format!("\n  recorded backward:{}", list(&training.backward));
-        }
-        text
+        self.plan.to_string()
+    }
+
+    /// For tests: the kernels of the programs of both passes, with the number of dispatches of each.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn recorded(&self) -> [Vec<(&'static str, usize)>; 2] {
+        [self.forward.kernels(), self.training.as_ref().map_or_else(Vec::new, |training| training.backward.kernels())]
     }
 
     /// The input, `[T, B, I]`, or `[B, T, I]` if batch-first, to be written. With lengths, what it holds past a row's end
     /// does not matter.
     #[must_use]
     pub fn input(&self) -> &Tensor {
-        &self.buffers.input
+        self.memory.tensor(self.plan.roles().input)
     }
 
     /// The first states, `[LD, B, H]`, to be written; zero at first. Layer by layer, the forward direction first.
     #[must_use]
     pub fn h0(&self) -> &Tensor {
-        &self.buffers.h0
+        self.memory.tensor(self.plan.roles().h0)
     }
 
     /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's end.
     #[must_use]
     pub fn output(&self) -> &Tensor {
-        &self.buffers.output
+        self.memory.tensor(self.plan.roles().output)
     }
 
     /// The state of each cell after its last step, `[LD, B, H]`: with lengths after the last of each row.
     #[must_use]
     pub fn h_n(&self) -> &Tensor {
-        &self.buffers.h_n
+        self.memory.tensor(self.plan.roles().h_n)
     }
 
     /// For tests: all states of a layer, `[slots, B, DH]`, those after step t at slot t + 1: T + 1 slots, and one more where a
@@ -195,7 +180,7 @@ impl Unrolled {
     #[doc(hidden)]
     #[must_use]
     pub fn states(&self, layer: usize) -> Option<&Tensor> {
-        self.buffers.h.get(layer)
+        self.plan.roles().h.get(layer).map(|&id| self.memory.tensor(id))
     }
 
     /// Sets how long each row is, before the next submission's commands run. They are T at first. A length of 0 is allowed:
@@ -204,7 +189,7 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NoLengths`], [`Error::ShapeMismatch`], [`Error::LengthExceeded`]; then no length has changed.
     pub fn set_lengths(&self, lengths: &[usize]) -> Result<()> {
-        let tensor = self.buffers.lengths.as_ref().ok_or(Error::NoLengths)?;
+        let tensor = self.lengths().ok_or(Error::NoLengths)?;
         expect_len("lengths", &[self.unroll.batch()], lengths.len())?;
         let seq_len = self.unroll.seq_len();
         if let Some(row) = lengths.iter().position(|&length| length > seq_len) {
@@ -219,7 +204,7 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NoDropout`].
     pub fn set_dropout_seed(&self, seed: u32) -> Result<()> {
-        self.buffers.dropout.as_ref().ok_or(Error::NoDropout)?.write_words(&[seed, 0])
+        self.tensor(self.plan.roles().dropout).ok_or(Error::NoDropout)?.write_words(&[seed, 0])
     }
 
     /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; zero at first. What
@@ -228,7 +213,7 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NotTraining`].
     pub fn d_output(&self) -> Result<&Tensor> {
-        Ok(&self.training_buffers()?.d_output)
+        Ok(self.memory.tensor(self.training_roles()?.d_output))
     }
 
     /// The gradient of the loss with respect to [`h_n`](Self::h_n), `[LD, B, H]`, to be written; zero at first. It is added
@@ -237,7 +222,7 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NotTraining`].
     pub fn d_h_n(&self) -> Result<&Tensor> {
-        Ok(&self.training_buffers()?.d_h_n)
+        Ok(self.memory.tensor(self.training_roles()?.d_h_n))
     }
 
     /// What the backward pass makes.
@@ -269,16 +254,16 @@ impl Unrolled {
     }
 
     pub(super) fn sources(&self) -> Option<&Tensor> {
-        self.buffers.sources.as_ref()
+        self.tensor(self.plan.roles().sources)
     }
 
     pub(super) fn lengths(&self) -> Option<&Tensor> {
-        self.buffers.lengths.as_ref()
+        self.tensor(self.plan.roles().lengths)
     }
 
     /// The states of a layer before the first step, `[1, B, DH]`.
     pub(super) fn first_slot(&self, layer: usize) -> Result<Tensor> {
-        self.buffers.h[layer].outer(0..1)
+        self.memory.tensor(self.plan.roles().h[layer]).outer(0..1)
     }
 
     /// Records the backward pass into the app's encoder, as one compute pass. It uses up what the forward pass saved, and reads
@@ -338,13 +323,13 @@ impl Unrolled {
     /// # Errors
     /// Those of [`Tensor::encode_copy_from`].
     pub fn encode_carry_state(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        self.encode_first_states(encoder, &self.buffers.h_n)
+        self.encode_first_states(encoder, self.h_n())
     }
 
     /// Copies states to the place of the first ones, unless they lie there.
     fn encode_first_states(&self, encoder: &mut wgpu::CommandEncoder, source: &Tensor) -> Result<()> {
-        let Buffers { h0, carried, .. } = &self.buffers;
-        match carried {
+        let h0 = self.h0();
+        match self.carried() {
             // Inside of a buffer nothing can be copied.
             Some(carried) if source.is_beside(h0) => {
                 carried.encode_copy_from(encoder, source)?;
@@ -363,14 +348,13 @@ impl Unrolled {
     /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Refused`] for a buffer of the app that was destroyed or is
     /// mapped; then nothing is submitted.
     pub fn forward(&mut self, x: &Tensor, h0: Option<&Tensor>) -> Result<Output> {
-        let (input, first) = (self.buffers.input.clone(), self.buffers.h0.clone());
+        let (input, first) = (self.input().clone(), self.h0().clone());
         self.expect("x", x, &input)?;
         if let Some(h0) = h0 {
             self.expect("h0", h0, &first)?;
         }
         expect_copy_or_clear(&input, Some(x))?;
-        let carried = self.buffers.carried.as_ref();
-        let way = carried.filter(|_| h0.is_some_and(|h0| h0.is_beside(&first)));
+        let way = self.carried().filter(|_| h0.is_some_and(|h0| h0.is_beside(&first)));
         expect_copy_or_clear(way.unwrap_or(&first), h0)?;
         let gpu = self.gpu.clone();
         let submitted = gpu.submit(|encoder| {
@@ -421,8 +405,17 @@ impl Unrolled {
         self.training.as_ref().ok_or(Error::NotTraining)
     }
 
-    fn training_buffers(&self) -> Result<&TrainingBuffers> {
-        self.buffers.training.as_ref().ok_or(Error::NotTraining)
+    fn training_roles(&self) -> Result<&TrainingRoles> {
+        self.plan.roles().training.as_ref().ok_or(Error::NotTraining)
+    }
+
+    fn tensor(&self, id: Option<Id>) -> Option<&Tensor> {
+        id.map(|id| self.memory.tensor(id))
+    }
+
+    /// On the way to `h0` from what lies in its buffer.
+    fn carried(&self) -> Option<&Tensor> {
+        self.tensor(self.plan.roles().carried)
     }
 
     fn expect(&self, name: &'static str, tensor: &Tensor, place: &Tensor) -> Result<()> {

@@ -8,8 +8,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
 use crate::layer::Parameters;
-use crate::layer::buffers::Buffers;
+use crate::layer::memory::Memory;
 use crate::plan::Plan;
+use crate::plan::buffers::TrainingRoles;
 use crate::unroll::Unroll;
 use crate::weights::{CellWeights, suffix_of};
 
@@ -28,27 +29,21 @@ struct Watched {
 }
 
 impl Watch {
-    pub(super) fn new(
-        config: &Config,
-        unroll: &Unroll,
-        plan: &Plan,
-        parameters: &Parameters,
-        buffers: &Buffers,
-    ) -> Self {
-        let layout = plan.layout();
+    pub(super) fn new(config: &Config, unroll: &Unroll, plan: &Plan, parameters: &Parameters, memory: &Memory) -> Self {
+        let (layout, roles) = (plan.layout(), plan.roles());
         let mut watch = Self::default();
         // What is copied by the forward pass may change.
         if !layout.copies_input {
-            watch.add("input", &buffers.input);
+            watch.add("input", memory.tensor(roles.input));
         }
         if !layout.copies_h0 {
-            watch.add("h0", &buffers.h0);
+            watch.add("h0", memory.tensor(roles.h0));
         }
         if !layout.copies_output {
-            watch.add("output", &buffers.output);
+            watch.add("output", memory.tensor(roles.output));
         }
-        for (layer, h) in buffers.h.iter().enumerate() {
-            watch.add(format!("the state of layer {layer}"), h);
+        for (layer, &h) in roles.h.iter().enumerate() {
+            watch.add(format!("the state of layer {layer}"), memory.tensor(h));
         }
         // Biases are read again where gates are made again, and the weights of the input there or where its gradient is made.
         let again = layout.makes_gates_again(config);
@@ -61,11 +56,11 @@ impl Watch {
                 }
             }
         }
-        if let Some(lengths) = &buffers.lengths {
-            watch.add("lengths", lengths);
+        if let Some(lengths) = roles.lengths {
+            watch.add("lengths", memory.tensor(lengths));
         }
-        if let Some(dropout) = &buffers.dropout {
-            watch.add("the seed of dropout", dropout);
+        if let Some(dropout) = roles.dropout {
+            watch.add("the seed of dropout", memory.tensor(dropout));
         }
         watch
     }
@@ -91,24 +86,25 @@ impl Watch {
 }
 
 /// The tensors that a forward pass writes and that others can read.
-pub(super) fn written_by_forward(plan: &Plan, buffers: &Buffers) -> Result<Vec<Tensor>> {
-    let layout = plan.layout();
+pub(super) fn written_by_forward(plan: &Plan, memory: &Memory) -> Result<Vec<Tensor>> {
+    let (layout, roles) = (plan.layout(), plan.roles());
     let mut written = Vec::new();
-    for h in &buffers.h {
+    for &h in &roles.h {
+        let h = memory.tensor(h);
         // The first states are in their slot already, unless they are copied to it.
         written.push(h.outer(usize::from(!layout.copies_h0)..h.shape()[0])?);
     }
-    let apart = [(layout.copies_output, &buffers.output), (layout.copies_h_n, &buffers.h_n)];
-    written.extend(apart.into_iter().filter(|(is_apart, _)| *is_apart).map(|(_, tensor)| tensor.clone()));
-    written.extend(buffers.dropout.iter().chain(&buffers.sources).cloned());
+    let output = layout.copies_output.then_some(roles.output);
+    let h_n = layout.copies_h_n.then_some(roles.h_n);
+    let apart = [output, h_n, roles.dropout, roles.sources];
+    written.extend(apart.into_iter().flatten().map(|id| memory.tensor(id).clone()));
     Ok(written)
 }
 
 /// The tensors that a backward pass writes and that others can read.
-pub(super) fn written_by_backward(buffers: &Buffers) -> Vec<Tensor> {
-    let Some(d) = &buffers.training else { return Vec::new() };
-    let further = d.d_input.iter().chain(&d.norms).chain([&d.d_h0]);
-    d.d_parameters.tensors().chain(further).cloned().collect()
+pub(super) fn written_by_backward(d: &TrainingRoles, d_parameters: &Parameters, memory: &Memory) -> Vec<Tensor> {
+    let further = [d.d_input, d.norms, Some(d.d_h0)].into_iter().flatten().map(|id| memory.tensor(id));
+    d_parameters.tensors().chain(further).cloned().collect()
 }
 
 /// The forward pass that a backward pass is to use up, and whether its encoder was dropped.

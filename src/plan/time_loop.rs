@@ -1,11 +1,12 @@
 //! How the time loop is laid out: one dispatch a step or many steps a dispatch, and how a workgroup is cut.
 
-use wgpu::{DeviceType, Limits};
+use wgpu::DeviceType;
 
-use super::Layout;
-use super::sizes::at_most;
+use super::feasible::{check_schedule, no_loop_in_a_dispatch};
+use super::layout::Layout;
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::target::{Target, at_most};
 use crate::unroll::{Schedule, Unroll};
 
 /// How a workgroup of a step is cut: LANES by SPLIT invocations, over ROWS rows of the batch.
@@ -18,7 +19,7 @@ pub struct Cut {
     /// Rows of the batch: 1, 4 or 8.
     pub rows: u32,
     /// Four numbers a load where H is a multiple of 4.
-    pub quads: bool,
+    pub vec4: bool,
 }
 
 impl Cut {
@@ -59,24 +60,12 @@ const CPU_SEQUENCE_STEPS: usize = 16;
 
 impl TimeLoop {
     /// The choice for a layer on an adapter. `benches/RECORD.md` holds what was measured.
-    pub(super) fn new(
-        config: &Config,
-        unroll: &Unroll,
-        layout: &Layout,
-        limits: &Limits,
-        device: DeviceType,
-    ) -> Result<Self> {
+    pub(super) fn new(config: &Config, unroll: &Unroll, layout: &Layout, target: &Target) -> Result<Self> {
+        check_schedule(unroll, layout)?;
         let (batch, hidden) = (unroll.batch(), config.hidden_size());
-        let schedule = match unroll.wanted_schedule() {
-            Some(Schedule::PerSequence) if layout.is_reset_before => {
-                return Err(Error::ScheduleUnavailable {
-                    schedule: Schedule::PerSequence,
-                    because: "the reset gate acts before the product",
-                });
-            }
-            Some(schedule) => schedule,
-            None => Self::best_schedule(batch, hidden, unroll.seq_len(), layout, device),
-        };
+        let (device, limits) = (target.class, &target.limits);
+        let best = || Self::best_schedule(batch, hidden, unroll.seq_len(), layout, device);
+        let schedule = unroll.wanted_schedule().unwrap_or_else(best);
         let time_loop = Self::cut(schedule, batch, hidden, config.cell().gates(), device);
         for (what, cut, sums) in
             [("a step", time_loop.forward, FORWARD_SUMS), ("a step backward", time_loop.backward, BACKWARD_SUMS)]
@@ -119,7 +108,11 @@ impl TimeLoop {
         } else {
             hidden <= GPU_SEQUENCE_HIDDEN
         };
-        if small && seq_len > 1 && !layout.is_reset_before { Schedule::PerSequence } else { Schedule::PerStep }
+        if small && seq_len > 1 && no_loop_in_a_dispatch(layout).is_none() {
+            Schedule::PerSequence
+        } else {
+            Schedule::PerStep
+        }
     }
 
     /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so every load costs, and
@@ -131,7 +124,7 @@ impl TimeLoop {
             16.. if long => 8,
             _ => 4,
         };
-        Cut { lanes: 8, split: 1, rows, quads: long || schedule == Schedule::PerSequence }
+        Cut { lanes: 8, split: 1, rows, vec4: long || schedule == Schedule::PerSequence }
     }
 
     /// As many invocations as there are units to fill them with; slices where the batch is too small to fill a GPU.
@@ -155,7 +148,7 @@ impl TimeLoop {
         };
         // Every slice has at least two fours of the products.
         let slices = (hidden / 8).clamp(1, 16).next_power_of_two() as u32;
-        Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows, quads: true }
+        Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows, vec4: true }
     }
 
     /// Dispatches of so many steps forward.

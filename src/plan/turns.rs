@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Layout;
+use super::layout::Layout;
 use crate::config::Config;
 
 /// One cell over one chunk of the time axis.

@@ -23,6 +23,7 @@ pub mod oracle;
 pub mod pack;
 pub mod rnn_step;
 pub mod rnn_step_backward;
+pub(crate) mod run;
 pub mod sgd;
 pub mod sum_rows;
 pub mod sum_squares;

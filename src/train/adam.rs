@@ -4,7 +4,7 @@ use super::optimiser::{StepOptions, StepState, check, check_learning_rate, check
 use crate::error::Result;
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{ADAM, AdamParams};
-use crate::ops::element_workgroups;
+use crate::lower::element_workgroups;
 
 /// The options of [`Adam`]; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]

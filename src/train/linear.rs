@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::error::{Error, Result, at_least_one, expect_shape};
-use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
-use crate::ops::{self, MatmulArgs, Matrix, SumRowsArgs, Vector};
-use crate::plan::Tuning;
+use crate::gpu::{Gpu, Program, Tensor};
+use crate::lower::program;
+use crate::plan::buffers::Tensors;
+use crate::plan::ops::{Id, Lister, Matrix, Op, Product, SumRows, Vector};
 use crate::weights::Uniform;
 
 /// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`.
@@ -96,20 +97,23 @@ impl Linear {
         let shape = self.output_shape(input)?;
         let output = Tensor::named(&self.gpu, "output", &shape, None)?;
         let [out_features, in_features] = self.features();
-        let (rows, tuning) = self.rows_of(input);
-        let product = MatmulArgs {
+        let rows = input.len() / in_features;
+        let (list, [x, weight, bias, y]) = given([input, &self.weight, &self.bias, &output]);
+        let target = self.gpu.target();
+        let mut ops = Lister::new(&list, &target, rows);
+        ops.matmul(Product {
             size: [rows, out_features, in_features],
-            a: Matrix::of(input, in_features),
+            a: Matrix::rows_of(x, 0, rows, in_features),
             transpose_a: false,
-            b: Matrix::of(&self.weight, in_features),
+            b: Matrix::rows_of(weight, 0, out_features, in_features),
             transpose_b: true,
-            bias: Some(Vector::of(&self.bias, 0)),
-            c: Matrix::of(&output, out_features),
+            bias: Some(Vector { tensor: bias, begin: 0 }),
+            c: Matrix::rows_of(y, 0, rows, out_features),
             accumulate: false,
-        };
-        let mut builder = ProgramBuilder::new(&self.gpu, "linear forward");
-        ops::matmul(&mut builder, &tuning, product);
-        let program = builder.build()?;
+            lengths: None,
+        });
+        let tensors = [input, &self.weight, &self.bias, &output].map(Tensor::clone);
+        let program = program(&self.gpu, "linear forward", &tensors, &ops.done())?;
         Ok(LinearInference { output, program })
     }
 
@@ -121,44 +125,49 @@ impl Linear {
         [d_weight, d_bias]: [&Tensor; 2],
     ) -> Result<Program> {
         let [out_features, in_features] = self.features();
-        let (rows, tuning) = self.rows_of(input);
-        let d_y = Matrix::of(d_output, out_features);
-        let of_weight = MatmulArgs {
+        let rows = input.len() / in_features;
+        // Without a gradient of the input nothing names the last one.
+        let tensors = [input, &self.weight, d_output, d_weight, d_bias, d_input.unwrap_or(d_bias)];
+        let (list, [x, weight, d_y, d_weight, d_bias, d_x]) = given(tensors);
+        let target = self.gpu.target();
+        let mut ops = Lister::new(&list, &target, rows);
+        let d_y = Matrix::rows_of(d_y, 0, rows, out_features);
+        if d_input.is_some() {
+            ops.matmul(Product {
+                size: [rows, in_features, out_features],
+                a: d_y.clone(),
+                transpose_a: false,
+                b: Matrix::rows_of(weight, 0, out_features, in_features),
+                transpose_b: false,
+                bias: None,
+                c: Matrix::rows_of(d_x, 0, rows, in_features),
+                accumulate: false,
+                lengths: None,
+            });
+        }
+        ops.matmul(Product {
             size: [out_features, in_features, rows],
-            a: d_y,
+            a: d_y.clone(),
             transpose_a: true,
-            b: Matrix::of(input, in_features),
+            b: Matrix::rows_of(x, 0, rows, in_features),
             transpose_b: false,
             bias: None,
-            c: Matrix::of(d_weight, in_features),
+            c: Matrix::rows_of(d_weight, 0, out_features, in_features),
             accumulate: false,
-        };
-        let mut builder = ProgramBuilder::new(&self.gpu, "linear backward");
-        if let Some(d_input) = d_input {
-            let of_input = MatmulArgs {
-                size: [rows, in_features, out_features],
-                transpose_a: false,
-                b: Matrix::of(&self.weight, in_features),
-                c: Matrix::of(d_input, in_features),
-                ..of_weight
-            };
-            ops::matmul(&mut builder, &tuning, of_input);
-        }
-        ops::matmul(&mut builder, &tuning, of_weight);
-        let total = Vector::of(d_bias, 0);
-        let of_bias = SumRowsArgs { input: d_y, size: [rows, out_features], total, accumulate: false, root: false };
-        ops::sum_rows(&mut builder, tuning.sum_lanes, of_bias);
-        builder.build()
+            lengths: None,
+        });
+        ops.push(Op::SumRows(SumRows {
+            input: d_y,
+            size: [rows, out_features],
+            total: Vector { tensor: d_bias, begin: 0 },
+            accumulate: false,
+            root: false,
+        }));
+        program(&self.gpu, "linear backward", &tensors.map(Tensor::clone), &ops.done())
     }
 
     fn features(&self) -> [usize; 2] {
         [self.weight.shape()[0], self.weight.shape()[1]]
-    }
-
-    /// How many rows there are, and the kernels that suit so many.
-    fn rows_of(&self, input: &Tensor) -> (usize, Tuning) {
-        let rows = input.len() / self.features()[1];
-        (rows, Tuning { few_rows: rows <= 8, ..Tuning::new(self.gpu.adapter_class()) })
     }
 
     /// The shape of the output, after a look at the input.
@@ -175,6 +184,13 @@ impl Linear {
         expected.push(out_features);
         Ok(expected)
     }
+}
+
+/// A list of tensors that are there already, and their numbers.
+fn given<const N: usize>(tensors: [&Tensor; N]) -> (Tensors, [Id; N]) {
+    let mut list = Tensors::default();
+    let ids = tensors.map(|tensor| list.external("a tensor", tensor.shape(), tensor.phase()));
+    (list, ids)
 }
 
 /// A linear layer with its output, for inference.

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{MSE, Mse, MseParams};
-use crate::ops::{self, Matrix, SumRowsArgs, Vector, reduction_workgroups};
-use crate::plan::Tuning;
+use crate::lower::{lower, reduction_workgroups};
+use crate::plan::ops::{Id, Matrix, Op, SumRows, Vector};
 
 /// The mean over all elements of (prediction - expected)^2, as `nn.MSELoss`, and its gradient.
 #[derive(Debug)]
@@ -53,11 +53,16 @@ impl MeanSquaredError {
         };
         let mut builder = ProgramBuilder::new(gpu, "mean squared error");
         builder.once(gpu.kernel(&MSE, &[]), &params, storage.storage(), [workgroups, 1, 1]);
-        let tuning = Tuning::new(gpu.adapter_class());
         let rows = workgroups as usize;
-        let (input, total) = (Matrix::of(&partial, 1), Vector::of(&loss, 0));
-        let args = SumRowsArgs { input, size: [rows, 1], total, accumulate: false, root: false };
-        ops::sum_rows(&mut builder, tuning.sum_lanes, args);
+        let tensors = [partial.clone(), loss.clone()];
+        let sum = Op::SumRows(SumRows {
+            input: Matrix::rows_of(Id(0), 0, rows, 1),
+            size: [rows, 1],
+            total: Vector { tensor: Id(1), begin: 0 },
+            accumulate: false,
+            root: false,
+        });
+        lower(&mut builder, &tensors, &sum);
         let program = builder.build()?;
         Ok(Self { expected, loss, d_prediction: d_prediction.clone(), program })
     }

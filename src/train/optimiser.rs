@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, KernelSpec, ProgramBuilder, Tensor};
 use crate::kernels::{ADAM_PREPARE, AdamPrepare, AdamPrepareParams, SUM_SQUARES};
-use crate::ops::{self, reduction_workgroups};
+use crate::lower::{reduction_workgroups, sum_squares};
 
 pub(super) fn check(option: &'static str, value: f32, valid: bool, expected: &'static str) -> Result<()> {
     if valid { Ok(()) } else { Err(Error::InvalidOption { option, value: f64::from(value), expected }) }
@@ -89,7 +89,7 @@ impl StepState {
     ) {
         let mut at = 0;
         for (_, gradient) in pairs {
-            at += ops::sum_squares(builder, gradient, &self.partial, at);
+            at += sum_squares(builder, gradient, &self.partial, at);
         }
         let StepOptions { max_norm, skip_nonfinite, betas: [beta1, beta2] } = options;
         let [one_minus_beta1, one_minus_beta2] = one_minus([beta1, beta2]);

@@ -4,7 +4,7 @@ use super::optimiser::{StepOptions, StepState, check_learning_rate, check_max_no
 use crate::error::Result;
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{SGD, SgdParams};
-use crate::ops::element_workgroups;
+use crate::lower::element_workgroups;
 
 /// The options of [`Sgd`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -197,7 +197,7 @@ fn plans(_: &Gpu) {
                 assert!(rows * config.hidden_size() as u64 <= u64::from(u32::MAX), "indices have 32 bits");
             }
         }
-        call("Gpu::required_limits", || Gpu::required_limits(&config, &limits));
+        call("Config::required_limits", || config.required_limits(&limits));
     });
 }
 

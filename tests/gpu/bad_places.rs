@@ -13,7 +13,7 @@ trials![limits_that_do_not_suffice, bad_buffers, bad_places, bad_parameters];
 fn limits_that_do_not_suffice(gpu: &Gpu) {
     let config = GruConfig::new(64, 256);
     let offered = adapter(gpu).limits();
-    let limits = Gpu::required_limits(&config, &offered).expect("it fits");
+    let limits = config.required_limits(&offered).expect("it fits");
     assert_eq!(limits.max_buffer_size, offered.max_buffer_size, "as much as there is");
     assert_eq!(limits.max_bind_groups, wgpu::Limits::default().max_bind_groups, "no more than is needed");
     open(gpu, limits);
@@ -25,11 +25,11 @@ fn limits_that_do_not_suffice(gpu: &Gpu) {
     let what = "weight_hh";
     let refused =
         Error::LimitExceeded { what, limit: "max_storage_buffer_binding_size", required: 786_432, available: 786_431 };
-    assert_error(Gpu::required_limits(&config, &small), &refused);
+    assert_error(config.required_limits(&small), &refused);
     let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..offered };
     let limit = "max_storage_buffers_per_shader_stage";
     let refused = Error::LimitExceeded { what: "the largest kernel", limit, required: 8, available: 4 };
-    assert_error(Gpu::required_limits(&config, &few), &refused);
+    assert_error(config.required_limits(&few), &refused);
     let bare = open(gpu, wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() });
     assert_error(Gru::new(&bare, config, 1).expect("weights fit").unroll(Unroll::inference(1, 1)), &refused);
 }

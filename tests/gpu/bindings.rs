@@ -8,7 +8,7 @@ use wgpu_gru::{
 
 use crate::device::{bits, open, tensor};
 use crate::errors::assert_error;
-use crate::options::recorded;
+use crate::options::assert_as_planned;
 
 trials![tensors_of_layers, tensors_of_streams, tensors_of_heads, parts_of_tensors];
 
@@ -105,7 +105,7 @@ fn check_layer(gpu: &Gpu, copier: &Copier, config: &Config, unroll: Unroll) {
     for (name, tensor) in handed_out(&net).into_iter().chain(of_layer) {
         copier.check(&format!("{name} of {config:?} {unroll:?}"), tensor);
     }
-    assert_eq!(recorded(&net, "recorded forward"), net.plan().forward_dispatches(), "{config:?} {unroll:?}");
+    assert_as_planned(&net);
 }
 
 /// Shapes of whole alignments and of none, one step and several, one cell and several.

@@ -14,7 +14,7 @@ use wgpu_gru::{
 
 use crate::any_options::{Options, any_options};
 use crate::device::{bits, largest, property_from, tensor};
-use crate::options::recorded;
+use crate::options::assert_as_planned;
 use crate::settings;
 use crate::support::verify_batch;
 
@@ -130,8 +130,7 @@ pub(crate) fn check(gpu: &Gpu, options: &Options) {
     let batch = batch(options);
     let layer = Recurrent::with_weights(gpu, config.clone(), &weights(options)).expect("a layer");
     let mut net = layer.unroll(*unroll).expect("an unroll");
-    assert_eq!(recorded(&net, "recorded forward"), net.plan().forward_dispatches(), "{options:?}");
-    assert_eq!(recorded(&net, "recorded backward"), net.plan().backward_dispatches(), "{options:?}");
+    assert_as_planned(&net);
     let report = match pollster::block_on(verify_batch(&layer, &mut net, &batch)) {
         Ok(report) => report,
         Err(Error::OverBudget(report)) => panic!("{options:?}\n{report}"),

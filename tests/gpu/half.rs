@@ -168,7 +168,7 @@ fn saved_costs_what_it_says(gpu: &Gpu) {
         let list = net.plan().allocations().iter().filter(|allocation| allocation.name == name);
         list.map(|allocation| (allocation.bytes * allocation.count as u64) as f64).sum::<f64>() / state
     };
-    let kept = of(&half, "h") + of(&half, "gates") + of(&half, "half gates");
+    let kept = of(&half, "h") + of(&half, "gates") + of(&half, "f16 gates");
     assert!((3.0..3.3).contains(&kept), "{kept} states a step");
     assert_eq!(whole.plan().bytes_with(Saved::Half), Some(half.plan().bytes()), "what the plan says beforehand");
 }

@@ -33,7 +33,7 @@ fn layers_and_unrolls(gpu: &Gpu) {
         ] {
             let what = format!("{config:?}");
             assert!(is_typed(&what, Recurrent::new(gpu, config.clone(), 1)), "{what} cannot be");
-            assert!(is_typed(&what, Gpu::required_limits(&config, gpu.limits())), "{what} cannot be");
+            assert!(is_typed(&what, config.required_limits(gpu.limits())), "{what} cannot be");
             assert!(is_typed(&what, pollster::block_on(verify(gpu, &config, 2, 2, 1))), "{what} cannot be");
         }
         let layer = Recurrent::new(gpu, GruConfig::new(2, 64), 1).expect("a layer");

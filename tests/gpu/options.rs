@@ -36,12 +36,14 @@ const UNROLL: fn() -> Unroll = || Unroll::training(6, 3);
 /// One row that is whole, one without a step, one in between.
 const LENGTHS: [usize; 3] = [6, 0, 3];
 
-/// Both dispatch counts that `explain` gives of what is recorded.
-pub(crate) fn recorded(net: &Unrolled, program: &str) -> usize {
-    let text = net.explain();
-    let line = text.lines().find(|line| line.contains(program)).expect("the line is there").to_owned();
-    let (_, list) = line.split_once(':').expect("a list");
-    list.split(' ').filter_map(|word| word.parse::<usize>().ok()).sum()
+/// Holds what is recorded to the plan: the same kernels as often.
+#[track_caller]
+pub(crate) fn assert_as_planned(net: &Unrolled) {
+    let plan = net.plan();
+    let what = format!("{:?} {:?}", net.config(), net.unroll());
+    assert_eq!(net.recorded(), plan.kernels(), "{what}");
+    let dispatches = net.recorded().map(|list| list.iter().map(|(_, count)| count).sum::<usize>());
+    assert_eq!(dispatches, [plan.forward_dispatches(), plan.backward_dispatches()], "{what}");
 }
 
 fn check_batch<C: Copy + Into<Cell>>(
@@ -52,8 +54,7 @@ fn check_batch<C: Copy + Into<Cell>>(
 ) -> (Unrolled, Report) {
     let layer = Recurrent::new(gpu, config.erased(), 3).expect("a layer");
     let mut net = layer.unroll(unroll).expect("an unroll");
-    assert_eq!(recorded(&net, "recorded forward"), net.plan().forward_dispatches(), "{:?}", config.erased());
-    assert_eq!(recorded(&net, "recorded backward"), net.plan().backward_dispatches(), "{:?}", config.erased());
+    assert_as_planned(&net);
     let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
     change(&mut batch);
     let report = match pollster::block_on(verify_batch(&layer, &mut net, &batch)) {

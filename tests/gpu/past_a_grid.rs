@@ -104,21 +104,18 @@ fn arranges(gpu: &Gpu) {
     }
 }
 
-/// 32 columns a workgroup, or 8.
+/// 32 columns per workgroup.
 fn sums(gpu: &Gpu) {
     let gpu = small(gpu);
-    for lanes in [[32, 8], [8, 1]] {
-        let of_workgroup = lanes[0] as usize;
-        for columns in [7 * of_workgroup, 7 * of_workgroup + 1, 33 * of_workgroup - 5] {
-            let rows = 11;
-            let input = Uniform::new(5).vec(rows * columns, 1.0);
-            let from = tensor(&gpu, &[input.len()], &input);
-            let total = tensor(&gpu, &[columns], &vec![f32::NAN; columns]);
-            run(&gpu, &harness::sum_rows(lanes, false, &from, &total).expect("a program"));
-            let mut expected = vec![0.0; columns];
-            sum_rows(rows, columns, false, &wide(&input), &mut expected);
-            let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
-            assert_close(&format!("{columns} columns by {lanes:?}"), &read(&total), &expected, tolerance);
-        }
+    for columns in [7 * 32, 7 * 32 + 1, 33 * 32 - 5] {
+        let rows = 11;
+        let input = Uniform::new(5).vec(rows * columns, 1.0);
+        let from = tensor(&gpu, &[input.len()], &input);
+        let total = tensor(&gpu, &[columns], &vec![f32::NAN; columns]);
+        run(&gpu, &harness::sum_rows(false, &from, &total).expect("a program"));
+        let mut expected = vec![0.0; columns];
+        sum_rows(rows, columns, false, &wide(&input), &mut expected);
+        let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
+        assert_close(&format!("{columns} columns"), &read(&total), &expected, tolerance);
     }
 }

@@ -218,7 +218,7 @@ fn the_message_says_what_to_do(gpu: &Gpu) {
     let error = Adam::new(&[(&parameter, &gradient)], &AdamOptions::default()).expect_err("5 storage buffers");
     assert_eq!(small.activity(), before, "nothing is made");
     let text = error.to_string();
-    for part in ["adam needs 5", "max_storage_buffers_per_shader_stage is 4", "Gpu::required_limits"] {
+    for part in ["adam needs 5", "max_storage_buffers_per_shader_stage is 4", "Config::required_limits"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
 }

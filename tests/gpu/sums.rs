@@ -1,4 +1,4 @@
-//! The sum over rows, with the lanes of GPUs and of CPU-class adapters, against its twin in f32 and in f64.
+//! The sum over rows against its twin in f32 and in f64.
 
 use proptest::prelude::*;
 use wgpu_gru::reference::sum_rows::sum_rows;
@@ -9,9 +9,10 @@ use crate::support::{assert_close, wide};
 
 trials![around_the_lanes, random_sums];
 
-const LANES: [[u32; 2]; 2] = [[8, 1], [32, 8]];
+/// Columns and partial sums of a workgroup.
+const LANES: [usize; 2] = [32, 8];
 
-fn check(gpu: &Gpu, lanes: [u32; 2], [rows, columns]: [usize; 2], accumulate: bool, seed: u64) {
+fn check(gpu: &Gpu, [rows, columns]: [usize; 2], accumulate: bool, seed: u64) {
     let mut uniform = Uniform::new(seed);
     let input = uniform.vec(rows * columns, 1.0);
     let total = if accumulate { uniform.vec(columns, 1.0) } else { vec![f32::NAN; columns] };
@@ -22,9 +23,9 @@ fn check(gpu: &Gpu, lanes: [u32; 2], [rows, columns]: [usize; 2], accumulate: bo
     sum_rows(rows, columns, accumulate, &wide(&input), &mut exact);
 
     let (input, total) = (tensor(gpu, &[rows, columns], &input), tensor(gpu, &[columns], &total));
-    run(gpu, &harness::sum_rows(lanes, accumulate, &input, &total).expect("a program"));
+    run(gpu, &harness::sum_rows(accumulate, &input, &total).expect("a program"));
     let actual = read(&total);
-    let name = format!("lanes {lanes:?} rows {rows} columns {columns} accumulate {accumulate}: total");
+    let name = format!("rows {rows} columns {columns} accumulate {accumulate}: total");
     // Numbers of about 1, not of 1/sqrt(rows): the partial sums grow to about sqrt(rows).
     let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
     assert_close(&format!("{name} against f64"), &actual, &exact, tolerance);
@@ -33,21 +34,18 @@ fn check(gpu: &Gpu, lanes: [u32; 2], [rows, columns]: [usize; 2], accumulate: bo
 }
 
 fn around_the_lanes(gpu: &Gpu) {
-    for lanes in LANES {
-        let [column_lanes, row_lanes] = lanes.map(|lanes| lanes as usize);
-        for columns in [1, column_lanes - 1, column_lanes, column_lanes + 1, 97] {
-            for rows in [1, row_lanes, row_lanes + 1, 101] {
-                for accumulate in [false, true] {
-                    check(gpu, lanes, [rows, columns], accumulate, (rows * columns) as u64);
-                }
+    let [column_lanes, row_lanes] = LANES;
+    for columns in [1, column_lanes - 1, column_lanes, column_lanes + 1, 97] {
+        for rows in [1, row_lanes, row_lanes + 1, 101] {
+            for accumulate in [false, true] {
+                check(gpu, [rows, columns], accumulate, (rows * columns) as u64);
             }
         }
     }
 }
 
 fn random_sums(gpu: &Gpu) {
-    property(24, &(1_usize..300, 1_usize..100, any::<[bool; 2]>(), any::<u64>()), |(rows, columns, flags, seed)| {
-        let [wide_lanes, accumulate] = flags;
-        check(gpu, LANES[usize::from(wide_lanes)], [rows, columns], accumulate, seed);
+    property(24, &(1_usize..300, 1_usize..100, any::<bool>(), any::<u64>()), |(rows, columns, accumulate, seed)| {
+        check(gpu, [rows, columns], accumulate, seed);
     });
 }

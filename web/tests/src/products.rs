@@ -105,20 +105,18 @@ async fn gap(run: &Run) -> Outcome {
 }
 
 async fn sums(run: &Run) -> Outcome {
-    for lanes in [[8, 1], [32, 8]] {
-        for (rows, columns) in [(1, 1), (8, 32), (9, 33), (101, 97)] {
-            for accumulate in [false, true] {
-                let mut uniform = Uniform::new((rows * columns) as u64);
-                let input = uniform.vec(rows * columns, 1.0);
-                let total = if accumulate { uniform.vec(columns, 1.0) } else { vec![f32::NAN; columns] };
-                let mut exact = wide(&total);
-                sum_rows(rows, columns, accumulate, &wide(&input), &mut exact);
-                let (input, total) = (run.tensor(&input)?, run.tensor(&total)?);
-                run.submit(&harness::sum_rows(lanes, accumulate, &input, &total)?)?;
-                let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
-                let name = format!("lanes {lanes:?} rows {rows} columns {columns} accumulate {accumulate}: total");
-                run.close(&name, &total.read().await?, &exact, tolerance)?;
-            }
+    for (rows, columns) in [(1, 1), (8, 32), (9, 33), (101, 97)] {
+        for accumulate in [false, true] {
+            let mut uniform = Uniform::new((rows * columns) as u64);
+            let input = uniform.vec(rows * columns, 1.0);
+            let total = if accumulate { uniform.vec(columns, 1.0) } else { vec![f32::NAN; columns] };
+            let mut exact = wide(&total);
+            sum_rows(rows, columns, accumulate, &wide(&input), &mut exact);
+            let (input, total) = (run.tensor(&input)?, run.tensor(&total)?);
+            run.submit(&harness::sum_rows(accumulate, &input, &total)?)?;
+            let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
+            let name = format!("rows {rows} columns {columns} accumulate {accumulate}: total");
+            run.close(&name, &total.read().await?, &exact, tolerance)?;
         }
     }
     Ok(())

@@ -1,0 +1,105 @@
+//! The tensors of a plan: made, taken from a workspace, or given.
+
+use crate::error::Result;
+use crate::gpu::{Gpu, Tensor};
+use crate::layer::{Parameters, Places, Workspace};
+use crate::plan::Plan;
+use crate::plan::buffers::{CellTensors, Owner, Placed, Roles, Tensors};
+use crate::plan::ops::Id;
+
+/// The tensors of an unrolled layer, by their numbers in the plan.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) tensors: Vec<Tensor>,
+    /// The gradients of the parameters, for training.
+    pub(super) d_parameters: Option<Parameters>,
+}
+
+impl Memory {
+    /// Makes what the plan says, and takes what is given.
+    pub(super) fn new(gpu: &Gpu, plan: &Plan, places: &Places, parameters: &Parameters) -> Result<Self> {
+        let roles = plan.roles();
+        let mut given: Vec<Option<Tensor>> = vec![None; plan.tensors().placed.len()];
+        for (id, tensor) in given_of(roles, places, parameters) {
+            given[id.index()] = Some(tensor.clone());
+        }
+        let tensors = make(gpu, plan.tensors(), given, places.workspace.as_ref())?;
+        let d_parameters = roles.training.as_ref().map(|d| parameters_of(&d.d_weights, &tensors));
+        Ok(Self { tensors, d_parameters })
+    }
+
+    pub(super) fn tensor(&self, id: Id) -> &Tensor {
+        &self.tensors[id.index()]
+    }
+}
+
+/// The tensors that are given, by what they are. One that the plan has no place for, such as `h0` of its own, is bound
+/// where the plan says.
+fn given_of<'a>(roles: &Roles, places: &'a Places, parameters: &'a Parameters) -> Vec<(Id, &'a Tensor)> {
+    let mut given: Vec<(Id, &'a Tensor)> = Vec::new();
+    let mut give = |id: Option<Id>, tensor: &'a Option<Tensor>| given.extend(id.zip(tensor.as_ref()));
+    give(Some(roles.input), &places.input);
+    give(Some(roles.output), &places.output);
+    give(Some(roles.h0), &places.h0);
+    give(Some(roles.h_n), &places.h_n);
+    if let Some(d) = &roles.training {
+        give(Some(d.d_output), &places.d_output);
+        give(Some(d.d_h_n), &places.d_h_n);
+        give(d.d_input, &places.d_input);
+        give(Some(d.d_h0), &places.d_h0);
+    }
+    let of = |ids: &[CellTensors], parameters: &'a Parameters| -> Vec<(Id, &'a Tensor)> {
+        let cells = ids.iter().zip(&parameters.cells);
+        cells.flat_map(|(ids, cell)| ids.iter().zip(cell.all())).filter_map(|(id, tensor)| (*id).zip(tensor)).collect()
+    };
+    let gradients = roles.training.as_ref().zip(places.gradients.as_ref());
+    given.extend(gradients.into_iter().flat_map(|(d, gradients)| of(&d.d_weights, gradients)));
+    given.extend(of(&roles.weights, parameters));
+    given
+}
+
+/// Parameters, or their gradients, out of the tensors of a list.
+pub(super) fn parameters_of(ids: &[CellTensors], tensors: &[Tensor]) -> Parameters {
+    let tensor = |id: Option<Id>| id.map(|id| tensors[id.index()].clone());
+    let cells = ids.iter().filter_map(|&[weight_ih, weight_hh, bias_ih, bias_hh]| {
+        let (bias_ih, bias_hh) = (tensor(bias_ih), tensor(bias_hh));
+        Some(super::CellParameters { weight_ih: tensor(weight_ih)?, weight_hh: tensor(weight_hh)?, bias_ih, bias_hh })
+    });
+    Parameters { cells: cells.collect() }
+}
+
+/// The tensors of a list, in zeroed buffers of their own but for those that are given, and for scratch where there is a
+/// workspace: its n-th buffer is that of the n-th scratch buffer of every list.
+pub(super) fn make(
+    gpu: &Gpu,
+    list: &Tensors,
+    mut given: Vec<Option<Tensor>>,
+    workspace: Option<&Workspace>,
+) -> Result<Vec<Tensor>> {
+    if let Some(workspace) = workspace {
+        workspace.expect_device(gpu)?;
+    }
+    let mut scratch = 0;
+    let mut buffers: Vec<Option<Tensor>> = Vec::with_capacity(list.buffers.len());
+    for buffer in &list.buffers {
+        let shape = [buffer.elements];
+        buffers.push(match (buffer.owner, workspace) {
+            (Owner::External, _) => None,
+            (Owner::Scratch, Some(workspace)) => {
+                scratch += 1;
+                Some(workspace.take(scratch - 1, buffer.name, &shape)?)
+            }
+            (Owner::Scratch | Owner::Layer, _) => Some(Tensor::named(gpu, buffer.name, &shape, None)?),
+        });
+    }
+    given.resize(list.placed.len(), None);
+    let tensors = list.placed.iter().zip(given).map(|(placed, given)| {
+        let Placed { buffer, offset, shape } = placed;
+        match (&buffers[*buffer], given) {
+            (Some(whole), _) => whole.part(*offset, shape),
+            (None, Some(given)) => given,
+            (None, None) => unreachable!("{} is given", list.buffers[*buffer].name),
+        }
+    });
+    Ok(tensors.collect())
+}

@@ -1,0 +1,174 @@
+//! The steps of a chunk back through time, and the gates that they need where forward did not keep them.
+
+use std::sync::Arc;
+
+use super::steps::{ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, parts};
+use super::{On, Overrides, activation, clip};
+use crate::config::{Cell, Reset};
+use crate::gpu::{Gpu, Kernel, ProgramBuilder};
+use crate::kernels::{
+    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_HALF, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD,
+    GRU_STEP_BACKWARD_HALF, GRU_STEP_BACKWARD_SINGLES, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
+    RNN_STEP_BACKWARD_HALF, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
+};
+use crate::plan::Schedule;
+use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward};
+
+/// Sums that a lane has: one for each of its four units.
+const SUMS: u32 = 4;
+
+/// The kernels of a step, in their order.
+fn kernels(gpu: &Gpu, args: &StepsBackward) -> Vec<Arc<Kernel>> {
+    let (cell, cut) = (&args.cells[0], (&args.time_loop, args.time_loop.backward));
+    let kernel = |forms, norms: bool, own: Overrides| {
+        let mut overrides = vec![("HAS_LENGTHS", f64::from(cell.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
+        overrides.extend(clip(cell.clip));
+        overrides.extend(own);
+        kernel(gpu, cell, forms, cut, SUMS, overrides)
+    };
+    let norms = args.squares.is_some();
+    match cell.cell {
+        Cell::Rnn { nonlinearity } => {
+            let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES, &RNN_STEP_BACKWARD_HALF];
+            vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
+        }
+        Cell::Gru { reset, gate, candidate } => {
+            let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
+            own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
+            let forms: Forms = [&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES, &GRU_STEP_BACKWARD_HALF];
+            let step = kernel(forms, norms, own);
+            match reset {
+                Reset::After => vec![step],
+                Reset::Before => {
+                    let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES, &GRU_RESET_BACKWARD_HALF];
+                    // The norm is that of the d_h which the first of the two makes.
+                    vec![step, kernel(forms, false, activation(GATE, gate))]
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsBackward) {
+    let StepsBackward { cells, time_loop, .. } = d;
+    let any = &cells[0];
+    let state = any.batch * any.hidden;
+    let (h, h_at) = all_of(on, cells, CellSteps::states);
+    let (gates, gates_at) = all_of(on, cells, CellSteps::chunk_gates);
+    let (weight_hh, weights_at) = all_weights(on, cells, false);
+    let of_step = any.batch * any.h_stride;
+    let d_outputs = cells
+        .iter()
+        .zip(&d.d_outputs)
+        .map(|(cell, &d_output)| (d_output, cell.steps.start * of_step..cell.steps.end * of_step));
+    let (d_output, d_output_at) = parts(on, d_outputs);
+    let own = |cell: &CellSteps| cell.index * state..(cell.index + 1) * state;
+    let (d_h_n, d_h_n_at) = all_of(on, cells, |cell| (d.d_h_n, own(cell)));
+    let (d_h0, d_h0_at) = all_of(on, cells, |cell| (d.d_h0, own(cell)));
+    let (squares, squares_at) = match d.squares {
+        None => (on.whole(d.unused).0, vec![0; cells.len()]),
+        Some(squares) => {
+            let of_cell = on.tensor(squares).shape()[1] * d.seq_len;
+            all_of(on, cells, |cell| (squares, cell.index * of_cell..(cell.index + 1) * of_cell))
+        }
+    };
+    let gates_of_step = (any.batch * any.gates_width * any.hidden) as u32;
+    // Index `steps.len()` is the final product: no gates of its own, it only reads those of the step after it.
+    let params = |step: usize| {
+        let nth_back = any.steps.len().checked_sub(1 + step);
+        let each = |value: &dyn Fn(usize, &CellSteps, usize) -> u32| {
+            let of_cell = |(number, cell): (usize, &CellSteps)| value(number, cell, cell.nth(nth_back.unwrap_or(0)));
+            first_and_next(cells.iter().enumerate().map(of_cell))
+        };
+        let backwards = |cell: &CellSteps| direction(cell).wrapping_neg();
+        let [t, next_t] = each(&|_, cell, t| {
+            let further = if nth_back.is_none() { backwards(cell) } else { 0 };
+            (t as u32).wrapping_add(further)
+        });
+        let [direction, next_direction] = each(&|_, cell, _| backwards(cell));
+        let [h_before, next_h_before] = each(&|number, cell, t| h_at[number] + cell.states_at(t)[0]);
+        let [h_after, next_h_after] = each(&|number, cell, t| h_at[number] + cell.states_at(t)[1]);
+        let [gates_offset, next_gates] = each(&|number, cell, t| {
+            let further = if nth_back.is_none() { backwards(cell).wrapping_mul(gates_of_step) } else { 0 };
+            (gates_at[number] + cell.gates_at(t)).wrapping_add(further)
+        });
+        let [d_output_offset, next_d_output] =
+            each(&|number, cell, t| d_output_at[number] + ((t - cell.steps.start) * of_step + cell.h_column) as u32);
+        let [d_h_n_offset, next_d_h_n] = each(&|number, _, _| d_h_n_at[number]);
+        let [d_h0_offset, next_d_h0] = each(&|number, _, _| d_h0_at[number]);
+        let [weights_offset, next_weights] = each(&|number, _, _| weights_at[number]);
+        let [norms_offset, next_norms] = each(&|number, _, t| squares_at[number] + t as u32);
+        StepBackwardParams {
+            steps: 0,
+            batch: any.batch as u32,
+            hidden: any.hidden as u32,
+            h_stride: any.h_stride as u32,
+            from_d_h_n: 0,
+            has_product: 0,
+            has_final: 0,
+            norms_stride: d.seq_len as u32,
+            t,
+            direction,
+            h_before,
+            h_after,
+            gates_offset,
+            d_output_offset,
+            d_h_n_offset,
+            d_h0_offset,
+            weights_offset,
+            norms_offset,
+            next_t,
+            next_direction,
+            next_h_before,
+            next_h_after,
+            next_gates,
+            next_d_output,
+            next_d_h_n,
+            next_d_h0,
+            next_weights,
+            next_norms,
+        }
+    };
+    let lengths = any.lengths.map_or(weight_hh, |lengths| on.whole(lengths).0);
+    let workgroups = d.workgroups();
+    let kernels = kernels(builder.gpu(), d);
+    let group = |kernel| {
+        let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, norms: squares };
+        builder.group(kernel, &params(0), storage.storage())
+    };
+    let groups: Vec<_> = kernels.into_iter().map(group).collect();
+    let count = any.steps.len();
+    for first in (0..count).step_by(time_loop.steps) {
+        let steps = time_loop.steps.min(count - first);
+        let params = StepBackwardParams {
+            steps: steps as u32,
+            from_d_h_n: u32::from(d.is_first_chunk && first == 0),
+            has_product: u32::from(first > 0),
+            // Where a dispatch has one step, the last product is one of its own.
+            has_final: u32::from(first + steps == count && time_loop.schedule != Schedule::PerStep),
+            ..params(first)
+        };
+        groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
+    }
+    if time_loop.schedule == Schedule::PerStep {
+        let params = StepBackwardParams { has_product: 1, has_final: 1, ..params(count) };
+        builder.dispatch_with(groups[0], &params, workgroups);
+    }
+}
+
+pub(super) fn gru_gates<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &RecomputeGates) {
+    let steps = &args.steps;
+    let Cell::Gru { reset, gate, candidate } = steps.cell else { return };
+    let states = steps.h_before();
+    let ((gates, gates_offset), (h, h_offset)) = (on.matrix(&steps.gates_matrix()), on.matrix(&states));
+    let [rows, hidden] = [steps.rows(), steps.hidden].map(|size| size as u32);
+    let (h_stride, pass_index) = (states.stride as u32, args.pass);
+    let params = GruGatesParams { rows, hidden, gates_offset, h_offset, h_stride, pass_index };
+    let mut overrides = clip(steps.clip);
+    overrides.extend(activation(GATE, gate));
+    overrides.extend(activation(CANDIDATE, candidate));
+    overrides.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
+    let kernel = builder.gpu().kernel(&GRU_GATES, &overrides);
+    let storage = GruGates { h, h_proj: on.whole(args.h_proj).0, gates };
+    builder.once(kernel, &params, storage.storage(), [hidden.div_ceil(8), rows.div_ceil(8), 1]);
+}

@@ -1,0 +1,120 @@
+//! Copies: into another arrangement, of rows of states, of weights and gates in another format; and counters.
+
+use super::{On, grid};
+use crate::gpu::{ProgramBuilder, View};
+use crate::kernels::{
+    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, HALVE, Halves, HalvesParams, MOVE_ROWS,
+    MOVE_ROWS_SINGLES, MoveRows, MoveRowsParams, NUMBER, Number, NumberParams, PACK, PACK_HALF, Pack, PackParams,
+    WIDEN,
+};
+use crate::plan::ops::{self, Arrangement};
+
+/// Under which random number of 32 bits an element is dropped, and what the others are multiplied by.
+pub(crate) fn dropout_constants(rate: f32) -> (u32, f32) {
+    ((f64::from(rate) * 4_294_967_296.0) as u32, 1.0 / (1.0 - rate))
+}
+
+/// A binding of the elements, and how many elements of it come before them.
+fn arrangement<'a>(on: On<'a>, place: &Arrangement) -> (View<'a>, u32) {
+    on.tensor(place.tensor).view_of(place.elements.clone())
+}
+
+pub(super) fn arrange<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Arrange) {
+    let ((source, source_offset), (destination, destination_offset)) =
+        (arrangement(on, &args.source), arrangement(on, &args.destination));
+    let [steps, batch, width] = args.size.map(|size| size as u32);
+    let [source_stride_t, source_stride_b] = args.source.strides.map(|stride| stride as u32);
+    let [destination_stride_t, destination_stride_b] = args.destination.strides.map(|stride| stride as u32);
+    let (threshold, keep_scale) = dropout_constants(args.dropout.map_or(0.0, |dropout| dropout.rate));
+    let params = ArrangeParams {
+        steps,
+        batch,
+        width,
+        source_offset,
+        source_stride_t,
+        source_stride_b,
+        destination_offset,
+        destination_stride_t,
+        destination_stride_b,
+        layer: args.dropout.map_or(0, |dropout| dropout.layer as u32),
+        threshold,
+        keep_scale,
+    };
+    let overrides =
+        [("HAS_LENGTHS", f64::from(args.lengths.is_some())), ("HAS_DROPOUT", f64::from(args.dropout.is_some()))];
+    let kernel = builder.gpu().kernel(&ARRANGE, &overrides);
+    let storage = Arrange {
+        source,
+        // Something must be bound; what is not there is not read.
+        lengths: args.lengths.map_or(source, |lengths| on.whole(lengths).0),
+        dropout: args.dropout.map_or(source, |dropout| on.whole(dropout.state).0),
+        destination,
+    };
+    let rows = steps * batch;
+    let y = rows.min(builder.gpu().limits().max_compute_workgroups_per_dimension.max(1));
+    builder.once(kernel, &params, storage.storage(), [width.div_ceil(64), y, rows.div_ceil(y)]);
+}
+
+pub(super) fn move_rows<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::MoveRows, vec4: bool) {
+    let ((source, source_offset), (destination, destination_offset)) =
+        (arrangement(on, &args.source), arrangement(on, &args.destination));
+    let (spec, item) = if vec4 { (&MOVE_ROWS, 4) } else { (&MOVE_ROWS_SINGLES, 1) };
+    let [source_stride, destination_stride] =
+        [&args.source, &args.destination].map(|place| (place.strides[1] / item) as u32);
+    let width = args.width / item;
+    let [x, y] = grid(builder, (args.rows * width).div_ceil(256) as u32);
+    let params = MoveRowsParams {
+        rows: args.rows as u32,
+        width: width as u32,
+        source_offset: source_offset / item as u32,
+        source_stride,
+        destination_offset: destination_offset / item as u32,
+        destination_stride,
+        workgroups: x,
+    };
+    // Something must be bound; without HAS_SOURCES it is not read.
+    let sources = args.sources.map_or(source, |sources| on.whole(sources).0);
+    let kernel = builder.gpu().kernel(spec, &[("HAS_SOURCES", f64::from(args.sources.is_some()))]);
+    builder.once(kernel, &params, MoveRows { source, sources, destination }.storage(), [x, y, 1]);
+}
+
+/// Each row becomes its own source.
+pub(super) fn number<'a>(builder: &mut ProgramBuilder<'a>, sources: View<'a>, rows: usize) {
+    let [x, y] = grid(builder, rows.div_ceil(256) as u32);
+    let params = NumberParams { len: rows as u32, workgroups: x };
+    let kernel = builder.gpu().kernel(&NUMBER, &[]);
+    builder.once(kernel, &params, Number { sources }.storage(), [x, y, 1]);
+}
+
+/// Counts one more forward pass.
+pub(super) fn count<'a>(builder: &mut ProgramBuilder<'a>, counter: View<'a>) {
+    let kernel = builder.gpu().kernel(&COUNT, &[]);
+    builder.once(kernel, &CountParams { by: 1 }, Count { counter }.storage(), [1, 1, 1]);
+}
+
+/// Recurrent weights as the steps read them.
+pub(super) fn pack<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Pack) {
+    let ((source, source_offset), (packed, packed_offset)) = (on.whole(args.source), on.whole(args.packed));
+    let [rows, columns] = args.size;
+    let fours = columns / 4;
+    let [x, y] = grid(builder, (rows * fours).div_ceil(256) as u32);
+    let params = PackParams {
+        rows: rows as u32,
+        fours: fours as u32,
+        source_offset: source_offset / 4,
+        packed_offset: packed_offset / if args.f16 { 2 } else { 4 },
+        side_by_side: u32::from(args.interleaved),
+        workgroups: x,
+    };
+    let kernel = builder.gpu().kernel(if args.f16 { &PACK_HALF } else { &PACK }, &[]);
+    builder.once(kernel, &params, Pack { source, packed }.storage(), [x, y, 1]);
+}
+
+/// The gates of a chunk to f16, or back.
+pub(super) fn f16_gates<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::F16Gates) {
+    let ((gates, gates_offset), (halves, halves_offset)) = (on.matrix(&args.steps.gates_matrix()), on.whole(args.f16));
+    let [rows, hidden] = [args.steps.rows(), args.steps.hidden].map(|size| size as u32);
+    let params = HalvesParams { rows, hidden, gates_offset, halves_offset };
+    let kernel = builder.gpu().kernel(if args.unpack { &WIDEN } else { &HALVE }, &[]);
+    builder.once(kernel, &params, Halves { gates, halves }.storage(), [hidden.div_ceil(8), rows.div_ceil(8), 1]);
+}

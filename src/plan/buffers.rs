@@ -1,0 +1,510 @@
+//! The list of buffers, and the tensors that lie in them. The layer makes what it says and nothing else.
+
+use std::ops::Range;
+
+use super::layout::{Keeps, Layout};
+use super::ops::{Id, StepsBackward};
+use super::time_loop::TimeLoop;
+use super::turns::{Block, Part};
+use crate::config::Config;
+use crate::target::Target;
+use crate::target::{INDICES, side_by_side};
+use crate::unroll::{Mode, Unroll};
+use crate::weights::CellWeights;
+
+/// Whose a buffer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// The layer's own: its numbers stay between passes.
+    Layer,
+    /// Nothing but a pass needs it while that runs: layers can share it in a [`Workspace`](crate::Workspace).
+    Scratch,
+    /// Given: parameters, tensors of the app, or those of another layer.
+    External,
+}
+
+/// A buffer of an unrolled layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Buffer {
+    pub(crate) name: &'static str,
+    /// Of 4 bytes each.
+    pub(crate) elements: usize,
+    pub(crate) owner: Owner,
+}
+
+/// Where a tensor lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Which buffer of the list.
+    pub(crate) buffer: usize,
+    /// Elements before it in that buffer; of an external one, those before it beyond a multiple of four.
+    pub(crate) offset: usize,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// Buffers, and tensors that lie in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tensors {
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) placed: Vec<Placed>,
+}
+
+impl Tensors {
+    pub(crate) fn placed(&self, tensor: Id) -> &Placed {
+        &self.placed[tensor.index()]
+    }
+
+    /// The number of elements of a tensor.
+    pub(crate) fn len(&self, tensor: Id) -> usize {
+        elements(&self.placed(tensor).shape)
+    }
+
+    /// How many elements behind a multiple of 16 bytes a tensor begins.
+    pub(crate) fn phase(&self, tensor: Id) -> usize {
+        self.placed(tensor).offset % 4
+    }
+
+    fn place(&mut self, buffer: usize, offset: usize, shape: &[usize]) -> Id {
+        self.placed.push(Placed { buffer, offset, shape: shape.to_vec() });
+        Id((self.placed.len() - 1) as u32)
+    }
+
+    fn buffer(&mut self, name: &'static str, elements: usize, owner: Owner) -> usize {
+        self.buffers.push(Buffer { name, elements, owner });
+        self.buffers.len() - 1
+    }
+
+    /// A tensor with a buffer of its own.
+    pub(crate) fn make(&mut self, name: &'static str, shape: &[usize], owner: Owner) -> Id {
+        let buffer = self.buffer(name, elements(shape), owner);
+        self.place(buffer, 0, shape)
+    }
+
+    /// A tensor that is given, so many elements behind a multiple of 16 bytes.
+    pub(crate) fn external(&mut self, name: &'static str, shape: &[usize], phase: usize) -> Id {
+        let buffer = self.buffer(name, elements(shape), Owner::External);
+        self.place(buffer, phase, shape)
+    }
+
+    /// So many tensors of one shape in one buffer, each `before` elements behind a multiple of the alignment of bindings.
+    pub(crate) fn side_by_side(
+        &mut self,
+        (name, owner): (&'static str, Owner),
+        count: usize,
+        shape: &[usize],
+        before: usize,
+        limits: &wgpu::Limits,
+    ) -> Vec<Id> {
+        let [stride, all] = side_by_side(count, &[before.saturating_add(elements(shape))], limits);
+        let buffer = self.buffer(name, all, owner);
+        let at = |index: usize| index.saturating_mul(stride).saturating_add(before);
+        (0..count).map(|index| self.place(buffer, at(index), shape)).collect()
+    }
+
+    /// So many tensors of one shape, one behind the other in one buffer. They are not handed out, so they begin anywhere.
+    pub(crate) fn in_a_row(&mut self, name: &'static str, owner: Owner, count: usize, shape: &[usize]) -> Vec<Id> {
+        let len = elements(shape);
+        let buffer = self.buffer(name, len.saturating_mul(count), owner);
+        (0..count).map(|index| self.place(buffer, index.saturating_mul(len), shape)).collect()
+    }
+
+    /// The part with these indices of the outermost axis of a tensor.
+    fn outer(&mut self, tensor: Id, range: Range<usize>) -> Id {
+        let Placed { buffer, offset, mut shape } = self.placed(tensor).clone();
+        let row = elements(&shape[1..]);
+        shape[0] = range.len();
+        self.place(buffer, offset.saturating_add(range.start.saturating_mul(row)), &shape)
+    }
+
+    /// Buffers of one name, size and owner, with how many there are of each, in the order of the list; without external ones.
+    pub(crate) fn grouped(&self) -> Vec<(&Buffer, usize)> {
+        let mut places = std::collections::HashMap::new();
+        let mut groups: Vec<(&Buffer, usize)> = Vec::new();
+        for buffer in self.buffers.iter().filter(|buffer| buffer.owner != Owner::External) {
+            let next = groups.len();
+            match *places.entry((buffer.name, buffer.elements, buffer.owner)).or_insert(next) {
+                place if place == next => groups.push((buffer, 1)),
+                place => groups[place].1 += 1,
+            }
+        }
+        groups
+    }
+}
+
+fn elements(shape: &[usize]) -> usize {
+    shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size))
+}
+
+/// Bytes of f32 numbers. What does not fit 64 bits saturates, and is over every limit.
+pub(super) fn bytes(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
+}
+
+/// The tensors of a cell's weights and biases, or of their gradients, in the order of [`CellWeights::NAMES`].
+pub(crate) type CellTensors = [Option<Id>; 4];
+
+/// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or each
+/// has its own.
+pub(super) fn cells_per_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
+    let hidden = config.hidden_size();
+    let weights = |cells: usize| bytes(&[side_by_side(cells, &[config.cell().gates(), hidden, hidden], limits)[1]]);
+    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * INDICES);
+    let all = [config.num_cells(), config.directions()];
+    all.into_iter().find(|&cells| weights(cells) <= most).unwrap_or(1)
+}
+
+/// Weights and biases of all cells, or their gradients. Cells take their steps together: so their recurrent weights lie in one
+/// buffer, where it holds them.
+pub(crate) fn parameters(
+    tensors: &mut Tensors,
+    config: &Config,
+    limits: &wgpu::Limits,
+    names: [&'static str; 4],
+) -> Vec<CellTensors> {
+    let [weight_ih, weight_hh, bias_ih, bias_hh] = names;
+    let (cells, in_a_buffer) = (config.num_cells(), cells_per_buffer(config, limits));
+    let mut list = Vec::with_capacity(cells);
+    for first in (0..cells).step_by(in_a_buffer) {
+        let count = in_a_buffer.min(cells - first);
+        let shapes = |index: usize| CellWeights::shapes(config, index / config.directions());
+        let [_, of_weight, _, of_bias] = shapes(first);
+        let weights = tensors.side_by_side((weight_hh, Owner::Layer), count, &of_weight, 0, limits);
+        let has_bias = config.has_bias();
+        let biases = if has_bias {
+            tensors.side_by_side((bias_hh, Owner::Layer), count, &of_bias, 0, limits)
+        } else {
+            Vec::new()
+        };
+        for (place, weight) in weights.into_iter().enumerate() {
+            let [of_weight, _, of_bias, _] = shapes(first + place);
+            let weight_ih = tensors.make(weight_ih, &of_weight, Owner::Layer);
+            let bias_ih = has_bias.then(|| tensors.make(bias_ih, &of_bias, Owner::Layer));
+            list.push([Some(weight_ih), Some(weight), bias_ih, biases.get(place).copied()]);
+        }
+    }
+    list
+}
+
+/// Which tensors are given to an unrolled layer, so that it does not make them: for each how many elements behind a multiple
+/// of 16 bytes it begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct External {
+    pub(crate) input: Option<usize>,
+    pub(crate) output: Option<usize>,
+    pub(crate) h0: Option<usize>,
+    pub(crate) h_n: Option<usize>,
+    pub(crate) d_output: Option<usize>,
+    pub(crate) d_h_n: Option<usize>,
+    pub(crate) d_input: Option<usize>,
+    pub(crate) d_h0: Option<usize>,
+    /// Of each cell, in the order of [`CellWeights::NAMES`].
+    pub(crate) gradients: Option<Vec<[usize; 4]>>,
+    /// As `gradients`. Empty: they begin at multiples of 16 bytes, as those that the crate makes.
+    pub(crate) weights: Vec<[usize; 4]>,
+    /// `h0` and `h_n` are two parts of one buffer.
+    pub(crate) states_share: bool,
+    /// The rows of the first states are taken from `h0` as numbers say that the app writes.
+    pub(crate) sources: bool,
+    /// The recurrent weights of the directions of a layer do not lie evenly in one buffer.
+    pub(crate) directions_apart: bool,
+    /// Nor do those of all layers.
+    pub(crate) layers_apart: bool,
+}
+
+/// What each tensor of a forward pass is.
+#[derive(Debug, Clone)]
+pub(crate) struct Roles {
+    /// `[T, B, I]`, or `[B, T, I]` if batch-first.
+    pub(crate) input: Id,
+    /// The input time-major, with zeros past the ends of rows.
+    pub(crate) arranged_input: Option<Id>,
+    /// The states of each layer, `[slots, B, DH]`; those after step t lie at slot t + 1. In one buffer in a wavefront.
+    pub(crate) h: Vec<Id>,
+    /// The states of each layer after its steps, `[T, B, DH]`: slots 1 to T of `h`.
+    pub(crate) outputs: Vec<Id>,
+    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each part of a turn, for one chunk. Those of a
+    /// turn lie in one buffer.
+    pub(crate) gates: Vec<Vec<Id>>,
+    /// The gates of each cell, chunk by chunk, as f16, two in a word, `[chunk, B, 2, H]`, where they are kept so.
+    pub(crate) f16_gates: Vec<Vec<Id>>,
+    /// What each layer reads, `[T, B, in]`.
+    pub(crate) layer_inputs: Vec<Id>,
+    /// `[T, B, DH]`, or `[B, T, DH]` if batch-first: a part of the last layer's states, or a tensor of its own.
+    pub(crate) output: Id,
+    /// `[LD, B, H]`, parts of the states where there is one cell that runs forward, or tensors of their own.
+    pub(crate) h0: Id,
+    pub(crate) h_n: Id,
+    /// On the way to `h0` from what lies in its buffer, such as `h_n`, `[LD, B, H]`.
+    pub(crate) carried: Option<Id>,
+    pub(crate) weights: Vec<CellTensors>,
+    /// The recurrent weights of each cell as the steps forward read them, where they are packed.
+    pub(crate) packed: Vec<Id>,
+    /// The recurrent weights of each cell as f16 in their own order, where the steps read them so.
+    pub(crate) f16_weights: Vec<Id>,
+    /// `[B]`, whole numbers.
+    pub(crate) lengths: Option<Id>,
+    /// From which row of `h0` each row goes on, `[B]`, whole numbers.
+    pub(crate) sources: Option<Id>,
+    /// Seed of dropout and count of forward passes, whole numbers.
+    pub(crate) dropout: Option<Id>,
+    pub(crate) training: Option<TrainingRoles>,
+}
+
+/// What each further tensor of a backward pass is.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainingRoles {
+    /// In the layout of the output.
+    pub(crate) d_output: Id,
+    /// The gradient of the output of each layer, `[T, B, DH]`. The last one is `d_output` itself unless that is copied. In one
+    /// buffer in a wavefront.
+    pub(crate) d_layers: Vec<Id>,
+    /// The gradient of an output that was dropped out, before that is taken into account.
+    pub(crate) d_dropped: Option<Id>,
+    /// `[LD, B, H]`
+    pub(crate) d_h_n: Id,
+    pub(crate) d_h0: Id,
+    pub(crate) d_weights: Vec<CellTensors>,
+    /// In the layout of the input.
+    pub(crate) d_input: Option<Id>,
+    pub(crate) arranged_d_input: Option<Id>,
+    /// The recurrent product of one chunk, where the gates are made again.
+    pub(crate) h_proj: Option<Id>,
+    /// Sums of squares of d_h, `[LD, workgroups, T]`, where norms are wanted.
+    pub(crate) squares: Option<Id>,
+    /// One number that is bound where no squares are wanted.
+    pub(crate) unused: Id,
+    /// `[LD, T]`
+    pub(crate) norms: Option<Id>,
+}
+
+/// What the lists are made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists<'a> {
+    pub(super) config: &'a Config,
+    pub(super) unroll: &'a Unroll,
+    pub(super) external: &'a External,
+    pub(super) target: &'a Target,
+    pub(super) layout: &'a Layout,
+    pub(super) time_loop: &'a TimeLoop,
+    pub(super) chunks: &'a [Range<usize>],
+    pub(super) blocks: &'a [Block],
+}
+
+impl Lists<'_> {
+    /// `[T, B, features]`, or `[B, T, features]` if batch-first.
+    fn outer(&self, features: usize) -> [usize; 3] {
+        let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
+        if self.config.is_batch_first() { [b, t, features] } else { [t, b, features] }
+    }
+
+    fn longest_chunk(&self) -> usize {
+        self.chunks.iter().map(ExactSizeIterator::len).max().unwrap_or_default()
+    }
+
+    /// Every buffer, and what its tensors are.
+    pub(super) fn buffers(&self) -> (Tensors, Roles) {
+        let Self { config, unroll, external, layout, .. } = *self;
+        let mut list = Tensors::default();
+        let training = unroll.mode() == Mode::Training;
+        let (t, b) = (unroll.seq_len(), unroll.batch());
+        let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
+        let (cells, layers) = (config.num_cells(), config.layers());
+        let state = [cells, b, hidden];
+        let given = |list: &mut Tensors, phase: Option<usize>, name, shape: &[usize]| match phase {
+            Some(phase) => list.external(name, shape, phase),
+            None => list.make(name, shape, Owner::Layer),
+        };
+        let scratch = |list: &mut Tensors, name, shape: &[usize]| list.make(name, shape, Owner::Scratch);
+        let scratch_if = |wanted: bool| if wanted { Owner::Scratch } else { Owner::Layer };
+
+        let input = given(&mut list, external.input, "input", &self.outer(i));
+        let arranged_input =
+            layout.copies_input.then(|| list.make("arranged input", &[t, b, i], scratch_if(!training)));
+        let shape = [layout.slots, b, width];
+        let h =
+            self.per_layer(&mut list, ("h", scratch_if(layout.scratch_states)), layers, &shape, layout.before_states);
+        let outputs: Vec<Id> = h.iter().map(|&states| list.outer(states, 1..t + 1)).collect();
+        let gates = self.gates(&mut list);
+        let f16_gates = if layout.keeps == Keeps::F16 { self.f16_gates(&mut list) } else { Vec::new() };
+        let dropped = if layout.has_dropout { layers - 1 } else { 0 };
+        let dropped: Vec<Id> = (0..dropped).map(|_| list.make("layer input", &[t, b, width], Owner::Layer)).collect();
+        let last = h[layers - 1];
+        let output = if layout.copies_output {
+            given(&mut list, external.output, "output", &self.outer(width))
+        } else {
+            outputs[layers - 1]
+        };
+        let state_of = |list: &mut Tensors, copied: bool, phase, name, slot: usize| {
+            if copied { given(list, phase, name, &state) } else { list.outer(last, slot..slot + 1) }
+        };
+        let h0 = state_of(&mut list, layout.copies_h0, external.h0, "h0", 0);
+        let h_n = state_of(&mut list, layout.copies_h_n, external.h_n, "h_n", t);
+        let carried = layout.carries(external).then(|| scratch(&mut list, "carried state", &state));
+        let words = layout.words_of_weights(config);
+        let packed = self.weight_copies(&mut list, layout.packs_weights, ("packed weight_hh", Owner::Scratch), &words);
+        let of_f16 = ("f16 weight_hh", scratch_if(!training));
+        let f16_weights = self.weight_copies(&mut list, layout.copies_f16_weights, of_f16, &words);
+        let lengths = unroll.has_lengths().then(|| list.make("lengths", &[b], Owner::Layer));
+        let sources = external.sources.then(|| list.make("sources of rows", &[b], Owner::Layer));
+        let dropout = layout.has_dropout.then(|| list.make("dropout", &[2], Owner::Layer));
+        let weights = self.external_parameters(&mut list, &external.weights, CellWeights::NAMES);
+        let training = training.then(|| self.training(&mut list));
+        let first = arranged_input.unwrap_or(input);
+        let above = |below: usize| dropped.get(below).copied().unwrap_or(outputs[below]);
+        let layer_inputs = std::iter::once(first).chain((0..layers - 1).map(above)).collect();
+        let roles = Roles {
+            input,
+            arranged_input,
+            h,
+            outputs,
+            gates,
+            f16_gates,
+            layer_inputs,
+            output,
+            h0,
+            h_n,
+            carried,
+            weights,
+            packed,
+            f16_weights,
+            lengths,
+            sources,
+            dropout,
+            training,
+        };
+        (list, roles)
+    }
+
+    /// A tensor per layer, in one buffer if the layers take their steps together.
+    fn per_layer(
+        &self,
+        list: &mut Tensors,
+        named: (&'static str, Owner),
+        layers: usize,
+        shape: &[usize],
+        before: usize,
+    ) -> Vec<Id> {
+        let together = if self.layout.wavefront { layers.max(1) } else { 1 };
+        let buffers = (0..layers).step_by(together);
+        buffers.flat_map(|_| list.side_by_side(named, together, shape, before, &self.target.limits)).collect()
+    }
+
+    /// The gates of cells and chunks.
+    fn gates(&self, list: &mut Tensors) -> Vec<Vec<Id>> {
+        let layout = self.layout;
+        let shape = |steps: usize| [steps, self.unroll.batch(), layout.gates_width, self.config.hidden_size()];
+        if layout.keeps != Keeps::Gates {
+            let parts = list.in_a_row("gates", Owner::Scratch, layout.together, &shape(self.longest_chunk()));
+            return parts.into_iter().map(|tensor| vec![tensor]).collect();
+        }
+        let mut all: Vec<(Part, Id)> = Vec::new();
+        for turn in self.blocks.iter().flat_map(|block| &block.turns) {
+            let tensors = list.in_a_row("gates", Owner::Layer, turn.parts.len(), &shape(turn.steps));
+            all.extend(turn.parts.iter().copied().zip(tensors));
+        }
+        all.sort_by_key(|(part, _)| (part.layer, part.direction, part.chunk));
+        let of_cell = all.chunks(self.chunks.len());
+        of_cell.map(|chunks| chunks.iter().map(|&(_, tensor)| tensor).collect()).collect()
+    }
+
+    /// Room for the gates of cells and chunks as f16.
+    fn f16_gates(&self, list: &mut Tensors) -> Vec<Vec<Id>> {
+        let shape = |steps: usize| [steps, self.unroll.batch(), 2, self.config.hidden_size()];
+        let mut of_cell =
+            || self.chunks.iter().map(|chunk| list.make("f16 gates", &shape(chunk.len()), Owner::Layer)).collect();
+        (0..self.config.num_cells()).map(|_| of_cell()).collect()
+    }
+
+    /// Room for copies of the recurrent weights of all cells, if they are wanted: as many in a buffer as they are themselves.
+    fn weight_copies(
+        &self,
+        list: &mut Tensors,
+        wanted: bool,
+        (name, owner): (&'static str, Owner),
+        shape: &[usize],
+    ) -> Vec<Id> {
+        let cells = if wanted { self.config.num_cells() } else { 0 };
+        let in_a_buffer = cells_per_buffer(self.config, &self.target.limits);
+        let firsts = (0..cells).step_by(in_a_buffer);
+        firsts.flat_map(|first| list.in_a_row(name, owner, in_a_buffer.min(cells - first), shape)).collect()
+    }
+
+    /// Parameters or gradients that are given.
+    fn external_parameters(
+        &self,
+        list: &mut Tensors,
+        phases: &[[usize; 4]],
+        names: [&'static str; 4],
+    ) -> Vec<CellTensors> {
+        let of_cell = |cell: usize| {
+            let shapes = CellWeights::shapes(self.config, cell / self.config.directions());
+            let phases = phases.get(cell).copied().unwrap_or_default();
+            let mut tensors: CellTensors = [None; 4];
+            for place in 0..4 {
+                if !shapes[place].contains(&0) {
+                    tensors[place] = Some(list.external(names[place], &shapes[place], phases[place]));
+                }
+            }
+            tensors
+        };
+        (0..self.config.num_cells()).map(of_cell).collect()
+    }
+
+    fn training(&self, list: &mut Tensors) -> TrainingRoles {
+        const GRADIENTS: [&str; 4] = ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"];
+        let Self { config, unroll, external, layout, .. } = *self;
+        let (t, b) = (unroll.seq_len(), unroll.batch());
+        let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
+        let (cells, layers) = (config.num_cells(), config.layers());
+        let state = [cells, b, hidden];
+        let given = |list: &mut Tensors, phase: Option<usize>, name, shape: &[usize]| match phase {
+            Some(phase) => list.external(name, shape, phase),
+            None => list.make(name, shape, Owner::Layer),
+        };
+        // The last layer's is the one that is given, if it need not be copied.
+        let last = external.d_output.filter(|_| !layout.copies_d_output);
+        let made = layers - usize::from(last.is_some());
+        let mut d_layers = self.per_layer(list, ("d_output", Owner::Layer), made, &[t, b, width], 0);
+        d_layers.extend(last.map(|phase| list.external("d_output", &[t, b, width], phase)));
+        let d_output = if layout.copies_d_output {
+            given(list, external.d_output, "d_output as given", &self.outer(width))
+        } else {
+            d_layers[layers - 1]
+        };
+        let scratch_if = |list: &mut Tensors, wanted: bool, name, shape: &[usize]| {
+            wanted.then(|| list.make(name, shape, Owner::Scratch))
+        };
+        let has_d_input = unroll.has_input_gradient();
+        let has_norms = unroll.has_gradient_norms();
+        let groups = StepsBackward::groups(self.time_loop, b, hidden);
+        let d_dropped = scratch_if(list, layout.has_dropout, "d_dropped", &[t, b, width]);
+        let d_h_n = given(list, external.d_h_n, "d_h_n", &state);
+        let d_h0 = given(list, external.d_h0, "d_h0", &state);
+        let d_weights = match &external.gradients {
+            Some(phases) => self.external_parameters(list, phases, GRADIENTS),
+            None => parameters(list, config, &self.target.limits, GRADIENTS),
+        };
+        let d_input = has_d_input.then(|| given(list, external.d_input, "d_input", &self.outer(i)));
+        let has_arranged = has_d_input && config.is_batch_first();
+        let arranged_d_input = scratch_if(list, has_arranged, "arranged d_input", &[t, b, i]);
+        let chunk = self.longest_chunk();
+        let h_proj = scratch_if(list, layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden]);
+        let squares = scratch_if(list, has_norms, "squares of d_h", &[cells, groups, t]);
+        let unused = squares.unwrap_or_else(|| list.make("unused", &[1], Owner::Layer));
+        let norms = has_norms.then(|| list.make("norms of d_h", &[cells, t], Owner::Layer));
+        TrainingRoles {
+            d_output,
+            d_layers,
+            d_dropped,
+            d_h_n,
+            d_h0,
+            d_weights,
+            d_input,
+            arranged_d_input,
+            h_proj,
+            squares,
+            unused,
+            norms,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Why an option cannot be had, if it cannot: every such reason, in one place. And what no option can help: limits that a
+//! device is below.
+
+use super::buffers::{External, bytes, cells_per_buffer};
+use super::layout::Layout;
+use super::matmul::MatmulKernel;
+use crate::config::{Cell, Config, Direction};
+use crate::error::{Error, Result};
+use crate::target::{INDICES, Target, at_most, in_elements, side_by_side};
+use crate::unroll::{Mode, Saved, Schedule, Unroll};
+
+/// Refuses what was asked for by name and cannot be had.
+pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<()> {
+    let wants_wavefront = unroll.wanted_wavefront() == Some(true);
+    for (option, wanted, because) in [
+        ("wavefront", wants_wavefront, no_wavefront(config, unroll, external, &target.limits)),
+        ("Saved::Half", unroll.saved_gates() == Saved::Half, no_f16_gates(config)),
+        ("half_weights", unroll.has_half_weights(), no_f16_weights(config)),
+        ("half_products", unroll.has_half_products(), no_f16_products(target)),
+    ] {
+        if let (true, Some(because)) = (wanted, because) {
+            return Err(Error::OptionUnavailable { option, because });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a schedule that was asked for by name and cannot be had.
+pub(super) fn check_schedule(unroll: &Unroll, layout: &Layout) -> Result<()> {
+    match unroll.wanted_schedule() {
+        Some(schedule @ Schedule::PerSequence) => match no_loop_in_a_dispatch(layout) {
+            Some(because) => Err(Error::ScheduleUnavailable { schedule, because }),
+            None => Ok(()),
+        },
+        Some(Schedule::PerStep) | None => Ok(()),
+    }
+}
+
+/// Why one dispatch cannot take many steps. What such a reset gate makes is needed by all units in the middle of a step.
+pub(super) fn no_loop_in_a_dispatch(layout: &Layout) -> Option<&'static str> {
+    layout.is_reset_before.then_some("the reset gate acts before the product")
+}
+
+/// Why the layers cannot take their steps in a wavefront.
+pub(super) fn no_wavefront(
+    config: &Config,
+    unroll: &Unroll,
+    external: &External,
+    limits: &wgpu::Limits,
+) -> Option<&'static str> {
+    if config.layers() == 1 {
+        Some("there is one layer")
+    } else if config.layer_direction() == Direction::Bidirectional {
+        Some("a layer above two directions needs all steps of both")
+    } else if unroll.mode() == Mode::Training && config.dropout_share() > 0.0 {
+        Some("dropout acts on all steps of a layer at once")
+    } else if unroll.seq_len() == 1 {
+        Some("there is one step")
+    } else if external.layers_apart {
+        Some("the recurrent weights of the layers do not lie evenly in one buffer")
+    } else if !fit_together(config, unroll, limits, config.layers()) {
+        Some("a binding does not hold the states and recurrent weights of all layers")
+    } else {
+        None
+    }
+}
+
+/// Why gates cannot be kept as f16.
+pub(super) fn no_f16_gates(config: &Config) -> Option<&'static str> {
+    let activations = config.cell().activations();
+    if matches!(config.cell(), Cell::Rnn { .. }) {
+        None
+    } else if config.clip_limit().is_some() {
+        Some("slopes jump at the clip, which rounding might cross")
+    } else if !activations.iter().all(|(_, activation)| activation.is_smooth_and_bounded()) {
+        Some("an activation is not sigmoid, tanh or softsign")
+    } else {
+        None
+    }
+}
+
+/// Why the steps cannot read recurrent weights as f16.
+fn no_f16_weights(config: &Config) -> Option<&'static str> {
+    (!config.hidden_size().is_multiple_of(4)).then_some("hidden_size is not a multiple of 4")
+}
+
+/// Why products cannot multiply f16 numbers.
+fn no_f16_products(target: &Target) -> Option<&'static str> {
+    let because = "the Gpu was told of no cooperative matrices: see Gpu::set_cooperative_matrices";
+    target.cooperative.is_none().then_some(because)
+}
+
+/// Whether a binding holds what so many cells need at a time: the states of the directions of one layer, or of so many layers,
+/// and the recurrent weights. The gates can be cut.
+pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limits, cells: usize) -> bool {
+    let width = config.output_size();
+    let layers = (cells / config.directions()).max(1);
+    // States of several layers each begin so far behind a multiple of the alignment that the second slot is at one.
+    let state = unroll.batch().saturating_mul(width);
+    let before = if layers > 1 && !state.is_multiple_of(in_elements(limits)) { in_elements(limits) } else { 0 };
+    let states = state.saturating_mul(unroll.seq_len().saturating_add(2)).saturating_add(before);
+    let states = bytes(&[side_by_side(layers, &[states], limits)[1]]);
+    let gates = bytes(&[cells, unroll.batch(), 4, config.hidden_size()]);
+    let slack = u64::from(limits.min_storage_buffer_offset_alignment);
+    states.max(gates).saturating_add(slack) <= limits.max_storage_buffer_binding_size.min(4 * INDICES)
+        && cells_per_buffer(config, limits) >= cells
+}
+
+/// The bytes of the largest uniform: that of the steps backward. The tests of the table hold it.
+pub(crate) const LARGEST_UNIFORM: u64 = 28 * 4;
+
+/// What every kernel needs of a device, whatever the sizes. wgpu does not check workgroup limits after overrides are
+/// resolved, so this does.
+pub(super) fn check_kernels(target: &Target) -> Result<()> {
+    const BUFFERS: &str = "max_buffers_and_acceleration_structures_per_shader_stage";
+    let limits = &target.limits;
+    let [invocations, memory] = MatmulKernel::of_class(target).workgroup();
+    let what = "the largest kernel";
+    for (limit, required, available) in [
+        ("max_compute_invocations_per_workgroup", invocations, limits.max_compute_invocations_per_workgroup),
+        ("max_compute_workgroup_size_x", 256, limits.max_compute_workgroup_size_x),
+        ("max_compute_workgroup_size_y", 16, limits.max_compute_workgroup_size_y),
+        ("max_compute_workgroup_storage_size", memory, limits.max_compute_workgroup_storage_size),
+        ("max_storage_buffers_per_shader_stage", 8, limits.max_storage_buffers_per_shader_stage),
+        ("max_bindings_per_bind_group", 9, limits.max_bindings_per_bind_group),
+        ("max_dynamic_uniform_buffers_per_pipeline_layout", 1, limits.max_dynamic_uniform_buffers_per_pipeline_layout),
+        ("max_uniform_buffers_per_shader_stage", 1, limits.max_uniform_buffers_per_shader_stage),
+        ("max_bind_groups", 1, limits.max_bind_groups),
+        (BUFFERS, 9, limits.max_buffers_and_acceleration_structures_per_shader_stage),
+    ] {
+        at_most(what, limit, required, u64::from(available))?;
+    }
+    at_most(what, "max_uniform_buffer_binding_size", LARGEST_UNIFORM, limits.max_uniform_buffer_binding_size)
+}

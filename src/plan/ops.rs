@@ -1,0 +1,591 @@
+//! The list of operations: what is computed from which tensors, in order. A GPU executes it by way of `lower`, a CPU by the
+//! twins (`reference::run`).
+//!
+//! An operation names tensors by their number in [`Tensors`] and counts in elements. It holds every choice that depends on
+//! sizes and on the device: which kernel, whether it loads `vec4`. Whatever is said of a plan (dispatches, FLOPs, kernels) is a
+//! sum over this list.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::buffers::Tensors;
+use super::matmul::{self, MatmulKernel, ranges_of_rows};
+use super::time_loop::{Cut, TimeLoop};
+use crate::config::{Cell, Reset};
+use crate::target::Target;
+
+/// A tensor of a list, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Id(pub(crate) u32);
+
+impl Id {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A matrix in a tensor: rows of `stride` elements, of which the columns in use may have a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    pub(crate) tensor: Id,
+    /// The elements of the tensor in which it lies.
+    pub(crate) elements: Range<usize>,
+    /// How far behind the first of them it begins.
+    pub(crate) offset: usize,
+    pub(crate) stride: usize,
+    /// Columns from the first number on lie the second further.
+    pub(crate) gap: Option<(usize, usize)>,
+}
+
+impl Matrix {
+    /// The elements of a tensor from `begin` on as `rows` rows of `stride`.
+    pub(crate) fn rows_of(tensor: Id, begin: usize, rows: usize, stride: usize) -> Self {
+        Self { tensor, elements: begin..begin + rows * stride, offset: 0, stride, gap: None }
+    }
+
+    /// The same from `elements` further on, such as from a column on.
+    pub(crate) fn from(self, elements: usize) -> Self {
+        Self { offset: self.offset + elements, ..self }
+    }
+
+    /// The same with a gap of `skip` before column `split`.
+    pub(crate) fn with_gap(self, split: usize, skip: usize) -> Self {
+        Self { gap: Some((split, skip)), ..self }
+    }
+
+    /// Where an element lies in the tensor.
+    pub(crate) fn at(&self, row: usize, column: usize) -> usize {
+        let gap = self.gap.filter(|&(split, _)| column >= split).map_or(0, |(_, skip)| skip);
+        self.elements.start + self.offset + row * self.stride + column + gap
+    }
+
+    /// Whether every row can be loaded as `vec4`: begin, end and strides are multiples of four elements of the buffer.
+    fn is_vec4(&self, tensors: &Tensors) -> bool {
+        let phase = tensors.phase(self.tensor);
+        let (split, skip) = self.gap.unwrap_or((0, 0));
+        let sizes = [phase + self.elements.start + self.offset, phase + self.elements.end, self.stride, split, skip];
+        sizes.iter().all(|size| size.is_multiple_of(4))
+    }
+}
+
+/// A vector in a tensor, from an element on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Vector {
+    pub(crate) tensor: Id,
+    pub(crate) begin: usize,
+}
+
+/// c `[m, n]` (+)= op(a) `[m, k]` op(b) `[k, n]` + bias `[n]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Product {
+    /// m, n, k.
+    pub(crate) size: [usize; 3],
+    pub(crate) a: Matrix,
+    /// a is stored `[k, m]`.
+    pub(crate) transpose_a: bool,
+    pub(crate) b: Matrix,
+    /// b is stored `[n, k]`.
+    pub(crate) transpose_b: bool,
+    pub(crate) bias: Option<Vector>,
+    pub(crate) c: Matrix,
+    /// Add to what c holds.
+    pub(crate) accumulate: bool,
+    /// Rows past their ends take no part. Without a bias: one binding holds that or the lengths.
+    pub(crate) lengths: Option<Lengths>,
+}
+
+/// Of which rows of a batch the m rows of a product are, or with `transpose_a` the k's: those of step `first_step` from row
+/// `first_row` on, and of the steps after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// `[B]`, whole numbers.
+    pub(crate) lengths: Id,
+    pub(crate) first_step: usize,
+    pub(crate) first_row: usize,
+    /// B.
+    pub(crate) batch: usize,
+}
+
+impl Lengths {
+    /// The same so many rows further.
+    pub(crate) fn further(self, rows: usize) -> Self {
+        let row = self.first_row + rows;
+        Self { first_step: self.first_step + row / self.batch, first_row: row % self.batch, ..self }
+    }
+}
+
+/// A product and the kernel that computes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Matmul {
+    pub(crate) product: Product,
+    pub(crate) kernel: MatmulKernel,
+    /// It loads four numbers at once.
+    pub(crate) vec4: bool,
+    /// Its slices meet in subgroups ([`MatmulKernel::FewRows`]).
+    pub(crate) subgroups: bool,
+}
+
+impl Matmul {
+    pub(crate) fn new(product: Product, kernel: MatmulKernel, tensors: &Tensors, target: &Target) -> Self {
+        let vec4 = [&product.a, &product.b, &product.c].into_iter().all(|matrix| matrix.is_vec4(tensors));
+        let subgroups = kernel == MatmulKernel::FewRows && vec4 && product.transpose_b && target.has_subgroups();
+        Self { product, kernel, vec4, subgroups }
+    }
+
+    /// The label of its kernel in the table.
+    fn label(&self) -> &'static str {
+        match (self.kernel, self.vec4) {
+            (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => "matmul_tiled",
+            (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => "matmul_tiled_scalar",
+            (MatmulKernel::FewRows, true) if self.subgroups => "matmul_few_rows_subgroup",
+            (MatmulKernel::FewRows, true) => "matmul_few_rows",
+            (MatmulKernel::FewRows, false) => "matmul_few_rows_scalar",
+            (MatmulKernel::Broadcast, true) => "matmul_broadcast",
+            (MatmulKernel::Broadcast, false) => "matmul_broadcast_scalar",
+            (MatmulKernel::Direct, true) => "matmul_direct",
+            (MatmulKernel::Direct, false) => "matmul_direct_scalar",
+            (MatmulKernel::Cooperative16 | MatmulKernel::Cooperative8, true) => "matmul_cooperative",
+            (MatmulKernel::Cooperative16 | MatmulKernel::Cooperative8, false) => "matmul_cooperative_scalar",
+        }
+    }
+
+    /// The rows of its sums, dispatch by dispatch: all of them at once, or ranges of those of a batch.
+    pub(crate) fn ranges(&self) -> Vec<Range<usize>> {
+        let k = self.product.size[2];
+        if self.product.transpose_a { ranges_of_rows(k).collect() } else { std::iter::once(0..k).collect() }
+    }
+}
+
+/// total `[columns]` (+)= the sum over the rows of input `[rows, columns]`; with `root` its square root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SumRows {
+    pub(crate) input: Matrix,
+    pub(crate) size: [usize; 2],
+    pub(crate) total: Vector,
+    pub(crate) accumulate: bool,
+    pub(crate) root: bool,
+}
+
+/// Elements `[T, B, F]` in a tensor: element f of step t of row b lies `t strides[0] + b strides[1] + f` behind the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arrangement {
+    pub(crate) tensor: Id,
+    pub(crate) elements: Range<usize>,
+    pub(crate) strides: [usize; 2],
+}
+
+impl Arrangement {
+    /// A whole tensor `[T, B, F]`, or `[B, T, F]` if batch-first.
+    pub(crate) fn whole(tensor: Id, [steps, batch, width]: [usize; 3], batch_first: bool) -> Self {
+        let strides = if batch_first { [width, steps * width] } else { [batch * width, width] };
+        Self { tensor, elements: 0..steps * batch * width, strides }
+    }
+
+    /// One step of rows `stride` apart, from an element of a tensor on.
+    pub(crate) fn state(tensor: Id, begin: usize, batch: usize, stride: usize, width: usize) -> Self {
+        Self { tensor, elements: begin..begin + (batch - 1) * stride + width, strides: [0, stride] }
+    }
+}
+
+/// Dropout between two layers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Dropout {
+    /// Seed and count of forward passes.
+    pub(crate) state: Id,
+    pub(crate) layer: usize,
+    /// The share of elements that become zero.
+    pub(crate) rate: f32,
+}
+
+/// A copy of `[T, B, F]` into another arrangement.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Arrange {
+    pub(crate) size: [usize; 3],
+    pub(crate) source: Arrangement,
+    pub(crate) destination: Arrangement,
+    /// Zeros past the ends of the rows.
+    pub(crate) lengths: Option<Id>,
+    pub(crate) dropout: Option<Dropout>,
+}
+
+/// Rows `[rows, width]` from one place to another, of which the strides between rows count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MoveRows {
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+    pub(crate) source: Arrangement,
+    /// Whole numbers: row b of the destination is row `sources[b]`.
+    pub(crate) sources: Option<Id>,
+    pub(crate) destination: Arrangement,
+}
+
+impl MoveRows {
+    /// Whether rows can be moved four numbers at a time.
+    pub(crate) fn is_vec4(&self, tensors: &Tensors) -> bool {
+        let is_vec4 = |place: &Arrangement| {
+            let phase = tensors.phase(place.tensor);
+            [phase + place.elements.start, phase + place.elements.end, place.strides[1]]
+                .iter()
+                .all(|size| size.is_multiple_of(4))
+        };
+        self.width.is_multiple_of(4) && is_vec4(&self.source) && is_vec4(&self.destination)
+    }
+}
+
+/// A copy of recurrent weights `[R, H]`, H a multiple of 4, for the steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pack {
+    pub(crate) source: Id,
+    pub(crate) packed: Id,
+    /// R and H.
+    pub(crate) size: [usize; 2],
+    /// In the order of a GPU's steps forward, not in their own.
+    pub(crate) interleaved: bool,
+    /// As f16, two in a word.
+    pub(crate) f16: bool,
+}
+
+/// One cell over a chunk of steps, and where its numbers lie.
+///
+/// The states of a layer lie in `h` `[S, B, DH]`, with those after step t at slot t + 1. A direction that runs forward
+/// begins at slot 0, one that runs in reverse at slot T + 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CellSteps {
+    pub(crate) cell: Cell,
+    pub(crate) clip: Option<f32>,
+    pub(crate) batch: usize,
+    pub(crate) hidden: usize,
+    /// Which cell this is of the whole network: its place in `d_h_n`, `d_h0` and `squares`.
+    pub(crate) index: usize,
+    pub(crate) reverse: bool,
+    /// The steps of the chunk.
+    pub(crate) steps: Range<usize>,
+    /// `[GH, H]`, in its own order.
+    pub(crate) weight_hh: Id,
+    /// The same in the order of a GPU's steps forward, if they read it so.
+    pub(crate) packed: Option<Id>,
+    /// Both hold two weights in a word.
+    pub(crate) f16_weights: bool,
+    pub(crate) bias_hh: Option<Id>,
+    pub(crate) lengths: Option<Id>,
+    pub(crate) h: Id,
+    /// DH, and in which column this direction's units begin.
+    pub(crate) h_stride: usize,
+    pub(crate) h_column: usize,
+    /// `[.., B, W, H]`, the chunk's steps from the first on.
+    pub(crate) gates: Id,
+    /// W.
+    pub(crate) gates_width: usize,
+}
+
+impl CellSteps {
+    /// The step that the direction takes as number n of the chunk.
+    pub(crate) fn nth(&self, n: usize) -> usize {
+        if self.reverse { self.steps.end - 1 - n } else { self.steps.start + n }
+    }
+
+    /// The slots that hold the states before and after a step.
+    pub(crate) fn slots(&self, t: usize) -> [usize; 2] {
+        if self.reverse { [t + 2, t + 1] } else { [t, t + 1] }
+    }
+
+    /// The first slot of the chunk, and how many there are.
+    fn slot_range(&self) -> Range<usize> {
+        if self.reverse { self.steps.start + 1..self.steps.end + 2 } else { self.steps.start..self.steps.end + 1 }
+    }
+
+    /// The elements of h that the chunk needs.
+    pub(crate) fn states(&self) -> (Id, Range<usize>) {
+        let size = self.batch * self.h_stride;
+        let slots = self.slot_range();
+        (self.h, slots.start * size..slots.end * size)
+    }
+
+    /// Where the states before and after a step begin, in the elements of [`states`](Self::states).
+    pub(crate) fn states_at(&self, t: usize) -> [u32; 2] {
+        let first = self.slot_range().start;
+        self.slots(t).map(|slot| ((slot - first) * self.batch * self.h_stride + self.h_column) as u32)
+    }
+
+    /// The elements of the gates of the chunk.
+    pub(crate) fn chunk_gates(&self) -> (Id, Range<usize>) {
+        (self.gates, 0..self.rows() * self.gates_width * self.hidden)
+    }
+
+    /// Where the gates of a step begin, counted from those of the chunk's first step.
+    pub(crate) fn gates_at(&self, t: usize) -> u32 {
+        ((t - self.steps.start) * self.batch * self.gates_width * self.hidden) as u32
+    }
+
+    /// The states before every step of the chunk as one matrix `[steps * B, H]`.
+    pub(crate) fn h_before(&self) -> Matrix {
+        let first = self.slots(self.steps.start)[0];
+        let size = self.batch * self.h_stride;
+        Matrix::rows_of(self.h, first * size, self.rows(), self.h_stride).from(self.h_column)
+    }
+
+    /// The gates of the chunk as one matrix `[steps * B, W * H]`.
+    pub(crate) fn gates_matrix(&self) -> Matrix {
+        Matrix::rows_of(self.gates, 0, self.rows(), self.gates_width * self.hidden)
+    }
+
+    /// Rows of the products: steps times B.
+    pub(crate) fn rows(&self) -> usize {
+        self.steps.len() * self.batch
+    }
+
+    /// Of which rows of the batch the rows of the chunk are, if they have lengths.
+    pub(crate) fn row_lengths(&self) -> Option<Lengths> {
+        let of = |lengths| Lengths { lengths, first_step: self.steps.start, first_row: 0, batch: self.batch };
+        self.lengths.map(of)
+    }
+
+    /// Whether the steps load four numbers at once.
+    pub(crate) fn is_vec4(&self, cut: Cut) -> bool {
+        cut.vec4 && self.hidden.is_multiple_of(4)
+    }
+
+    /// FLOPs of the recurrent products of the chunk.
+    fn flops(&self) -> u64 {
+        flops(&[self.rows(), self.cell.gates() * self.hidden, self.hidden])
+    }
+}
+
+/// The forward steps of a chunk of cells that take them together: layers of a wavefront, the directions of a layer, or one
+/// cell alone. Their numbers lie in the same buffers, and their chunks are of one length.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Steps {
+    /// At least one.
+    pub(crate) cells: Vec<CellSteps>,
+    pub(crate) time_loop: TimeLoop,
+    /// Leave in the gates what backward needs.
+    pub(crate) save: bool,
+}
+
+/// The backward steps of a chunk of cells that take them together, in the opposite order, at whose end the product of the
+/// last of them is added to `d_h0`: so chunks share nothing but that.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StepsBackward {
+    /// At least one.
+    pub(crate) cells: Vec<CellSteps>,
+    pub(crate) time_loop: TimeLoop,
+    pub(crate) seq_len: usize,
+    /// The chunk with which backward begins: there d_h comes from `d_h_n`.
+    pub(crate) is_first_chunk: bool,
+    /// `[T, B, DH]` of each cell's layer.
+    pub(crate) d_outputs: Vec<Id>,
+    /// `[LD, B, H]`
+    pub(crate) d_h_n: Id,
+    /// `[LD, B, H]`
+    pub(crate) d_h0: Id,
+    /// Where the sums of squares of d_h go, `[LD, workgroups, T]`, if norms are wanted.
+    pub(crate) squares: Option<Id>,
+    /// Something that is bound in their place otherwise: WGSL has no binding of nothing.
+    pub(crate) unused: Id,
+}
+
+/// Units that a lane of a step backward owns.
+const BACKWARD_UNITS: usize = 4;
+
+impl StepsBackward {
+    /// How many sums of squares of d_h a step has: one per workgroup.
+    pub(crate) fn groups(time_loop: &TimeLoop, batch: usize, hidden: usize) -> usize {
+        let [columns, rows, _] = time_loop.workgroups(time_loop.backward, BACKWARD_UNITS, batch, hidden, 1);
+        (columns as usize).saturating_mul(rows as usize)
+    }
+
+    pub(crate) fn workgroups(&self) -> [u32; 3] {
+        let any = &self.cells[0];
+        self.time_loop.workgroups(self.time_loop.backward, BACKWARD_UNITS, any.batch, any.hidden, self.cells.len())
+    }
+}
+
+impl Steps {
+    pub(crate) fn workgroups(&self) -> [u32; 3] {
+        let any = &self.cells[0];
+        self.time_loop.workgroups(self.time_loop.forward, 1, any.batch, any.hidden, self.cells.len())
+    }
+}
+
+/// The gates of a chunk from x_proj in `gates` and the product in `h_proj` `[rows, 3H]`. `pass` is 0 or, for reset before
+/// the product, 0 and then 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RecomputeGates {
+    pub(crate) steps: CellSteps,
+    pub(crate) h_proj: Id,
+    pub(crate) pass: u32,
+}
+
+/// The gates of a chunk to f16, or back: `[chunk, B, 2, H]` words of two.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct F16Gates {
+    pub(crate) steps: CellSteps,
+    pub(crate) f16: Id,
+    /// From f16.
+    pub(crate) unpack: bool,
+}
+
+/// One operation of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Op {
+    Matmul(Matmul),
+    SumRows(SumRows),
+    Arrange(Arrange),
+    /// Rows and whether they go four numbers at a time.
+    MoveRows(MoveRows, bool),
+    /// Each of so many rows becomes its own source.
+    Number {
+        sources: Id,
+        rows: usize,
+    },
+    /// One more forward pass in the state of dropout.
+    Count {
+        state: Id,
+    },
+    Pack(Pack),
+    Steps(Steps),
+    StepsBackward(StepsBackward),
+    RecomputeGates(RecomputeGates),
+    F16Gates(F16Gates),
+}
+
+impl Op {
+    /// The kernels that compute it, by the labels of the table, with the number of dispatches of each.
+    pub(crate) fn kernels(&self) -> Vec<(&'static str, u64)> {
+        let one = |label: &'static str| vec![(label, 1)];
+        match self {
+            Self::Matmul(matmul) => vec![(matmul.label(), matmul.ranges().len() as u64)],
+            Self::SumRows(_) => one("sum_rows"),
+            Self::Arrange(_) => one("arrange"),
+            Self::MoveRows(..) => one("move_rows"),
+            Self::Number { .. } => one("number"),
+            Self::Count { .. } => one("count"),
+            Self::Pack(_) => one("pack"),
+            Self::Steps(Steps { cells, time_loop, .. }) => {
+                let steps = cells[0].steps.len();
+                let dispatches = time_loop.dispatches(steps) as u64;
+                match cells[0].cell {
+                    Cell::Rnn { .. } => vec![("rnn_step", dispatches)],
+                    Cell::Gru { reset: Reset::After, .. } => vec![("gru_step", dispatches)],
+                    Cell::Gru { reset: Reset::Before, .. } => {
+                        vec![("gru_reset", steps as u64), ("gru_step", dispatches)]
+                    }
+                }
+            }
+            Self::StepsBackward(StepsBackward { cells, time_loop, .. }) => {
+                let steps = cells[0].steps.len();
+                let dispatches = time_loop.backward_dispatches(steps) as u64;
+                match cells[0].cell {
+                    Cell::Rnn { .. } => vec![("rnn_step_backward", dispatches)],
+                    Cell::Gru { reset: Reset::After, .. } => vec![("gru_step_backward", dispatches)],
+                    Cell::Gru { reset: Reset::Before, .. } => {
+                        vec![("gru_step_backward", dispatches), ("gru_reset_backward", steps as u64)]
+                    }
+                }
+            }
+            Self::RecomputeGates(_) => one("gru_gates"),
+            Self::F16Gates(F16Gates { unpack, .. }) => one(if *unpack { "widen" } else { "halve" }),
+        }
+    }
+
+    /// How many dispatches it takes.
+    pub(crate) fn dispatches(&self) -> u64 {
+        self.kernels().iter().map(|(_, count)| count).sum()
+    }
+
+    /// The floating-point operations of its matrix products.
+    pub(crate) fn flops(&self) -> u64 {
+        let of_cells = |cells: &[CellSteps]| cells.iter().map(CellSteps::flops).fold(0, u64::saturating_add);
+        match self {
+            Self::Matmul(matmul) => flops(&matmul.product.size),
+            Self::Steps(steps) => of_cells(&steps.cells),
+            Self::StepsBackward(steps) => of_cells(&steps.cells),
+            _ => 0,
+        }
+    }
+}
+
+/// 2 times the sizes.
+fn flops(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(2, |flops: u64, &size| flops.saturating_mul(size as u64))
+}
+
+/// Which kernel, in which form, over which sizes: a line of `explain`.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.kernels().into_iter().map(|(label, _)| label).collect();
+        write!(f, "{}", names.join(" + "))?;
+        let form = |vec4: bool| if vec4 { "vec4" } else { "scalar" };
+        let steps = |f: &mut fmt::Formatter<'_>, cells: &[CellSteps], cut: Cut, loops: &TimeLoop| {
+            let any = &cells[0];
+            let form = if any.f16_weights { "f16 weights" } else { form(any.is_vec4(cut)) };
+            let (Cut { lanes, split, rows, .. }, count) = (cut, any.steps.len());
+            write!(f, " {form}, {:?}, {lanes} x {split} invocations for {rows} row(s): ", loops.schedule)?;
+            write!(f, "{count} step(s), {} cell(s), B {}, H {}", cells.len(), any.batch, any.hidden)
+        };
+        match self {
+            Self::Matmul(Matmul { product: Product { size: [m, n, k], .. }, kernel, .. }) => {
+                let [rows, columns] = kernel.tile();
+                write!(f, ", tiles of {rows} x {columns}: {m} x {n} x {k}")
+            }
+            Self::SumRows(SumRows { size: [rows, columns], .. }) => write!(f, ": {rows} x {columns}"),
+            Self::Arrange(Arrange { size: [t, b, width], .. }) => write!(f, ": {t} x {b} x {width}"),
+            Self::MoveRows(MoveRows { rows, width, .. }, vec4) => write!(f, " {}: {rows} x {width}", form(*vec4)),
+            Self::Number { rows, .. } => write!(f, ": {rows}"),
+            Self::Count { .. } => Ok(()),
+            Self::Pack(Pack { size: [rows, columns], f16, .. }) => {
+                write!(f, "{}: {rows} x {columns}", if *f16 { " f16" } else { "" })
+            }
+            Self::Steps(Steps { cells, time_loop, .. }) => steps(f, cells, time_loop.forward, time_loop),
+            Self::StepsBackward(StepsBackward { cells, time_loop, .. }) => {
+                steps(f, cells, time_loop.backward, time_loop)
+            }
+            Self::RecomputeGates(RecomputeGates { steps, .. }) | Self::F16Gates(F16Gates { steps, .. }) => {
+                write!(f, ": {} x {}", steps.rows(), steps.hidden)
+            }
+        }
+    }
+}
+
+/// Makes a list, and decides for each operation on the way in which form it is computed.
+#[derive(Debug)]
+pub(crate) struct Lister<'a> {
+    tensors: &'a Tensors,
+    target: &'a Target,
+    /// All products have so few rows that these have a kernel of their own: see [`matmul::choose`].
+    few_rows: bool,
+    /// Products by cooperative matrices, where the device has them.
+    f16_products: bool,
+    list: Vec<Op>,
+}
+
+impl<'a> Lister<'a> {
+    /// A list for products of so many rows in all.
+    pub(crate) fn new(tensors: &'a Tensors, target: &'a Target, rows: usize) -> Self {
+        let few_rows = rows <= matmul::FEW_ROWS;
+        Self { tensors, target, few_rows, f16_products: false, list: Vec::new() }
+    }
+
+    /// The same with products by cooperative matrices, if `wanted`.
+    pub(crate) fn with_f16_products(self, wanted: bool) -> Self {
+        Self { f16_products: wanted, ..self }
+    }
+
+    pub(crate) fn matmul(&mut self, product: Product) {
+        let kernel = matmul::choose(&product, self.few_rows, self.f16_products, self.target);
+        self.list.push(Op::Matmul(Matmul::new(product, kernel, self.tensors, self.target)));
+    }
+
+    pub(crate) fn move_rows(&mut self, rows: MoveRows) {
+        let vec4 = rows.is_vec4(self.tensors);
+        self.list.push(Op::MoveRows(rows, vec4));
+    }
+
+    pub(crate) fn push(&mut self, op: Op) {
+        self.list.push(op);
+    }
+
+    pub(crate) fn done(self) -> Vec<Op> {
+        self.list
+    }
+}
