@@ -1,3 +1,5 @@
+#import shared/adam
+
 // One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare. A step that is left out changes
 // nothing.
 //

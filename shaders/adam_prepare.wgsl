@@ -1,3 +1,7 @@
+#import shared/norm
+#import shared/reduce
+#import shared/adam
+
 // The scalars of one step of an optimiser: the global norm of all gradients from the parts that sum_squares made, the factor
 // that clips it (Pascanu, Mikolov and Bengio 2013; with PyTorch's 1e-6), whether the step is left out, and the bias
 // corrections of Adam (Kingma and Ba 2015).

@@ -1,3 +1,5 @@
+#import shared/activation
+
 // The gates of a GRU for many rows at once, from the two products that are known for all of them: what a forward pass that
 // keeps states only has to make again before the backward loop. Equations (1), (2), (3) of lib.rs.
 //

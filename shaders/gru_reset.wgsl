@@ -1,3 +1,17 @@
+#import shared/activation
+#import shared/walk
+#ifdef VEC4
+#import shared/quads
+#ifdef F16
+#import shared/weights_half
+#else
+#import shared/weights
+#endif
+#else
+#import shared/singles
+#endif
+#import shared/step
+
 // The reset gate of a step whose reset acts before the product: equation (1) of lib.rs, and r * h, of which the step that
 // follows needs all units. Parameters, bindings and how the work is cut: shared/step.wgsl.
 //

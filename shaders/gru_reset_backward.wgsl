@@ -1,3 +1,17 @@
+#import shared/activation
+#import shared/walk
+#ifdef VEC4
+#import shared/quads
+#ifdef F16
+#import shared/weights_half
+#else
+#import shared/weights
+#endif
+#else
+#import shared/singles
+#endif
+#import shared/step_backward
+
 // The reset gate of a step backward whose reset acts before the product, after gru_step_backward: d_q = d_an . W_hn,
 // d_r = d_q * h, and d_h gains d_q * r. Parameters, bindings and shared parts:
 // shared/step_backward.wgsl, shared/walk.wgsl.

@@ -1,3 +1,17 @@
+#import shared/activation
+#import shared/walk
+#ifdef VEC4
+#import shared/quads
+#ifdef F16
+#import shared/weights_half
+#else
+#import shared/weights
+#endif
+#else
+#import shared/singles
+#endif
+#import shared/step
+
 // Steps of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs, or with RESET_BEFORE
 // (2), (3'), (4), after gru_reset has made (1). Parameters, bindings and shared parts: shared/step.wgsl, shared/walk.wgsl.
 //

@@ -1,3 +1,17 @@
+#import shared/activation
+#import shared/walk
+#ifdef VEC4
+#import shared/quads
+#ifdef F16
+#import shared/weights_half
+#else
+#import shared/weights
+#endif
+#else
+#import shared/singles
+#endif
+#import shared/step_backward
+
 // One step of back-propagation through time of the GRU: the recurrent part of d_h from the step after, then the gates of
 // this step; equations (9) and (5), (6), (7), (8) of lib.rs. With RESET_BEFORE (7) is left to gru_reset_backward.
 // Parameters, bindings and shared parts: shared/step_backward.wgsl, shared/walk.wgsl.

@@ -1,3 +1,6 @@
+#import shared/f16
+#import shared/halves
+
 // Keeps gates as halves for the backward pass. What is stored how: shared/halves.wgsl, shared/f16.wgsl.
 // Twin: reference::halve.
 

@@ -1,3 +1,10 @@
+#import shared/matmul
+#ifdef VEC4
+#import shared/matmul_vec4
+#else
+#import shared/matmul_scalar
+#endif
+
 // Matrix product for CPU-class adapters with subgroups of 8. Interface and bindings: shared/matmul.wgsl.
 //
 // A workgroup is one subgroup of 8 invocations and owns 32 x 32 elements of c; an invocation owns 4 columns of all 32 rows.

@@ -1,3 +1,15 @@
+#ifdef SIZE_16
+#import shared/cooperative_16
+#else
+#import shared/cooperative_8
+#endif
+#import shared/matmul
+#ifdef VEC4
+#import shared/matmul_vec4
+#else
+#import shared/matmul_scalar
+#endif
+
 // Matrix product of numbers of 16 bits with sums of 32 bits, for devices whose subgroups multiply matrices of 16 x 16 or of
 // 8 x 8 as a whole. Interface and bindings: shared/matmul.wgsl; SIZE and the types: shared/cooperative_16.wgsl or
 // shared/cooperative_8.wgsl.

@@ -1,3 +1,10 @@
+#import shared/matmul
+#ifdef VEC4
+#import shared/matmul_vec4
+#else
+#import shared/matmul_scalar
+#endif
+
 // Matrix product for CPU-class adapters without subgroups of 8. Interface and bindings: shared/matmul.wgsl.
 //
 // A workgroup of 8 invocations, 4 across and 2 down, owns 16 rows by 32 columns of c; an invocation owns 8 x 8 of them.

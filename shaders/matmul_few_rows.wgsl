@@ -1,3 +1,15 @@
+#import shared/matmul
+#ifdef VEC4
+#import shared/matmul_vec4
+#else
+#import shared/matmul_scalar
+#endif
+#ifdef SUBGROUP
+#import shared/slices_subgroup
+#else
+#import shared/slices_memory
+#endif
+
 // Matrix product of at most 8 rows, for GPUs: a step of a stream. Interface and bindings: shared/matmul.wgsl.
 //
 // A workgroup of 64 invocations owns 8 rows by 32 columns of c, of which there are 8 blocks of 4; for each block there are 8

@@ -1,3 +1,10 @@
+#import shared/matmul
+#ifdef VEC4
+#import shared/matmul_vec4
+#else
+#import shared/matmul_scalar
+#endif
+
 // Matrix product for GPUs, through workgroup memory. Interface and bindings: shared/matmul.wgsl.
 //
 // A workgroup of 8 x 8 invocations owns a tile of TILE x TILE elements of c, 64 or 32. An invocation owns 4 x 4 of each

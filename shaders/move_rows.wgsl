@@ -1,3 +1,9 @@
+#ifdef VEC4
+#import shared/item_four
+#else
+#import shared/item_single
+#endif
+
 // Copies rows of states into their slot or out of it: row b is row b of the source; or, with sources, row sources[b], and zero
 // where there is no such row. So rows of a stream begin anew, or go on from others.
 //

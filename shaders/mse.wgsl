@@ -1,3 +1,5 @@
+#import shared/reduce
+
 // Mean squared error of `len` predictions, and its gradient: loss = sum (p - y)^2 / len, d_p = 2 (p - y) / len.
 //
 // prediction, expected, d_prediction [len]. partial [workgroups]: one sum a workgroup, already divided by len; sum_rows

@@ -1,3 +1,10 @@
+#ifdef F16
+#import shared/f16
+#import shared/fours_half
+#else
+#import shared/fours
+#endif
+
 // The recurrent weights as the steps read them: as they are or as numbers of 16 bits (shared/fours.wgsl, shared/fours_half.wgsl),
 // in their order or in that of a GPU's steps forward: the fours of neighbouring rows side by side, so that neighbouring lanes
 // load neighbouring numbers.

@@ -1,3 +1,17 @@
+#import shared/activation
+#import shared/walk
+#ifdef VEC4
+#import shared/quads
+#ifdef F16
+#import shared/weights_half
+#else
+#import shared/weights
+#endif
+#else
+#import shared/singles
+#endif
+#import shared/step
+
 // Steps of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters, bindings and how the work is cut:
 // shared/step.wgsl.
 //

@@ -1,3 +1,17 @@
+#import shared/activation
+#import shared/walk
+#ifdef VEC4
+#import shared/quads
+#ifdef F16
+#import shared/weights_half
+#else
+#import shared/weights
+#endif
+#else
+#import shared/singles
+#endif
+#import shared/step_backward
+
 // One step of back-propagation through time of the plain RNN: d_h' from the step after, then d_a = d_h' f'(a).
 // Parameters, bindings and shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
 //

@@ -1,3 +1,5 @@
+#import shared/adam
+
 // One step of gradient descent on one parameter, after adam_prepare: parameter -= rate * scale * gradient. A step
 // that is left out changes nothing.
 //

@@ -1,3 +1,6 @@
+#import shared/norm
+#import shared/reduce
+
 // The sum of the squares of `len` numbers, in parts: three numbers a workgroup, one for each range of shared/norm.wgsl, from
 // partial [3 (partial_offset + workgroup)] on.
 //

@@ -1,3 +1,5 @@
+#import shared/halves
+
 // Gates from the halves that halve.wgsl kept. What is stored how: shared/halves.wgsl. Twin: reference::widen.
 
 fn move_unit(gate: u32, half: u32, hidden: u32) {
