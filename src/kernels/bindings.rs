@@ -3,9 +3,7 @@
 use crate::gpu::{Binding, BindingKind, Field, View};
 
 bindings! {
-    /// c (+)= op(a) op(b) + bias: through workgroup memory for GPUs, of few rows, without it for CPU-class adapters, with and without
-    /// subgroups, and of halves with cooperative matrices. Each with loads of four numbers, and with loads of one for sizes that
-    /// are no multiples of four.
+    /// c (+)= op(a) op(b) + bias.
     Matmul;
     uniform(dynamic: false) params: MatmulParams {
         m: u32, n: u32, k: u32,
@@ -19,8 +17,7 @@ bindings! {
 }
 
 bindings! {
-    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in three forms: by
-    /// fours for H that is a multiple of 4, by single numbers, and by fours with weights of 16 bits.
+    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
     Step;
     uniform(dynamic: true) params: StepParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
@@ -33,8 +30,7 @@ bindings! {
 }
 
 bindings! {
-    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN. Each in three
-    /// forms, as forward.
+    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
     StepBackward;
     uniform(dynamic: true) params: StepBackwardParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
@@ -62,17 +58,17 @@ bindings! {
 }
 
 bindings! {
-    /// Gates as halves, and back.
-    Halves;
-    uniform(dynamic: false) params: HalvesParams { rows: u32, hidden: u32, gates_offset: u32, halves_offset: u32 }
-    storage { gates: read_write, halves: read_write }
+    /// Gates to f16 and back.
+    GatesF16;
+    uniform(dynamic: false) params: GatesF16Params { rows: u32, hidden: u32, gates_offset: u32, packed_offset: u32 }
+    storage { gates: read_write, packed: read_write }
 }
 
 bindings! {
     /// The recurrent weights as the steps read them.
     Pack;
     uniform(dynamic: false) params: PackParams {
-        rows: u32, fours: u32, source_offset: u32, packed_offset: u32, side_by_side: u32, workgroups: u32,
+        rows: u32, vec4s: u32, source_offset: u32, packed_offset: u32, side_by_side: u32, workgroups: u32,
     }
     storage { source: read, packed: read_write }
 }

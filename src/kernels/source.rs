@@ -1,11 +1,12 @@
 //! The text of a kernel, from its file. Two kinds of lines in the files are not WGSL:
 //!
-//! - `#import shared/NAME` at the head of a file: `shaders/shared/NAME.wgsl` stands here. So who reads a file sees what else
-//!   belongs to the kernel.
-//! - `#ifdef NAME`, `#else`, `#endif`: what stands between them is in the variants of the table that define NAME, or in the others.
+//! - `#import shared/NAME` at the head of a file: `shaders/shared/NAME.wgsl` stands here. So who reads a file sees what
+//!   else belongs to the kernel.
+//! - `#ifdef NAME`, `#else`, `#endif`: what stands between them is in the variants of the table that define NAME, or in
+//!   the others.
 //!
-//! That is all that is needed of a preprocessor: what a variant changes is types of bindings and what the language has no
-//! `override` for. Everything else is an `override`, so that naga and drivers see one text.
+//! That is all that is needed of a preprocessor: what a variant changes is types of bindings and what the language has
+//! no `override` for. Everything else is an `override`, so that naga and drivers see one text.
 
 use std::borrow::Cow;
 
@@ -26,29 +27,15 @@ macro_rules! files {
 /// What files import.
 static SHARED: &[File] = files![
     "shared/activation",
-    "shared/adam",
-    "shared/cooperative_16",
-    "shared/cooperative_8",
     "shared/f16",
-    "shared/fours",
-    "shared/fours_half",
-    "shared/halves",
-    "shared/item_four",
-    "shared/item_single",
+    "shared/loads",
     "shared/matmul",
-    "shared/matmul_scalar",
-    "shared/matmul_vec4",
     "shared/norm",
-    "shared/quads",
+    "shared/optimiser",
     "shared/reduce",
-    "shared/singles",
-    "shared/slices_memory",
-    "shared/slices_subgroup",
     "shared/step",
     "shared/step_backward",
     "shared/walk",
-    "shared/weights",
-    "shared/weights_half",
 ];
 
 /// The text of a file in the variant that has these defines.
@@ -80,8 +67,8 @@ pub(super) fn resolve(file: &File, defines: &[&str]) -> String {
     text
 }
 
-/// The text of a file; in a build for `tests/mutants/run.py` with the place changed that its environment names. No other
-/// build looks at the environment.
+/// The text of a file; in a build for `tests/mutants/run.py` with the place changed that its environment names. No
+/// other build looks at the environment.
 fn text_of(file: &File) -> Cow<'static, str> {
     let wanted = |name| option_env!("WGPU_GRU_MUTANTS").and_then(|_| std::env::var(name).ok());
     match ["FILE", "FIND", "REPLACE"].map(|part| wanted(format!("WGPU_GRU_MUTANT_{part}"))) {

@@ -164,7 +164,8 @@ fn a_wrong_entry_is_found() {
     assert!(check(&copy(spec.bindings, swapped)).is_err(), "two fields swapped");
 }
 
-/// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at 4.
+/// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at
+/// 4.
 #[test]
 fn needs_are_those_of_the_text() {
     for spec in ALL {

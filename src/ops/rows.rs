@@ -2,7 +2,7 @@
 
 use super::Arrangement;
 use crate::gpu::{ProgramBuilder, View};
-use crate::kernels::{MOVE_ROWS, MOVE_ROWS_SINGLES, MoveRows, MoveRowsParams, NUMBER, Number, NumberParams};
+use crate::kernels::{MOVE_ROWS, MOVE_ROWS_SCALAR, MoveRows, MoveRowsParams, NUMBER, Number, NumberParams};
 
 /// Rows `[rows, width]` from one place to another, of which the strides between rows count.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub(crate) fn move_rows<'a>(builder: &mut ProgramBuilder<'a>, args: MoveRowsArgs
     let strides = places.map(|place| place.strides[1]);
     let ends_whole = places.iter().all(|place| place.view.size.is_multiple_of(16));
     let by_fours = ends_whole && [args.width].iter().chain(&offsets).chain(&strides).all(|size| size.is_multiple_of(4));
-    let (spec, item) = if by_fours { (&MOVE_ROWS, 4) } else { (&MOVE_ROWS_SINGLES, 1) };
+    let (spec, item) = if by_fours { (&MOVE_ROWS, 4) } else { (&MOVE_ROWS_SCALAR, 1) };
     let [source_offset, destination_offset] = offsets.map(|offset| (offset / item) as u32);
     let [source_stride, destination_stride] = strides.map(|stride| (stride / item) as u32);
     let width = args.width / item;

@@ -27,13 +27,13 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 # Which modules of tests/gpu know a file, the quick ones first.
 MODULES = [
-    (r"matmul_cooperative|cooperative_", ["cooperative"]),
+    (r"matmul_cooperative", ["cooperative"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["sums", "long_sums", "in_range", "options"]),
-    (r"adam|sgd|mse|sum_squares|reduce|train", ["optimisers", "train", "heads", "training", "in_range"]),
-    (r"move_rows|number|item_|rows\.rs", ["arrange", "stream", "past_a_grid", "in_range"]),
+    (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "training", "in_range"]),
+    (r"move_rows|number|rows\.rs", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
-    (r"pack|fours|halves|halve|widen|half", ["half", "past_a_grid", "half_budgets", "not_finite", "in_range"]),
+    (r"pack|f16|half", ["half", "past_a_grid", "half_budgets", "not_finite", "in_range"]),
     (r"", ["recurrence", "cells", "ulps", "clips", "options", "half", "chunks", "cuts", "nonfinite", "in_range"]),
 ]
 FILES = ["shaders/*.wgsl", "shaders/shared/*.wgsl"]

@@ -6,9 +6,9 @@ use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, 
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor, view_of_parts};
 use crate::kernels::{
-    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_HALF, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD,
-    GRU_STEP_BACKWARD_HALF, GRU_STEP_BACKWARD_SINGLES, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
-    RNN_STEP_BACKWARD_HALF, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
+    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_F16, GRU_RESET_BACKWARD_SCALAR, GRU_STEP_BACKWARD,
+    GRU_STEP_BACKWARD_F16, GRU_STEP_BACKWARD_SCALAR, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
+    RNN_STEP_BACKWARD_F16, RNN_STEP_BACKWARD_SCALAR, StepBackward, StepBackwardParams,
 };
 use crate::ops::{Overrides, activation, clip};
 use crate::plan::{Cut, Schedule, TimeLoop};
@@ -51,18 +51,17 @@ impl CellSteps<'_> {
         };
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES, &RNN_STEP_BACKWARD_HALF];
+                let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SCALAR, &RNN_STEP_BACKWARD_F16];
                 vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
             }
             Cell::Gru { reset, gate, candidate } => {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-                let step =
-                    kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES, &GRU_STEP_BACKWARD_HALF], norms, own);
+                let step = kernel([&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SCALAR, &GRU_STEP_BACKWARD_F16], norms, own);
                 match reset {
                     Reset::After => vec![step],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES, &GRU_RESET_BACKWARD_HALF];
+                        let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SCALAR, &GRU_RESET_BACKWARD_F16];
                         // The norm is that of the d_h which the first of the two makes.
                         vec![step, kernel(forms, false, activation(GATE, gate))]
                     }

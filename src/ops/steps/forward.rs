@@ -6,8 +6,8 @@ use super::{ACTIVATION, CANDIDATE, CellSteps, Forms, GATE, all_of, all_weights, 
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder, Tensor};
 use crate::kernels::{
-    GRU_RESET, GRU_RESET_HALF, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_HALF, GRU_STEP_SINGLES, PACK, PACK_HALF, Pack,
-    PackParams, RNN_STEP, RNN_STEP_HALF, RNN_STEP_SINGLES, Step, StepParams,
+    GRU_RESET, GRU_RESET_F16, GRU_RESET_SCALAR, GRU_STEP, GRU_STEP_F16, GRU_STEP_SCALAR, PACK, PACK_F16, Pack,
+    PackParams, RNN_STEP, RNN_STEP_F16, RNN_STEP_SCALAR, Step, StepParams,
 };
 use crate::ops::rows::grid;
 use crate::ops::{Overrides, activation, clip};
@@ -31,7 +31,7 @@ impl CellSteps<'_> {
         let kernel = |forms, products, own| self.kernel(gpu, forms, cut, products, self.forward_options(own));
         match self.cell {
             Cell::Rnn { nonlinearity } => {
-                let forms: Forms = [&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF];
+                let forms: Forms = [&RNN_STEP, &RNN_STEP_SCALAR, &RNN_STEP_F16];
                 let mut own = activation(ACTIVATION, nonlinearity);
                 // The states tell everything but which of them the clip gave.
                 own.push(("SAVE", f64::from(save && self.clip.is_some())));
@@ -41,11 +41,11 @@ impl CellSteps<'_> {
                 let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
                 own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
                 own.push(("SAVE", f64::from(save)));
-                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES, &GRU_STEP_HALF], products, own.clone());
+                let step = |products| kernel([&GRU_STEP, &GRU_STEP_SCALAR, &GRU_STEP_F16], products, own.clone());
                 match reset {
                     Reset::After => vec![step(3)],
                     Reset::Before => {
-                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES, &GRU_RESET_HALF];
+                        let forms: Forms = [&GRU_RESET, &GRU_RESET_SCALAR, &GRU_RESET_F16];
                         vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
                     }
                 }
@@ -140,13 +140,13 @@ pub(crate) fn pack<'a>(
     let [x, y] = grid(builder, workgroups);
     let params = PackParams {
         rows: rows as u32,
-        fours: fours as u32,
+        vec4s: fours as u32,
         source_offset: source_offset / 4,
         packed_offset: packed_offset / if packing.half { 2 } else { 4 },
         side_by_side: u32::from(packing.side_by_side),
         workgroups: x,
     };
-    let kernel = builder.gpu().kernel(if packing.half { &PACK_HALF } else { &PACK }, &[]);
+    let kernel = builder.gpu().kernel(if packing.half { &PACK_F16 } else { &PACK }, &[]);
     let storage = Pack { source, packed };
     builder.once(kernel, &params, storage.storage(), [x, y, 1]);
 }
