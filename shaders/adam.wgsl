@@ -1,7 +1,9 @@
-// One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare. A step that is left out changes
+#import shared/optimiser
+
+// One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare. A skipped step changes
 // nothing.
 //
-// parameter, gradient, moment1, moment2 [len]. An invocation takes every (256 workgroups)-th element.
+// parameter, gradient, moment1, moment2 [len]. An invocation takes every (256 * workgroups)-th element.
 // Twin: reference::adam, the same loop.
 
 struct AdamParams {

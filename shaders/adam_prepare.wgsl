@@ -1,21 +1,25 @@
-// The scalars of one step of an optimiser: the global norm of all gradients from the parts that sum_squares made, the factor
-// that clips it (Pascanu, Mikolov and Bengio 2013; with PyTorch's 1e-6), whether the step is left out, and the bias
+#import shared/norm
+#import shared/reduce
+#import shared/optimiser
+
+// The scalars of one optimiser step: the global norm of all gradients from the partial sums of sum_squares, the factor
+// that clips it (Pascanu, Mikolov and Bengio 2013; with PyTorch's 1e-6), whether the step is skipped, and the bias
 // corrections of Adam (Kingma and Ba 2015).
 //
 // partial [partials, 3], norm [1], skipped [1]. One workgroup of 256 invocations. workgroups: (1, 1, 1).
 //
 // Departures from the formulas of the twin (reference::adam_prepare):
-// 1. 1 - beta^t comes from the step before, c_t = beta c_(t-1) + (1 - beta), which loses no digits where 1 - pow(beta, t)
-//    would, and needs no count of steps.
-// 2. A NaN and an infinity are told by their bits. WGSL leaves open what min, max and comparisons make of them, and a norm
-//    that is NaN must not become a factor of 1, which would switch the clipping off.
+// 1. 1 - beta^t is computed from that of the previous step, c_t = beta c_(t-1) + (1 - beta): this loses no digits where
+//    1 - pow(beta, t) would, and needs no step counter.
+// 2. NaN and infinity are detected by their bits. WGSL leaves open what min, max and comparisons make of NaN, and a NaN
+//    norm must not become a factor of 1, which would switch clipping off.
 
 struct AdamPrepareParams {
     partials: u32,
-    // 1: scale the gradients down to max_norm where their norm is larger. 0: leave them.
+    // 1: scale the gradients down to max_norm if their norm is larger. 0: leave them.
     clip: u32,
     max_norm: f32,
-    // 1: leave the step out where a gradient is not finite.
+    // 1: skip the step if any gradient is not finite.
     skip_nonfinite: u32,
     beta1: f32,
     beta2: f32,
@@ -30,7 +34,7 @@ struct AdamPrepareParams {
 @group(0) @binding(3) var<storage, read_write> norm: array<f32>;
 @group(0) @binding(4) var<storage, read_write> skipped: array<f32>;
 
-// What the gradients are multiplied by: as clip_grad_norm_ has it, NaN for a norm that is NaN, and 0 for one that is infinite.
+// The factor for all gradients. As in clip_grad_norm_ it is NaN for a NaN norm, and 0 for an infinite one.
 fn clip_scale(total: f32) -> f32 {
     let size = magnitude(total);
     if params.clip == 0u {
@@ -60,7 +64,7 @@ fn main(@builtin(local_invocation_index) invocation: u32) {
         let global_norm = root(total);
         norm[0] = global_norm;
         state[SCALE] = clip_scale(global_norm);
-        // Not the norm, which can be over the largest f32 where every gradient is finite.
+        // Not by the norm, which can overflow although every gradient is finite.
         let skip = params.skip_nonfinite != 0u && magnitude(total[HUGE]) >= INFINITY;
         state[SKIP] = f32(skip);
         if skip {

@@ -1,14 +1,15 @@
-// Copies [T, B, F] from one arrangement to another: time-major or batch-major, with gaps; past the end of a row zeros; with
+// Copies [T, B, F] into another layout: time-major or batch-major, with gaps; zeros past the end of a row; with
 // dropout.
 //
 // source, destination  element f of step t of row b at offset + t * stride_t + b * stride_b + f
-// lengths [B]; dropout [2]: seed, and how many forward passes were made
+// lengths [B]; dropout [2]: the seed, and the number of forward passes so far
 //
-// An invocation takes one element. workgroups: (ceil(F / 64), rows, T B / rows rounded up), where rows is at most 65535.
+// One invocation per element. workgroups: (ceil(F / 64), y, ceil(T B / y)), where y is at most 65535.
 //
-// Dropout (Srivastava et al. 2014): an element is kept if a random number of its own is at least `threshold`, and is then
-// multiplied by `keep_scale` = 1 / (1 - p); the others are multiplied by 0, which is no number where they are not finite. The number is pcg4d (Jarzynski and Olano 2020) of its place, the layer, the
-// seed and the pass: so the backward pass and the CPU draw the same.
+// Dropout (Srivastava et al. 2014): an element whose random number is at least `threshold` is kept and multiplied by
+// `keep_scale` = 1 / (1 - p). The others are multiplied by 0, which gives NaN where they are not finite. The random
+// number is pcg4d (Jarzynski and Olano 2020) of position, layer, seed and pass, so the backward pass and the CPU draw
+// the same.
 // Twin: reference::arrange, the same loop.
 
 struct ArrangeParams {
@@ -21,7 +22,7 @@ struct ArrangeParams {
     destination_offset: u32,
     destination_stride_t: u32,
     destination_stride_b: u32,
-    // Dropout: which layer, and p as a part of 2^32.
+    // Dropout: the layer, and p in units of 2^-32.
     layer: u32,
     threshold: u32,
     keep_scale: f32,
@@ -45,11 +46,11 @@ fn pcg4d(seed: vec4<u32>) -> u32 {
     v.z += v.x * v.y;
     v.w += v.y * v.z;
     v ^= v >> vec4<u32>(16u);
-    // Of the second round the first word alone is used.
+    // Only the first word of the second round is used.
     return v.x + v.y * v.w;
 }
 
-// By its bits: a compiler may take it that there is nothing but finite numbers.
+// By its bits, since a compiler may assume that every number is finite.
 fn times_zero(value: f32) -> f32 {
     let bits = bitcast<u32>(value);
     return bitcast<f32>(select(0u, bits | 0x00400000u, (bits & 0x7f800000u) == 0x7f800000u));
@@ -78,5 +79,6 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
             value = times_zero(value);
         }
     }
-    destination[params.destination_offset + t * params.destination_stride_t + b * params.destination_stride_b + f] = value;
+    let to = params.destination_offset + t * params.destination_stride_t + b * params.destination_stride_b + f;
+    destination[to] = value;
 }

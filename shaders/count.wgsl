@@ -1,6 +1,6 @@
-// Adds 1 to a counter: the number of forward passes, from which dropout draws. One invocation; workgroups: (1, 1, 1).
+// Counts forward passes: dropout draws from their number. One invocation; workgroups: (1, 1, 1).
 //
-// counter [2]: seed, and the number.
+// counter [2]: the seed, and the count. Twin: reference::count.
 
 struct CountParams {
     by: u32,

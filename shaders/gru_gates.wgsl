@@ -1,14 +1,16 @@
-// The gates of a GRU for many rows at once, from the two products that are known for all of them: what a forward pass that
-// keeps states only has to make again before the backward loop. Equations (1), (2), (3) of lib.rs.
+#import shared/activation
+
+// The gates of a GRU for many rows at once, from the two products that are known for all of them. A forward pass that
+// saved only states recomputes its gates like this before the backward loop. Equations (1), (2), (3) of lib.rs.
 //
-// gates   [rows, 4, H]: x_proj = (r, z, n) in the first three before, r, z, n, hn after it. r, z and n are as `kept` of
-//         shared/activation.wgsl has them.
-// h_proj  [rows, 3, H]: W_hh h + b_hh of r, z, n
+// gates   [rows, 4, H]: x_proj = (r, z, n) in the first three before, (r, z, n, hn) after. r, z and n are stored as
+//         `kept` of shared/activation.wgsl has them.
+// h_proj  [rows, 3, H]: W_hh h + b_hh for r, z and n
 //
-// With RESET_BEFORE in two passes, since W_hn (r * h) needs r: pass 0 makes r, z and r * h (from h, rows of H states
-// h_stride apart), pass 1 makes n from `W_hn (r * h) + b_hn` in the last third of h_proj.
+// RESET_BEFORE takes two passes, since W_hn (r * h) needs r: pass 0 makes r, z and r * h (from h, rows of H states that
+// lie h_stride apart), pass 1 makes n from `W_hn (r * h) + b_hn` in the last third of h_proj.
 //
-// An invocation takes one unit of one row. workgroups: (ceil(H / 8), ceil(rows / 8), 1).
+// One invocation per unit and row. workgroups: (ceil(H / 8), ceil(rows / 8), 1).
 // Twin: reference::gru_gates, the same loop.
 
 struct GruGatesParams {

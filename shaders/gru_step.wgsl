@@ -1,21 +1,27 @@
+#import shared/activation
+#import shared/walk
+#import shared/loads
+#import shared/step
+
 // Steps of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs, or with RESET_BEFORE
-// (2), (3'), (4), after gru_reset has made (1). Parameters, bindings and shared parts: shared/step.wgsl, shared/walk.wgsl.
+// (2), (3'), (4), after gru_reset has made (1). Parameters and bindings: shared/step.wgsl. Division of work:
+// shared/walk.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after
-// gates  [B, W, H] of a step; x_proj = (r, z, n) in the first three before it. With SAVE r, z, n, hn after it, without
-//        it is left as it is. W is WIDTH: 4 with SAVE or RESET_BEFORE, else 3 or 4. With RESET_BEFORE the first is r and
-//        the fourth r * h before and after. r, z and n are as `kept` has them: an infinity where the clip gave the
-//        value.
+// gates  [B, W, H] of a step: x_proj = (r, z, n) in the first three before. After, with SAVE, (r, z, n, hn); without it
+//        they are unchanged. W is WIDTH: 4 with SAVE or RESET_BEFORE, otherwise 3 or 4. With RESET_BEFORE the first is
+//        r and the fourth r * h, before and after. r, z and n are stored as `kept` has them: an infinity where the clip
+//        gave the value.
 // weight_hh [3H, H], bias_hh [3H], lengths [B]
 //
 // Departures from the plain loop of the twin (reference::gru_step):
-// 1. The products of a unit share one walk over h, in parts of STEP numbers.
+// 1. The products of a unit share one walk over h, LOAD_WIDTH numbers at a time.
 // 2. ROWS rows share each load of a weight.
-// 3. x_proj and what backward needs lie in the same place: each invocation replaces its own numbers, so a step needs one
-//    buffer and training 5 states a step, h among them.
-// 4. Rows past the batch read its last row, units past H the last unit; neither is stored. Where all rows of a workgroup
-//    are over, nothing is multiplied.
-// 5. What ends a step is a loop whose length is known at run time only: so it is compiled once, not unrolled.
+// 3. x_proj and what backward needs lie in the same place: each invocation replaces its own numbers. So a step needs
+//    one buffer, and training 5 numbers per unit and step, the state among them.
+// 4. Rows past the batch read its last row, units past H the last unit; neither is stored. Where all rows of a
+//    workgroup are over, nothing is multiplied.
+// 5. The epilogue loops over a run-time count, so the compiler emits it once instead of unrolling it.
 
 override SAVE: bool;
 override RESET_BEFORE: bool;
@@ -26,8 +32,8 @@ override CANDIDATE: u32;
 override CANDIDATE_ALPHA: f32;
 override CANDIDATE_BETA: f32;
 
-// W_hr h, W_hz h, W_hn h; with RESET_BEFORE the latter two, of r * h the last.
-fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+// W_hr h, W_hz h and W_hn h; with RESET_BEFORE W_hz h and W_hn (r * h).
+fn multiply(at: StepOffsets, row: u32, unit: u32, local: vec2<u32>) {
     let hidden = params.hidden;
     let weight_r = weight_row(at, unit);
     let weight_z = weight_row(at, hidden + unit);
@@ -43,7 +49,7 @@ fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
     var z1 = vec4<f32>();
     var n0 = vec4<f32>();
     var n1 = vec4<f32>();
-    for (var k = first_part(local.y); k < hidden; k += STEP * SPLIT) {
+    for (var k = first_part(local.y); k < hidden; k += LOAD_WIDTH * SPLIT) {
         let of_z = weights_from(weight_z + k * stride);
         let of_n = weights_from(weight_n + k * stride);
         var of_r = Part();
@@ -80,22 +86,22 @@ fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
             }
         }
     }
-    leave(local, 0u, 0u, z0);
-    leave(local, 1u, 0u, n0);
+    store_sums(local, 0u, 0u, z0);
+    store_sums(local, 1u, 0u, n0);
     if !RESET_BEFORE {
-        leave(local, 2u, 0u, r0);
+        store_sums(local, 2u, 0u, r0);
     }
     if ROWS > 4u {
-        leave(local, 0u, 1u, z1);
-        leave(local, 1u, 1u, n1);
+        store_sums(local, 0u, 1u, z1);
+        store_sums(local, 1u, 1u, n1);
         if !RESET_BEFORE {
-            leave(local, 2u, 1u, r1);
+            store_sums(local, 2u, 1u, r1);
         }
     }
 }
 
-// One number of the state. `lane` and `own` say which sums are its.
-fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
+// One number of the state, from the sums of row `own` of a lane.
+fn finish(at: StepOffsets, row: u32, unit: u32, lane: u32, own: u32) {
     let hidden = params.hidden;
     let before = state_at(at.before + row * params.h_stride + unit);
     let after = at.after + row * params.h_stride + unit;

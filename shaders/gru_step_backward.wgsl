@@ -1,17 +1,23 @@
-// One step of back-propagation through time of the GRU: the recurrent part of d_h from the step after, then the gates of
-// this step; equations (9) and (5), (6), (7), (8) of lib.rs. With RESET_BEFORE (7) is left to gru_reset_backward.
-// Parameters, bindings and shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
+#import shared/activation
+#import shared/walk
+#import shared/loads
+#import shared/step_backward
+
+// One step of back-propagation through time of the GRU: the recurrent part of d_h from the step after, then the gates
+// of this step; equations (9) and (5), (6), (7), (8) of lib.rs. RESET_BEFORE leaves (7) to gru_reset_backward.
+// Parameters and bindings: shared/step_backward.wgsl. Division of work: shared/walk.wgsl.
 //
 // h         rows of H states, read at h_before
-// gates     [B, 4, H] of the step after: d_ar, d_az, d_an, d_hn = d_an * r, read; of this step: r, z, n, hn before and
-//           d_ar, d_az, d_an, d_hn after it. (d_ar, d_az, d_an) is d_x_proj, (d_ar, d_az, d_hn) d_h_proj. With RESET_BEFORE
-//           the first stays r, and the fourth r * h. r, z and n are as `kept` of shared/activation.wgsl has them.
+// gates     [B, 4, H] of the step after: (d_ar, d_az, d_an, d_hn = d_an * r), read; of this step: (r, z, n, hn) before,
+//           (d_ar, d_az, d_an, d_hn) after. (d_ar, d_az, d_an) is d_x_proj, (d_ar, d_az, d_hn) is d_h_proj. With
+//           RESET_BEFORE the first stays r and the fourth r * h. r, z and n are stored as `kept` of
+//           shared/activation.wgsl has them.
 // d_output  rows of H; d_h_n [B, H]; weight_hh [3H, H]; lengths [B]
 // d_h0      [B, H]: d_h' * z of the step after, replaced by that of this step; after the final dispatch d_h0
 //
 // Departures from the plain loop of the twin (reference::gru_step_backward):
-// 1. The product d_h_proj . W_hh needs all units of a step, so it is taken at the begin of the next one: with a dispatch a
-//    step, one more is needed for d_h0.
+// 1. The product d_h_proj . W_hh needs all units of a step, so the next step begins with it: with one dispatch per
+//    step, d_h0 takes one more.
 // 2. ROWS rows share each load of weights, and four units each load of gradients.
 // 3. Gates and their gradients lie in the same place: each invocation replaces its own numbers.
 // 4. Rows past the batch read its last row, units past H the last ones; neither is stored.
@@ -24,15 +30,15 @@ override CANDIDATE: u32;
 override CANDIDATE_ALPHA: f32;
 override CANDIDATE_BETA: f32;
 
-fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+fn multiply(at: StepOffsets, row: u32, unit: u32, local: vec2<u32>) {
     let rows0 = four_rows(at.gates_after, row, 4u * params.hidden);
     let rows1 = four_rows(at.gates_after, row + 4u, 4u * params.hidden);
     // The gates of d_h_proj are the first, second and fourth.
     let blocks = select(3u, 2u, RESET_BEFORE);
-    leave(local, products(at, rows0, rows1, 0u, select(0u, blocks, at.has_product), unit, local.y));
+    store_sums(local, products(at, rows0, rows1, 0u, select(0u, blocks, at.has_product), unit, local.y));
 }
 
-fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
+fn finish(at: StepOffsets, row: u32, unit: u32, recurrent: f32) -> f32 {
     let hidden = params.hidden;
     var d_h = d_state(at, row, unit, recurrent);                                            // (9)
     if at.is_final {

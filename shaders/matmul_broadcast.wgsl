@@ -1,16 +1,20 @@
+#import shared/matmul
+
 // Matrix product for CPU-class adapters with subgroups of 8. Interface and bindings: shared/matmul.wgsl.
 //
-// A workgroup is one subgroup of 8 invocations and owns 32 x 32 elements of c; an invocation owns 4 columns of all 32 rows.
-// workgroups: (ceil(n / 32), ceil(m / 32), 1).
+// A workgroup is one subgroup of 8 invocations and owns 32 x 32 elements of c; an invocation owns 4 columns of all 32
+// rows. workgroups: (ceil(n / 32), ceil(m / 32), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. No barrier and no workgroup memory: a software rasteriser suspends every invocation of a workgroup at each one, and
-//    reads its workgroup memory as slowly as a buffer.
-// 2. It also makes every load lane by lane, even of one address for all. So no number is loaded twice: an invocation loads
-//    4 rows of a and 4 columns of b, and the rows go round the subgroup by broadcasts, which are single instructions.
-// 3. k in steps of 4: 8 loads of 4 numbers for 512 multiply-adds of an invocation. The sums stay in registers and on the stack.
+// 1. No barrier and no workgroup memory: a software rasteriser suspends every invocation of a workgroup at each
+//    barrier, and its workgroup memory is as slow as a buffer.
+// 2. It also loads lane by lane, even where all lanes load from one address. So no number is loaded twice: an
+//    invocation loads 4 rows of a and 4 columns of b, and the rows go round the subgroup by broadcasts, which are
+//    single instructions.
+// 3. k goes in steps of 4: 8 loads of vec4 for 512 multiply-adds per invocation. The sums stay in registers and on the
+//    stack.
 // 4. Rows and columns outside the matrices read the last ones inside, and are not stored.
-// 5. With LONG_K a sum has parts of 256: four k's are summed up before they are added.
+// 5. With LONG_K a sum has parts of 256: four k's are summed before they are added.
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
@@ -30,7 +34,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     var sums5 = mat4x4<f32>();
     var sums6 = mat4x4<f32>();
     var sums7 = mat4x4<f32>();
-    // The sums of the parts before.
+    // The sums of the parts so far.
     var totals0 = mat4x4<f32>();
     var totals1 = mat4x4<f32>();
     var totals2 = mat4x4<f32>();
@@ -50,14 +54,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
             let z = own[2];
             let w = own[3];
             // The lane of a broadcast must be a constant.
-            sums0 += columns * mat4x4<f32>(subgroupBroadcast(x, 0u), subgroupBroadcast(y, 0u), subgroupBroadcast(z, 0u), subgroupBroadcast(w, 0u));
-            sums1 += columns * mat4x4<f32>(subgroupBroadcast(x, 1u), subgroupBroadcast(y, 1u), subgroupBroadcast(z, 1u), subgroupBroadcast(w, 1u));
-            sums2 += columns * mat4x4<f32>(subgroupBroadcast(x, 2u), subgroupBroadcast(y, 2u), subgroupBroadcast(z, 2u), subgroupBroadcast(w, 2u));
-            sums3 += columns * mat4x4<f32>(subgroupBroadcast(x, 3u), subgroupBroadcast(y, 3u), subgroupBroadcast(z, 3u), subgroupBroadcast(w, 3u));
-            sums4 += columns * mat4x4<f32>(subgroupBroadcast(x, 4u), subgroupBroadcast(y, 4u), subgroupBroadcast(z, 4u), subgroupBroadcast(w, 4u));
-            sums5 += columns * mat4x4<f32>(subgroupBroadcast(x, 5u), subgroupBroadcast(y, 5u), subgroupBroadcast(z, 5u), subgroupBroadcast(w, 5u));
-            sums6 += columns * mat4x4<f32>(subgroupBroadcast(x, 6u), subgroupBroadcast(y, 6u), subgroupBroadcast(z, 6u), subgroupBroadcast(w, 6u));
-            sums7 += columns * mat4x4<f32>(subgroupBroadcast(x, 7u), subgroupBroadcast(y, 7u), subgroupBroadcast(z, 7u), subgroupBroadcast(w, 7u));
+            sums0 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 0u), subgroupBroadcast(y, 0u), subgroupBroadcast(z, 0u), subgroupBroadcast(w, 0u),
+            );
+            sums1 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 1u), subgroupBroadcast(y, 1u), subgroupBroadcast(z, 1u), subgroupBroadcast(w, 1u),
+            );
+            sums2 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 2u), subgroupBroadcast(y, 2u), subgroupBroadcast(z, 2u), subgroupBroadcast(w, 2u),
+            );
+            sums3 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 3u), subgroupBroadcast(y, 3u), subgroupBroadcast(z, 3u), subgroupBroadcast(w, 3u),
+            );
+            sums4 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 4u), subgroupBroadcast(y, 4u), subgroupBroadcast(z, 4u), subgroupBroadcast(w, 4u),
+            );
+            sums5 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 5u), subgroupBroadcast(y, 5u), subgroupBroadcast(z, 5u), subgroupBroadcast(w, 5u),
+            );
+            sums6 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 6u), subgroupBroadcast(y, 6u), subgroupBroadcast(z, 6u), subgroupBroadcast(w, 6u),
+            );
+            sums7 += columns * mat4x4<f32>(
+                subgroupBroadcast(x, 7u), subgroupBroadcast(y, 7u), subgroupBroadcast(z, 7u), subgroupBroadcast(w, 7u),
+            );
         }
         if LONG_K {
             totals0 += sums0;
@@ -90,7 +110,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     }
 
     let bias = bias_of(column);
-    // All eight out of the code of one: written out, the stores would take longer to compile than everything else.
+    // A loop, so that the stores are compiled once: eight copies would take longer to compile than all the rest.
     let end = min(first_row + 32u, params.m);
     for (var row = first_row; row < end; row += 4u) {
         store_rows(row, column, sums0, bias);

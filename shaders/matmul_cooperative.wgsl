@@ -1,38 +1,56 @@
-// Matrix product of numbers of 16 bits with sums of 32 bits, for devices whose subgroups multiply matrices of 16 x 16 or of
-// 8 x 8 as a whole. Interface and bindings: shared/matmul.wgsl; SIZE and the types: shared/cooperative_16.wgsl or
-// shared/cooperative_8.wgsl.
+enable f16;
+enable wgpu_cooperative_matrix;
+#import shared/matmul
+
+// Matrix product in f16 with f32 sums, for devices whose subgroups multiply matrices of 16 x 16 (SIZE_16) or of 8 x 8
+// as a whole. Interface and bindings: shared/matmul.wgsl.
 //
-// A workgroup of 4 subgroups owns a tile of 4 x 4 matrices of c. Each subgroup owns one matrix of each quarter of the tile.
-// workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
+// A workgroup of 4 subgroups owns a tile of 4 x 4 matrices of c. Each subgroup owns one matrix of each quarter of the
+// tile. workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. Operands become numbers of 16 bits: finite ones beyond 65504 that, below 2^-24 zero. A device may take those below
-//    2^-14 for zero too.
-// 2. k is walked in slabs of 32. Invocations bring blocks of 4 x 4 into workgroup memory, as in matmul_tiled.wgsl. A slab
-//    has the order of the operand's memory: four neighbours there are four neighbours here.
-// 3. The sums lie where no invocation can name one. At the end a quarter of the tile after the other goes through workgroup
-//    memory to c.
-// 4. Rows and columns outside the matrices hold the last ones inside, and are not stored. Past the end of k there are zeros.
+// 1. Operands become f16: finite ones beyond 65504 become that, below 2^-24 zero. A device may flush those below 2^-14
+//    to zero too.
+// 2. k is walked in slabs of 32. Invocations bring blocks of 4 x 4 into workgroup memory, as in matmul_tiled.wgsl. A
+//    slab has the order of the operand's memory: four neighbours there are four neighbours here.
+// 3. The sums are in matrices, whose elements no invocation can address. At the end one quarter of the tile after the
+//    other goes through workgroup memory to c.
+// 4. Rows and columns outside the matrices hold the last ones inside, and are not stored. Past the end of k there are
+//    zeros.
 // 5. With LONG_K a sum has parts of 64.
 //
-// What a whole subgroup does is never in a branch that depends on an invocation. No index into workgroup memory depends on
-// anything but the number of the subgroup, the invocation and loops of constant length: a matrix begins at most at
+// What a whole subgroup does is never in a branch that depends on an invocation. No index into workgroup memory depends
+// on anything but the number of the subgroup, the invocation and loops of constant length: a matrix begins at most at
 // SLAB - (SIZE - 1) * line - SIZE, where line is ACROSS or DOWN, and so ends within.
 
-// The invocations of a subgroup.
+#ifdef SIZE_16
+const SIZE = 16u;
+
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Sum = coop_mat16x16<f32, C>;
+#else
+const SIZE = 8u;
+
+alias Left = coop_mat8x8<f16, A>;
+alias Right = coop_mat8x8<f16, B>;
+alias Sum = coop_mat8x8<f32, C>;
+#endif
+
+// The size of a subgroup.
 override LANES: u32;
 
 const TILE = 4u * SIZE;
 const DEPTH = 32u;
-// Lines of a slab: along k, or along the tile. They are longer by 16 bytes, so that the lines of a matrix begin in different
-// banks.
+// Lines of a slab: along k, or along the tile. They are longer by 16 bytes, so that the lines of a matrix begin in
+// different banks.
 const ACROSS = DEPTH + 8u;
 const DOWN = TILE + 8u;
 const SLAB = max(TILE * ACROSS, DEPTH * DOWN);
 // Lines of a quarter of the tile.
 const QUARTER = 2u * SIZE;
 const LINE = QUARTER + 4u;
-// The bits of the largest finite number of 16 bits, 65504, in 32 bits. What lies beyond it would become anything.
+// The bits of 65504, the largest finite f16, as f32. A larger number could become anything.
 const LARGEST = 0x477fe000u;
 
 // Lines are rows of op(a), or its columns with TRANSPOSE_A.
@@ -48,13 +66,13 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
 ) {
     let tile = workgroup.yx * TILE;
-    // Where the matrix of this subgroup begins in a quarter: row, column.
+    // Where this subgroup's matrix begins in a quarter: row, column.
     let own = vec2<u32>(subgroup / 2u, subgroup % 2u) * SIZE;
     var sum00 = Sum();
     var sum01 = Sum();
     var sum10 = Sum();
     var sum11 = Sum();
-    // The sums of the parts before.
+    // The sums of the parts so far.
     var total00 = Sum();
     var total01 = Sum();
     var total10 = Sum();
@@ -123,8 +141,8 @@ fn right(column: u32, k: u32) -> Right {
     return coopLoadT<Right>(&slab_b[k * DOWN + column], DOWN);
 }
 
-// Four along the tile and four along k, of block `block` of the slab: neighbouring blocks are neighbours in memory.
-fn place(block: u32, is_along_k: bool) -> vec2<u32> {
+// Where a block of 4 x 4 begins in the slab, along the tile and along k: neighbouring blocks are neighbours in memory.
+fn block_origin(block: u32, is_along_k: bool) -> vec2<u32> {
     let across = vec2<u32>(block / (DEPTH / 4u), block % (DEPTH / 4u));
     let down = vec2<u32>(block % (TILE / 4u), block / (TILE / 4u));
     return 4u * select(down, across, is_along_k);
@@ -132,7 +150,7 @@ fn place(block: u32, is_along_k: bool) -> vec2<u32> {
 
 // A block of op(a), of the slab from k on, of the rows from `tile` on.
 fn bring_a(tile: u32, k: u32, block: u32) {
-    let at = place(block, !TRANSPOSE_A);
+    let at = block_origin(block, !TRANSPOSE_A);
     var brought = mat4x4<f32>();
     if k + at.y < params.k {
         let row = inside(tile + at.x, params.m);
@@ -155,7 +173,7 @@ fn bring_a(tile: u32, k: u32, block: u32) {
 }
 
 fn bring_b(tile: u32, k: u32, block: u32) {
-    let at = place(block, TRANSPOSE_B);
+    let at = block_origin(block, TRANSPOSE_B);
     var brought = mat4x4<f32>();
     if k + at.y < params.k {
         let column = inside(tile + at.x, params.n);
@@ -178,24 +196,24 @@ fn bring_b(tile: u32, k: u32, block: u32) {
 }
 
 fn put_a(at: u32, numbers: vec4<f32>) {
-    let four = halves(numbers);
-    slab_a[at] = four.x;
-    slab_a[at + 1u] = four.y;
-    slab_a[at + 2u] = four.z;
-    slab_a[at + 3u] = four.w;
+    let values = to_f16(numbers);
+    slab_a[at] = values.x;
+    slab_a[at + 1u] = values.y;
+    slab_a[at + 2u] = values.z;
+    slab_a[at + 3u] = values.w;
 }
 
 fn put_b(at: u32, numbers: vec4<f32>) {
-    let four = halves(numbers);
-    slab_b[at] = four.x;
-    slab_b[at + 1u] = four.y;
-    slab_b[at + 2u] = four.z;
-    slab_b[at + 3u] = four.w;
+    let values = to_f16(numbers);
+    slab_b[at] = values.x;
+    slab_b[at + 1u] = values.y;
+    slab_b[at + 2u] = values.z;
+    slab_b[at + 3u] = values.w;
 }
 
-// No finite number is larger than the largest; an infinity stays one and NaN stays NaN, told by their bits: they must
+// A finite number beyond the largest becomes that. Infinity and NaN, found by their bits, stay what they are: they must
 // show.
-fn halves(numbers: vec4<f32>) -> vec4<f16> {
+fn to_f16(numbers: vec4<f32>) -> vec4<f16> {
     let bits = bitcast<vec4<u32>>(numbers);
     let size = bits & vec4<u32>(0x7fffffffu);
     let largest = bitcast<vec4<f32>>((bits & vec4<u32>(0x80000000u)) | vec4<u32>(LARGEST));
@@ -203,12 +221,12 @@ fn halves(numbers: vec4<f32>) -> vec4<f16> {
     return vec4<f16>(select(numbers, largest, beyond));
 }
 
-// Writes a quarter of the tile, four neighbours an invocation; `corner` is its first row and column in c.
+// Writes a quarter of the tile, four neighbours per invocation; `corner` is its first row and column in c.
 fn store_quarter(corner: vec2<u32>, invocation: u32) {
     workgroupBarrier();
-    for (var four = invocation; four < QUARTER * QUARTER / 4u; four += 4u * LANES) {
-        let row = four / (QUARTER / 4u);
-        let column = four % (QUARTER / 4u) * 4u;
+    for (var i = invocation; i < QUARTER * QUARTER / 4u; i += 4u * LANES) {
+        let row = i / (QUARTER / 4u);
+        let column = i % (QUARTER / 4u) * 4u;
         let at = row * LINE + column;
         let sums = vec4<f32>(quarter[at], quarter[at + 1u], quarter[at + 2u], quarter[at + 3u]);
         store_c(corner.x + row, corner.y + column, sums + bias_of(corner.y + column));

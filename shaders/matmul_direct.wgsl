@@ -1,15 +1,17 @@
+#import shared/matmul
+
 // Matrix product for CPU-class adapters without subgroups of 8. Interface and bindings: shared/matmul.wgsl.
 //
 // A workgroup of 8 invocations, 4 across and 2 down, owns 16 rows by 32 columns of c; an invocation owns 8 x 8 of them.
 // workgroups: (ceil(n / 32), ceil(m / 16), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. No barrier and no workgroup memory: a software rasteriser suspends every invocation of a workgroup at each one, and
-//    reads its workgroup memory as slowly as a buffer.
-// 2. Its loads are slow, so k goes in steps of 4: 16 loads of 4 numbers for 256 multiply-adds of an invocation. The sums
-//    stay in registers and on the stack.
+// 1. No barrier and no workgroup memory: a software rasteriser suspends every invocation of a workgroup at each
+//    barrier, and its workgroup memory is as slow as a buffer.
+// 2. Its loads are slow, so k goes in steps of 4: 16 loads of vec4 for 256 multiply-adds per invocation. The sums stay
+//    in registers and on the stack.
 // 3. Rows and columns outside the matrices read the last ones inside, and are not stored.
-// 4. With LONG_K a sum has parts of 256: four k's are summed up before they are added.
+// 4. With LONG_K a sum has parts of 256: four k's are summed before they are added.
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -29,7 +31,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sums01 = mat4x4<f32>();
     var sums10 = mat4x4<f32>();
     var sums11 = mat4x4<f32>();
-    // The sums of the parts before.
+    // The sums of the parts so far.
     var totals00 = mat4x4<f32>();
     var totals01 = mat4x4<f32>();
     var totals10 = mat4x4<f32>();
@@ -66,7 +68,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     let bias0 = bias_of(column);
     let bias1 = bias_of(column + 4u);
-    // Both rows of blocks out of the code of one: written out, the stores would take longer to compile than all else.
+    // A loop, so that the stores are compiled once: two copies would take longer to compile than all the rest.
     let end = min(row + 8u, params.m);
     for (var to = row; to < end; to += 4u) {
         store_rows(to, column, sums00, bias0);

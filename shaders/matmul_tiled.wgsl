@@ -1,23 +1,26 @@
+#import shared/matmul
+
 // Matrix product for GPUs, through workgroup memory. Interface and bindings: shared/matmul.wgsl.
 //
 // A workgroup of 8 x 8 invocations owns a tile of TILE x TILE elements of c, 64 or 32. An invocation owns 4 x 4 of each
-// quarter of a tile of 64, of which it has four, or 4 x 4 of a tile of 32.
+// of the four quarters of a tile of 64, or 4 x 4 of a tile of 32.
 // workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
 //
 // Departures from the plain loop of the twin (reference::matmul):
-// 1. k is walked in slabs of 16 (of 32 with the small tile). Of each slab every invocation brings one block of 4 x 4 of a
-//    and one of b, loaded four neighbours at a time along the axis in which their memory is contiguous; neighbouring
+// 1. k is walked in slabs of 16 (of 32 with the small tile). Every invocation brings one block of 4 x 4 of a and one of
+//    b into each slab, with loads of four neighbours along the axis in which their memory is contiguous; neighbouring
 //    invocations load neighbouring blocks.
-// 2. Both slabs lie with k outermost as vec4, so that transposes cost nothing in the inner loop: for each k, 4 loads of 4
-//    numbers for 64 multiply-adds (2 for 16).
-// 3. The vec4 of a k are permuted by an exclusive or with the number of the block: so neither writing nor reading a slab
-//    has two invocations of a quarter of a warp meet in a bank.
-// 4. Rows and columns outside the matrices read the last ones inside, and are not stored. Past the end of k there are zeros.
+// 2. Both slabs lie with k outermost as vec4, so that transposes cost nothing in the inner loop: for each k, 4 loads of
+//    vec4 for 64 multiply-adds (2 for 16).
+// 3. The vec4 of a k are permuted by an exclusive or with the number of the block, so that no two invocations of a
+//    quarter of a warp hit the same bank, writing or reading.
+// 4. Rows and columns outside the matrices read the last ones inside, and are not stored. Past the end of k there are
+//    zeros.
 // 5. With LONG_K a sum has parts of 64.
 
 override TILE: u32;
 
-// 1024 numbers of either operand.
+// 1024 numbers of each operand.
 var<workgroup> slab_a: array<vec4<f32>, 256>;
 var<workgroup> slab_b: array<vec4<f32>, 256>;
 
@@ -31,7 +34,7 @@ struct Sums {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
-    // The vec4 that a k takes up in a slab, and the blocks of 4 k's in a slab.
+    // How many vec4 a k has in a slab, and how many blocks of 4 k's there are.
     let width = TILE / 4u;
     let depth = 64u / width;
     // Which block this invocation brings: along the tile, along k.
@@ -43,14 +46,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let b_column = inside(workgroup.x * TILE + b_block.x * 4u, params.n);
     let a_lines = lines_a(a_row);
     let b_lines = lines_b(b_column);
-    let a_place = place(a_block.x, a_block.y);
-    let b_place = place(b_block.x, b_block.y);
+    let a_index = slab_index(a_block.x, a_block.y);
+    let b_index = slab_index(b_block.x, b_block.y);
     // The 4 x 4 of a quarter that this invocation owns.
     let x = invocation % 8u;
     let y = invocation / 8u;
 
     var sums = Sums();
-    // The sums of the parts before.
+    // The sums of the parts so far.
     var totals = Sums();
     for (var begin = 0u; begin < params.k; begin += part_of_k(64u)) {
         let end_of_part = min(begin + part_of_k(64u), params.k);
@@ -59,22 +62,22 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             if k + a_block.y * 4u < params.k {
                 brought = block_a(a_lines, a_row, k + a_block.y * 4u);
             }
-            slab_a[a_place] = brought[0];
-            slab_a[a_place + width] = brought[1];
-            slab_a[a_place + width * 2u] = brought[2];
-            slab_a[a_place + width * 3u] = brought[3];
+            slab_a[a_index] = brought[0];
+            slab_a[a_index + width] = brought[1];
+            slab_a[a_index + width * 2u] = brought[2];
+            slab_a[a_index + width * 3u] = brought[3];
             brought = mat4x4<f32>();
             if k + b_block.y * 4u < params.k {
                 brought = block_b(b_lines, b_column, k + b_block.y * 4u);
             }
-            slab_b[b_place] = brought[0];
-            slab_b[b_place + width] = brought[1];
-            slab_b[b_place + width * 2u] = brought[2];
-            slab_b[b_place + width * 3u] = brought[3];
+            slab_b[b_index] = brought[0];
+            slab_b[b_index + width] = brought[1];
+            slab_b[b_index + width * 2u] = brought[2];
+            slab_b[b_index + width * 3u] = brought[3];
             workgroupBarrier();
             for (var block = 0u; block < depth; block++) {
-                let from_a = place(y, block);
-                let from_b = place(x, block);
+                let from_a = slab_index(y, block);
+                let from_b = slab_index(x, block);
                 add(&sums, from_a, from_b);
                 add(&sums, from_a + width, from_b + width);
                 add(&sums, from_a + width * 2u, from_b + width * 2u);
@@ -103,8 +106,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 }
 
-// Where vec4 `line` of the first k of a block lies in a slab. Those of the next k lie TILE / 4 further.
-fn place(line: u32, block: u32) -> u32 {
+// Where vec4 `line` of the first k of a block lies in a slab. That of the next k lies TILE / 4 further.
+fn slab_index(line: u32, block: u32) -> u32 {
     return block * TILE + (line ^ (block * (TILE / 32u)));
 }
 
@@ -117,7 +120,8 @@ fn add_part(totals: ptr<function, Sums>, part: Sums) {
     }
 }
 
-// One k: its vec4 of a and b, and 8 further in the slab, which is 32 rows and 32 columns further in the tile.
+// Adds one k: its vec4 of a and b, and those 8 further in the slab, which is 32 rows and 32 columns further in the
+// tile.
 fn add(sums: ptr<function, Sums>, from_a: u32, from_b: u32) {
     let a0 = slab_a[from_a];
     let b0 = slab_b[from_b];

@@ -1,12 +1,18 @@
-// Copies rows of states into their slot or out of it: row b is row b of the source; or, with sources, row sources[b], and zero
-// where there is no such row. So rows of a stream begin anew, or go on from others.
+// Copies rows of states into their slot or out of it: row b is row b of the source or, with sources, row sources[b],
+// and zero if the source has no such row. So rows of a stream begin anew, or continue from others.
 //
-// source, destination  item f of row b at offset + b * stride + f, where an item is a number or four of them, see
-//                      shared/item_single.wgsl and shared/item_four.wgsl, in which all offsets and strides count
+// source, destination  item f of row b at offset + b * stride + f, where an item is a number or, with VEC4, four of
+//                      them; all offsets and strides count items
 // sources [rows]       whole numbers of the app
 //
-// An invocation takes one item. workgroups: (x, y, 1), where x y is at least rows * width / 256 and x is `workgroups`.
+// One invocation per item. workgroups: (x, y, 1), where x y is at least rows * width / 256 and x is `workgroups`.
 // Twin: reference::move_rows, the same loop.
+
+#ifdef VEC4
+alias Item = vec4<f32>;
+#else
+alias Item = f32;
+#endif
 
 struct MoveRowsParams {
     rows: u32,

@@ -1,10 +1,12 @@
+#import shared/reduce
+
 // Mean squared error of `len` predictions, and its gradient: loss = sum (p - y)^2 / len, d_p = 2 (p - y) / len.
 //
-// prediction, expected, d_prediction [len]. partial [workgroups]: one sum a workgroup, already divided by len; sum_rows
-// adds them up. A workgroup of 256 invocations takes every (256 workgroups)-th element.
+// prediction, expected, d_prediction [len]. partial [workgroups]: one sum per workgroup, already divided by len;
+// sum_rows adds them up. An invocation takes every (256 * workgroups)-th element.
 //
-// Departure from the plain loop of the twin (reference::mse): sums in parts, always in the same order; an invocation adds up
-// 64 squares at a time, so that no sum has many terms.
+// Departure from the plain loop of the twin (reference::mse): sums in parts, always in the same order; an invocation
+// adds up 64 squares at a time, so that no sum has many terms.
 
 alias Sum = f32;
 

@@ -1,4 +1,4 @@
-// Numbers the rows of a stream after a step: sources[b] = b, so that each goes on from itself.
+// Numbers the rows of a stream after a step: sources[b] = b, so that each continues from itself.
 //
 // sources [len], whole numbers. workgroups: (x, y, 1), where x y is at least len / 256 and x is `workgroups`.
 // Twin: reference::move_rows::number.

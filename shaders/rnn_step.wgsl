@@ -1,12 +1,17 @@
-// Steps of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters, bindings and how the work is cut:
-// shared/step.wgsl.
+#import shared/activation
+#import shared/walk
+#import shared/loads
+#import shared/step
+
+// Steps of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters and bindings: shared/step.wgsl. Division of
+// work: shared/walk.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after
-// gates  [B, H] of a step: x_proj before it. With SAVE and a clip 0 after it, or an infinity where the clip gave the
-//        state; otherwise it is left as it is.
+// gates  [B, H] of a step: x_proj before. After, with SAVE and a clip, 0, or an infinity where the clip gave the state;
+//        otherwise unchanged.
 // weight_hh [H, H], bias_hh [H], lengths [B]
 //
-// It departs from the twin (reference::rnn_step) in the same ways as gru_step.wgsl.
+// It departs from the twin (reference::rnn_step) as gru_step.wgsl does.
 
 override SAVE: bool;
 override ACTIVATION: u32;
@@ -14,11 +19,11 @@ override ALPHA: f32;
 override BETA: f32;
 
 // W_hh h
-fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+fn multiply(at: StepOffsets, row: u32, unit: u32, local: vec2<u32>) {
     multiply_one(at, row, unit, local);
 }
 
-fn finish(at: Place, row: u32, unit: u32, lane: u32, own: u32) {
+fn finish(at: StepOffsets, row: u32, unit: u32, lane: u32, own: u32) {
     let before = at.before + row * params.h_stride + unit;
     let after = at.after + row * params.h_stride + unit;
     if is_over(row, at.t) {

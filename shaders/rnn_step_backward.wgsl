@@ -1,26 +1,31 @@
+#import shared/activation
+#import shared/walk
+#import shared/loads
+#import shared/step_backward
+
 // One step of back-propagation through time of the plain RNN: d_h' from the step after, then d_a = d_h' f'(a).
-// Parameters, bindings and shared parts: shared/step_backward.wgsl, shared/walk.wgsl.
+// Parameters and bindings: shared/step_backward.wgsl. Division of work: shared/walk.wgsl.
 //
 // h         rows of H states, read at h_after
-// gates     [B, H] of the step after: d_a, read; of this step: d_a after it, which is d_x_proj and d_h_proj. With a
-//           clip 0 before it, or an infinity where the clip gave the state; otherwise it is not read.
+// gates     [B, H] of the step after: d_a, read; of this step: d_a after, which is d_x_proj and d_h_proj. With a clip 0
+//           before, or an infinity where the clip gave the state; otherwise it is not read.
 // d_output  rows of H; d_h_n [B, H]; weight_hh [H, H]; lengths [B]
-// d_h0      [B, H]: 0 after a step (nothing of d_h' reaches the state before but by the product); for a row that is over
+// d_h0      [B, H]: 0 after a step (d_h' reaches the state before only through the product); for a row that is over
 //           what it was; after the final dispatch d_h0
 //
-// It departs from the twin (reference::rnn_step_backward) in the same ways as gru_step_backward.wgsl.
+// It departs from the twin (reference::rnn_step_backward) as gru_step_backward.wgsl does.
 
 override ACTIVATION: u32;
 override ALPHA: f32;
 override BETA: f32;
 
-fn multiply(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+fn multiply(at: StepOffsets, row: u32, unit: u32, local: vec2<u32>) {
     let rows0 = four_rows(at.gates_after, row, params.hidden);
     let rows1 = four_rows(at.gates_after, row + 4u, params.hidden);
-    leave(local, products(at, rows0, rows1, 0u, select(0u, 1u, at.has_product), unit, local.y));
+    store_sums(local, products(at, rows0, rows1, 0u, select(0u, 1u, at.has_product), unit, local.y));
 }
 
-fn finish(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
+fn finish(at: StepOffsets, row: u32, unit: u32, recurrent: f32) -> f32 {
     var d_h = d_state(at, row, unit, recurrent);
     if at.is_final {
         store_d_state(at, row, unit, d_h);

@@ -1,7 +1,9 @@
-// One step of gradient descent on one parameter, after adam_prepare: parameter -= rate * scale * gradient. A step
-// that is left out changes nothing.
+#import shared/optimiser
+
+// One step of gradient descent on one parameter, after adam_prepare: parameter -= rate * scale * gradient. A skipped
+// step changes nothing.
 //
-// parameter, gradient [len]. An invocation takes every (256 workgroups)-th element.
+// parameter, gradient [len]. An invocation takes every (256 * workgroups)-th element.
 // Twin: reference::sgd, the same loop.
 
 struct SgdParams {

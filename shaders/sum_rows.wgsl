@@ -1,4 +1,5 @@
-// The sum over the rows of a matrix: total [columns] (+)= sum over i of input [i, columns]. Equation (10) for the biases.
+// The sum over the rows of a matrix: total [columns] (+)= sum over i of input [i, columns]. Equation (10) for the
+// biases.
 //
 // The matrix begins at input_offset and its rows lie input_stride elements apart; columns from `split` on lie `skip`
 // further to the right, as in shared/matmul.wgsl.
@@ -8,10 +9,10 @@
 //
 // Departures from the plain loop of the twin (reference::sum_rows):
 // 1. Neighbouring invocations read neighbouring columns.
-// 2. ROW_LANES partial sums of each column meet in workgroup memory, always in the same order: no atomics, so the same
-//    bits every time. With ROW_LANES = 1 there is nothing to meet.
-// 3. An invocation sums up PART rows, PART of these sums, and then those. One chain of n numbers of one sign can be off by
-//    n / 2 units in the last place; so a sum of a million rows is off by (64 + 64 + 31 + 8) / 2 at most.
+// 2. The ROW_LANES partial sums of a column are added in workgroup memory, always in the same order: no atomics, so the
+//    same bits every time. ROW_LANES = 1 needs none of it.
+// 3. An invocation sums PART rows, PART of these sums, and then those. A chain of n additions of numbers of one sign
+//    can be off by n / 2 units in the last place, so a sum of a million rows is off by (64 + 64 + 31 + 8) / 2 at most.
 
 struct SumRowsParams {
     rows: u32,
@@ -21,7 +22,7 @@ struct SumRowsParams {
     split: u32,
     skip: u32,
     total_offset: u32,
-    // 1: add to what total holds. 0: replace it.
+    // 1: add to total. 0: replace it.
     accumulate: u32,
     // Workgroups in a row of the grid.
     workgroups: u32,
@@ -31,7 +32,7 @@ const PART: u32 = 64u;
 
 override COLUMN_LANES: u32;
 override ROW_LANES: u32;
-// Take the square root of the sum: a norm, where squares are summed.
+// Take the square root of the sum: a norm, if squares are summed.
 override ROOT: bool;
 
 @group(0) @binding(0) var<uniform> params: SumRowsParams;

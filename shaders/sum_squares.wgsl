@@ -1,10 +1,14 @@
-// The sum of the squares of `len` numbers, in parts: three numbers a workgroup, one for each range of shared/norm.wgsl, from
-// partial [3 (partial_offset + workgroup)] on.
+#import shared/norm
+#import shared/reduce
+
+// The sum of the squares of `len` numbers, in parts: three numbers per workgroup, one for each range of
+// shared/norm.wgsl, from partial [3 (partial_offset + workgroup)] on.
 //
-// A workgroup of 256 invocations takes every (256 workgroups)-th element.
+// An invocation takes every (256 * workgroups)-th element.
 //
 // Departures from the plain loop of the twin (reference::sum_squares):
-// 1. Sums in parts, always in the same order; an invocation adds up 64 squares at a time, so that no sum has many terms.
+// 1. Sums in parts, always in the same order; an invocation adds up 64 squares at a time, so that no sum has many
+//    terms.
 // 2. Three ranges of numbers, so that f32 holds the squares of all of them.
 
 struct SumSquaresParams {

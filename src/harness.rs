@@ -263,7 +263,7 @@ impl<'a> Steps<'a> {
 /// Every kernel that there is, by the name of its entry in the table, and whether it was made for this device.
 #[must_use]
 pub fn kernels(gpu: &Gpu) -> Vec<(&'static str, bool)> {
-    kernels::ALL.iter().map(|&(name, spec)| (name, gpu.has_made(spec))).collect()
+    kernels::ALL.iter().map(|spec| (spec.name, gpu.has_made(spec))).collect()
 }
 
 /// The kernels that were made for this device without checks while they run.

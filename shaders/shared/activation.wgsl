@@ -1,6 +1,6 @@
 // Activations and their slopes. Each is accurate to a few units in the last place of the result, for every f32 number:
 // the bounds are in the table of src/activation.rs. None of them relies on a built-in exponential or logarithm, whose
-// accuracy differs from driver to driver. A NaN gives NaN. Twin: reference::activation.
+// accuracy differs from driver to driver. NaN gives NaN. Twin: reference::activation.
 
 const SIGMOID: u32 = 0u;
 const TANH: u32 = 1u;
@@ -16,8 +16,7 @@ const LINEAR: u32 = 8u;
 override HAS_CLIP: bool;
 override CLIP: f32;
 
-// WGSL lets a compiler assume that there is no NaN: comparisons, min, max and clamp may lose one. Its bits tell for
-// sure.
+// By its bits: WGSL lets a compiler assume that there is no NaN, so comparisons, min, max and clamp may lose one.
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -26,7 +25,7 @@ fn is_infinite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u;
 }
 
-// `size`, which is not negative, with the sign of another number.
+// `size`, which is not negative, with the sign of `other`.
 fn with_sign_of(size: f32, other: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(size) | (bitcast<u32>(other) & 0x80000000u));
 }
@@ -52,7 +51,7 @@ fn exponential(x: f32) -> Exponential {
     return Exponential(bitcast<f32>(u32(k + 127.0) << 23u), rest - (1.0 + rest) * (k * 1.42860677e-6));
 }
 
-// In this form since scale * rest alone may be so small that a device takes it for zero.
+// In this form since scale * rest alone may be so small that a device flushes it to zero.
 fn value(e: Exponential) -> f32 {
     return e.scale * (1.0 + e.rest);
 }
@@ -73,8 +72,8 @@ fn tanh_guarded(x: f32) -> f32 {
     return with_sign_of(q / (2.0 - q), x);
 }
 
-// ln(1 + e^x) = max(0, x) + ln(1 + e) with e = e^-|x|, and ln(1 + e) = 2 artanh(e / (2 + e)) by its series. Of a tiny e it
-// is e itself, whose half a device may take for zero.
+// ln(1 + e^x) = max(0, x) + ln(1 + e) with e = e^-|x|, and ln(1 + e) = 2 artanh(e / (2 + e)) by its series. For a tiny
+// e it is e itself, half of which a device may flush to zero.
 fn softplus(x: f32) -> f32 {
     let e = value(exponential(-abs(x)));
     let s = e / (2.0 + e);
@@ -83,8 +82,8 @@ fn softplus(x: f32) -> f32 {
     return select(0.0, x, x > 0.0) + select(2.0 * (s + s * z * (series + 1.0 / 3.0)), e, e < 1e-8);
 }
 
-// Far out the quotient is 1, and its denominator must not be too large to divide by. Of an infinity it is NaN, as inf /
-// inf is.
+// Far out the quotient is 1, and its denominator must not be too large to divide by. For infinity it is NaN, like inf /
+// inf.
 fn softsign(x: f32) -> f32 {
     let size = min(abs(x), 1e9);
     let no_number = bitcast<f32>(bitcast<u32>(x) | 0x00400000u);
@@ -96,7 +95,7 @@ fn hard_sigmoid(alpha: f32, beta: f32, x: f32) -> f32 {
     return select(clamp(line, 0.0, 1.0), line, is_nan(line));
 }
 
-// The activation `kind` of a number; alpha (or theta) and beta where it has them. What it says of a NaN is left out.
+// The activation `kind`, with alpha (or theta) and beta where it has them. What it makes of NaN is not used.
 fn of_number(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     switch kind {
         case SIGMOID: { return sigmoid(x); }
@@ -115,12 +114,12 @@ fn unclipped(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     return select(of_number(kind, alpha, beta, x), x, is_nan(x));
 }
 
-// Whether the clip changes an argument. One that equals it is left as it is, and so is NaN.
+// Whether the clip changes an argument. It leaves one that equals it, and NaN.
 fn is_clipped(x: f32) -> bool {
     return HAS_CLIP && abs(x) > CLIP && !is_nan(x);
 }
 
-// The activation of what the clip leaves of an argument.
+// The activation of an argument after the clip.
 fn activate(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     if HAS_CLIP {
         return unclipped(kind, alpha, beta, select(x, with_sign_of(CLIP, x), is_clipped(x)));
@@ -128,8 +127,8 @@ fn activate(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
     return unclipped(kind, alpha, beta, x);
 }
 
-// What is kept for backward of the value y of an argument x: y itself, or, where the clip changed x, an infinity with
-// the sign of x. With a clip no value is infinite, so the one cannot be taken for the other.
+// What is kept for backward of the value y of an argument x: y itself or, if the clip changed x, an infinity with the
+// sign of x. With a clip no value is infinite, so the two cannot be confused.
 fn kept(x: f32, y: f32) -> f32 {
     if HAS_CLIP {
         return select(y, bitcast<f32>((bitcast<u32>(x) & 0x80000000u) | 0x7f800000u), is_clipped(x));
@@ -146,7 +145,7 @@ fn value_of_kept(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
     return y;
 }
 
-// The slope there: 0 where the clip changed the argument.
+// The slope there: 0 if the clip changed the argument.
 fn slope_of_kept(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
     let slope = activation_slope(kind, alpha, beta, y);
     return select(slope, 0.0, HAS_CLIP && is_infinite(y));
@@ -167,7 +166,7 @@ fn slope_of_number(kind: u32, alpha: f32, y: f32) -> f32 {
     }
 }
 
-// The same; NaN where the value is NaN, but for the one whose slope does not depend on it.
+// The same, but NaN for a NaN value, except where the slope does not depend on the value.
 fn activation_slope(kind: u32, alpha: f32, beta: f32, y: f32) -> f32 {
     return select(slope_of_number(kind, alpha, y), y, kind != LINEAR && is_nan(y));
 }

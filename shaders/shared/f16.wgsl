@@ -1,12 +1,12 @@
-// Numbers of 16 bits, two in a word. Twin: reference::half.
+// Conversion to f16, two in a word. Twin: reference::f16.
 
-// The largest of them that is finite.
+// The largest finite f16.
 const LARGEST: f32 = 65504.0;
 
-// Two numbers. What lies beyond the largest becomes that; an infinity stays one, and NaN stays NaN. pack2x16float may
-// make anything of the latter two, so their halves are made by bits. Which of the two nearest halves a number becomes
-// is the device's choice.
-fn packed_halves(numbers: vec2<f32>) -> u32 {
+// Two numbers. A finite number beyond the largest becomes that; infinity and NaN stay what they are. pack2x16float may
+// make anything of these, so they are converted by their bits. Which of the two nearest f16 a number becomes is up to
+// the device.
+fn pack_f16(numbers: vec2<f32>) -> u32 {
     let bits = bitcast<vec2<u32>>(numbers);
     let size = bits & vec2<u32>(0x7fffffffu);
     let infinity = vec2<u32>(0x7f800000u);

@@ -4,12 +4,12 @@
 // offset, in elements, and its stored rows, the lines, lie `stride` elements apart. Stored columns of a from a_split on
 // lie a_skip further to the right: so the gates r, z and hn are read out of the rows (r, z, n, hn) of the gates buffer.
 //
-// The bindings, and how four neighbours are read and written, come from matmul_vec4.wgsl or from matmul_scalar.wgsl. A
-// kernel sees blocks of 4 x 4 alone: column i of a block is k + i, its components are 4 rows of op(a), or 4 columns of
-// op(b). Transposing one is a renaming of registers.
+// A kernel sees only blocks of 4 x 4: column i of a block is k + i, its components are 4 rows of op(a), or 4 columns of
+// op(b). Transposing one only renames registers. How four neighbours are read and written is at the end of this file:
+// with VEC4 at once, otherwise (scalar) one by one.
 //
-// Where the m rows, or with TRANSPOSE_A the k's, are rows of the batch step by step, rows that are over take no part: what
-// either operand holds of them is zero, a NaN too, and so is their row of c.
+// Where the m rows, or with TRANSPOSE_A the k's, are the rows of the batch step by step, rows that are over take no
+// part: whatever the operands hold there counts as zero, even NaN, and so does their row of c.
 
 struct MatmulParams {
     m: u32,
@@ -21,11 +21,11 @@ struct MatmulParams {
     a_skip: u32,
     b_offset: u32,
     b_stride: u32,
-    // Where the bias or the lengths begin.
+    // Where the bias begins, or the lengths.
     words_offset: u32,
     c_offset: u32,
     c_stride: u32,
-    // With lengths: the step and the row of the batch that row 0, or k = 0, is of; and B.
+    // With lengths: which step and which row of the batch row 0 is, or k = 0; and B.
     first_step: u32,
     first_row: u32,
     batch: u32,
@@ -38,44 +38,45 @@ override HAS_BIAS: bool;
 override HAS_LENGTHS: bool;
 // Add to what c holds.
 override ACCUMULATE: bool;
-// Sums are long: each part of k is summed up by itself, in a chain of 64, and then added to the sum of the parts before it.
-// One chain of n numbers of one sign can be off by n / 2 units in the last place, two of n and m by (n + m) / 2.
+// Sums are long: each part of k is summed by itself, in a chain of 64, and then added to the sum of the parts so far. A
+// chain of n additions of numbers of one sign can be off by n / 2 units in the last place, chains of n and m by (n + m)
+// / 2.
 override LONG_K: bool;
 // k is no multiple of 4: what a block holds past the end of k is made zero.
 override K_TAIL: bool;
-// n is no multiple of 4: the last columns are written one by one, as all are without vec4.
+// n is no multiple of 4: the last columns are written one by one, as all are without VEC4.
 override N_TAIL: bool;
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
-// bias [n], the bits of numbers, with HAS_BIAS; lengths [B] with HAS_LENGTHS; otherwise not read.
+// bias [n], as the bits of f32, with HAS_BIAS; lengths [B] with HAS_LENGTHS; otherwise not read.
 @group(0) @binding(3) var<storage, read> words: array<u32>;
 
-const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
+const IOTA = vec4<u32>(0u, 1u, 2u, 3u);
 
-// The first of the four rows of op(a) that an invocation loads in place of those from `row` on: the last ones that there
-// are, where `row` is past the end. They are not stored then.
+// The first of the four rows of op(a) that an invocation loads: `row`, or where that is past the end the last multiple
+// of 4, whose rows are then not stored.
 fn inside(row: u32, rows: u32) -> u32 {
     return min(row, (rows - 1u) & ~3u);
 }
 
-// How many k's are summed up by themselves: all, or `long`.
+// The length of a part of k: all of it or, with LONG_K, `long`.
 fn part_of_k(long: u32) -> u32 {
     return select(params.k, long, LONG_K);
 }
 
-// Where the four lines begin that hold a block of op(a), at k = 0 where k counts lines.
+// Where the four lines begin that hold a block of op(a); where lines are k's, those from k = 0 on.
 fn lines_a(row: u32) -> vec4<u32> {
     if TRANSPOSE_A {
-        return params.a_offset + FOUR * params.a_stride;
+        return params.a_offset + IOTA * params.a_stride;
     }
-    return params.a_offset + min(row + FOUR, vec4<u32>(params.m - 1u)) * params.a_stride;
+    return params.a_offset + min(row + IOTA, vec4<u32>(params.m - 1u)) * params.a_stride;
 }
 
 fn lines_b(column: u32) -> vec4<u32> {
     if TRANSPOSE_B {
-        return params.b_offset + min(column + FOUR, vec4<u32>(params.n - 1u)) * params.b_stride;
+        return params.b_offset + min(column + IOTA, vec4<u32>(params.n - 1u)) * params.b_stride;
     }
-    return params.b_offset + FOUR * params.b_stride;
+    return params.b_offset + IOTA * params.b_stride;
 }
 
 // Where a stored column of a lies in its line.
@@ -107,7 +108,7 @@ fn block_b(lines: vec4<u32>, column: u32, k: u32) -> mat4x4<f32> {
     return within_k(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)), k);
 }
 
-// Zero past the end of k and in rows that are over, in both operands: whatever lies there, say a NaN, must not matter.
+// Zero past the end of k and in rows that are over, in both operands: what lies there must not matter, not even NaN.
 fn within_k(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     let has_rows = HAS_LENGTHS && TRANSPOSE_A;
     if !K_TAIL && !has_rows {
@@ -115,14 +116,14 @@ fn within_k(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     }
     var counts = vec4<bool>(true);
     if K_TAIL {
-        counts = k + FOUR < vec4<u32>(params.k);
+        counts = k + IOTA < vec4<u32>(params.k);
     }
     if has_rows {
         // One division for the four.
-        let first = place_of(k);
-        let second = next(first);
-        let third = next(second);
-        let fourth = next(third);
+        let first = step_and_row(k);
+        let second = next_row(first);
+        let third = next_row(second);
+        let fourth = next_row(third);
         counts &= vec4<bool>(!is_over(first), !is_over(second), !is_over(third), !is_over(fourth));
     }
     let zero = vec4<f32>();
@@ -134,14 +135,14 @@ fn within_k(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     );
 }
 
-// The step and the row of the batch that row `at` of c, or with TRANSPOSE_A k = `at`, is of.
-fn place_of(at: u32) -> vec2<u32> {
+// Which step and which row of the batch row `at` of c is or, with TRANSPOSE_A, k = `at`.
+fn step_and_row(at: u32) -> vec2<u32> {
     let row = params.first_row + at;
     let step = row / params.batch;
     return vec2<u32>(params.first_step + step, row - step * params.batch);
 }
 
-fn next(place: vec2<u32>) -> vec2<u32> {
+fn next_row(place: vec2<u32>) -> vec2<u32> {
     let further = place + vec2<u32>(0u, 1u);
     return select(further, vec2<u32>(place.x + 1u, 0u), further.y == params.batch);
 }
@@ -156,16 +157,16 @@ fn bias_of(column: u32) -> vec4<f32> {
     if !HAS_BIAS {
         return vec4<f32>();
     }
-    let at = params.words_offset + min(column + FOUR, vec4<u32>(params.n - 1u));
+    let at = params.words_offset + min(column + IOTA, vec4<u32>(params.n - 1u));
     return bitcast<vec4<f32>>(vec4<u32>(words[at.x], words[at.y], words[at.z], words[at.w]));
 }
 
-// Writes 4 columns of a row of c, those of them that there are. `sums` are with the bias.
+// Writes those of 4 columns of a row of c that exist. `sums` include the bias.
 fn store_c(row: u32, column: u32, sums: vec4<f32>) {
     if row < params.m && column < params.n {
         var values = sums;
         if HAS_LENGTHS && !TRANSPOSE_A {
-            values = select(sums, vec4<f32>(), is_over(place_of(row)));
+            values = select(sums, vec4<f32>(), is_over(step_and_row(row)));
         }
         write_c(params.c_offset + row * params.c_stride + column, params.n - column, values);
     }
@@ -178,3 +179,76 @@ fn store_rows(row: u32, column: u32, sums: mat4x4<f32>, bias: vec4<f32>) {
     store_c(row + 2u, column, sums[2] + bias);
     store_c(row + 3u, column, sums[3] + bias);
 }
+
+#ifdef VEC4
+
+// For products whose offsets, strides, gap and bindings are all multiples of four elements, as they are where the sizes
+// of a layer are: one load in place of four.
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> c: array<vec4<f32>>;
+
+// Four neighbours of a line of a that begins at element `line`, from `column` on.
+fn load_a(line: u32, column: u32) -> vec4<f32> {
+    let at = (line + beyond_gap(vec4<u32>(column)).x) / 4u;
+    // Past the end of k there may be nothing to be read.
+    return a[select(at, min(at, arrayLength(&a) - 1u), K_TAIL)];
+}
+
+fn load_b(index: u32) -> vec4<f32> {
+    let at = index / 4u;
+    return b[select(at, min(at, arrayLength(&b) - 1u), K_TAIL)];
+}
+
+// The first `count` of `sums`, or all four, from element `index` of c on.
+fn write_c(index: u32, count: u32, sums: vec4<f32>) {
+    let at = index / 4u;
+    var values = sums;
+    if ACCUMULATE {
+        values += c[at];
+    }
+    if N_TAIL && count < 4u {
+        c[at].x = values.x;
+        if count > 1u { c[at].y = values.y; }
+        if count > 2u { c[at].z = values.z; }
+    } else {
+        c[at] = values;
+    }
+}
+
+#else
+
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> c: array<f32>;
+
+// Four neighbours of a line of a that begins at element `line`, from `column` on. The gap may lie among them.
+fn load_a(line: u32, column: u32) -> vec4<f32> {
+    let at = line + beyond_gap(column + IOTA);
+    // Past the end of the last line there is nothing to be read.
+    let within = min(at, vec4<u32>(arrayLength(&a) - 1u));
+    return vec4<f32>(a[within.x], a[within.y], a[within.z], a[within.w]);
+}
+
+fn load_b(index: u32) -> vec4<f32> {
+    let within = min(index + IOTA, vec4<u32>(arrayLength(&b) - 1u));
+    return vec4<f32>(b[within.x], b[within.y], b[within.z], b[within.w]);
+}
+
+// The first `count` of `sums`, or all four, from element `index` of c on.
+fn write_c(index: u32, count: u32, sums: vec4<f32>) {
+    write_one(index, sums.x);
+    if count > 1u { write_one(index + 1u, sums.y); }
+    if count > 2u { write_one(index + 2u, sums.z); }
+    if count > 3u { write_one(index + 3u, sums.w); }
+}
+
+fn write_one(index: u32, sum: f32) {
+    var value = sum;
+    if ACCUMULATE {
+        value += c[index];
+    }
+    c[index] = value;
+}
+
+#endif

@@ -1,6 +1,6 @@
 // Sums of squares that neither overflow nor vanish, in three ranges (Blue 1978, "A portable Fortran program to find the
-// Euclidean norm of a vector"): tiny numbers are scaled up before they are squared, huge ones down, and all others are taken
-// as they are. 2^32 squares of a range have a finite sum, so a sum that is not finite tells of a NaN or an infinity.
+// Euclidean norm of a vector"): tiny numbers are scaled up before they are squared, huge ones down, all others are
+// taken as they are. 2^32 squares of a range have a finite sum, so a sum that is not finite means a NaN or an infinity.
 
 const TINY: u32 = 0u;
 const MEDIUM: u32 = 1u;
@@ -8,14 +8,14 @@ const HUGE: u32 = 2u;
 
 alias Sum = vec3<f32>;
 
-// The bits of 2^-51 and 2^47. Numbers without their sign are in the order of their bits; an infinity and a NaN are huge.
+// The bits of 2^-51 and 2^47. Without their signs numbers order as their bits do; infinity and NaN are huge.
 const MEDIUM_FROM: u32 = 0x26000000u;
 const HUGE_FROM: u32 = 0x57000000u;
 const INFINITY: u32 = 0x7f800000u;
 const SCALE_TINY: f32 = 0x1p90;
 const SCALE_HUGE: f32 = 0x1p-82;
 
-// A number without its sign, as bits. A comparison of these is never left open, as one of a NaN is in WGSL.
+// The bits of a number without its sign. WGSL defines their comparison, but not that of a NaN.
 fn magnitude(value: f32) -> u32 {
     return bitcast<u32>(value) & 0x7fffffffu;
 }
@@ -28,7 +28,8 @@ fn square(value: f32) -> Sum {
     return select(vec3<f32>(), vec3<f32>(scaled * scaled), vec3<bool>(is_tiny, !is_tiny && !is_huge, is_huge));
 }
 
-// The root of all three together. Compilers may join factors, so none is squared here: the product of two would be 0.
+// The root of all three together. No factor is squared here: a compiler may join two factors, and their product would
+// be 0.
 fn root(sums: Sum) -> f32 {
     let tiny = sqrt(sums[TINY]) * (1.0 / SCALE_TINY);
     let medium = sqrt(sums[MEDIUM]);

@@ -1,5 +1,5 @@
-// The sum of one value of each of the 256 invocations of a workgroup, always in the same order. Must be reached by all of
-// them, and once only: the memory is not free for a second sum. The result is valid in all of them.
+// The sum of one value per invocation over a workgroup of 256, always in the same order. All of them must reach it, and
+// only once: the memory is not free for a second sum. All of them get the result.
 //
 // The kernel says what is summed: `alias Sum = f32;` or a vector.
 

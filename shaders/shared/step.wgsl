@@ -1,16 +1,16 @@
-// What the steps forward share. Offsets and strides are in elements of the binding. How the work is cut: shared/walk.wgsl.
+// What the steps forward share. Offsets and strides are in elements of the binding. Division of work: shared/walk.wgsl.
 //
 // workgroups: (ceil(H / LANES) or, for many steps, 1; ceil(B / ROWS); cells).
 
 struct StepParams {
-    // How many steps; B and H.
+    // The number of steps; B and H.
     steps: u32,
     batch: u32,
     hidden: u32,
     // From one row's state to the next row's.
     h_stride: u32,
 
-    // The first cell: its first step in the sequence, to be compared with the lengths; 1, or -1 in reverse.
+    // The first cell: its first step, for comparison with the lengths; 1, or -1 in reverse.
     t: u32,
     direction: u32,
     // The states before and after the first step, and its gates.
@@ -21,7 +21,7 @@ struct StepParams {
     weights_offset: u32,
     bias_offset: u32,
 
-    // How much larger each of them is for the next cell. What is smaller wraps around, as the sums of u32 do.
+    // The difference of each from one cell to the next, modulo 2^32.
     next_t: u32,
     next_direction: u32,
     next_h_before: u32,
@@ -32,15 +32,15 @@ struct StepParams {
 }
 
 override HAS_BIAS: bool;
-// 0: weight_hh is as it is given. Otherwise pack.wgsl has packed its PACKED H rows.
+// 0: weight_hh as given. Otherwise packed by pack.wgsl, with PACKED * H rows.
 override PACKED: u32;
 
 @group(0) @binding(0) var<uniform> params: StepParams;
 // Not read without HAS_BIAS.
 @group(0) @binding(5) var<storage, read> bias_hh: array<f32>;
 
-// One step of a cell, and where its numbers lie.
-struct Place {
+// One step of a cell: where its numbers lie.
+struct StepOffsets {
     t: u32,
     before: u32,
     after: u32,
@@ -50,10 +50,10 @@ struct Place {
 }
 
 // Step i of a cell.
-fn place(cell: u32, i: u32) -> Place {
+fn step_offsets(cell: u32, i: u32) -> StepOffsets {
     let ahead = (params.direction + cell * params.next_direction) * i;
     let states = ahead * params.batch * params.h_stride;
-    return Place(
+    return StepOffsets(
         params.t + cell * params.next_t + ahead,
         params.h_before + cell * params.next_h_before + states,
         params.h_after + cell * params.next_h_after + states,
@@ -63,7 +63,7 @@ fn place(cell: u32, i: u32) -> Place {
     );
 }
 
-// `multiply` and `finish` are the kernel's: the products of one unit and ROWS rows, and what becomes of one number.
+// The kernel has `multiply`, the products of one unit and ROWS rows, and `finish`, which makes one number of them.
 @compute @workgroup_size(LANES, SPLIT)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -72,26 +72,26 @@ fn main(
 ) {
     let row = workgroup.y * ROWS;
     for (var i = 0u; i < params.steps; i++) {
-        let at = place(workgroup.z, i);
+        let at = step_offsets(workgroup.z, i);
         for (var block = workgroup.x * LANES; block < params.hidden; block += workgroups.x * LANES) {
             let unit = block + local.x;
             if !all_over(row, at.t) {
                 multiply(at, row, min(unit, params.hidden - 1u), local.xy);
             }
-            meet();
+            slices_barrier();
             if unit < params.hidden {
                 for (var r = local.y; r < rows_from(row); r += SPLIT) {
                     finish(at, row + r, unit, local.x, r);
                 }
             }
-            meet();
+            slices_barrier();
         }
-        end_step(i + 1u < params.steps);
+        step_barrier(i + 1u < params.steps);
     }
 }
 
-// Where a row of weight_hh begins, and how much further number k lies for each k.
-fn weight_row(at: Place, row: u32) -> u32 {
+// Where a row of weight_hh begins, and the distance from each k to the next.
+fn weight_row(at: StepOffsets, row: u32) -> u32 {
     return at.weights + row * select(4u, params.hidden, PACKED == 0u);
 }
 
@@ -99,15 +99,15 @@ fn weight_stride() -> u32 {
     return select(PACKED * params.hidden, 1u, PACKED == 0u);
 }
 
-fn bias_of(at: Place, index: u32) -> f32 {
+fn bias_of(at: StepOffsets, index: u32) -> f32 {
     if HAS_BIAS {
         return bias_hh[at.bias + index];
     }
     return 0.0;
 }
 
-// Leaves the sums of product `product` for rows 4 quad, 4 quad + 1, .. to the workgroup. `local` is lane and slice.
-fn leave(local: vec2<u32>, product: u32, quad: u32, values: vec4<f32>) {
+// Stores the sums of a product for rows 4 * quad to 4 * quad + 3 in workgroup memory. `local` is lane and slice.
+fn store_sums(local: vec2<u32>, product: u32, quad: u32, values: vec4<f32>) {
     let at = (local.y * SUMS + product * ROWS + 4u * quad) * LANES + local.x;
     sums[at] = values.x;
     if ROWS > 1u {
@@ -117,20 +117,20 @@ fn leave(local: vec2<u32>, product: u32, quad: u32, values: vec4<f32>) {
     }
 }
 
-// What came of a product for one row of the ROWS.
+// The sum of a product over all slices, for one of the ROWS rows.
 fn sum_of(lane: u32, product: u32, row: u32) -> f32 {
-    return met(product * ROWS + row, lane);
+    return sum_of_slices(product * ROWS + row, lane);
 }
 
-// The product that a plain RNN and a reset gate have: a row of weight_hh with the states before the step.
-fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
+// The product of a plain RNN and of a reset gate: a row of weight_hh with the states before the step.
+fn multiply_one(at: StepOffsets, row: u32, unit: u32, local: vec2<u32>) {
     let weight = weight_row(at, unit);
     let stride = weight_stride();
     let rows0 = four_rows(at.before, row, params.h_stride);
     let rows1 = four_rows(at.before, row + 4u, params.h_stride);
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
-    for (var k = first_part(local.y); k < params.hidden; k += STEP * SPLIT) {
+    for (var k = first_part(local.y); k < params.hidden; k += LOAD_WIDTH * SPLIT) {
         let weights = weights_from(weight + k * stride);
         if ROWS == 1u {
             sum0.x += inner(weights, states_from(rows0.x + k));
@@ -141,18 +141,18 @@ fn multiply_one(at: Place, row: u32, unit: u32, local: vec2<u32>) {
             sum1 = add_products(sum1, states_of(rows1, k), weights);
         }
     }
-    leave(local, 0u, 0u, sum0);
+    store_sums(local, 0u, 0u, sum0);
     if ROWS > 4u {
-        leave(local, 0u, 1u, sum1);
+        store_sums(local, 0u, 1u, sum1);
     }
 }
 
 fn states_of(rows: vec4<u32>, k: u32) -> Columns {
-    return turned(
+    return transposed(
         states_from(rows.x + k), states_from(rows.y + k), states_from(rows.z + k), states_from(rows.w + k),
     );
 }
 
 fn gates_of(rows: vec4<u32>, k: u32) -> Columns {
-    return turned(gates_from(rows.x + k), gates_from(rows.y + k), gates_from(rows.z + k), gates_from(rows.w + k));
+    return transposed(gates_from(rows.x + k), gates_from(rows.y + k), gates_from(rows.z + k), gates_from(rows.w + k));
 }

@@ -1,10 +1,10 @@
-// What the steps backward share. Offsets and strides are in elements of the binding. How the work is cut: shared/walk.wgsl.
+// What the steps backward share. Offsets and strides are in elements of the binding. Division of work:
+// shared/walk.wgsl.
 //
-// A lane owns four neighbouring units. workgroups: (ceil(H / (4 LANES)) or, for many steps, 1; ceil(B / ROWS);
-// cells).
+// A lane owns four neighbouring units. workgroups: (ceil(H / (4 LANES)) or, for many steps, 1; ceil(B / ROWS); cells).
 
 struct StepBackwardParams {
-    // How many steps; B and H.
+    // The number of steps; B and H.
     steps: u32,
     batch: u32,
     hidden: u32,
@@ -12,14 +12,14 @@ struct StepBackwardParams {
     h_stride: u32,
     // 1: at the first step d_h comes from d_h_n. 0: from what the step after left in d_h0.
     from_d_h_n: u32,
-    // 1: there are gradients of the step after the first one, whose recurrent product belongs to it.
+    // 1: there is a step after the first one in time, whose gradients make the first recurrent product.
     has_product: u32,
-    // 1: after the steps there is nothing but a last product: d_h0 is what comes of it.
+    // 1: one more product follows the steps, which makes d_h0.
     has_final: u32,
-    // From one workgroup's sums of squares of d_h to the next one's.
+    // From one workgroup's sums of squares of d_h to the next's.
     norms_stride: u32,
 
-    // The first cell: its first step, to be compared with the lengths; -1, or 1 if it runs in reverse.
+    // The first cell: its first step, for comparison with the lengths; -1, or 1 if it runs in reverse.
     t: u32,
     direction: u32,
     // The states before and after the first step, its gates, and the gradient of its output.
@@ -32,10 +32,10 @@ struct StepBackwardParams {
     d_h0_offset: u32,
     // Its weight_hh.
     weights_offset: u32,
-    // Where its sums of squares of d_h go, one a workgroup.
+    // Where its sums of squares of d_h go, one per workgroup.
     norms_offset: u32,
 
-    // How much larger each of them is for the next cell. What is smaller wraps around, as the sums of u32 do.
+    // The difference of each from one cell to the next, modulo 2^32.
     next_t: u32,
     next_direction: u32,
     next_h_before: u32,
@@ -48,7 +48,7 @@ struct StepBackwardParams {
     next_norms: u32,
 }
 
-// Sum up the squares of d_h.
+// Sum the squares of d_h.
 override HAS_NORMS: bool;
 
 @group(0) @binding(0) var<uniform> params: StepBackwardParams;
@@ -58,8 +58,8 @@ override HAS_NORMS: bool;
 // Not written without HAS_NORMS.
 @group(0) @binding(8) var<storage, read_write> norms: array<f32>;
 
-// One step of a cell, and where its numbers lie.
-struct Place {
+// One step of a cell: where its numbers lie.
+struct StepOffsets {
     t: u32,
     before: u32,
     after: u32,
@@ -78,14 +78,14 @@ struct Place {
 }
 
 // Step i of a cell.
-fn place(cell: u32, i: u32) -> Place {
+fn step_offsets(cell: u32, i: u32) -> StepOffsets {
     let direction = params.direction + cell * params.next_direction;
     let ahead = direction * i;
     let states = ahead * params.batch * params.h_stride;
     let gates_of_step = params.batch * WIDTH * params.hidden;
     let gates_here = params.gates_offset + cell * params.next_gates + ahead * gates_of_step;
     let t = params.t + cell * params.next_t + ahead;
-    return Place(
+    return StepOffsets(
         t,
         params.h_before + cell * params.next_h_before + states,
         params.h_after + cell * params.next_h_after + states,
@@ -103,8 +103,8 @@ fn place(cell: u32, i: u32) -> Place {
     );
 }
 
-// `multiply` and `finish` are the kernel's: the products of ROWS rows and four units, and what becomes of one number, which
-// gives the square of d_h.
+// The kernel has `multiply`, the products of ROWS rows and four units, and `finish`, which makes one number of them and
+// returns the square of d_h.
 @compute @workgroup_size(LANES, SPLIT)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -115,33 +115,33 @@ fn main(
     let count = params.steps + params.has_final;
     let invocation = local.y * LANES + local.x;
     for (var i = 0u; i < count; i++) {
-        let at = place(workgroup.z, i);
+        let at = step_offsets(workgroup.z, i);
         var total = 0.0;
         for (var block = workgroup.x * LANES * 4u; block < params.hidden; block += workgroups.x * LANES * 4u) {
             let unit = block + local.x * 4u;
             multiply(at, row, min(unit, (params.hidden - 1u) / 4u * 4u), local.xy);
-            meet();
+            slices_barrier();
             if unit < params.hidden {
-                // Only as many as there are: so the loop has no fixed length, and what ends a step is compiled once.
+                // A run-time count, so the compiler emits the epilogue once instead of unrolling it.
                 let units = min(4u, params.hidden - unit);
                 for (var e = local.y; e < rows_from(row) * units; e += SPLIT) {
                     let r = e / units;
                     let u = e % units;
-                    total += finish(at, row + r, unit + u, met(r * 4u + u, local.x));
+                    total += finish(at, row + r, unit + u, sum_of_slices(r * 4u + u, local.x));
                 }
             }
-            meet();
+            slices_barrier();
         }
         store_norm(at, workgroup.y * workgroups.x + workgroup.x, invocation, total);
-        end_step(i + 1u < count);
+        step_barrier(i + 1u < count);
     }
 }
 
-// The sums of ROWS rows and the four units from `unit` on: `blocks` blocks of H gradients from block `first` on, each with the
-// H rows of weight_hh that it belongs to. The rows of gates begin at the components of rows0 and rows1; of three blocks the
-// last lies one further, as hn does behind n.
+// The sums of ROWS rows for the four units from `unit` on, over `blocks` blocks of H gradients from block `first` on,
+// each times its H rows of weight_hh. The rows of gates begin at the components of rows0 and rows1. The last of three
+// blocks lies one further, as hn does behind n.
 fn products(
-    at: Place,
+    at: StepOffsets,
     rows0: vec4<u32>,
     rows1: vec4<u32>,
     first: u32,
@@ -154,7 +154,7 @@ fn products(
     var sum = array<vec4<f32>, 8>();
     for (var block = first; block < first + blocks; block++) {
         let column = select(block, 3u, blocks == 3u && block == 2u) * hidden;
-        for (var k = first_part(slice); k < hidden; k += STEP * SPLIT) {
+        for (var k = first_part(slice); k < hidden; k += LOAD_WIDTH * SPLIT) {
             let columns = weight_columns(at.weights + (block * hidden + k) * hidden + unit, hidden, last_unit);
             let here = column + k;
             sum[0] = add_products(sum[0], columns, gates_from(rows0.x + here));
@@ -174,23 +174,23 @@ fn products(
     return sum;
 }
 
-// Leaves the sums of all rows to the workgroup. `local` is lane and slice.
-fn leave(local: vec2<u32>, of_rows: array<vec4<f32>, 8>) {
-    leave_row(local, 0u, of_rows[0]);
+// Stores the sums of all rows in workgroup memory. `local` is lane and slice.
+fn store_sums(local: vec2<u32>, of_rows: array<vec4<f32>, 8>) {
+    store_sums_of_row(local, 0u, of_rows[0]);
     if ROWS > 1u {
-        leave_row(local, 1u, of_rows[1]);
-        leave_row(local, 2u, of_rows[2]);
-        leave_row(local, 3u, of_rows[3]);
+        store_sums_of_row(local, 1u, of_rows[1]);
+        store_sums_of_row(local, 2u, of_rows[2]);
+        store_sums_of_row(local, 3u, of_rows[3]);
     }
     if ROWS > 4u {
-        leave_row(local, 4u, of_rows[4]);
-        leave_row(local, 5u, of_rows[5]);
-        leave_row(local, 6u, of_rows[6]);
-        leave_row(local, 7u, of_rows[7]);
+        store_sums_of_row(local, 4u, of_rows[4]);
+        store_sums_of_row(local, 5u, of_rows[5]);
+        store_sums_of_row(local, 6u, of_rows[6]);
+        store_sums_of_row(local, 7u, of_rows[7]);
     }
 }
 
-fn leave_row(local: vec2<u32>, row: u32, values: vec4<f32>) {
+fn store_sums_of_row(local: vec2<u32>, row: u32, values: vec4<f32>) {
     let at = (local.y * SUMS + 4u * row) * LANES + local.x;
     sums[at] = values.x;
     sums[at + LANES] = values.y;
@@ -198,9 +198,9 @@ fn leave_row(local: vec2<u32>, row: u32, values: vec4<f32>) {
     sums[at + 3u * LANES] = values.w;
 }
 
-// (9): d_h' of one number from what the step after left and the recurrent product; without d_output. Of a step that is over
-// there is no product: its gates are zero, but a zero times a weight that is not finite is no number.
-fn d_state(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
+// (9): d_h' of one number from what the step after left and the recurrent product, without d_output. A step that is
+// over has no product: its gates are zero, but zero times a weight that is not finite is NaN.
+fn d_state(at: StepOffsets, row: u32, unit: u32, recurrent: f32) -> f32 {
     let own = row * params.hidden + unit;
     if at.from_d_h_n {
         return d_h_n[at.d_h_n + own];
@@ -212,18 +212,18 @@ fn d_state(at: Place, row: u32, unit: u32, recurrent: f32) -> f32 {
     return d_h + recurrent;
 }
 
-fn store_d_state(at: Place, row: u32, unit: u32, d_h: f32) {
+fn store_d_state(at: StepOffsets, row: u32, unit: u32, d_h: f32) {
     d_h0[at.d_h0 + row * params.hidden + unit] = d_h;
 }
 
-fn d_output_of(at: Place, row: u32, unit: u32) -> f32 {
+fn d_output_of(at: StepOffsets, row: u32, unit: u32) -> f32 {
     return d_output[at.d_output + row * params.h_stride + unit];
 }
 
-// The sum of the squares of d_h of a workgroup. Must be reached by all of its invocations.
-fn store_norm(at: Place, group: u32, invocation: u32, total: f32) {
+// Stores the sum of the squares of d_h of a workgroup. All of its invocations must reach it.
+fn store_norm(at: StepOffsets, group: u32, invocation: u32, total: f32) {
     if HAS_NORMS {
-        // The sums have been taken; what comes next is kept apart by the barrier at the end of the step.
+        // `sums` has been read; the barrier at the end of the step keeps the next step's stores away.
         workgroupBarrier();
         sums[invocation] = total;
         workgroupBarrier();

@@ -1,25 +1,25 @@
-// How the work of steps, forward and backward, is cut. `params` is the kernel's.
+// How steps, forward and backward, divide their work. `params` is the kernel's.
 //
-// A dispatch makes one step or many, one after the other. A workgroup owns ROWS rows of the batch, and in each step the
-// blocks of units that fall to it. With one step a dispatch (PerStep) the grid has a column for every block. With many
-// (PerSequence) it has one column: a workgroup owns all units of its rows, and no other one needs what it makes, so a barrier
-// of the workgroup is all that lies between two steps.
+// A dispatch makes one step or many, one after the other. A workgroup owns ROWS rows of the batch, and in each step its
+// blocks of units. With one step per dispatch (PerStep) the grid has a column for every block. With many (PerSequence)
+// it has one column: a workgroup owns all units of its rows and no other workgroup needs its results, so between two
+// steps a workgroup barrier is enough.
 //
-// A workgroup is LANES by SPLIT invocations. A lane owns some units of the rows; its SPLIT slices each take every SPLIT-th
-// part of the products, and their sums meet in workgroup memory.
+// A workgroup is LANES x SPLIT invocations. A lane owns some units of the rows; its SPLIT slices each take every
+// SPLIT-th part of the products (split-K), and their sums are added in workgroup memory.
 
 override LANES: u32;
 override SPLIT: u32;
 // Rows of the batch that a workgroup owns: 1, 4 or 8.
 override ROWS: u32;
-// How many sums an invocation has.
+// The sums of an invocation.
 override SUMS: u32;
-// LANES SPLIT SUMS
+// LANES * SPLIT * SUMS
 override SUMS_OF_ALL: u32;
-// A dispatch makes more than one step. Without it there is no barrier in the code: a software rasteriser makes coroutines of
-// invocations that may have to wait, which takes twice as long, to run as to compile.
+// A dispatch makes more than one step. Without it the code has no barrier: lavapipe compiles any kernel with a barrier
+// to coroutines, which doubles both run time and compile time.
 override MANY: bool;
-// Numbers a unit has in the gates.
+// Numbers per unit in the gates.
 override WIDTH: u32;
 // Rows have lengths: past its end a row keeps its state and has no gradients.
 override HAS_LENGTHS: bool;
@@ -37,7 +37,7 @@ fn is_over(row: u32, t: u32) -> bool {
     return false;
 }
 
-// Whether that is so for all rows of a workgroup: then there is nothing to multiply.
+// Whether all rows of a workgroup are over: then there is nothing to multiply.
 fn all_over(row: u32, t: u32) -> bool {
     if HAS_LENGTHS {
         var over = true;
@@ -49,7 +49,7 @@ fn all_over(row: u32, t: u32) -> bool {
     return false;
 }
 
-// How many of the ROWS rows from `row` on there are.
+// How many of the ROWS rows from `row` on exist.
 fn rows_from(row: u32) -> u32 {
     return min(ROWS, params.batch - row);
 }
@@ -59,13 +59,13 @@ fn four_rows(begin: u32, row: u32, stride: u32) -> vec4<u32> {
     return begin + min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.batch - 1u)) * stride;
 }
 
-// Where a slice begins. Said to be 0 where there is one slice: so a compiler knows that all lanes walk alike.
+// Where a slice begins. 0 with one slice, so that the compiler knows that all lanes walk alike.
 fn first_part(slice: u32) -> u32 {
-    return select(STEP * slice, 0u, SPLIT == 1u);
+    return select(LOAD_WIDTH * slice, 0u, SPLIT == 1u);
 }
 
 // Sum `index` of a lane, over its slices.
-fn met(index: u32, lane: u32) -> f32 {
+fn sum_of_slices(index: u32, lane: u32) -> f32 {
     var sum = 0.0;
     for (var slice = 0u; slice < SPLIT; slice++) {
         sum += sums[(slice * SUMS + index) * LANES + lane];
@@ -73,15 +73,15 @@ fn met(index: u32, lane: u32) -> f32 {
     return sum;
 }
 
-// Between what an invocation leaves in workgroup memory and what another one takes.
-fn meet() {
+// Between storing sums in workgroup memory and reading those of other slices.
+fn slices_barrier() {
     if SPLIT > 1u {
         workgroupBarrier();
     }
 }
 
-// Between two steps: what one invocation of a workgroup stored, all of it see.
-fn end_step(more: bool) {
+// Between two steps: makes each invocation's stores visible to its whole workgroup.
+fn step_barrier(more: bool) {
     if MANY && more {
         storageBarrier();
         workgroupBarrier();

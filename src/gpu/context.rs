@@ -46,8 +46,8 @@ struct Inner {
     trace: OnceLock<Trace>,
 }
 
-/// Which kernel, its overrides, and whether it is checked while it runs.
-type KernelKey = (usize, Vec<u64>, bool);
+/// A kernel's name, its overrides in the order of their names, and whether it is checked while it runs.
+type KernelKey = (&'static str, Vec<(&'static str, u64)>, bool);
 
 #[derive(Debug, Default)]
 struct ActivityCounters {
@@ -446,8 +446,9 @@ impl Gpu {
     /// for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
         let checked = self.has_runtime_checks();
-        let values = overrides.iter().map(|(_, value)| value.to_bits()).collect();
-        let key = (std::ptr::from_ref(spec).addr(), values, checked);
+        let mut values: Vec<_> = overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        values.sort_unstable();
+        let key = (spec.name, values, checked);
         let mut kernels = lock(&self.inner.kernels);
         if let Some(kernel) = kernels.get(&key) {
             return kernel.clone();
@@ -474,7 +475,7 @@ impl Gpu {
 
     /// Whether a kernel was made, with any overrides.
     pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
-        lock(&self.inner.kernels).keys().any(|(made, ..)| *made == std::ptr::from_ref(spec).addr())
+        lock(&self.inner.kernels).keys().any(|(made, ..)| *made == spec.name)
     }
 }
 

@@ -1,27 +1,49 @@
 //! A compute kernel: what the table says of it, its pipeline, and its bind groups.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use crate::error::Result;
 use crate::gpu::Gpu;
 
-/// What one WGSL file is: its bindings and overrides, from which layout and pipeline come. `src/kernels/tests.rs` holds every
-/// part of it against the WGSL text.
+/// What a kernel is: its bindings and its WGSL text, from which layout and pipeline come. `src/kernels/tests.rs` holds the
+/// one against the other.
 #[derive(Debug)]
 pub(crate) struct KernelSpec {
-    /// The kernel's name: that of its file, or its own where several kernels are made of one file.
+    /// No two kernels have the same.
+    pub(crate) name: &'static str,
+    /// What programs, errors and tests call the kernel. Variants of one kernel may share it.
     pub(crate) label: &'static str,
-    /// The whole WGSL text: shared parts, then the file.
-    pub(crate) source: &'static str,
     /// The bindings of group 0, in order.
     pub(crate) bindings: &'static [Binding],
-    /// The names of the overrides, in order.
-    pub(crate) overrides: &'static [&'static str],
+    source: LazyLock<String>,
 }
 
 impl KernelSpec {
+    /// `source` makes the WGSL text, when it is first asked for.
+    pub(crate) const fn new(
+        name: &'static str,
+        label: &'static str,
+        bindings: &'static [Binding],
+        source: fn() -> String,
+    ) -> Self {
+        Self { name, label, bindings, source: LazyLock::new(source) }
+    }
+
+    /// The whole WGSL text.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The names of the overrides, as the text declares them.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = &str> {
+        self.source().lines().filter_map(|line| Some(line.strip_prefix("override ")?.split_once(':')?.0))
+    }
+
     /// Whether whole subgroups multiply matrices. Such a kernel is left as it is: it may have no atomics, so it cannot count
     /// its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run time.
     pub(crate) fn is_cooperative(&self) -> bool {
-        self.source.contains("enable wgpu_cooperative_matrix;")
+        self.source().contains("enable wgpu_cooperative_matrix;")
     }
 }
 
@@ -93,11 +115,11 @@ pub(super) struct Made {
 
 impl Kernel {
     pub(super) fn new(gpu: &Gpu, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
-        debug_assert!(
-            overrides.iter().map(|(name, _)| name).eq(spec.overrides.iter()),
-            "the overrides of {} are {:?}",
-            spec.label,
-            spec.overrides
+        debug_assert_eq!(
+            overrides.iter().map(|&(name, _)| name).collect::<BTreeSet<_>>(),
+            spec.overrides().collect(),
+            "the overrides of {}: those that are given, those that its text declares",
+            spec.name
         );
         let made = spec
             .check_needs(overrides, gpu.limits(), gpu.counter_of(spec).is_some())

@@ -6,7 +6,7 @@ use crate::gpu::kernel::{BindingKind, KernelSpec};
 use crate::target::at_most;
 
 /// Values of overrides, by name.
-type Overrides<'a> = &'a [(&'static str, f64)];
+type Overrides<'a> = &'a [(&'a str, f64)];
 
 impl KernelSpec {
     /// Checks every limit that the layout, the pipeline or a bind group of this kernel could be over. wgpu would report it to
@@ -46,7 +46,7 @@ impl KernelSpec {
 
     /// The size of a workgroup, from the text.
     pub(crate) fn workgroup_size(&self, overrides: Overrides<'_>) -> Option<[u64; 3]> {
-        let (_, rest) = self.source.split_once("@workgroup_size(")?;
+        let (_, rest) = self.source().split_once("@workgroup_size(")?;
         let (sizes, _) = rest.split_once(')')?;
         let mut size = [1; 3];
         for (axis, text) in size.iter_mut().zip(sizes.split(',')) {
@@ -58,7 +58,7 @@ impl KernelSpec {
     /// The bytes of workgroup memory, from the text. `None` for what is computed in a way that is not a product, as
     /// cooperative kernels do: [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices) knows what they need.
     pub(crate) fn workgroup_memory(&self, overrides: Overrides<'_>) -> Option<u64> {
-        let declared = self.source.lines().filter_map(|line| line.trim_start().strip_prefix("var<workgroup> "));
+        let declared = self.source().lines().filter_map(|line| line.trim_start().strip_prefix("var<workgroup> "));
         declared.map(|line| self.bytes_of_type(line.split_once(": ")?.1.strip_suffix(';')?, overrides)).sum()
     }
 
@@ -72,7 +72,7 @@ impl KernelSpec {
             // As an element of an array.
             "vec3<f32>" | "vec4<f32>" => Some(16),
             alias => {
-                let (_, rest) = self.source.split_once(&format!("\nalias {alias} = "))?;
+                let (_, rest) = self.source().split_once(&format!("\nalias {alias} = "))?;
                 self.bytes_of_type(rest.split_once(';')?.0, overrides)
             }
         }
@@ -87,7 +87,7 @@ impl KernelSpec {
             if let Some((_, value)) = overrides.iter().find(|(known, _)| *known == name) {
                 return Some(*value as u64);
             }
-            let (_, rest) = self.source.split_once(&format!("\nconst {name}: u32 = "))?;
+            let (_, rest) = self.source().split_once(&format!("\nconst {name}: u32 = "))?;
             rest.split_once("u;")?.0.parse().ok()
         };
         text.split('*').map(|name| factor(name.trim())).product()

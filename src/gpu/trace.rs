@@ -44,7 +44,7 @@ impl Gpu {
 
     /// The text of a kernel on this device.
     pub(super) fn source_of(&self, spec: &'static KernelSpec) -> Cow<'static, str> {
-        let Some(trace) = self.trace().get().filter(|_| !spec.is_cooperative()) else { return text_of(spec) };
+        let Some(trace) = self.trace().get().filter(|_| !spec.is_cooperative()) else { return spec.source().into() };
         let mut labels = lock(&trace.labels);
         let known = labels.iter().position(|&label| label == spec.label);
         let number = known.unwrap_or_else(|| {
@@ -55,22 +55,10 @@ impl Gpu {
     }
 }
 
-/// The text of a kernel; in a build for `tests/mutants/run.py` with the place changed that its environment names. No other
-/// build looks at the environment.
-fn text_of(spec: &'static KernelSpec) -> Cow<'static, str> {
-    if option_env!("WGPU_GRU_MUTANTS").is_none() {
-        return spec.source.into();
-    }
-    match (std::env::var("WGPU_GRU_MUTANT_FIND"), std::env::var("WGPU_GRU_MUTANT_REPLACE")) {
-        (Ok(find), Ok(replace)) => spec.source.replacen(&find, &replace, 1).into(),
-        _ => spec.source.into(),
-    }
-}
-
 /// The text of a kernel that counts.
 fn traced(spec: &'static KernelSpec, number: usize) -> String {
     let code: String =
-        text_of(spec).lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
+        spec.source().lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
     let arrays: Vec<(&str, String)> = code.lines().filter_map(array).collect();
     let binding = spec.bindings.len();
     let counter = format!(

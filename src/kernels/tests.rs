@@ -1,17 +1,18 @@
 //! Every WGSL file is parsed and validated without a GPU, and what the table says of it is held against its text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
-use super::{ALL, GRU_STEP};
+use super::{ALL, FILES, GRU_STEP};
 use crate::gpu::{BindingKind, KernelSpec};
 
 /// What is wrong with an entry of the table, if anything is.
 fn check(spec: &KernelSpec) -> Result<(), String> {
-    let module = naga::front::wgsl::parse_str(spec.source).map_err(|error| error.emit_to_string(spec.source))?;
+    let source = spec.source();
+    let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
     // Only where the device is known to have subgroups.
     let mut needed = Capabilities::empty();
     let has_subgroups = spec.label.starts_with("matmul_broadcast") || spec.label.ends_with("_subgroup");
@@ -21,10 +22,8 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
         needed |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
     }
     // `pack2x16float` and `unpack2x16float`: every device but those of GL has them.
-    needed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, spec.source.contains("pack2x16float"));
-    Validator::new(ValidationFlags::all(), needed)
-        .validate(&module)
-        .map_err(|error| error.emit_to_string(spec.source))?;
+    needed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, source.contains("pack2x16float"));
+    Validator::new(ValidationFlags::all(), needed).validate(&module).map_err(|error| error.emit_to_string(source))?;
 
     let [entry] = module.entry_points.as_slice() else { return Err("not one entry point".into()) };
     if entry.name != "main" {
@@ -32,9 +31,9 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     }
 
     let overrides: BTreeSet<&str> = module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
-    let expected: BTreeSet<&str> = spec.overrides.iter().copied().collect();
-    if overrides != expected || expected.len() != spec.overrides.len() {
-        return Err(format!("the overrides are {overrides:?}, the table says {expected:?}"));
+    let read: BTreeSet<&str> = spec.overrides().collect();
+    if overrides != read {
+        return Err(format!("the overrides are {overrides:?}, `KernelSpec::overrides` finds {read:?}"));
     }
 
     let mut bound = 0;
@@ -73,44 +72,77 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
 
 #[test]
 fn every_kernel_is_what_the_table_says() {
-    for (name, spec) in ALL {
+    for spec in ALL {
         if let Err(error) = check(spec) {
-            panic!("{name}: {error}");
+            panic!("{}: {error}", spec.name);
         }
     }
 }
 
-#[test]
-fn every_file_is_in_the_table() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-    let files: BTreeSet<String> = std::fs::read_dir(&folder)
-        .expect("the shaders are there")
-        .map(|entry| entry.expect("the folder can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"))
-        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
-        .collect();
-    let file = |label: &str| label.trim_end_matches("_scalar").trim_end_matches("_subgroup").to_owned();
-    let table: BTreeSet<String> = ALL.iter().map(|(_, spec)| file(spec.label)).collect();
-    assert_eq!(files, table, "files in shaders/ on the left, the table on the right");
+/// The files in a folder of `shaders/`, without their extension, and their texts.
+fn files(folder: &str) -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let paths = std::fs::read_dir(folder).expect("the shaders are there").map(|entry| entry.expect("an entry").path());
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"));
+    files
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).expect("a text"))
+        })
+        .collect()
 }
 
-/// A file in `shaders/shared/` that nothing includes would rot unseen.
+/// What follows a word at the begin of a line.
+fn after<'a>(word: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| line.strip_prefix(word)?.strip_prefix(' '))
+}
+
 #[test]
-fn every_shared_file_is_used() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/shared");
-    for entry in std::fs::read_dir(&folder).expect("the shared shaders are there") {
-        let text = std::fs::read_to_string(entry.expect("the folder can be read").path()).expect("a text");
-        assert!(ALL.iter().any(|(_, spec)| spec.source.contains(&text)), "nothing includes this file:\n{text}");
+fn every_file_is_in_the_table() {
+    let table: BTreeSet<_> = FILES.iter().map(|&(file, _)| file.to_owned()).collect();
+    assert_eq!(
+        files("shaders").into_keys().collect::<BTreeSet<_>>(),
+        table,
+        "files on the left, the table on the right"
+    );
+}
+
+/// A file in `shaders/shared/` that nothing imports would rot unseen. Who imports it says so at its head.
+#[test]
+fn every_shared_file_is_imported_at_the_head_of_another() {
+    let mut imported = BTreeSet::new();
+    for (name, text) in files("shaders") {
+        let (head, rest) = text.split_once("\n\n").expect("a head");
+        imported.extend(after("#import", head).map(|name| name.trim_start_matches("shared/").to_owned()));
+        assert_eq!(after("#import", rest).next(), None, "{name} imports this further down");
+    }
+    let shared = files("shaders/shared");
+    for (name, text) in &shared {
+        assert_eq!(after("#import", text).next(), None, "shared/{name} imports this");
+    }
+    assert_eq!(shared.into_keys().collect::<BTreeSet<_>>(), imported, "files on the left, imports on the right");
+}
+
+/// A define that no text asks for, or that no variant has, is a slip of the pen.
+#[test]
+fn every_define_is_asked_for() {
+    let texts: Vec<_> = files("shaders").into_values().chain(files("shaders/shared").into_values()).collect();
+    let asked: BTreeSet<_> = texts.iter().flat_map(|text| after("#ifdef", text)).collect();
+    let defined: BTreeSet<_> = FILES.iter().flat_map(|&(_, defines)| defines.iter().copied()).collect();
+    assert_eq!(asked, defined, "texts on the left, the table on the right");
+    let mut sources = BTreeSet::new();
+    for spec in ALL {
+        assert!(sources.insert(spec.source()), "{} has the text of another variant", spec.name);
     }
 }
 
 /// The uniforms hold nothing but u32 and f32, so that host and WGSL agree on their layout.
 #[test]
 fn uniforms_are_made_of_words() {
-    for (name, spec) in ALL {
+    for spec in ALL {
         for binding in spec.bindings.iter() {
             if let BindingKind::Uniform { size, fields, .. } = binding.kind {
-                assert_eq!(size, 4 * fields.len() as u64, "{name}");
+                assert_eq!(size, 4 * fields.len() as u64, "{}", spec.name);
             }
         }
     }
@@ -119,7 +151,7 @@ fn uniforms_are_made_of_words() {
 /// What every device must offer.
 #[test]
 fn the_largest_uniform() {
-    let uniforms = ALL.iter().flat_map(|(_, spec)| spec.bindings).map(|binding| match binding.kind {
+    let uniforms = ALL.iter().flat_map(|spec| spec.bindings).map(|binding| match binding.kind {
         BindingKind::Uniform { size, .. } => size,
         BindingKind::Read | BindingKind::ReadWrite => 0,
     });
@@ -129,23 +161,26 @@ fn the_largest_uniform() {
 /// The check of the table can fail.
 #[test]
 fn a_wrong_entry_is_found() {
-    let (_, spec) = ALL[0];
-    let copy = |source, bindings, overrides| KernelSpec { label: spec.label, source, bindings, overrides };
-    assert!(check(&copy(spec.source, spec.bindings, spec.overrides)).is_ok(), "the untouched entry passes");
-    assert!(check(&copy(spec.source, &spec.bindings[..3], spec.overrides)).is_err(), "a binding too few");
-    assert!(check(&copy(spec.source, GRU_STEP.bindings, spec.overrides)).is_err(), "another kernel's bindings");
-    assert!(check(&copy(spec.source, spec.bindings, &["TRANSPOSE_A"])).is_err(), "overrides too few");
-    let swapped = spec.source.replace("a_split: u32,\n    a_skip: u32", "a_skip: u32,\n    a_split: u32").leak();
-    assert_ne!(swapped, spec.source, "the two fields were found");
-    assert!(check(&copy(swapped, spec.bindings, spec.overrides)).is_err(), "two fields swapped");
+    let spec = ALL[0];
+    let copy = |bindings, source| KernelSpec::new(spec.name, spec.label, bindings, source);
+    let text = || ALL[0].source().to_owned();
+    assert!(check(&copy(spec.bindings, text)).is_ok(), "the untouched entry passes");
+    assert!(check(&copy(&spec.bindings[..3], text)).is_err(), "a binding too few");
+    assert!(check(&copy(GRU_STEP.bindings, text)).is_err(), "another kernel's bindings");
+    let indented = || ALL[0].source().replace("override TILE", "  override TILE");
+    assert!(check(&copy(spec.bindings, indented)).is_err(), "an override that is not found");
+    let swapped = || ALL[0].source().replace("a_split: u32,\n    a_skip: u32", "a_skip: u32,\n    a_split: u32");
+    assert_ne!(swapped(), text(), "the two fields were found");
+    assert!(check(&copy(spec.bindings, swapped)).is_err(), "two fields swapped");
 }
 
-/// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at 4.
+/// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at
+/// 4.
 #[test]
 fn needs_are_those_of_the_text() {
-    for (name, spec) in ALL {
-        let overrides: Vec<_> = spec.overrides.iter().map(|&name| (name, 4.0)).collect();
-        let module = naga::front::wgsl::parse_str(spec.source).expect("it was checked above");
+    for spec in ALL {
+        let (name, overrides) = (spec.name, spec.overrides().map(|name| (name, 4.0)).collect::<Vec<_>>());
+        let module = naga::front::wgsl::parse_str(spec.source()).expect("it was checked above");
         let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
         let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("it is valid");
         let (module, _) = naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)

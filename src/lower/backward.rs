@@ -7,9 +7,9 @@ use super::{On, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder};
 use crate::kernels::{
-    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_HALF, GRU_RESET_BACKWARD_SINGLES, GRU_STEP_BACKWARD,
-    GRU_STEP_BACKWARD_HALF, GRU_STEP_BACKWARD_SINGLES, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
-    RNN_STEP_BACKWARD_HALF, RNN_STEP_BACKWARD_SINGLES, StepBackward, StepBackwardParams,
+    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_F16, GRU_RESET_BACKWARD_SCALAR, GRU_STEP_BACKWARD,
+    GRU_STEP_BACKWARD_F16, GRU_STEP_BACKWARD_SCALAR, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
+    RNN_STEP_BACKWARD_F16, RNN_STEP_BACKWARD_SCALAR, StepBackward, StepBackwardParams,
 };
 use crate::plan::Schedule;
 use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward};
@@ -29,18 +29,18 @@ fn kernels(gpu: &Gpu, args: &StepsBackward) -> Vec<Arc<Kernel>> {
     let norms = args.squares.is_some();
     match cell.cell {
         Cell::Rnn { nonlinearity } => {
-            let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SINGLES, &RNN_STEP_BACKWARD_HALF];
+            let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SCALAR, &RNN_STEP_BACKWARD_F16];
             vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
         }
         Cell::Gru { reset, gate, candidate } => {
             let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
             own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-            let forms: Forms = [&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SINGLES, &GRU_STEP_BACKWARD_HALF];
+            let forms: Forms = [&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SCALAR, &GRU_STEP_BACKWARD_F16];
             let step = kernel(forms, norms, own);
             match reset {
                 Reset::After => vec![step],
                 Reset::Before => {
-                    let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SINGLES, &GRU_RESET_BACKWARD_HALF];
+                    let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SCALAR, &GRU_RESET_BACKWARD_F16];
                     // The norm is that of the d_h which the first of the two makes.
                     vec![step, kernel(forms, false, activation(GATE, gate))]
                 }

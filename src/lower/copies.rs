@@ -3,9 +3,9 @@
 use super::{On, grid};
 use crate::gpu::{ProgramBuilder, View};
 use crate::kernels::{
-    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, HALVE, Halves, HalvesParams, MOVE_ROWS,
-    MOVE_ROWS_SINGLES, MoveRows, MoveRowsParams, NUMBER, Number, NumberParams, PACK, PACK_HALF, Pack, PackParams,
-    WIDEN,
+    ARRANGE, Arrange, ArrangeParams, COUNT, Count, CountParams, F16_FROM_GATES, GATES_FROM_F16, GatesF16,
+    GatesF16Params, MOVE_ROWS, MOVE_ROWS_SCALAR, MoveRows, MoveRowsParams, NUMBER, Number, NumberParams, PACK,
+    PACK_F16, Pack, PackParams,
 };
 use crate::plan::ops::{self, Arrangement};
 
@@ -58,7 +58,7 @@ pub(super) fn arrange<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &o
 pub(super) fn move_rows<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::MoveRows, vec4: bool) {
     let ((source, source_offset), (destination, destination_offset)) =
         (arrangement(on, &args.source), arrangement(on, &args.destination));
-    let (spec, item) = if vec4 { (&MOVE_ROWS, 4) } else { (&MOVE_ROWS_SINGLES, 1) };
+    let (spec, item) = if vec4 { (&MOVE_ROWS, 4) } else { (&MOVE_ROWS_SCALAR, 1) };
     let [source_stride, destination_stride] =
         [&args.source, &args.destination].map(|place| (place.strides[1] / item) as u32);
     let width = args.width / item;
@@ -100,21 +100,21 @@ pub(super) fn pack<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops:
     let [x, y] = grid(builder, (rows * fours).div_ceil(256) as u32);
     let params = PackParams {
         rows: rows as u32,
-        fours: fours as u32,
+        vec4s: fours as u32,
         source_offset: source_offset / 4,
         packed_offset: packed_offset / if args.f16 { 2 } else { 4 },
         side_by_side: u32::from(args.interleaved),
         workgroups: x,
     };
-    let kernel = builder.gpu().kernel(if args.f16 { &PACK_HALF } else { &PACK }, &[]);
+    let kernel = builder.gpu().kernel(if args.f16 { &PACK_F16 } else { &PACK }, &[]);
     builder.once(kernel, &params, Pack { source, packed }.storage(), [x, y, 1]);
 }
 
 /// The gates of a chunk to f16, or back.
 pub(super) fn f16_gates<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::F16Gates) {
-    let ((gates, gates_offset), (halves, halves_offset)) = (on.matrix(&args.steps.gates_matrix()), on.whole(args.f16));
+    let ((gates, gates_offset), (packed, packed_offset)) = (on.matrix(&args.steps.gates_matrix()), on.whole(args.f16));
     let [rows, hidden] = [args.steps.rows(), args.steps.hidden].map(|size| size as u32);
-    let params = HalvesParams { rows, hidden, gates_offset, halves_offset };
-    let kernel = builder.gpu().kernel(if args.unpack { &WIDEN } else { &HALVE }, &[]);
-    builder.once(kernel, &params, Halves { gates, halves }.storage(), [hidden.div_ceil(8), rows.div_ceil(8), 1]);
+    let params = GatesF16Params { rows, hidden, gates_offset, packed_offset };
+    let kernel = builder.gpu().kernel(if args.unpack { &GATES_FROM_F16 } else { &F16_FROM_GATES }, &[]);
+    builder.once(kernel, &params, GatesF16 { gates, packed }.storage(), [hidden.div_ceil(8), rows.div_ceil(8), 1]);
 }

@@ -7,8 +7,8 @@ use super::{On, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder};
 use crate::kernels::{
-    GRU_RESET, GRU_RESET_HALF, GRU_RESET_SINGLES, GRU_STEP, GRU_STEP_HALF, GRU_STEP_SINGLES, RNN_STEP, RNN_STEP_HALF,
-    RNN_STEP_SINGLES, Step, StepParams,
+    GRU_RESET, GRU_RESET_F16, GRU_RESET_SCALAR, GRU_STEP, GRU_STEP_F16, GRU_STEP_SCALAR, RNN_STEP, RNN_STEP_F16,
+    RNN_STEP_SCALAR, Step, StepParams,
 };
 use crate::plan::ops::{CellSteps, Steps};
 
@@ -30,7 +30,7 @@ fn kernels(gpu: &Gpu, Steps { cells, time_loop, save }: &Steps) -> Vec<Arc<Kerne
     let kernel = |forms, products, own| kernel(gpu, cell, forms, cut, products, options(cell, own));
     match cell.cell {
         Cell::Rnn { nonlinearity } => {
-            let forms: Forms = [&RNN_STEP, &RNN_STEP_SINGLES, &RNN_STEP_HALF];
+            let forms: Forms = [&RNN_STEP, &RNN_STEP_SCALAR, &RNN_STEP_F16];
             let mut own = activation(ACTIVATION, nonlinearity);
             // The states tell everything but which of them the clip gave.
             own.push(("SAVE", f64::from(*save && cell.clip.is_some())));
@@ -40,11 +40,11 @@ fn kernels(gpu: &Gpu, Steps { cells, time_loop, save }: &Steps) -> Vec<Arc<Kerne
             let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
             own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
             own.push(("SAVE", f64::from(*save)));
-            let step = |products| kernel([&GRU_STEP, &GRU_STEP_SINGLES, &GRU_STEP_HALF], products, own.clone());
+            let step = |products| kernel([&GRU_STEP, &GRU_STEP_SCALAR, &GRU_STEP_F16], products, own.clone());
             match reset {
                 Reset::After => vec![step(3)],
                 Reset::Before => {
-                    let forms: Forms = [&GRU_RESET, &GRU_RESET_SINGLES, &GRU_RESET_HALF];
+                    let forms: Forms = [&GRU_RESET, &GRU_RESET_SCALAR, &GRU_RESET_F16];
                     vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
                 }
             }

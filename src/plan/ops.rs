@@ -484,7 +484,7 @@ impl Op {
                 }
             }
             Self::RecomputeGates(_) => one("gru_gates"),
-            Self::F16Gates(F16Gates { unpack, .. }) => one(if *unpack { "widen" } else { "halve" }),
+            Self::F16Gates(F16Gates { unpack, .. }) => one(if *unpack { "gates_from_f16" } else { "f16_from_gates" }),
         }
     }
 

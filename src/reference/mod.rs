@@ -1,6 +1,6 @@
-//! The CPU references: for each kernel its twin with the same argument names, in plain loops. A twin lies in a file of the kernel's
-//! name, but for the products, which are all in `matmul`, and `number`, which is in `move_rows`;
-//! and the [`oracle`], which is written from the equations alone and holds the twins.
+//! The CPU references: for each kernel its twin with the same argument names, in plain loops; and the [`oracle`], which
+//! is written from the equations alone and holds the twins. A twin lies in the file of its kernel's name, except that
+//! `matmul` has all products, `move_rows` has `number`, and `f16` has `gates_f16`.
 //!
 //! The twins work in f32, as the kernels do, and in f64. They know nothing of offsets, tiles and chunks.
 
@@ -9,13 +9,12 @@ pub mod adam;
 pub mod adam_prepare;
 pub mod arrange;
 pub mod count;
+pub mod f16;
 pub mod gru_gates;
 pub mod gru_reset;
 pub mod gru_reset_backward;
 pub mod gru_step;
 pub mod gru_step_backward;
-pub mod half;
-pub mod halve;
 pub mod matmul;
 pub mod move_rows;
 pub mod mse;
@@ -27,7 +26,6 @@ pub(crate) mod run;
 pub mod sgd;
 pub mod sum_rows;
 pub mod sum_squares;
-pub mod widen;
 
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 

@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use super::arrange::{arrange, dropout_factor};
 use super::count::count;
+use super::f16::{f16_from_gates, from_f16, gates_from_f16, to_f16};
 use super::gru_gates::gru_gates;
 use super::gru_reset::gru_reset;
 use super::gru_reset_backward::gru_reset_backward;
 use super::gru_step::{GruOptions, GruStepParams, gru_step_with};
 use super::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
-use super::half::{from_half, to_half};
 use super::matmul::{MatmulParams, matmul, matmul_with_lengths};
 use super::move_rows::{move_rows, number};
 use super::rnn_step::{RnnStepParams, rnn_step};
@@ -202,7 +202,7 @@ impl<'a, R: Real> Machine<'a, R> {
         }
         let f16 = |value: R| {
             let wide: f64 = value.into();
-            u32::from(to_half(wide as f32))
+            u32::from(to_f16(wide as f32))
         };
         let words = packed.chunks_exact(2).map(|pair| f16(pair[0]) | f16(pair[1]) << 16).collect::<Vec<_>>();
         self.words_mut(args.packed).copy_from_slice(&words);
@@ -212,7 +212,7 @@ impl<'a, R: Real> Machine<'a, R> {
     fn weight_hh(&self, cell: &CellSteps, forward: bool) -> Vec<R> {
         let read = cell.packed.filter(|_| forward).unwrap_or(cell.weight_hh);
         let numbers = if cell.f16_weights {
-            let half = |word: u32| R::from_f64(f64::from(from_half(word as u16)));
+            let half = |word: u32| R::from_f64(f64::from(from_f16(word as u16)));
             self.words(read).iter().flat_map(|&word| [half(word), half(word >> 16)]).collect()
         } else {
             self.numbers(read).to_vec()
@@ -437,11 +437,11 @@ impl<'a, R: Real> Machine<'a, R> {
         let mut gates: Vec<f32> =
             self.matrix(&cell.gates_matrix(), shape).into_iter().map(|value| value.into() as f32).collect();
         if args.unpack {
-            super::widen::widen(hidden, self.words(args.f16), &mut gates);
+            gates_from_f16(hidden, self.words(args.f16), &mut gates);
             let gates: Vec<R> = gates.into_iter().map(|value| R::from_f64(f64::from(value))).collect();
             self.set_matrix(&cell.gates_matrix(), shape, &gates);
         } else {
-            super::halve::halve(hidden, &gates, self.words_mut(args.f16));
+            f16_from_gates(hidden, &gates, self.words_mut(args.f16));
         }
     }
 }

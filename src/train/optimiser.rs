@@ -45,7 +45,7 @@ pub(super) fn check_pairs<'a>(pairs: &[(&'a Tensor, &Tensor)]) -> Result<&'a Gpu
 #[derive(Debug)]
 pub(super) struct StepState {
     /// Learning rate, two bias corrections, the factor that clips, whether the step is left out: see
-    /// `shaders/shared/adam.wgsl`.
+    /// `shaders/shared/optimiser.wgsl`.
     pub(super) scalars: Tensor,
     pub(super) norm: Tensor,
     pub(super) skipped: Tensor,

@@ -1,10 +1,8 @@
 //! Numbers of 16 bits: gates that are kept so, recurrent weights that are read so; and that nothing else changes.
 
 use wgpu_gru::plan::Schedule;
-use wgpu_gru::reference::half::{from_half, to_half};
-use wgpu_gru::reference::halve::halve;
+use wgpu_gru::reference::f16::{f16_from_gates, from_f16, gates_from_f16, to_f16};
 use wgpu_gru::reference::pack::pack;
-use wgpu_gru::reference::widen::widen;
 use wgpu_gru::tolerance::HALF_ROUNDOFF;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
@@ -43,7 +41,7 @@ fn numbers(len: usize, seed: u64) -> Vec<f32> {
 
 /// A half is one of the two nearest: beyond the largest it is that.
 fn assert_halves(name: &str, words: &[u32], expected: &[f32]) {
-    let halves = words.iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]).map(from_half);
+    let halves = words.iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]).map(from_f16);
     assert_eq!(2 * words.len(), expected.len(), "{name}");
     for (half, &number) in halves.zip(expected) {
         let distance = (f64::from(number).abs() * HALF_ROUNDOFF).max(2_f64.powi(-24));
@@ -72,7 +70,7 @@ fn gates_as_halves(gpu: &Gpu) {
             .collect();
         assert_halves(&format!("{shape:?}"), &bits(&halves), &in_order);
         let mut twin = vec![0; host.len() / 2];
-        halve(hidden, &host, &mut twin);
+        f16_from_gates(hidden, &host, &mut twin);
         assert_halves(&format!("{shape:?}: twin"), &twin, &in_order);
         assert_eq!(bits(&gates), host.iter().map(|number| number.to_bits()).collect::<Vec<_>>(), "the gates stay");
     }
@@ -85,7 +83,7 @@ fn gates_from_halves(gpu: &Gpu) {
         let mut uniform = Uniform::new(4);
         let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
         let mut expected = vec![f32::NAN; 2 * words.len()];
-        widen(hidden, &words, &mut expected);
+        gates_from_f16(hidden, &words, &mut expected);
         let host: Vec<f32> = words.iter().map(|&word| f32::from_bits(word)).collect();
         let halves = tensor(gpu, &[host.len()], &host);
         let gates = tensor(gpu, &[expected.len()], &vec![f32::NAN; expected.len()]);
@@ -195,7 +193,7 @@ fn weights_that_are_halves(gpu: &Gpu) {
     for cell in [GruConfig::new(5, 16).erased(), RnnConfig::new(5, 16).erased()] {
         let mut weights = Weights::random(&cell, 1);
         for weight in &mut weights.cells[0].weight_hh {
-            *weight = from_half(to_half(*weight));
+            *weight = from_f16(to_f16(*weight));
         }
         let (layer, batch) = (layer(gpu, &cell, &weights), Batch::random(&cell, 9, 5, 2));
         let expected = expectation(&cell, &weights, &batch);

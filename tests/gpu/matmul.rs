@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::plan::MatmulKernel;
-use wgpu_gru::reference::half::{from_half, to_half};
+use wgpu_gru::reference::f16::{from_f16, to_f16};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::{Gpu, Tolerance, Uniform, wgpu};
 
@@ -33,7 +33,7 @@ pub(crate) fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
 
 /// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of f32.
 pub(crate) fn operands(kernel: MatmulKernel, numbers: Vec<f32>) -> Vec<f32> {
-    let half = |number: f32| from_half(to_half(number));
+    let half = |number: f32| from_f16(to_f16(number));
     if COOPERATIVE.contains(&kernel) { numbers.into_iter().map(half).collect() } else { numbers }
 }
 

@@ -1,7 +1,6 @@
 //! NaN and infinity: what a broken number makes of a layer is as broken as the equations say, and nothing else is.
 
-use wgpu_gru::reference::half::{from_half, to_half};
-use wgpu_gru::reference::halve::halve;
+use wgpu_gru::reference::f16::{f16_from_gates, from_f16, to_f16};
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
@@ -73,7 +72,7 @@ fn halves(gpu: &Gpu) {
     crate::device::run(gpu, &harness::pack(2, false, true, &on_gpu, &packed).expect("a program"));
     let words = crate::device::bits(&packed);
     for (pair, word) in source.chunks_exact(2).zip(words) {
-        let expected = [to_half(pair[0]), to_half(pair[1])];
+        let expected = [to_f16(pair[0]), to_f16(pair[1])];
         assert_eq!([word as u16, (word >> 16) as u16], expected, "{pair:?}");
     }
 
@@ -84,10 +83,10 @@ fn halves(gpu: &Gpu) {
     let steps = harness::Steps::gru([1, 1, hidden], &halves, &halves, &gates);
     crate::device::run(gpu, &steps.halves(false, &halves).expect("a program"));
     let mut expected = vec![0; 2 * hidden];
-    halve(hidden, &source, &mut expected);
+    f16_from_gates(hidden, &source, &mut expected);
     assert_eq!(crate::device::bits(&halves), expected, "gates as halves");
     crate::device::run(gpu, &steps.halves(true, &halves).expect("a program"));
-    let within = source.iter().map(|&number| from_half(to_half(number)));
+    let within = source.iter().map(|&number| from_f16(to_f16(number)));
     for (&actual, right) in read(&gates).iter().zip(within) {
         assert!(actual == right || (actual.is_nan() && right.is_nan()), "{actual} for {right}");
     }

@@ -1,7 +1,7 @@
 //! More workgroups than one axis of a grid has: on a device that allows few of them small tensors are large ones. Every kernel
 //! whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
 
-use wgpu_gru::reference::half::to_half;
+use wgpu_gru::reference::f16::to_f16;
 use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::sum_rows::sum_rows;
@@ -48,7 +48,7 @@ fn packs(gpu: &Gpu) {
             for (word, pair) in bits(&to).into_iter().zip(expected.chunks(2)) {
                 for (half, number) in [word & 0xffff, word >> 16].into_iter().zip(pair) {
                     // Which of the two nearest ones it becomes is the device's choice.
-                    assert!(half.abs_diff(u32::from(to_half(*number))) <= 1, "{half:x} for {number}, {rows} rows");
+                    assert!(half.abs_diff(u32::from(to_f16(*number))) <= 1, "{half:x} for {number}, {rows} rows");
                 }
             }
         }

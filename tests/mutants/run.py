@@ -6,7 +6,7 @@
     python3 tests/mutants/run.py --only matmul   those whose name holds a word
 
 A mutant drops a barrier, ignores an offset, shifts a bound by one, or swaps a pair of operands. One of a shader is a text
-that stands in for another when the kernel is made (`WGPU_GRU_MUTANTS` at build time lets `src/gpu/trace.rs` look for it), so
+that stands in for another when the kernel is made (`WGPU_GRU_MUTANTS` at build time lets `src/kernels/source.rs` look for it), so
 the tests are built once. One of the host code is built anew. A mutant whose shader does not compile says nothing and is
 listed as invalid. Tests run module by module, those that know the file best first, and end at the first failure.
 """
@@ -27,13 +27,13 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 # Which modules of tests/gpu know a file, the quick ones first.
 MODULES = [
-    (r"matmul_cooperative|cooperative_", ["cooperative"]),
+    (r"matmul_cooperative", ["cooperative"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["sums", "long_sums", "in_range", "options"]),
-    (r"adam|sgd|mse|sum_squares|reduce|train", ["optimisers", "train", "heads", "training", "in_range"]),
-    (r"move_rows|number|item_|rows\.rs", ["arrange", "stream", "past_a_grid", "in_range"]),
+    (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "training", "in_range"]),
+    (r"move_rows|number|rows\.rs", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
-    (r"pack|fours|halves|halve|widen|half", ["half", "past_a_grid", "half_budgets", "not_finite", "in_range"]),
+    (r"pack|f16|half", ["half", "past_a_grid", "half_budgets", "not_finite", "in_range"]),
     (r"", ["recurrence", "cells", "ulps", "clips", "options", "half", "chunks", "cuts", "nonfinite", "in_range"]),
 ]
 FILES = ["shaders/*.wgsl", "shaders/shared/*.wgsl"]
@@ -130,7 +130,8 @@ def run(binary, module, mutant):
     """What a module says of a mutant: survived, killed, or invalid."""
     environment = {**os.environ, "WGPU_GRU_REQUIRE_GPU": "1"}
     if mutant:
-        environment |= {"WGPU_GRU_MUTANT_FIND": mutant["find"], "WGPU_GRU_MUTANT_REPLACE": mutant["replace"]}
+        parts = {"FILE": str(mutant["path"].relative_to(ROOT)), "FIND": mutant["find"], "REPLACE": mutant["replace"]}
+        environment |= {f"WGPU_GRU_MUTANT_{part}": text for part, text in parts.items()}
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             [*binary.split(), f"{module}::"], cwd=ROOT, env=environment, start_new_session=True, stdout=output, stderr=output

@@ -2,10 +2,10 @@
 
 use wgpu_gru::harness;
 use wgpu_gru::plan::MatmulKernel;
+use wgpu_gru::reference::f16::gates_from_f16;
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::reference::widen::widen;
 use wgpu_gru::{Tolerance, Uniform};
 
 use crate::run::{Outcome, Run, bits, checks, ensure, wide};
@@ -142,7 +142,7 @@ async fn gates_from_halves(run: &Run) -> Outcome {
         let mut uniform = Uniform::new(4);
         let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
         let mut expected = vec![f32::NAN; 2 * words.len()];
-        widen(hidden, &words, &mut expected);
+        gates_from_f16(hidden, &words, &mut expected);
         let halves = run.tensor(&words.iter().map(|&word| f32::from_bits(word)).collect::<Vec<_>>())?;
         let gates = run.tensor(&vec![f32::NAN; expected.len()])?;
         run.submit(&harness::Steps::gru(shape, &halves, &halves, &gates).halves(true, &halves)?)?;

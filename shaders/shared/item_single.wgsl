@@ -1,3 +1,0 @@
-// Numbers one by one, for move_rows.wgsl.
-
-alias Item = f32;

@@ -1,0 +1,178 @@
+//! The bindings and the uniform of each family of kernels. Kernels that do one thing in several ways share them.
+
+use crate::gpu::{Binding, BindingKind, Field, View};
+
+bindings! {
+    /// c (+)= op(a) op(b) + bias.
+    Matmul;
+    uniform(dynamic: false) params: MatmulParams {
+        m: u32, n: u32, k: u32,
+        a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
+        b_offset: u32, b_stride: u32,
+        words_offset: u32,
+        c_offset: u32, c_stride: u32,
+        first_step: u32, first_row: u32, batch: u32,
+    }
+    storage { a: read, b: read, words: read, c: read_write }
+}
+
+bindings! {
+    /// Steps forward: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    Step;
+    uniform(dynamic: true) params: StepParams {
+        steps: u32, batch: u32, hidden: u32, h_stride: u32,
+        t: u32, direction: u32,
+        h_before: u32, h_after: u32, gates_offset: u32, weights_offset: u32, bias_offset: u32,
+        next_t: u32, next_direction: u32,
+        next_h_before: u32, next_h_after: u32, next_gates: u32, next_weights: u32, next_bias: u32,
+    }
+    storage { weight_hh: read, h: read_write, gates: read_write, lengths: read, bias_hh: read }
+}
+
+bindings! {
+    /// Steps back through time: of a GRU, of its reset gate where that acts before the product, of a plain RNN.
+    StepBackward;
+    uniform(dynamic: true) params: StepBackwardParams {
+        steps: u32, batch: u32, hidden: u32, h_stride: u32,
+        from_d_h_n: u32, has_product: u32, has_final: u32, norms_stride: u32,
+        t: u32, direction: u32,
+        h_before: u32, h_after: u32, gates_offset: u32, d_output_offset: u32,
+        d_h_n_offset: u32, d_h0_offset: u32, weights_offset: u32, norms_offset: u32,
+        next_t: u32, next_direction: u32,
+        next_h_before: u32, next_h_after: u32, next_gates: u32, next_d_output: u32,
+        next_d_h_n: u32, next_d_h0: u32, next_weights: u32, next_norms: u32,
+    }
+    storage {
+        weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
+        d_h0: read_write, norms: read_write,
+    }
+}
+
+bindings! {
+    /// The gates of many rows from the two products.
+    GruGates;
+    uniform(dynamic: false) params: GruGatesParams {
+        rows: u32, hidden: u32, gates_offset: u32, h_offset: u32, h_stride: u32, pass_index: u32,
+    }
+    storage { h: read, h_proj: read, gates: read_write }
+}
+
+bindings! {
+    /// Gates to f16 and back.
+    GatesF16;
+    uniform(dynamic: false) params: GatesF16Params { rows: u32, hidden: u32, gates_offset: u32, packed_offset: u32 }
+    storage { gates: read_write, packed: read_write }
+}
+
+bindings! {
+    /// The recurrent weights as the steps read them.
+    Pack;
+    uniform(dynamic: false) params: PackParams {
+        rows: u32, vec4s: u32, source_offset: u32, packed_offset: u32, side_by_side: u32, workgroups: u32,
+    }
+    storage { source: read, packed: read_write }
+}
+
+bindings! {
+    /// A copy into another arrangement, with zeros past the ends of rows, with dropout.
+    Arrange;
+    uniform(dynamic: false) params: ArrangeParams {
+        steps: u32, batch: u32, width: u32,
+        source_offset: u32, source_stride_t: u32, source_stride_b: u32,
+        destination_offset: u32, destination_stride_t: u32, destination_stride_b: u32,
+        layer: u32, threshold: u32, keep_scale: f32,
+    }
+    storage { source: read, lengths: read, dropout: read, destination: read_write }
+}
+
+bindings! {
+    /// Adds to the count of forward passes.
+    Count;
+    uniform(dynamic: false) params: CountParams { by: u32 }
+    storage { counter: read_write }
+}
+
+bindings! {
+    /// Rows of states into their slot or out of it, or from others.
+    MoveRows;
+    uniform(dynamic: false) params: MoveRowsParams {
+        rows: u32, width: u32,
+        source_offset: u32, source_stride: u32, destination_offset: u32, destination_stride: u32,
+        workgroups: u32,
+    }
+    storage { source: read, sources: read, destination: read_write }
+}
+
+bindings! {
+    /// The numbers of rows.
+    Number;
+    uniform(dynamic: false) params: NumberParams { len: u32, workgroups: u32 }
+    storage { sources: read_write }
+}
+
+bindings! {
+    /// The sum over the rows of a matrix.
+    SumRows;
+    uniform(dynamic: false) params: SumRowsParams {
+        rows: u32, columns: u32,
+        input_offset: u32, input_stride: u32, split: u32, skip: u32,
+        total_offset: u32,
+        accumulate: u32,
+        workgroups: u32,
+    }
+    storage { input: read, total: read_write }
+}
+
+bindings! {
+    /// Mean squared error and its gradient.
+    Mse;
+    uniform(dynamic: false) params: MseParams {
+        len: u32,
+        prediction_offset: u32, expected_offset: u32, d_prediction_offset: u32,
+        workgroups: u32,
+        inverse_len: f32,
+    }
+    storage { prediction: read, expected: read, d_prediction: read_write, partial: read_write }
+}
+
+bindings! {
+    /// The sum of squares, in parts.
+    SumSquares;
+    uniform(dynamic: false) params: SumSquaresParams { len: u32, input_offset: u32, partial_offset: u32, workgroups: u32 }
+    storage { input: read, partial: read_write }
+}
+
+bindings! {
+    /// The scalars of one step of an optimiser.
+    AdamPrepare;
+    uniform(dynamic: false) params: AdamPrepareParams {
+        partials: u32,
+        clip: u32, max_norm: f32, skip_nonfinite: u32,
+        beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
+    }
+    storage { partial: read, state: read_write, norm: read_write, skipped: read_write }
+}
+
+bindings! {
+    /// One step of Adam on one parameter.
+    Adam;
+    uniform(dynamic: false) params: AdamParams {
+        len: u32,
+        parameter_offset: u32, gradient_offset: u32,
+        workgroups: u32,
+        beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
+        epsilon: f32,
+    }
+    storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
+}
+
+bindings! {
+    /// One step of gradient descent on one parameter.
+    Sgd;
+    uniform(dynamic: false) params: SgdParams {
+        len: u32,
+        parameter_offset: u32, gradient_offset: u32,
+        workgroups: u32,
+    }
+    storage { state: read, gradient: read, parameter: read_write }
+}

@@ -1,0 +1,80 @@
+//! The text of a kernel, from its file. Two kinds of lines in the files are not WGSL:
+//!
+//! - `#import shared/NAME` at the head of a file: `shaders/shared/NAME.wgsl` stands here. So who reads a file sees what
+//!   else belongs to the kernel.
+//! - `#ifdef NAME`, `#else`, `#endif`: what stands between them is in the variants of the table that define NAME, or in
+//!   the others.
+//!
+//! That is all that is needed of a preprocessor: what a variant changes is types of bindings and what the language has
+//! no `override` for. Everything else is an `override`, so that naga and drivers see one text.
+
+use std::borrow::Cow;
+
+/// A file of `shaders/`.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Its path there, without the extension.
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+}
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(file!($name)),*]
+    };
+}
+
+/// What files import.
+static SHARED: &[File] = files![
+    "shared/activation",
+    "shared/f16",
+    "shared/loads",
+    "shared/matmul",
+    "shared/norm",
+    "shared/optimiser",
+    "shared/reduce",
+    "shared/step",
+    "shared/step_backward",
+    "shared/walk",
+];
+
+/// The text of a file in the variant that has these defines.
+///
+/// # Panics
+/// If it imports what is not in the list above, which the tests of the table find.
+pub(super) fn resolve(file: &File, defines: &[&str]) -> String {
+    let mut text = String::new();
+    // For every block around the line, whether it is in this variant.
+    let mut taken = Vec::new();
+    for line in text_of(file).lines() {
+        let (word, name) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "#ifdef" => taken.push(defines.contains(&name)),
+            "#else" => taken.iter_mut().last().into_iter().for_each(|taken| *taken = !*taken),
+            "#endif" => drop(taken.pop()),
+            _ if taken.contains(&false) => {}
+            "#import" => {
+                let shared = SHARED.iter().find(|shared| shared.name == name);
+                text += &resolve(shared.unwrap_or_else(|| panic!("{} imports {name}", file.name)), defines);
+                text.push('\n');
+            }
+            _ => {
+                text += line;
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// The text of a file; in a build for `tests/mutants/run.py` with the place changed that its environment names. No
+/// other build looks at the environment.
+fn text_of(file: &File) -> Cow<'static, str> {
+    let wanted = |name| option_env!("WGPU_GRU_MUTANTS").and_then(|_| std::env::var(name).ok());
+    match ["FILE", "FIND", "REPLACE"].map(|part| wanted(format!("WGPU_GRU_MUTANT_{part}"))) {
+        [Some(path), Some(find), Some(replace)] if path == format!("shaders/{}.wgsl", file.name) => {
+            file.text.replacen(&find, &replace, 1).into()
+        }
+        _ => file.text.into(),
+    }
+}
