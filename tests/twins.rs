@@ -3,7 +3,6 @@
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{assert_close, expectation, wide};
 use wgpu_gru::reference::Real;
 use wgpu_gru::reference::activation::{sigmoid, tanh_guarded};
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
@@ -14,6 +13,9 @@ use wgpu_gru::verify::Batch;
 use wgpu_gru::{CellWeights, GruConfig, Tolerance, Weights};
 
 mod support;
+
+use support::numbers::{assert_close, wide};
+use support::plain::expectation;
 
 const NAMES: [&str; 8] = ["output", "h_n", "d_input", "d_h0", "d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"];
 

@@ -1,9 +1,5 @@
 //! The twins with every option of a step, put together to a layer, against the oracle; and the gates made again.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
-use support::{assert_close, wide};
 use wgpu_gru::reference::Real;
 use wgpu_gru::reference::gru_gates::gru_gates;
 use wgpu_gru::reference::gru_reset::gru_reset;
@@ -16,6 +12,10 @@ use wgpu_gru::reference::rnn_step_backward::rnn_step_backward;
 use wgpu_gru::reference::sum_rows::sum_rows;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Activation, Cell, Config, GruConfig, Reset, RnnConfig, Tolerance, Weights};
+
+mod support;
+
+use support::numbers::{assert_close, wide};
 
 /// h_n, d_input, d_h0, d_bias_ih of a layer by the twins; and the largest difference of the gates that are made again.
 fn layer<R: Real>(config: &Config, weights: &Weights, batch: &Batch, real: fn(&[f32]) -> Vec<R>) -> ([Vec<R>; 4], f64) {

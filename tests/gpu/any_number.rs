@@ -17,7 +17,7 @@ use wgpu_gru::{
     Unroll, Weights, wgpu,
 };
 
-use crate::device::{open, property};
+use crate::support::{open, property};
 
 trials![plans, layers, tensors, streams, training];
 

@@ -6,9 +6,7 @@ use wgpu_gru::verify::verify;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Cell, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll};
 
-use crate::any_options::{ACTIVATIONS, Options};
-use crate::combinations::{check, is_told};
-use crate::device::property_from;
+use crate::support::{ACTIVATIONS, Options, check_drawn, is_told, property_from};
 use crate::ulps::{bounds, errors, one_unit};
 
 trials![far_below_the_clip, at_the_clip, any_clip, an_infinite_value];
@@ -77,7 +75,7 @@ fn any_clip(gpu: &Gpu) {
         Options { config, unroll, lengths: has_lengths.then(|| vec![5, 0, 3]), has_h0: true, seed }
     });
     let told = options.prop_filter("no f32 computation can be held to the budget", is_told);
-    property_from(12, 24, &told, |options| check(gpu, &options));
+    property_from(12, 24, &told, |options| check_drawn(gpu, &options));
 }
 
 /// With a clip an infinity says that it acted, so no value may be one.

@@ -3,9 +3,8 @@
 use wgpu_gru::verify::Batch;
 use wgpu_gru::{Gpu, Unroll};
 
-use crate::device::{forward, gru, read, tensor};
-use crate::support::{assert_close, expectation};
-use crate::vectors::{Golden, load_all};
+use crate::support::golden::{Golden, load_all};
+use crate::support::{assert_close, expectation, forward, gru, read, tensor};
 
 trials![training_matches_pytorch, inference_matches_pytorch];
 

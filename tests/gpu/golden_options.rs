@@ -4,9 +4,8 @@ use wgpu_gru::tolerance::UNIT_ROUNDOFF;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Error, Gpu, Recurrent, Tensor, Tolerance, Unroll};
 
-use crate::device::{read, tensor};
-use crate::option_vectors::{Golden, load_all};
-use crate::support::assert_close;
+use crate::support::golden_options::{Golden, load_all};
+use crate::support::{assert_close, read, tensor};
 
 trials![every_source];
 

@@ -13,9 +13,9 @@ use wgpu_gru::{
     Unrolled, Weights, harness,
 };
 
-use crate::device::{bits, largest, open, read, run, tensor};
-use crate::options::{check, check_lengths};
-use crate::support::verify_batch;
+use crate::support::{
+    assert_halves, bits, check, check_lengths, flat, from_bits, largest, open, read, run, to_bits, verify_batch,
+};
 
 trials![
     gates_as_halves,
@@ -41,17 +41,6 @@ fn numbers(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(number).collect()
 }
 
-/// A half is one of the two nearest: beyond the largest it is that.
-fn assert_halves(name: &str, words: &[u32], expected: &[f32]) {
-    let halves = words.iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]).map(from_half);
-    assert_eq!(2 * words.len(), expected.len(), "{name}");
-    for (half, &number) in halves.zip(expected) {
-        let distance = (f64::from(number).abs() * HALF_ROUNDOFF).max(2_f64.powi(-24));
-        let number = number.clamp(-65504.0, 65504.0);
-        assert!((f64::from(half) - f64::from(number)).abs() <= distance, "{name}: {half:e} for {number:e}");
-    }
-}
-
 /// T, B, H.
 const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [2, 3, 5], [3, 5, 8], [2, 9, 33], [1, 17, 64]];
 
@@ -59,8 +48,8 @@ fn gates_as_halves(gpu: &Gpu) {
     for shape in SHAPES {
         let [t, b, hidden] = shape;
         let host = numbers(t * b * 4 * hidden, 3);
-        let gates = tensor(gpu, &[host.len()], &host);
-        let halves = tensor(gpu, &[host.len() / 2], &vec![f32::NAN; host.len() / 2]);
+        let gates = flat(gpu, &host);
+        let halves = flat(gpu, &vec![f32::NAN; host.len() / 2]);
         let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
         run(gpu, &steps.halves(false, &halves).expect("a program"));
         // In the order of the words.
@@ -74,7 +63,7 @@ fn gates_as_halves(gpu: &Gpu) {
         let mut twin = vec![0; host.len() / 2];
         halve(hidden, &host, &mut twin);
         assert_halves(&format!("{shape:?}: twin"), &twin, &in_order);
-        assert_eq!(bits(&gates), host.iter().map(|number| number.to_bits()).collect::<Vec<_>>(), "the gates stay");
+        assert_eq!(bits(&gates), to_bits(&host), "the gates stay");
     }
 }
 
@@ -86,9 +75,7 @@ fn gates_from_halves(gpu: &Gpu) {
         let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
         let mut expected = vec![f32::NAN; 2 * words.len()];
         widen(hidden, &words, &mut expected);
-        let host: Vec<f32> = words.iter().map(|&word| f32::from_bits(word)).collect();
-        let halves = tensor(gpu, &[host.len()], &host);
-        let gates = tensor(gpu, &[expected.len()], &vec![f32::NAN; expected.len()]);
+        let (halves, gates) = (flat(gpu, &from_bits(&words)), flat(gpu, &vec![f32::NAN; expected.len()]));
         let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
         run(gpu, &steps.halves(true, &halves).expect("a program"));
         // A device may take the smallest ones, below 2^-14, for zero.
@@ -103,9 +90,9 @@ fn gates_from_halves(gpu: &Gpu) {
 fn weights_as_halves(gpu: &Gpu) {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (385, 128)] {
         let source = numbers(rows * hidden, 5);
-        let on_gpu = tensor(gpu, &[source.len()], &source);
+        let on_gpu = flat(gpu, &source);
         for side_by_side in [false, true] {
-            let packed = tensor(gpu, &[source.len() / 2], &vec![f32::NAN; source.len() / 2]);
+            let packed = flat(gpu, &vec![f32::NAN; source.len() / 2]);
             run(gpu, &harness::pack(rows, side_by_side, true, &on_gpu, &packed).expect("a program"));
             let mut expected = source.clone();
             if side_by_side {
@@ -129,7 +116,9 @@ fn saved(gpu: &Gpu) {
     let both = GruConfig::new(5, 7).direction(Direction::Bidirectional);
     for seq_len in [1, 6, 70] {
         let unroll = Unroll::training(seq_len, 3).saved(Saved::Half);
-        everywhere(unroll).for_each(|unroll| check(gpu, &GruConfig::new(5, 8), unroll));
+        for unroll in everywhere(unroll) {
+            check(gpu, &GruConfig::new(5, 8), unroll);
+        }
         check(gpu, &both.clone().reset(Reset::Before).bias(false), unroll);
         check(gpu, &RnnConfig::new(5, 7), unroll);
         check_lengths(gpu, &both.clone().num_layers(2), unroll.gradient_norms(true), &[seq_len, seq_len / 2, 0]);
@@ -177,8 +166,10 @@ fn weights(gpu: &Gpu) {
     let half = |seq_len| Unroll::training(seq_len, 5).half_weights(true);
     for hidden in [4, 36] {
         let config = GruConfig::new(5, hidden);
-        everywhere(half(9)).for_each(|unroll| check(gpu, &config, unroll));
-        everywhere(half(9)).for_each(|unroll| check(gpu, &RnnConfig::new(5, hidden), unroll));
+        for unroll in everywhere(half(9)) {
+            check(gpu, &config, unroll);
+            check(gpu, &RnnConfig::new(5, hidden), unroll);
+        }
         for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
             let unroll = half(9).adapter_class(class);
             check(gpu, &config.clone().reset(Reset::Before).direction(Direction::Reverse), unroll);

@@ -3,8 +3,7 @@
 use wgpu_gru::verify::{Batch, Expectation, expectation_of};
 use wgpu_gru::{Gpu, GruConfig, Recurrent, Saved, Tensor, Unroll, Weights};
 
-use crate::device::read;
-use crate::support::verify_batch;
+use crate::support::{read, verify_batch};
 
 trials![weights, gates];
 

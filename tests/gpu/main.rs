@@ -13,7 +13,8 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgpu_gru::{Error, Gpu, wgpu};
 
-use report::Report;
+use support::report::Report;
+use support::settings;
 
 /// The tests of a module, by name.
 macro_rules! trials {
@@ -23,8 +24,6 @@ macro_rules! trials {
 }
 
 mod any_number;
-#[path = "../support/any_options.rs"]
-mod any_options;
 mod app;
 mod arrange;
 mod bad_places;
@@ -37,7 +36,6 @@ mod combinations;
 mod controls;
 mod cooperative;
 mod cuts;
-mod device;
 mod errors;
 mod golden;
 mod golden_options;
@@ -54,18 +52,13 @@ mod matmul;
 mod nonfinite;
 mod not_finite;
 mod optimisers;
-#[expect(dead_code, reason = "the test of the oracle uses the rest")]
-#[path = "../support/options.rs"]
-mod option_vectors;
 mod options;
 mod over;
 mod past_a_grid;
 mod places;
 mod promises;
 mod recurrence;
-mod report;
 mod resident;
-mod settings;
 mod small_devices;
 mod stream;
 mod sums;
@@ -73,8 +66,6 @@ mod support;
 mod train;
 mod training;
 mod ulps;
-#[path = "../support/golden.rs"]
-mod vectors;
 mod versions;
 
 type Test = fn(&Gpu);
@@ -151,7 +142,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let required = settings::is_on(settings::REQUIRE_GPU);
-    let opened = || Gpu::new_blocking().map(device::planned);
+    let opened = || Gpu::new_blocking().map(support::planned);
     let gpu = opened();
     match &gpu {
         Ok(gpu) => eprintln!("adapter: {}", gpu.describe()),
@@ -164,7 +155,7 @@ fn main() -> ExitCode {
         && gpu.as_ref().is_ok_and(|gpu| cooperative::advertised(gpu).is_none());
 
     let available = match &gpu {
-        Ok(gpu) => device::adapter(gpu).features(),
+        Ok(gpu) => support::adapter(gpu).features(),
         Err(_) => wgpu::Features::empty(),
     };
     // In the adapter's own plan every module runs.

@@ -11,10 +11,9 @@ use wgpu_gru::{
     Weights,
 };
 
-use crate::any_options::{Options, any_options};
-use crate::combinations::{batch, is_told, weights};
-use crate::device::{property_from, read, tensor};
-use crate::settings;
+use crate::support::{
+    Options, any_options, batch_of_drawn, is_told, property_from, read, settings, tensor, weights_of_drawn,
+};
 
 trials![anywhere_in_any_layer, a_row_that_takes_no_step];
 
@@ -65,7 +64,7 @@ fn row_and_step(batch: &Batch, batch_first: bool, width: usize, element: usize) 
 
 /// What goes in, with one number in it; and the row of the batch that it is of, if it is of one. `None`: no such place.
 fn poisoned(options: &Options, place: Place, value: f32, draw: u64) -> Option<(Weights, Batch, Option<usize>)> {
-    let (mut weights, mut batch) = (weights(options), batch(options));
+    let (mut weights, mut batch) = (weights_of_drawn(options), batch_of_drawn(options));
     let config = &options.config;
     let batch_first = config.is_batch_first();
     let (hidden, rows, seq_len) = (config.hidden_size(), batch.batch, batch.seq_len);
@@ -128,7 +127,7 @@ struct Subject {
 
 impl Subject {
     fn new(gpu: &Gpu, options: &Options) -> Self {
-        let layer = Recurrent::with_weights(gpu, options.config.clone(), &weights(options)).expect("a layer");
+        let layer = Recurrent::with_weights(gpu, options.config.clone(), &weights_of_drawn(options)).expect("a layer");
         let net = layer.unroll(options.unroll).expect("an unroll");
         if let Some(lengths) = &options.lengths {
             net.set_lengths(lengths).expect("lengths");
@@ -175,7 +174,7 @@ impl Subject {
 
 /// Which elements of a result are of other rows than this one; none, of what is no row's.
 fn of_other_rows(options: &Options, name: &str, len: usize, row: usize) -> Vec<usize> {
-    let (config, batch) = (&options.config, batch(options));
+    let (config, batch) = (&options.config, batch_of_drawn(options));
     let of_steps = |width: usize, element: usize| row_and_step(&batch, config.is_batch_first(), width, element)[0];
     let is_other = |&element: &usize| match name {
         "output" => of_steps(config.output_size(), element) != row,
@@ -199,7 +198,7 @@ fn same_bits(a: &[(String, Vec<f32>)], b: &[(String, Vec<f32>)]) -> bool {
 /// Every place with every value; gives how many there were.
 fn check(gpu: &Gpu, options: &Options, draw: u64) -> usize {
     let mut subject = Subject::new(gpu, options);
-    let (whole_weights, whole_batch) = (weights(options), batch(options));
+    let (whole_weights, whole_batch) = (weights_of_drawn(options), batch_of_drawn(options));
     let whole = subject.results(&whole_weights, &whole_batch);
     assert!(whole.iter().flat_map(|(_, values)| values).all(|value| value.is_finite()), "{options:?}");
     let mut cases = 0;

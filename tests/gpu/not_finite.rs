@@ -5,12 +5,10 @@ use wgpu_gru::reference::halve::halve;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Activation, CellWeights, Config, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, Unrolled,
-    Weights, harness,
+    Activation, CellWeights, Config, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, Weights, harness,
 };
 
-use crate::any_options::ACTIVATIONS;
-use crate::device::{read, tensor};
+use crate::support::{ACTIVATIONS, bits, read, results, run, tensor};
 
 trials![rnn_of_nan, gru_of_nan_with_a_clip, half_weights_of_nan, halves, plain_rnns, grus, kept_as_halves];
 
@@ -70,8 +68,8 @@ fn halves(gpu: &Gpu) {
     let source: Vec<f32> = pairs.flatten().collect();
     let on_gpu = tensor(gpu, &[source.len()], &source);
     let packed = tensor(gpu, &[source.len() / 2], &vec![0.0; source.len() / 2]);
-    crate::device::run(gpu, &harness::pack(2, false, true, &on_gpu, &packed).expect("a program"));
-    let words = crate::device::bits(&packed);
+    run(gpu, &harness::pack(2, false, true, &on_gpu, &packed).expect("a program"));
+    let words = bits(&packed);
     for (pair, word) in source.chunks_exact(2).zip(words) {
         let expected = [to_half(pair[0]), to_half(pair[1])];
         assert_eq!([word as u16, (word >> 16) as u16], expected, "{pair:?}");
@@ -82,11 +80,11 @@ fn halves(gpu: &Gpu) {
     let hidden = source.len() / 4;
     let halves = tensor(gpu, &[2 * hidden], &vec![0.0; 2 * hidden]);
     let steps = harness::Steps::gru([1, 1, hidden], &halves, &halves, &gates);
-    crate::device::run(gpu, &steps.halves(false, &halves).expect("a program"));
+    run(gpu, &steps.halves(false, &halves).expect("a program"));
     let mut expected = vec![0; 2 * hidden];
     halve(hidden, &source, &mut expected);
-    assert_eq!(crate::device::bits(&halves), expected, "gates as halves");
-    crate::device::run(gpu, &steps.halves(true, &halves).expect("a program"));
+    assert_eq!(bits(&halves), expected, "gates as halves");
+    run(gpu, &steps.halves(true, &halves).expect("a program"));
     let within = source.iter().map(|&number| from_half(to_half(number)));
     for (&actual, right) in read(&gates).iter().zip(within) {
         assert!(actual == right || (actual.is_nan() && right.is_nan()), "{actual} for {right}");
@@ -109,22 +107,6 @@ const PLACES: [Place; 6] = [Place::X, Place::H0, Place::WeightIh, Place::WeightH
 /// T, B, I: the first row is broken, the second is not.
 const SIZES: [usize; 3] = [3, 2, 3];
 
-/// Everything that a pass forward and back makes, by name, and the states alone.
-fn run(net: &mut Unrolled, gpu: &Gpu, config: &Config, batch: &Batch) -> Vec<(String, Vec<f32>)> {
-    let like = |place: &wgpu_gru::Tensor, host: &[f32]| tensor(gpu, place.shape(), host);
-    let (x, h0) = (like(net.input(), &batch.x), like(net.h0(), &batch.h0));
-    net.forward(&x, Some(&h0)).expect("a forward pass");
-    let d_output = like(net.d_output().expect("training"), &batch.d_output);
-    let d_h_n = like(net.d_h_n().expect("training"), &batch.d_h_n);
-    net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
-    let gradients = net.gradients().expect("training");
-    let mut made = vec![("output".to_owned(), read(net.output())), ("h_n".to_owned(), read(net.h_n()))];
-    made.push(("d_input".to_owned(), read(gradients.input.as_ref().expect("it was wanted"))));
-    made.push(("d_h0".to_owned(), read(&gradients.h0)));
-    made.extend(gradients.parameters.named(config).map(|(name, tensor)| (format!("d_{name}"), read(tensor))));
-    made
-}
-
 /// What kind of number each is.
 fn kinds(values: impl Iterator<Item = f64>) -> Vec<&'static str> {
     let kind = |value: f64| match (value.is_nan(), value.is_infinite()) {
@@ -141,7 +123,7 @@ fn check(gpu: &Gpu, config: &Config, unroll: Unroll) {
     let weights = Weights::random(config, 1);
     let layer = Recurrent::with_weights(gpu, config.clone(), &weights).expect("a layer");
     let mut net = layer.unroll(unroll).expect("an unroll");
-    let healthy = run(&mut net, gpu, config, &plain);
+    let healthy = results(&mut net, &plain);
     for (place, value) in
         PLACES.into_iter().flat_map(|place| [f32::NAN, f32::INFINITY, -f32::INFINITY].map(|v| (place, v)))
     {
@@ -156,7 +138,7 @@ fn check(gpu: &Gpu, config: &Config, unroll: Unroll) {
             Place::DLast => batch.d_h_n[1] = value,
         }
         layer.set_weights(&weights).expect("weights");
-        let made = run(&mut net, gpu, config, &batch);
+        let made = results(&mut net, &batch);
         let expected = expectation(config, &weights, &batch);
         let context = |name: &str| format!("{config:?} {unroll:?}, {value} in {place:?}: {name}");
         for (name, values) in &made {

@@ -5,10 +5,8 @@ use wgpu_gru::plan::{Resident, Schedule, TimeLoop};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Config, Direction, Error, Gpu, Gru, GruConfig, Reset, RnnConfig, Saved, Tolerance, Unroll, wgpu};
 
-use crate::device::{adapter, bits, open_with, own, read, tensor};
-use crate::options::{check, check_lengths};
 use crate::recurrence::{Steps, check_backward, check_forward};
-use crate::support::wide;
+use crate::support::{adapter, bits, check, check_lengths, open_with, own, read, tensor, wide};
 
 trials![layers, chunks, steps, they_wait_for_each_other, decisions, one_that_does_not_come, what_it_cannot_have];
 

@@ -7,10 +7,9 @@ use wgpu_gru::reference::mse::mse;
 use wgpu_gru::reference::sgd::sgd;
 use wgpu_gru::reference::sum_squares::sum_squares;
 use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform};
+use wgpu_gru::{Gpu, Tolerance, Uniform};
 
-use crate::device::{bits, read, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, bits, read, record, tensor, wide, zeros};
 
 trials![
     mean_squared_error,
@@ -23,16 +22,8 @@ trials![
     sgd_by_hand
 ];
 
-fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
-    Tensor::zeros(gpu, shape).expect("a tensor")
-}
-
 fn step(gpu: &Gpu, adam: &Adam) {
-    gpu.submit(|encoder| {
-        adam.encode(encoder);
-        Ok(())
-    })
-    .expect("a submission");
+    record(gpu, |encoder| adam.encode(encoder));
 }
 
 /// One element, the neighbours of a workgroup (256), and more than one element an invocation.
@@ -50,11 +41,7 @@ fn mean_squared_error(gpu: &Gpu) {
         let (prediction, d_prediction) = (tensor(gpu, &[len], &prediction), zeros(gpu, &[len]));
         let loss = MeanSquaredError::new(&prediction, &d_prediction).expect("a loss");
         loss.expected().write(&expected).expect("a write");
-        gpu.submit(|encoder| {
-            loss.encode(encoder);
-            Ok(())
-        })
-        .expect("a submission");
+        record(gpu, |encoder| loss.encode(encoder));
         // A mean of squares: every term is divided by len, so the sum is of about 1.
         assert_close(&format!("loss of {len}"), &read(loss.loss()), &[exact], Tolerance::matmul(len));
         let tolerance = Tolerance::pointwise().scaled(1.0 / len as f64);
@@ -220,11 +207,7 @@ fn learning_rate(gpu: &Gpu) {
 }
 
 fn descend(gpu: &Gpu, sgd: &Sgd) {
-    gpu.submit(|encoder| {
-        sgd.encode(encoder);
-        Ok(())
-    })
-    .expect("a submission");
+    record(gpu, |encoder| sgd.encode(encoder));
 }
 
 fn sgd_against_the_twin(gpu: &Gpu) {

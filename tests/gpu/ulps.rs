@@ -8,8 +8,7 @@ use wgpu_gru::reference::oracle;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Gpu, Recurrent, RnnConfig, Unroll, Weights};
 
-use crate::any_options::ACTIVATIONS;
-use crate::device::{read, tensor};
+use crate::support::{ACTIVATIONS, read, tensor};
 
 trials![kernels, twins, small_arguments];
 
