@@ -6,7 +6,7 @@ use wgpu_gru::reference::halve::halve;
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::widen::widen;
 use wgpu_gru::tolerance::HALF_ROUNDOFF;
-use wgpu_gru::verify::{Batch, expectation};
+use wgpu_gru::verify::{Batch, expectation, expectation_of};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll,
@@ -14,7 +14,8 @@ use wgpu_gru::{
 };
 
 use crate::support::{
-    assert_halves, bits, check, check_lengths, flat, from_bits, largest, open, read, run, to_bits, verify_batch,
+    assert_close, assert_halves, bits, check, check_lengths, flat, from_bits, largest, open, read, results, run,
+    to_bits, verify_batch,
 };
 
 trials![
@@ -26,6 +27,8 @@ trials![
     weights,
     weights_that_are_halves,
     weights_differ,
+    the_budget_of_weights,
+    the_budget_of_gates,
     products_need_matrices,
 ];
 
@@ -237,4 +240,48 @@ fn products_need_matrices(gpu: &Gpu) {
     let unrolled = layer.unroll(Unroll::inference(3, 2).half_products(true)).map(drop);
     assert!(matches!(unrolled, Err(Error::OptionUnavailable { option: "half_products", .. })), "{unrolled:?}");
     assert_eq!(gpu.activity(), before, "nothing is made");
+}
+
+/// The largest shares of their budgets, by tensor, that a layer's numbers of 16 bits use. The budgets are not so wide that a
+/// mistake of a few of their roundings fits in.
+fn shares(gpu: &Gpu, unroll: Unroll) -> Vec<(String, f64)> {
+    let mut largest: Vec<(String, f64)> = Vec::new();
+    for (seed, hidden) in (1..).zip([4, 16, 36, 64]) {
+        let config = GruConfig::new(5, hidden);
+        let (weights, batch) = (Weights::random(&config, seed), Batch::random(&config, 9, 5, seed + 100));
+        let layer = Recurrent::with_weights(gpu, config.erased(), &weights).expect("a layer");
+        let made = results(&mut layer.unroll(unroll).expect("an unroll"), &batch);
+        let expected = expectation_of(&config, &unroll, &weights, &batch);
+        for (place, ((name, actual), expected)) in made.into_iter().zip(&expected).enumerate() {
+            assert_close(&name, &actual, &expected.values, expected.tolerance);
+            let share = expected.tolerance.compare(&actual, &expected.values).share;
+            match largest.get_mut(place) {
+                Some((_, most)) => *most = most.max(share),
+                None => largest.push((name, share)),
+            }
+        }
+    }
+    largest
+}
+
+/// An error so many times as large as that of the roundings is over the budget of each of these tensors.
+#[track_caller]
+fn assert_found(shares: &[(String, f64)], tensors: &str, times: f64) {
+    let of_these = shares.iter().filter(|(name, _)| name.starts_with(tensors));
+    let hidden: Vec<_> = of_these.clone().filter(|(_, share)| share * times < 1.0).collect();
+    assert!(of_these.count() > 0 && hidden.is_empty(), "{times} times the error is within the budget: {hidden:?}");
+}
+
+fn the_budget_of_weights(gpu: &Gpu) {
+    let shares = shares(gpu, Unroll::training(9, 5).half_weights(true));
+    assert_found(&shares, "output", 64.0);
+    assert_found(&shares, "d_", 192.0);
+}
+
+/// Forward they play no part.
+fn the_budget_of_gates(gpu: &Gpu) {
+    let shares = shares(gpu, Unroll::training(9, 5).saved(Saved::Half));
+    assert_found(&shares, "d_h0", 16.0);
+    assert_found(&shares, "d_weight", 16.0);
+    assert_found(&shares, "d_", 48.0);
 }

@@ -23,6 +23,7 @@ macro_rules! trials {
     };
 }
 
+mod activations;
 mod any_number;
 mod app;
 mod arrange;
@@ -31,26 +32,21 @@ mod bindings;
 mod buffers_of_the_app;
 mod cells;
 mod chunks;
-mod clips;
 mod combinations;
 mod controls;
 mod cooperative;
 mod cuts;
 mod errors;
 mod golden;
-mod golden_options;
 mod guide;
 mod half;
-mod half_budgets;
 mod heads;
-mod huge;
 mod in_range;
 mod layer;
 mod long_sums;
 mod lost;
 mod matmul;
 mod nonfinite;
-mod not_finite;
 mod optimisers;
 mod options;
 mod over;
@@ -64,8 +60,6 @@ mod stream;
 mod sums;
 mod support;
 mod train;
-mod training;
-mod ulps;
 mod versions;
 
 type Test = fn(&Gpu);
@@ -89,18 +83,15 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("cells", cells::backward::TRIALS),
     ("arrange", arrange::TRIALS),
     ("half", half::TRIALS),
-    ("half_budgets", half_budgets::TRIALS),
     (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
     ("resident", resident::TRIALS),
     ("resident", cuts::persistent::TRIALS),
     ("train", train::TRIALS),
-    ("training", training::TRIALS),
     ("optimisers", optimisers::TRIALS),
     ("heads", heads::TRIALS),
     ("small_devices", small_devices::TRIALS),
     ("golden", golden::TRIALS),
-    ("golden_options", golden_options::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),
@@ -113,13 +104,10 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("versions", versions::TRIALS),
     ("bindings", bindings::TRIALS),
     ("buffers_of_the_app", buffers_of_the_app::TRIALS),
-    ("huge", huge::TRIALS),
     ("any_number", any_number::TRIALS),
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
-    ("ulps", ulps::TRIALS),
-    ("clips", clips::TRIALS),
-    ("not_finite", not_finite::TRIALS),
+    ("activations", activations::TRIALS),
 ];
 
 /// The optional features without which the tests of a module have nothing to test.

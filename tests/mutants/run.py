@@ -30,12 +30,12 @@ MODULES = [
     (r"matmul_cooperative|cooperative_", ["cooperative"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["sums", "long_sums", "in_range", "options"]),
-    (r"adam|sgd|mse|sum_squares|reduce|train", ["optimisers", "train", "heads", "training", "in_range"]),
+    (r"adam|sgd|mse|sum_squares|reduce|train", ["optimisers", "train", "heads", "in_range"]),
     (r"move_rows|number|item_|rows\.rs", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
-    (r"pack|fours|halves|halve|widen|half", ["half", "past_a_grid", "half_budgets", "not_finite", "in_range"]),
+    (r"pack|fours|halves|halve|widen|half", ["half", "past_a_grid", "nonfinite", "in_range"]),
     (r"resident|states_coherent", ["resident", "cells", "in_range"]),
-    (r"", ["recurrence", "cells", "ulps", "clips", "options", "half", "chunks", "cuts", "resident", "nonfinite", "in_range"]),
+    (r"", ["recurrence", "cells", "activations", "options", "half", "chunks", "cuts", "resident", "nonfinite", "in_range"]),
 ]
 FILES = ["shaders/*.wgsl", "shaders/shared/*.wgsl"]
 HOST = ["src/ops.rs", "src/ops/*.rs", "src/ops/steps/*.rs", "src/layer/programs.rs"]

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod adam;
 pub(crate) mod any_options;
 pub(crate) mod error;
 pub(crate) mod golden;
