@@ -2,9 +2,12 @@
 
 use proptest::prelude::*;
 use wgpu_gru::cpu::{CpuGradients, CpuGru, CpuUnrolled};
-#[path = "support/plain.rs"]
-mod oracle;
 use wgpu_gru::{Error, GruConfig, Tolerance, Uniform, Unroll, Weights};
+
+mod support;
+
+use support::numbers::{largest, to_bits, wide};
+use support::plain as oracle;
 
 /// T, B, I, H: ones, primes, sizes around a vector and around a tile, and some that keep several threads busy.
 const SHAPES: [[usize; 4]; 17] = [
@@ -78,10 +81,6 @@ impl Case {
     }
 }
 
-fn wide(array: &[f32]) -> Vec<f64> {
-    array.iter().map(|&v| f64::from(v)).collect()
-}
-
 /// The states: T steps that sum I products with numbers up to `size` and H with states.
 fn state_tolerance([seq_len, _, inputs, units]: [usize; 4], size: f64) -> Tolerance {
     // Weights::random has weights of up to 1/sqrt(H), where the bound of a sum of I products takes 1/sqrt(I).
@@ -93,7 +92,7 @@ fn state_tolerance([seq_len, _, inputs, units]: [usize; 4], size: f64) -> Tolera
 /// A gradient: the errors of the states and of the way back through 3H sums, and those of a sum of `terms` in the end,
 /// where the largest sum is the size of the numbers.
 fn gradient_tolerance(shape: [usize; 4], terms: usize, expected: &[f64]) -> Tolerance {
-    let size = expected.iter().fold(1.0_f64, |size, v| size.max(v.abs()));
+    let size = largest(expected).max(1.0);
     let back = Tolerance::through_time(3 * shape[3], shape[0]);
     state_tolerance(shape, 1.0).plus(back).plus(Tolerance::matmul(terms)).scaled(size)
 }
@@ -213,7 +212,7 @@ fn the_same_bits_twice() {
         let case = Case::new(shape, 11);
         let (first, mut second) = (case.fast(), case.fast());
         for _ in 0..3 {
-            assert_eq!(bits(second.output()), bits(first.output()));
+            assert_eq!(to_bits(second.output()), to_bits(first.output()));
             assert_eq!(gradient_bits(second.gradients()), gradient_bits(first.gradients()));
             second.forward(&case.x, Some(&case.h0)).expect("the right lengths");
             second.backward(Some(&case.d_output), Some(&case.d_h_n)).expect("a forward pass before it");
@@ -221,13 +220,9 @@ fn the_same_bits_twice() {
     }
 }
 
-fn bits(array: &[f32]) -> Vec<u32> {
-    array.iter().map(|v| v.to_bits()).collect()
-}
-
 fn gradient_bits(gradients: &CpuGradients) -> Vec<Vec<u32>> {
     let CpuGradients { weights, input, h0 } = gradients;
-    weights.arrays().into_iter().chain([input.as_slice(), h0]).map(bits).collect()
+    weights.arrays().into_iter().chain([input.as_slice(), h0]).map(to_bits).collect()
 }
 
 /// Inference gives the same bits as training; what is not given is zero; a training step without the input's gradient
@@ -241,13 +236,13 @@ fn options() {
     inference.forward(&case.x, None).expect("the right lengths");
     let mut training = gru.unroll(Unroll::training(7, 6)).expect("it fits the memory");
     training.forward(&case.x, Some(&[0.0; 6 * 24])).expect("the right lengths");
-    assert_eq!(bits(inference.output()), bits(training.output()));
+    assert_eq!(to_bits(inference.output()), to_bits(training.output()));
     training.backward(Some(&case.d_output), None).expect("a forward pass before it");
 
     let mut lean = gru.unroll(Unroll::training(7, 6).input_gradient(false)).expect("it fits the memory");
     lean.forward(&case.x, None).expect("the right lengths");
     lean.backward(Some(&case.d_output), Some(&[0.0; 6 * 24])).expect("a forward pass before it");
-    assert_eq!(lean.gradients().input, []);
+    assert!(lean.gradients().input.is_empty(), "it was not wanted");
     let expected = CpuGradients { input: Vec::new(), ..training.gradients().clone() };
     assert_eq!(gradient_bits(lean.gradients()), gradient_bits(&expected));
 

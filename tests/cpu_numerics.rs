@@ -1,16 +1,13 @@
 //! The CPU layer where numbers are many or broken: sums of thousands and of a million terms keep their digits, and NaN
 //! and infinity come out where the equations say.
 
-#[expect(dead_code, reason = "the test of the layer uses the rest")]
-#[path = "support/plain.rs"]
-mod oracle;
-
 use wgpu_gru::cpu::{CpuGru, CpuUnrolled};
 use wgpu_gru::{GruConfig, Uniform, Unroll, Weights};
 
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| f64::from(value)).collect()
-}
+mod support;
+
+use support::numbers::wide;
+use support::plain as oracle;
 
 /// What goes into a layer of `[T, B, I, H]`.
 struct Case {

@@ -1,14 +1,14 @@
 //! Holds the f64 oracle to `torch.nn.GRU`: every output and gradient of the golden vectors of `tests/golden`.
 
 use approx::assert_relative_eq;
-use golden::{Golden, load_all};
-#[path = "support/plain.rs"]
-mod oracle;
 use wgpu_gru::tolerance::Comparison;
 use wgpu_gru::{CellWeights, Tolerance, Uniform, Weights};
 
-#[path = "support/golden.rs"]
-mod golden;
+mod support;
+
+use support::golden::{Golden, load_all};
+use support::numbers::{largest, wide};
+use support::plain as oracle;
 
 /// The unit round-off of f64, 2^-53.
 const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
@@ -46,9 +46,9 @@ fn pytorch_tensors(golden: &Golden) -> Tensors {
 
 fn oracle_tensors(golden: &Golden, weights: &Weights) -> Tensors {
     let (config, weights) = (golden.config(), weights);
-    let (x, h0) = (widen(&golden.x), widen(&golden.h0));
+    let (x, h0) = (wide(&golden.x), wide(&golden.h0));
     let forward = oracle::forward(&config, weights, golden.seq_len, golden.batch, &x, &h0);
-    let (d_output, d_h_n) = (widen(&golden.d_output), widen(&golden.d_h_n));
+    let (d_output, d_h_n) = (wide(&golden.d_output), wide(&golden.d_h_n));
     let gradients = oracle::backward(&config, weights, &forward, &d_output, &d_h_n);
     [
         ("output", forward.output().to_vec()),
@@ -62,14 +62,9 @@ fn oracle_tensors(golden: &Golden, weights: &Weights) -> Tensors {
     ]
 }
 
-fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&v| f64::from(v)).collect()
-}
-
 /// The bound of one tensor, whose size is that of its largest number.
 fn tolerance(golden: &Golden, expected: &[f64]) -> Tolerance {
-    let size = expected.iter().fold(0.0, |size: f64, v| size.max(v.abs()));
-    Tolerance { abs: bound(golden) * size, rel: 0.0 }
+    Tolerance { abs: bound(golden) * largest(expected), rel: 0.0 }
 }
 
 /// The tensors that are out of bound, each with its worst element.
@@ -134,7 +129,7 @@ fn inputs_are_drawn_from_the_seed() {
 fn pytorch_computes_the_equations() {
     let goldens = load_all();
     let golden = goldens.iter().find(|golden| golden.name == "sizes_of_one").expect("the case is there");
-    let gates = |values: &[f32]| <[f64; 3]>::try_from(widen(values)).expect("one number a gate");
+    let gates = |values: &[f32]| <[f64; 3]>::try_from(wide(values)).expect("one number a gate");
     let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
     let [w_ir, w_iz, w_in] = gates(&golden.weight_ih_l0);
     let [w_hr, w_hz, w_hn] = gates(&golden.weight_hh_l0);

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use options::{Golden, Precision, load_all};
 use wgpu_gru::reference::oracle::{self, Run, widen};
 use wgpu_gru::tolerance::Comparison;
 use wgpu_gru::{Cell, CellWeights, Config, Tolerance, Uniform, Weights};
 
-#[path = "support/options.rs"]
-mod options;
+mod support;
+
+use support::golden_options::{Golden, Precision, load_all};
+use support::numbers::largest;
 
 /// The unit round-off of f64, 2^-53.
 const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
@@ -65,8 +66,7 @@ fn oracle_tensors_of(golden: &Golden, config: &Config, run: &Run, weights: &Weig
 
 /// The bound of one tensor, whose size is that of its largest number.
 fn tolerance(golden: &Golden, expected: &[f64]) -> Tolerance {
-    let size = expected.iter().fold(0.0, |size: f64, v| size.max(v.abs()));
-    Tolerance { abs: bound(golden) * size, rel: 0.0 }
+    Tolerance { abs: bound(golden) * largest(expected), rel: 0.0 }
 }
 
 /// The tensors that are out of bound, each with its worst element.

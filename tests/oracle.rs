@@ -4,14 +4,15 @@
 //! differences in f64 with a step of 1e-5 have an error of about 1e-10 times the third derivative, and of 1e-16 / 1e-5 from
 //! rounding: 1e-8 of the size of the numbers is allowed.
 
-use any_options::{ACTIVATIONS, Options, any_options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestRng, TestRunner};
 use wgpu_gru::reference::oracle::{self, CellWeights, Forward, Gradients, Run, activate, distance_to_kink, slope};
 use wgpu_gru::{Activation, Config, Direction, GruConfig, Reset, RnnConfig, Uniform, Weights};
 
-#[path = "support/any_options.rs"]
-mod any_options;
+mod support;
+
+use support::any_options::{Options, any_options};
+use support::numbers::ACTIVATIONS;
 
 const STEP: f64 = 1e-5;
 const ALLOWED: f64 = 1e-8;

@@ -7,6 +7,10 @@ use wgpu_gru::{
     Activation, CellWeights, Direction, Error, GruConfig, Mode, Plan, Reset, RnnConfig, Saved, Unroll, Weights,
 };
 
+mod support;
+
+use support::error::{assert_error, shape};
+
 fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Error> {
     Plan::new(config, unroll, limits, DeviceType::DiscreteGpu)
 }
@@ -14,12 +18,6 @@ fn plan(config: &GruConfig, unroll: &Unroll, limits: &Limits) -> Result<Plan, Er
 /// T 10, B 3, I 4, H 5.
 fn small(limits: &Limits) -> Result<Plan, Error> {
     plan(&GruConfig::new(4, 5), &Unroll::training(10, 3), limits)
-}
-
-#[track_caller]
-fn assert_error<T: std::fmt::Debug>(result: Result<T, Error>, expected: &Error) {
-    let error = result.expect_err("this must fail");
-    assert_eq!(format!("{error:?}"), format!("{expected:?}"), "the whole error");
 }
 
 fn limit(what: &'static str, limit: &'static str, required: u64, available: u64) -> Error {
@@ -46,11 +44,7 @@ fn weights_of_other_lengths() {
     let config = GruConfig::new(2, 3);
     let weights = Weights::random(&config, 1);
     weights.validate(&config).expect("the right lengths");
-    let mismatch = |tensor: &'static str, expected: &[usize], actual: usize| Error::ShapeMismatch {
-        tensor: tensor.into(),
-        expected: expected.to_vec(),
-        actual: vec![actual],
-    };
+    let mismatch = |tensor, expected: &[usize], actual: usize| shape(tensor, expected, &[actual]);
     assert_error(weights.validate(&GruConfig::new(3, 3)), &mismatch("weight_ih_l0", &[9, 3], 18));
     let cell = weights.cells[0].clone();
     let other = Weights::from(CellWeights { weight_hh: vec![0.0; 26], ..cell.clone() });

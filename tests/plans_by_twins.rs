@@ -1,22 +1,17 @@
 //! Plans executed by the twins, without any GPU: the list of operations of every option, cut and class of adapter makes what
 //! the oracle says. The twins themselves are held here too: in f64 to its last digits, in f32 to the budget of a GPU.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
-#[path = "support/any_options.rs"]
-mod any_options;
-
-use any_options::{Options, any_options};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use support::assert_close;
 use wgpu_gru::harness::run_by_twins;
 use wgpu_gru::verify::{Batch, expectation_of};
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{
-    Activation, Cell, Config, Direction, GruConfig, Plan, Reset, RnnConfig, Saved, Tolerance, Unroll, Weights,
-};
+use wgpu_gru::{Cell, Config, Direction, GruConfig, Plan, Reset, RnnConfig, Saved, Tolerance, Unroll, Weights};
+
+mod support;
+
+use support::any_options::{Options, any_options};
+use support::numbers::{ACTIVATIONS, assert_close};
 
 /// A bound for f32 as one for f64.
 fn in_f64(tolerance: Tolerance) -> Tolerance {
@@ -62,18 +57,6 @@ fn check_random<C: Copy + Into<Cell>>(config: &Config<C>, unroll: Unroll, length
         check(&config, &unroll.adapter_class(class).lengths(lengths.is_some()), &weights, &batch, None);
     }
 }
-
-const ACTIVATIONS: [Activation; 9] = [
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Relu,
-    Activation::HARD_SIGMOID_ONNX,
-    Activation::LeakyRelu { alpha: 0.1 },
-    Activation::ThresholdedRelu { theta: 0.1 },
-    Activation::Softsign,
-    Activation::Softplus,
-    Activation::Linear,
-];
 
 #[test]
 fn every_option_of_a_step() {

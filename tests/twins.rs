@@ -1,14 +1,14 @@
 //! The activations of the twins against those of the standard library.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::assert_close;
 use wgpu_gru::Tolerance;
 use wgpu_gru::reference::activation::{sigmoid, tanh_guarded};
+
+mod support;
+
+use support::numbers::assert_close;
 
 proptest! {
     #![proptest_config(ProptestConfig {

@@ -3,6 +3,11 @@
 use wgpu_gru::reference::adam::adam;
 use wgpu_gru::reference::adam_prepare::adam_prepare;
 use wgpu_gru::reference::sum_squares::sum_squares;
+use wgpu_gru::train::AdamOptions;
+
+mod support;
+
+use support::adam as pytorch;
 
 /// The factor that clips, from a norm.
 fn scale(norm: f64, max_norm: Option<f64>) -> f64 {
@@ -25,39 +30,17 @@ fn the_factor_that_clips() {
     assert!(narrow(f32::NAN).is_nan() && narrow(f32::INFINITY) == 0.0, "in f32 too");
 }
 
-/// The numbers are those of `adam_against_pytorch` in `tests/gpu/train.rs`, where the script stands that printed them.
 #[test]
 fn adam_is_that_of_pytorch() {
-    const D: [[f64; 7]; 3] = [
-        [0.5, -1.0, 0.25, 2.0, -0.125, 1.5, -0.5],
-        [0.25, 0.5, -0.5, 0.0, 1.0, -0.25, 0.125],
-        [-0.5, 0.25, 0.125, -0.25, 0.5, 0.0, 0.5],
-    ];
-    const FREE: [f64; 7] = [
-        0.378_008_294_467_363_34,
-        -0.170_121_933_137_467_1,
-        0.972_182_116_990_798_5,
-        -0.004_248_525_761_129_27,
-        -2.030_305_198_815_828_5,
-        0.630_431_260_769_516_8,
-        -1.424_263_959_651_171_5,
-    ];
-    const CLIPPED: [f64; 7] = [
-        0.397_935_481_347_403_36,
-        -0.218_094_344_533_259_07,
-        0.994_989_030_838_101_6,
-        0.007_787_475_538_420_022,
-        -2.045_937_655_296_564_5,
-        0.650_686_599_492_362_3,
-        -1.462_274_955_608_76,
-    ];
-    for (max_norm, expected) in [(None, FREE), (Some(1.0), CLIPPED)] {
-        let mut parameter = [0.5, -0.25, 1.0, 0.125, -2.0, 0.75, -1.5];
+    for (max_norm, expected) in pytorch::AFTER {
+        let mut parameter = pytorch::BEFORE.map(f64::from);
         let (mut moment1, mut moment2) = ([0.0; 7], [0.0; 7]);
-        let betas = [0.875, 0.96875];
-        for (step, gradient) in (1..).zip(&D) {
-            let state = adam_prepare(step, 0.0625, betas, max_norm, sum_squares(gradient));
-            adam(&state, betas, 1.0 / 64.0, gradient, &mut parameter, &mut moment1, &mut moment2);
+        let AdamOptions { learning_rate, beta1, beta2, epsilon, .. } = pytorch::OPTIONS;
+        let betas = [beta1, beta2].map(f64::from);
+        for (step, gradient) in (1..).zip(pytorch::GRADIENTS) {
+            let (rate, gradient) = (f64::from(learning_rate), gradient.map(f64::from));
+            let state = adam_prepare(step, rate, betas, max_norm.map(f64::from), sum_squares(&gradient));
+            adam(&state, betas, epsilon.into(), &gradient, &mut parameter, &mut moment1, &mut moment2);
         }
         for (actual, expected) in parameter.iter().zip(expected) {
             assert!((actual - expected).abs() < 1e-12, "{actual} instead of {expected} with {max_norm:?}");

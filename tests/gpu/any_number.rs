@@ -1,5 +1,6 @@
 //! Any number anywhere: sizes, options and indices at random and at their extremes, given to everything public that takes a
-//! number. Each call gives an answer or a typed error that says something, and takes little memory.
+//! number. Each call gives an answer or a typed error that says something, and takes little memory. Nothing is timed: what is not
+//! bounded would not end at all with these numbers.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,18 +9,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use wgpu_gru::config::MAX_LAYERS;
 use wgpu_gru::plan::{Plan, Schedule};
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::verify::{Batch, verify, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Activation, Config, Direction, Gpu, GruConfig, Recurrent, Reset, Result, RnnConfig, Saved, StreamOptions, Tensor,
-    Unroll, Weights, wgpu,
+    Activation, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, Result, RnnConfig, Saved, StreamOptions,
+    Tensor, Unroll, Weights, wgpu,
 };
 
-use crate::device::{open, property};
+use crate::support::{open, property};
 
-trials![plans, layers, tensors, streams, training];
+trials![plans, layers, tensors, streams, training, layers_too_large, many_layers, tensors_too_large];
 
 /// Sizes and indices: small ones, and those beside which something overflows.
 fn size() -> impl Strategy<Value = usize> {
@@ -292,4 +294,76 @@ fn training(gpu: &Gpu) {
         let Some(head) = call("Linear::unroll", || linear.unroll(&x, &d_x)) else { return };
         call("MeanSquaredError::new", || MeanSquaredError::new(head.output(), head.d_output()));
     });
+}
+
+/// Numbers around every width that a size could be stored in.
+const HUGE: [usize; 8] = [1 << 16, (1 << 20) + 1, 1 << 26, 1 << 31, 1 << 32, 1 << 40, usize::MAX / 2 + 1, usize::MAX];
+
+#[track_caller]
+fn is_typed<T>(what: &str, result: Result<T, Error>) -> bool {
+    match result {
+        Ok(_) => false,
+        Err(Error::LimitExceeded { required, available, .. }) => {
+            assert!(required > available, "{what}: {required} of {available}");
+            true
+        }
+        Err(Error::InvalidOption { option: "num_layers", .. }) => true,
+        Err(error) => panic!("{what}: {error}"),
+    }
+}
+
+fn layers_too_large(gpu: &Gpu) {
+    for size in HUGE {
+        for config in [
+            GruConfig::new(2, 3).num_layers(size).erased(),
+            RnnConfig::new(2, 3).num_layers(size).bias(false).erased(),
+            GruConfig::new(size, 1 << 20).erased(),
+            GruConfig::new(2, size).num_layers(4096).erased(),
+            GruConfig::new(size, size).erased(),
+        ] {
+            let what = format!("{config:?}");
+            assert!(is_typed(&what, Recurrent::new(gpu, config.clone(), 1)), "{what} cannot be");
+            assert!(is_typed(&what, config.required_limits(gpu.limits())), "{what} cannot be");
+            assert!(is_typed(&what, pollster::block_on(verify(gpu, &config, 2, 2, 1))), "{what} cannot be");
+        }
+        let layer = Recurrent::new(gpu, GruConfig::new(2, 64), 1).expect("a layer");
+        for unroll in [Unroll::inference(1, size), Unroll::training(size, 1), Unroll::training(size, size)] {
+            let what = format!("{unroll:?}");
+            if size > 1 << 26 {
+                assert!(is_typed(&what, layer.unroll(unroll)), "{what} cannot be");
+                let verified = verify(gpu, layer.config(), unroll.seq_len(), unroll.batch(), 1);
+                assert!(is_typed(&what, pollster::block_on(verified)), "{what} cannot be");
+            }
+        }
+        for options in [StreamOptions::new(size), StreamOptions::new(1).frames(size)] {
+            let what = format!("{options:?}");
+            if size > 1 << 26 {
+                assert!(is_typed(&what, layer.stream(options)), "{what} cannot be");
+            }
+        }
+    }
+}
+
+/// As many layers as there may be, and one more.
+fn many_layers(gpu: &Gpu) {
+    let most = MAX_LAYERS;
+    let deep: Config = RnnConfig::new(1, 1).num_layers(most).erased();
+    let layer = Recurrent::new(gpu, deep, 1).expect("a layer");
+    let net = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");
+    assert!(net.plan().forward_dispatches() >= 2 * most, "two for each at least");
+    let one_more = RnnConfig::new(1, 1).num_layers(most + 1).validate();
+    assert!(is_typed("one more", one_more), "one more is refused");
+}
+
+fn tensors_too_large(gpu: &Gpu) {
+    for size in HUGE.into_iter().skip(3) {
+        for shape in [&[size][..], &[size, size], &[2, size, 3]] {
+            let what = format!("{shape:?}");
+            assert!(is_typed(&what, Tensor::zeros(gpu, shape)), "{what} cannot be");
+        }
+        for [inputs, outputs] in [[size, 2], [2, size], [size; 2]] {
+            let what = format!("a head of {inputs} and {outputs}");
+            assert!(is_typed(&what, Linear::new(gpu, inputs, outputs, 1)), "{what} cannot be");
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! A layer in an app: in its open compute pass, on its threads, on a device with its limits.
 
-use wgpu_gru::{Error, Gpu, Gru, GruConfig, Places, Recurrent, Rnn, Stream, Tensor, Unroll, Unrolled, Workspace, wgpu};
+use wgpu_gru::{
+    Error, Gpu, Gru, GruConfig, Places, Recurrent, Rnn, Stream, Tensor, Tolerance, Unroll, Unrolled, Workspace, wgpu,
+};
 
-use crate::device::{adapter, bits, open, read, tensor};
-use crate::errors::assert_error;
-use crate::places::{batch_of, cases, given};
-use crate::support::{assert_close, verify_batch};
+use crate::support::{
+    adapter, assert_close, assert_error, batch_of, bits, cases, counts, encoder, given, open, read, tensor,
+    verify_batch,
+};
 
 trials![in_an_open_pass, on_another_thread, default_and_best_limits];
 
@@ -68,8 +70,8 @@ fn in_an_open_pass(gpu: &Gpu) {
     };
     let write = stage("fill", &[(0, net.input(), false)]);
     let look = stage("look", &[(1, net.output(), true), (2, &twice, false)]);
-    let mut encoder = crate::promises::encoder(gpu);
-    let before = crate::promises::counts(gpu).0;
+    let mut encoder = encoder(gpu);
+    let before = counts(gpu).0;
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_pipeline(&write.0);
@@ -106,12 +108,12 @@ fn on_another_thread(gpu: &Gpu) {
     stream.input().write(&x[..20]).expect("a frame");
     let commands = std::thread::scope(|scope| {
         let of_net = scope.spawn(|| {
-            let mut encoder = crate::promises::encoder(gpu);
+            let mut encoder = encoder(gpu);
             net.encode_forward(&mut encoder).expect("a forward pass");
             encoder.finish()
         });
         let of_stream = scope.spawn(|| {
-            let mut encoder = crate::promises::encoder(gpu);
+            let mut encoder = encoder(gpu);
             (0..3).for_each(|_| stream.encode_step(&mut encoder).expect("a step"));
             encoder.finish()
         });
@@ -119,13 +121,7 @@ fn on_another_thread(gpu: &Gpu) {
     });
     gpu.queue().submit(commands);
     assert_eq!(bits(net.output()), expected, "recorded elsewhere");
-    assert_close_enough(&read(stream.state()), &read(net.h_n()));
-}
-
-#[track_caller]
-fn assert_close_enough(actual: &[f32], expected: &[f32]) {
-    let expected: Vec<f64> = expected.iter().copied().map(f64::from).collect();
-    assert_close("states", actual, &expected, wgpu_gru::Tolerance::through_time(8, 3));
+    assert_close("states", &read(stream.state()), &read(net.h_n()), Tolerance::through_time(8, 3));
 }
 
 /// On a device with WebGPU's default limits and on one with all that the adapter has: every case of training, and a stream.

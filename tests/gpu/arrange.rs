@@ -5,9 +5,9 @@ use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
 use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
-use wgpu_gru::{Gpu, Tensor, Uniform, harness};
+use wgpu_gru::{Gpu, Uniform, harness};
 
-use crate::device::{bits, run, tensor};
+use crate::support::{bits, flat, run, tensor, to_bits, words};
 
 trials![transposes, gaps, more_rows_than_a_grid, moves_rows, counts, packs];
 
@@ -17,11 +17,6 @@ const SHAPES: [[usize; 3]; 8] =
 
 /// Seed and number of the pass.
 const STATE: [u32; 2] = [0x89AB_CDEF, 3];
-
-fn words(gpu: &Gpu, words: &[u32]) -> Tensor {
-    let values: Vec<_> = words.iter().map(|&word| f32::from_bits(word)).collect();
-    tensor(gpu, &[values.len()], &values)
-}
 
 /// A copy with these options by GPU and twin. NaN lies past the ends of rows, and where the copy goes.
 fn check(
@@ -45,7 +40,7 @@ fn check(
     let factor = |element| dropout.map_or(1.0, |(layer, share)| dropout_factor(element, layer, seed, pass, share));
     arrange(size, batch_first, &source, lengths, factor, &mut expected);
 
-    let (from, to) = (tensor(gpu, &[source.len()], &source), tensor(gpu, &[source.len()], &unwritten));
+    let (from, to) = (flat(gpu, &source), flat(gpu, &unwritten));
     let state = words(gpu, &STATE);
     let lengths = lengths.map(|lengths| words(gpu, &lengths.iter().map(|&length| length as u32).collect::<Vec<_>>()));
     let strides = batch_first.map(|first| if first { [width, steps * width] } else { [batch * width, width] });
@@ -56,7 +51,7 @@ fn check(
     // A zero may have either sign.
     let plain =
         |values: Vec<u32>| values.into_iter().map(|word| if word << 1 == 0 { 0 } else { word }).collect::<Vec<_>>();
-    let expected = plain(expected.into_iter().map(f32::to_bits).collect());
+    let expected = plain(to_bits(&expected));
     assert_eq!(plain(bits(&to)), expected, "{size:?} batch first {batch_first:?} {dropout:?}");
 }
 
@@ -89,7 +84,7 @@ fn gaps(gpu: &Gpu) {
     for row in 0..batch {
         expected[70 + row * 11..][..width].copy_from_slice(&source[9 + row * 7..][..width]);
     }
-    assert_eq!(bits(&to), expected.map(f32::to_bits), "rows of 3 out of rows of 7 into rows of 11");
+    assert_eq!(bits(&to), to_bits(&expected), "rows of 3 out of rows of 7 into rows of 11");
 }
 
 /// Rows beyond the 65535 workgroups of one axis.
@@ -122,15 +117,14 @@ fn moves_rows(gpu: &Gpu) {
             })
             .collect();
         let numbers = words(gpu, &sources);
-        let from = tensor(gpu, &[source.len()], &source);
+        let from = flat(gpu, &source);
         for wanted in [false, true] {
             let mut expected = vec![f32::NAN; rows * strides[1]];
-            let to = tensor(gpu, &[expected.len()], &expected);
+            let to = flat(gpu, &expected);
             move_rows([rows, width], strides, &source, wanted.then_some(&sources), &mut expected);
             let program = harness::move_rows([rows, width], strides, &from, wanted.then_some(&numbers), &to);
             run(gpu, &program.expect("a program"));
-            let expected: Vec<_> = expected.into_iter().map(f32::to_bits).collect();
-            assert_eq!(bits(&to), expected, "{rows} rows of {width}, gaps {gaps:?}, sources {wanted}");
+            assert_eq!(bits(&to), to_bits(&expected), "{rows} rows of {width}, gaps {gaps:?}, sources {wanted}");
         }
         run(gpu, &harness::number(&numbers).expect("a program"));
         number(&mut sources);
@@ -153,13 +147,9 @@ fn packs(gpu: &Gpu) {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (96, 32), (385, 128)] {
         let source = Uniform::new(4).vec(rows * hidden, 1.0);
         let mut expected = vec![f32::NAN; source.len()];
-        let packed = tensor(gpu, &[source.len()], &expected);
-        run(
-            gpu,
-            &harness::pack(rows, true, false, &tensor(gpu, &[source.len()], &source), &packed).expect("a program"),
-        );
+        let packed = flat(gpu, &expected);
+        run(gpu, &harness::pack(rows, true, false, &flat(gpu, &source), &packed).expect("a program"));
         pack(rows, &source, &mut expected);
-        let expected: Vec<_> = expected.into_iter().map(f32::to_bits).collect();
-        assert_eq!(bits(&packed), expected, "{rows} rows of {hidden}");
+        assert_eq!(bits(&packed), to_bits(&expected), "{rows} rows of {hidden}");
     }
 }

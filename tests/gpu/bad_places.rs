@@ -3,9 +3,7 @@
 use wgpu_gru::wgpu::{self, BufferUsages};
 use wgpu_gru::{CellParameters, Error, Gpu, Gru, GruConfig, Parameters, Places, Tensor, Unroll};
 
-use crate::device::{adapter, open, own};
-use crate::errors::{assert_error, shape};
-use crate::places::{ALL, app_buffer};
+use crate::support::{ALL, adapter, app_buffer, assert_error, encoder, open, own, shape};
 
 trials![limits_that_do_not_suffice, bad_buffers, bad_places, bad_parameters];
 
@@ -72,7 +70,7 @@ fn bad_buffers(gpu: &Gpu) {
     assert_error(bare.write(&[0.0; 4]), &lacks("tensor to write", BufferUsages::COPY_DST));
     assert_error(bare.read_blocking(), &lacks("tensor to read", BufferUsages::COPY_SRC));
     let whole = Tensor::zeros(gpu, &[4]).expect("a tensor");
-    let mut encoder = crate::promises::encoder(gpu);
+    let mut encoder = encoder(gpu);
     assert_error(bare.encode_clear(&mut encoder), &lacks("tensor to clear", BufferUsages::COPY_DST));
     let source = lacks("source of the copy", BufferUsages::COPY_SRC);
     assert_error(whole.encode_copy_from(&mut encoder, &bare), &source);

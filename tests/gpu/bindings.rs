@@ -6,9 +6,7 @@ use wgpu_gru::{
     Config, Direction, Error, Gpu, GruConfig, Recurrent, RnnConfig, StreamOptions, Tensor, Unroll, Unrolled, wgpu,
 };
 
-use crate::device::{bits, open, tensor};
-use crate::errors::assert_error;
-use crate::options::assert_as_planned;
+use crate::support::{assert_as_planned, assert_error, bits, encoder, open, tensor};
 
 trials![tensors_of_layers, tensors_of_streams, tensors_of_heads, parts_of_tensors];
 
@@ -63,7 +61,7 @@ impl Copier {
         let layout = self.pipeline.get_bind_group_layout(0);
         let descriptor = wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries };
         let group = self.gpu.device().create_bind_group(&descriptor);
-        let mut encoder = crate::promises::encoder(&self.gpu);
+        let mut encoder = encoder(&self.gpu);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             pass.set_pipeline(&self.pipeline);

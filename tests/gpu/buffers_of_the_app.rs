@@ -11,9 +11,7 @@ use wgpu_gru::{
     Workspace, verify,
 };
 
-use crate::device::{adapter, own, read, tensor};
-use crate::errors::assert_error;
-use crate::places::{ALL, app_buffer};
+use crate::support::{ALL, adapter, app_buffer, assert_error, own, read, tensor};
 
 trials![
     destroyed,

@@ -9,9 +9,7 @@ use wgpu_gru::reference::activation::{activate, kept};
 use wgpu_gru::reference::gru_step::GruOptions;
 use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, Uniform, harness};
 
-use crate::any_options::ACTIVATIONS;
-use crate::device::tensor;
-use crate::recurrence::time_loops;
+use crate::support::{ACTIVATIONS, flat, time_loops, words};
 
 pub(crate) mod backward;
 pub(crate) mod forward;
@@ -192,27 +190,18 @@ struct OnGpu {
 impl OnGpu {
     fn new(gpu: &Gpu, case: &Case, weight_hh: &[f32], bias_hh: Option<&[f32]>, h: &[f32], gates: &[f32]) -> Self {
         let lengths = case.lengths();
-        let words: Option<Vec<_>> = lengths.map(|list| list.iter().map(|&n| f32::from_bits(n as u32)).collect());
+        let lengths = lengths.map(|list| list.into_iter().map(|length| length as u32).collect::<Vec<_>>());
         Self {
             weight_hh: flat(gpu, weight_hh),
             bias_hh: bias_hh.map(|bias| flat(gpu, bias)),
-            lengths: words.map(|words| flat(gpu, &words)),
+            lengths: lengths.map(|lengths| words(gpu, &lengths)),
             h: flat(gpu, h),
             gates: flat(gpu, gates),
         }
     }
 }
 
-fn flat(gpu: &Gpu, host: &[f32]) -> Tensor {
-    tensor(gpu, &[host.len()], host)
-}
-
 /// Some elements of an array.
 fn pick(values: &[f32], elements: &[usize]) -> Vec<f32> {
     elements.iter().map(|&at| values[at]).collect()
-}
-
-/// The same numbers by their bits, so that NaN is itself.
-fn to_bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
 }

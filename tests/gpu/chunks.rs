@@ -5,8 +5,7 @@ use wgpu_gru::plan::Schedule;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolled, Weights, wgpu};
 
-use crate::device::{bits, gru, largest, open, read};
-use crate::support::{assert_close, verify_batch};
+use crate::support::{assert_close, bits, forward, gru, largest, open, read, verify_batch};
 
 trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart, wavefront];
 
@@ -153,7 +152,7 @@ fn inference(gpu: &Gpu) {
     let states = [gpu, &small].map(|gpu| {
         let gru = gru(gpu, &config(), &Weights::random(&config(), 4));
         let mut net = gru.unroll(Unroll::inference(STEPS, BATCH)).expect("an unroll");
-        crate::device::forward(&mut net, gpu, &batch.x, Some(&batch.h0));
+        forward(&mut net, gpu, &batch.x, Some(&batch.h0));
         (net.plan().chunks().len(), bits(net.states(0).expect("one layer")))
     });
     assert_eq!(states[0].0, 1, "the whole device needs no chunks");

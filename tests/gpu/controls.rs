@@ -3,8 +3,7 @@
 use wgpu_gru::verify::{Batch, Report, verify_batch};
 use wgpu_gru::{CellWeights, Error, Gpu, GruConfig, Tensor, Unroll, Unrolled, Weights};
 
-use crate::device::{bits, forward, gru, read, tensor};
-use crate::support::expectation;
+use crate::support::{bits, expectation, forward, gru, read, tensor};
 
 trials![
     swapped_gates_are_found,

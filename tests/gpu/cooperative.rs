@@ -13,10 +13,8 @@ use wgpu_gru::{
     Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll, Weights, wgpu,
 };
 
-use crate::device::{adapter, largest, open_with, read, run, tensor};
 use crate::matmul;
-use crate::options::{check, check_lengths};
-use crate::support::{verify_batch, wide};
+use crate::support::{adapter, check, check_lengths, largest, open_with, read, run, tensor, verify_batch, wide};
 use crate::{long_sums, over};
 
 trials![

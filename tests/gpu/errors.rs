@@ -6,7 +6,7 @@ use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptio
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{CellWeights, Error, Gpu, Gru, GruConfig, Tensor, Unroll, Unrolled, Weights, verify, wgpu};
 
-use crate::device::{adapter, bits, forward, own, read, tensor};
+use crate::support::{adapter, assert_error, bits, forward, own, read, shape, tensor, zeros};
 
 trials![
     no_adapter_of_this_name,
@@ -26,23 +26,6 @@ trials![
     a_failed_call_changes_nothing,
     timeout,
 ];
-
-/// An error is exactly this, fields and all.
-#[track_caller]
-pub(crate) fn assert_error<T>(result: Result<T, Error>, expected: &Error) {
-    match result {
-        Err(error) => assert_eq!(format!("{error:?}"), format!("{expected:?}"), "the whole error"),
-        Ok(_) => panic!("no error, expected {expected:?}"),
-    }
-}
-
-pub(crate) fn shape(tensor: &'static str, expected: &[usize], actual: &[usize]) -> Error {
-    Error::ShapeMismatch { tensor: tensor.into(), expected: expected.to_vec(), actual: actual.to_vec() }
-}
-
-fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
-    Tensor::zeros(gpu, shape).expect("a tensor")
-}
 
 /// T 4, B 3, I 2, H 5.
 fn layer(gpu: &Gpu) -> (Gru, Unrolled) {

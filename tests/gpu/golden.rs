@@ -1,13 +1,14 @@
-//! The layer on the GPU against the numbers of PyTorch's `nn.GRU`, saturating cases among them.
+//! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every option of
+//! PyTorch, Keras, ONNX Runtime and ONNX's reference. Only the budgets are the crate's own.
 
-use wgpu_gru::verify::Batch;
-use wgpu_gru::{Gpu, Unroll};
+use wgpu_gru::tolerance::UNIT_ROUNDOFF;
+use wgpu_gru::verify::{self, Batch};
+use wgpu_gru::{Error, Gpu, Recurrent, Tolerance, Unroll};
 
-use crate::device::{forward, gru, read, tensor};
-use crate::support::{assert_close, expectation};
-use crate::vectors::{Golden, load_all};
+use crate::support::golden::{Golden, load_all};
+use crate::support::{assert_close, expectation, golden_options, gru, read, results, tensor};
 
-trials![training_matches_pytorch, inference_matches_pytorch];
+trials![training_matches_pytorch, inference_matches_pytorch, every_source];
 
 fn batch(golden: &Golden) -> Batch {
     Batch {
@@ -26,28 +27,22 @@ fn training_matches_pytorch(gpu: &Gpu) {
     for golden in load_all() {
         let gru = gru(gpu, &golden.config(), &golden.weights());
         let mut net = gru.unroll(Unroll::training(golden.seq_len, golden.batch)).expect("an unroll");
-        let out = forward(&mut net, gpu, &golden.x, Some(&golden.h0));
-        let d_output = tensor(gpu, net.output().shape(), &golden.d_output);
-        let d_h_n = tensor(gpu, net.h_n().shape(), &golden.d_h_n);
-        let gradients = net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
-        let d_input = gradients.input.expect("the gradient of the input is wanted");
-        let d_parameters: Vec<_> = gradients.parameters.tensors().collect();
-        let [d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh] = d_parameters[..] else { panic!("four parameters") };
-
+        let made = results(&mut net, &batch(&golden));
+        let expected = [
+            &golden.output,
+            &golden.h_n,
+            &golden.d_x,
+            &golden.d_h0,
+            &golden.d_weight_ih_l0,
+            &golden.d_weight_hh_l0,
+            &golden.d_bias_ih_l0,
+            &golden.d_bias_hh_l0,
+        ];
         // Only the budgets are the crate's own; every expected number is PyTorch's.
         let (_, budgets) = expectation(&golden.config(), &golden.weights(), &batch(&golden));
-        let compared = [
-            ("output", &out.output, &golden.output),
-            ("h_n", &out.h_n, &golden.h_n),
-            ("d_input", &d_input, &golden.d_x),
-            ("d_h0", &gradients.h0, &golden.d_h0),
-            ("d_weight_ih", d_weight_ih, &golden.d_weight_ih_l0),
-            ("d_weight_hh", d_weight_hh, &golden.d_weight_hh_l0),
-            ("d_bias_ih", d_bias_ih, &golden.d_bias_ih_l0),
-            ("d_bias_hh", d_bias_hh, &golden.d_bias_hh_l0),
-        ];
-        for ((name, actual, expected), budget) in compared.into_iter().zip(budgets) {
-            assert_close(&format!("{golden}: {name}"), &read(actual), expected, budget);
+        assert_eq!(made.len(), expected.len(), "{golden}: a tensor for each");
+        for (((name, actual), expected), budget) in made.iter().zip(expected).zip(budgets) {
+            assert_close(&format!("{golden}: {name}"), actual, expected, budget);
         }
     }
 }
@@ -62,4 +57,53 @@ fn inference_matches_pytorch(gpu: &Gpu) {
         assert_close(&format!("{golden}: output"), &read(&out.output), &golden.output, budgets[0]);
         assert_close(&format!("{golden}: h_n"), &read(&out.h_n), &golden.h_n, budgets[1]);
     }
+}
+
+fn batch_of_options(golden: &golden_options::Golden) -> Batch {
+    let config = golden.config();
+    let mut batch = Batch::random(&config, golden.seq_len, golden.batch, 1);
+    batch.lengths = golden.run().lengths;
+    batch.x.clone_from(&golden.x);
+    batch.h0.clone_from(&golden.h0);
+    if let Some((d_output, d_h_n)) = golden.upstream() {
+        (batch.d_output, batch.d_h_n) = (d_output.to_vec(), d_h_n.to_vec());
+    }
+    batch
+}
+
+fn every_source(gpu: &Gpu) {
+    let (mut compared, mut refused) = (0, 0);
+    for golden in golden_options::load_all() {
+        let (config, batch) = (golden.config(), batch_of_options(&golden));
+        let layer = Recurrent::with_weights(gpu, config.clone(), &golden.weights()).expect("a layer");
+        let has_lengths = batch.lengths.is_some();
+        let mode = |training| {
+            let [t, b] = [golden.seq_len, golden.batch];
+            if training {
+                Unroll::training(t, b).lengths(has_lengths)
+            } else {
+                Unroll::inference(t, b).lengths(has_lengths)
+            }
+        };
+        // An activation without a slope from its value, which cannot be trained: inference alone.
+        let training = layer.unroll(mode(true));
+        let trains = !matches!(training, Err(Error::NoDerivative { .. }));
+        refused += usize::from(!trains);
+        let mut net = if trains { training } else { layer.unroll(mode(false)) }.expect("an unroll");
+        let made = results(&mut net, &batch);
+        let budgets = verify::expectation(&config, &golden.weights(), &batch);
+        for (name, expected) in golden.expected() {
+            let name = if name == "d_x" { "d_input" } else { &name };
+            let Some((_, actual)) = made.iter().find(|(made, _)| made == name) else {
+                assert!(!trains, "{golden}: {name} was not made");
+                continue;
+            };
+            let budget = budgets.iter().find(|budget| budget.tensor == name).expect("a budget").tolerance;
+            // Some sources have rounded a parameter, or all of their numbers, to f32.
+            let source = Tolerance { abs: 32.0 * UNIT_ROUNDOFF, rel: 32.0 * UNIT_ROUNDOFF };
+            assert_close(&format!("{golden}: {name}"), actual, expected, budget.plus(source));
+            compared += 1;
+        }
+    }
+    assert!(compared > 700 && refused < 5, "{compared} tensors, {refused} layers that do not train");
 }

@@ -2,7 +2,7 @@
 
 use wgpu_gru::{Gpu, Gru, GruConfig};
 
-use crate::device::{read, tensor};
+use crate::support::{read, tensor};
 
 #[expect(dead_code, reason = "its main is for the command line")]
 #[path = "../../examples/in_your_app.rs"]

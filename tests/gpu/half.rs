@@ -4,16 +4,17 @@ use wgpu_gru::plan::Schedule;
 use wgpu_gru::reference::f16::{f16_from_gates, from_f16, gates_from_f16, to_f16};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::tolerance::HALF_ROUNDOFF;
-use wgpu_gru::verify::{Batch, expectation};
+use wgpu_gru::verify::{Batch, expectation, expectation_of};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll,
     Unrolled, Weights, harness,
 };
 
-use crate::device::{bits, largest, open, read, run, tensor};
-use crate::options::{check, check_lengths};
-use crate::support::verify_batch;
+use crate::support::{
+    assert_close, assert_halves, bits, check, check_lengths, flat, from_bits, largest, open, read, results, run,
+    to_bits, verify_batch,
+};
 
 trials![
     gates_as_halves,
@@ -24,6 +25,8 @@ trials![
     weights,
     weights_that_are_halves,
     weights_differ,
+    the_budget_of_weights,
+    the_budget_of_gates,
     products_need_matrices,
 ];
 
@@ -39,17 +42,6 @@ fn numbers(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(number).collect()
 }
 
-/// A half is one of the two nearest: beyond the largest it is that.
-fn assert_halves(name: &str, words: &[u32], expected: &[f32]) {
-    let halves = words.iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]).map(from_f16);
-    assert_eq!(2 * words.len(), expected.len(), "{name}");
-    for (half, &number) in halves.zip(expected) {
-        let distance = (f64::from(number).abs() * HALF_ROUNDOFF).max(2_f64.powi(-24));
-        let number = number.clamp(-65504.0, 65504.0);
-        assert!((f64::from(half) - f64::from(number)).abs() <= distance, "{name}: {half:e} for {number:e}");
-    }
-}
-
 /// T, B, H.
 const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [2, 3, 5], [3, 5, 8], [2, 9, 33], [1, 17, 64]];
 
@@ -57,8 +49,8 @@ fn gates_as_halves(gpu: &Gpu) {
     for shape in SHAPES {
         let [t, b, hidden] = shape;
         let host = numbers(t * b * 4 * hidden, 3);
-        let gates = tensor(gpu, &[host.len()], &host);
-        let halves = tensor(gpu, &[host.len() / 2], &vec![f32::NAN; host.len() / 2]);
+        let gates = flat(gpu, &host);
+        let halves = flat(gpu, &vec![f32::NAN; host.len() / 2]);
         let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
         run(gpu, &steps.halves(false, &halves).expect("a program"));
         // In the order of the words.
@@ -72,7 +64,7 @@ fn gates_as_halves(gpu: &Gpu) {
         let mut twin = vec![0; host.len() / 2];
         f16_from_gates(hidden, &host, &mut twin);
         assert_halves(&format!("{shape:?}: twin"), &twin, &in_order);
-        assert_eq!(bits(&gates), host.iter().map(|number| number.to_bits()).collect::<Vec<_>>(), "the gates stay");
+        assert_eq!(bits(&gates), to_bits(&host), "the gates stay");
     }
 }
 
@@ -84,9 +76,7 @@ fn gates_from_halves(gpu: &Gpu) {
         let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
         let mut expected = vec![f32::NAN; 2 * words.len()];
         gates_from_f16(hidden, &words, &mut expected);
-        let host: Vec<f32> = words.iter().map(|&word| f32::from_bits(word)).collect();
-        let halves = tensor(gpu, &[host.len()], &host);
-        let gates = tensor(gpu, &[expected.len()], &vec![f32::NAN; expected.len()]);
+        let (halves, gates) = (flat(gpu, &from_bits(&words)), flat(gpu, &vec![f32::NAN; expected.len()]));
         let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
         run(gpu, &steps.halves(true, &halves).expect("a program"));
         // A device may take the smallest ones, below 2^-14, for zero.
@@ -101,9 +91,9 @@ fn gates_from_halves(gpu: &Gpu) {
 fn weights_as_halves(gpu: &Gpu) {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (385, 128)] {
         let source = numbers(rows * hidden, 5);
-        let on_gpu = tensor(gpu, &[source.len()], &source);
+        let on_gpu = flat(gpu, &source);
         for side_by_side in [false, true] {
-            let packed = tensor(gpu, &[source.len() / 2], &vec![f32::NAN; source.len() / 2]);
+            let packed = flat(gpu, &vec![f32::NAN; source.len() / 2]);
             run(gpu, &harness::pack(rows, side_by_side, true, &on_gpu, &packed).expect("a program"));
             let mut expected = source.clone();
             if side_by_side {
@@ -127,7 +117,9 @@ fn saved(gpu: &Gpu) {
     let both = GruConfig::new(5, 7).direction(Direction::Bidirectional);
     for seq_len in [1, 6, 70] {
         let unroll = Unroll::training(seq_len, 3).saved(Saved::Half);
-        everywhere(unroll).for_each(|unroll| check(gpu, &GruConfig::new(5, 8), unroll));
+        for unroll in everywhere(unroll) {
+            check(gpu, &GruConfig::new(5, 8), unroll);
+        }
         check(gpu, &both.clone().reset(Reset::Before).bias(false), unroll);
         check(gpu, &RnnConfig::new(5, 7), unroll);
         check_lengths(gpu, &both.clone().num_layers(2), unroll.gradient_norms(true), &[seq_len, seq_len / 2, 0]);
@@ -175,8 +167,10 @@ fn weights(gpu: &Gpu) {
     let half = |seq_len| Unroll::training(seq_len, 5).half_weights(true);
     for hidden in [4, 36] {
         let config = GruConfig::new(5, hidden);
-        everywhere(half(9)).for_each(|unroll| check(gpu, &config, unroll));
-        everywhere(half(9)).for_each(|unroll| check(gpu, &RnnConfig::new(5, hidden), unroll));
+        for unroll in everywhere(half(9)) {
+            check(gpu, &config, unroll);
+            check(gpu, &RnnConfig::new(5, hidden), unroll);
+        }
         for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
             let unroll = half(9).adapter_class(class);
             check(gpu, &config.clone().reset(Reset::Before).direction(Direction::Reverse), unroll);
@@ -244,4 +238,48 @@ fn products_need_matrices(gpu: &Gpu) {
     let unrolled = layer.unroll(Unroll::inference(3, 2).half_products(true)).map(drop);
     assert!(matches!(unrolled, Err(Error::OptionUnavailable { option: "half_products", .. })), "{unrolled:?}");
     assert_eq!(gpu.activity(), before, "nothing is made");
+}
+
+/// The largest shares of their budgets, by tensor, that a layer's numbers of 16 bits use. The budgets are not so wide that a
+/// mistake of a few of their roundings fits in.
+fn shares(gpu: &Gpu, unroll: Unroll) -> Vec<(String, f64)> {
+    let mut largest: Vec<(String, f64)> = Vec::new();
+    for (seed, hidden) in (1..).zip([4, 16, 36, 64]) {
+        let config = GruConfig::new(5, hidden);
+        let (weights, batch) = (Weights::random(&config, seed), Batch::random(&config, 9, 5, seed + 100));
+        let layer = Recurrent::with_weights(gpu, config.erased(), &weights).expect("a layer");
+        let made = results(&mut layer.unroll(unroll).expect("an unroll"), &batch);
+        let expected = expectation_of(&config, &unroll, &weights, &batch);
+        for (place, ((name, actual), expected)) in made.into_iter().zip(&expected).enumerate() {
+            assert_close(&name, &actual, &expected.values, expected.tolerance);
+            let share = expected.tolerance.compare(&actual, &expected.values).share;
+            match largest.get_mut(place) {
+                Some((_, most)) => *most = most.max(share),
+                None => largest.push((name, share)),
+            }
+        }
+    }
+    largest
+}
+
+/// An error so many times as large as that of the roundings is over the budget of each of these tensors.
+#[track_caller]
+fn assert_found(shares: &[(String, f64)], tensors: &str, times: f64) {
+    let of_these = shares.iter().filter(|(name, _)| name.starts_with(tensors));
+    let hidden: Vec<_> = of_these.clone().filter(|(_, share)| share * times < 1.0).collect();
+    assert!(of_these.count() > 0 && hidden.is_empty(), "{times} times the error is within the budget: {hidden:?}");
+}
+
+fn the_budget_of_weights(gpu: &Gpu) {
+    let shares = shares(gpu, Unroll::training(9, 5).half_weights(true));
+    assert_found(&shares, "output", 64.0);
+    assert_found(&shares, "d_", 192.0);
+}
+
+/// Forward they play no part.
+fn the_budget_of_gates(gpu: &Gpu) {
+    let shares = shares(gpu, Unroll::training(9, 5).saved(Saved::Half));
+    assert_found(&shares, "d_h0", 16.0);
+    assert_found(&shares, "d_weight", 16.0);
+    assert_found(&shares, "d_", 48.0);
 }

@@ -3,9 +3,7 @@
 use wgpu_gru::train::{Linear, MeanSquaredError, UnrolledLinear};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll};
 
-use crate::device::{bits, read, tensor};
-use crate::errors::assert_error;
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, assert_error, bits, read, record, tensor, wide, zeros};
 
 trials![
     inference_makes_no_gradient,
@@ -25,10 +23,6 @@ fn linear(gpu: &Gpu) -> (Linear, Tensor) {
     (linear, tensor(gpu, &[rows, inputs], &Uniform::new(9).vec(rows * inputs, 1.0)))
 }
 
-fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
-    Tensor::zeros(gpu, shape).expect("a tensor")
-}
-
 /// Forward and backward from these gradients of the output.
 fn run(gpu: &Gpu, head: &UnrolledLinear, d_output: &[f32]) {
     head.d_output().write(d_output).expect("a write");
@@ -45,12 +39,10 @@ fn inference_makes_no_gradient(gpu: &Gpu) {
     let before = gpu.activity().buffers;
     let inference = linear.unroll_inference(&x).expect("an unroll");
     assert!(gpu.activity().buffers <= before + 2, "the output and the uniform alone");
-    gpu.submit(|encoder| {
+    record(gpu, |encoder| {
         training.encode_forward(encoder);
         inference.encode_forward(encoder);
-        Ok(())
-    })
-    .expect("a submission");
+    });
     assert_eq!(bits(inference.output()), bits(training.output()), "the same output");
     assert!(read(inference.output()).iter().any(|&y| y != 0.0), "an output");
     assert_eq!(inference.output().shape(), &[SIZES[0], SIZES[2]], "rows by out_features");
@@ -163,12 +155,10 @@ fn what_changed_since_the_forward_pass(gpu: &Gpu) {
     let d_x = zeros(gpu, x.shape());
     let (with, without) = (linear.unroll(&x, &d_x).expect("an unroll"), linear.unroll(&x, None).expect("an unroll"));
     let forward = || {
-        gpu.submit(|encoder| {
+        record(gpu, |encoder| {
             with.encode_forward(encoder);
             without.encode_forward(encoder);
-            Ok(())
-        })
-        .expect("a submission");
+        });
     };
     let backward = |head: &UnrolledLinear| gpu.submit(|encoder| head.encode_backward(encoder));
     let changed = |tensor: &'static str| Error::ChangedSinceForward { tensor: tensor.into() };
@@ -201,13 +191,11 @@ fn what_changed_since_the_forward_pass(gpu: &Gpu) {
     // An optimiser between the passes.
     let d_weight = zeros(gpu, weight.shape());
     let sgd = wgpu_gru::train::Sgd::new(&[(weight, &d_weight)], &wgpu_gru::train::SgdOptions::default()).expect("sgd");
-    gpu.submit(|encoder| {
+    record(gpu, |encoder| {
         with.encode_forward(encoder);
         sgd.encode(encoder);
         assert_error(with.encode_backward(encoder), &changed("weight"));
-        Ok(())
-    })
-    .expect("a submission");
+    });
 }
 
 /// Two linear layers around a GRU: the order of a training step is no change behind anybody's back.

@@ -6,33 +6,15 @@ use proptest::strategy::Strategy;
 use wgpu_gru::harness::Placed;
 use wgpu_gru::plan::MatmulKernel;
 use wgpu_gru::reference::matmul::MatmulParams;
-use wgpu_gru::wgpu::{DeviceDescriptor, DeviceType, Features, Limits};
+use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
 
-use crate::any_options::any_options;
-use crate::combinations;
-use crate::device::{adapter, bits, open_with, own, property_from, read, run, tensor};
-use crate::options::{check, check_lengths};
-use crate::training::Trainer;
+use crate::support::{
+    Trainer, any_options, assert_none_out_of_range, bits, check, check_drawn, check_lengths, counting, is_told, own,
+    property_from, read, record, run, tensor,
+};
 
 trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks,];
-
-/// A device of its own whose kernels count.
-pub(crate) fn counting(gpu: &Gpu) -> Gpu {
-    let adapter = adapter(gpu);
-    let descriptor = DeviceDescriptor {
-        required_features: adapter.features() & Features::SUBGROUP,
-        required_limits: Limits { max_storage_buffers_per_shader_stage: 10, ..Limits::default() },
-        ..DeviceDescriptor::default()
-    };
-    let gpu = open_with(&adapter, &descriptor);
-    harness::count_out_of_range(&gpu).expect("a counter");
-    gpu
-}
-
-pub(crate) fn assert_none(gpu: &Gpu) {
-    assert_eq!(harness::out_of_range(gpu).expect("a readback"), [], "indices out of range");
-}
 
 /// The neighbours of fours, lanes, rows and tiles.
 fn layers(gpu: &Gpu) {
@@ -47,14 +29,14 @@ fn layers(gpu: &Gpu) {
             check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::Half), &lengths);
         }
     }
-    assert_none(&gpu);
+    assert_none_out_of_range(&gpu);
 }
 
 fn any_options_in_range(gpu: &Gpu) {
     let gpu = counting(gpu);
-    let told = any_options().prop_filter("no f32 computation can be held to the budget", combinations::is_told);
-    property_from(11, 6, &told, |options| combinations::check(&gpu, &options));
-    assert_none(&gpu);
+    let told = any_options().prop_filter("no f32 computation can be held to the budget", is_told);
+    property_from(11, 6, &told, |options| check_drawn(&gpu, &options));
+    assert_none_out_of_range(&gpu);
 }
 
 /// Head, loss and optimiser too.
@@ -63,14 +45,10 @@ fn training_steps(gpu: &Gpu) {
     for sizes in [[1, 1, 1, 1, 1], [4, 3, 2, 7, 5], [9, 17, 3, 33, 2]] {
         let mut trainer = Trainer::new(&gpu, sizes);
         for _ in 0..3 {
-            gpu.submit(|encoder| {
-                trainer.encode(encoder);
-                Ok(())
-            })
-            .expect("a submission");
+            record(&gpu, |encoder| trainer.encode(encoder));
         }
     }
-    assert_none(&gpu);
+    assert_none_out_of_range(&gpu);
 }
 
 /// c = a b by every kernel that there is, with and without loads of four.
@@ -100,7 +78,7 @@ fn products(gpu: &Gpu) {
             }
         }
     }
-    assert_none(&gpu);
+    assert_none_out_of_range(&gpu);
 }
 
 /// An index out of range is counted.

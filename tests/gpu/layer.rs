@@ -3,8 +3,7 @@
 use wgpu_gru::verify::{Batch, Report};
 use wgpu_gru::{Gpu, Gru, GruConfig, Unroll, Unrolled, Weights, verify, wgpu};
 
-use crate::device::{bits, forward, gru, open, read, tensor};
-use crate::support::{assert_close, expectation, verify_batch};
+use crate::support::{assert_close, bits, expectation, forward, gru, open, read, tensor, verify_batch};
 
 trials![
     shapes,

@@ -5,11 +5,10 @@ use wgpu_gru::harness;
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Activation, Gpu, Gru, GruConfig, Rnn, RnnConfig, Unroll, Weights};
+use wgpu_gru::{Activation, Gpu, Gru, GruConfig, Rnn, RnnConfig, Tolerance, Unroll, Weights};
 
-use crate::device::{read, run, tensor};
 use crate::matmul::{kernels, operands};
-use crate::options::assert_as_planned;
+use crate::support::{assert_as_planned, assert_close, read, run, tensor};
 
 trials![products, sums_over_rows, gradients_of_a_layer, parts_of_dispatches];
 
@@ -21,10 +20,7 @@ const TERMS: [usize; 2] = [1_000_000, 3 * 8192 + 65];
 
 #[track_caller]
 fn assert_sum(name: &str, sums: &[f32], exact: f64) {
-    for &sum in sums {
-        let error = (f64::from(sum) / exact - 1.0).abs();
-        assert!(error < 1e-5, "{name}: {sum} for {exact} is {error:.1e} off");
-    }
+    assert_close(name, sums, &vec![exact; sums.len()], Tolerance { abs: 0.0, rel: 1e-5 });
 }
 
 /// c = a^T b, where each column of a and of b is one constant throughout.

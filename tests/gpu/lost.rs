@@ -6,7 +6,7 @@ use std::time::Duration;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Unroll, Weights, verify, wgpu};
 
-use crate::device::{forward, open, own, read};
+use crate::support::{forward, open, own, read};
 
 trials![read_blocking, read_async, everything_else, a_device_of_the_app, work_under_way];
 

@@ -13,7 +13,8 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgpu_gru::{Error, Gpu};
 
-use report::Report;
+use support::report::Report;
+use support::settings;
 
 /// The tests of a module, by name.
 macro_rules! trials {
@@ -22,9 +23,8 @@ macro_rules! trials {
     };
 }
 
+mod activations;
 mod any_number;
-#[path = "../support/any_options.rs"]
-mod any_options;
 mod app;
 mod arrange;
 mod bad_places;
@@ -32,48 +32,33 @@ mod bindings;
 mod buffers_of_the_app;
 mod cells;
 mod chunks;
-mod clips;
 mod combinations;
 mod controls;
 mod cooperative;
 mod cuts;
-mod device;
 mod errors;
 mod golden;
-mod golden_options;
 mod guide;
 mod half;
-mod half_budgets;
 mod heads;
-mod huge;
 mod in_range;
 mod layer;
 mod long_sums;
 mod lost;
 mod matmul;
 mod nonfinite;
-mod not_finite;
 mod optimisers;
-#[expect(dead_code, reason = "the test of the oracle uses the rest")]
-#[path = "../support/options.rs"]
-mod option_vectors;
 mod options;
 mod over;
 mod past_a_grid;
 mod places;
 mod promises;
 mod recurrence;
-mod report;
-mod settings;
 mod small_devices;
 mod stream;
 mod sums;
 mod support;
 mod train;
-mod training;
-mod ulps;
-#[path = "../support/golden.rs"]
-mod vectors;
 mod versions;
 
 type Test = fn(&Gpu);
@@ -97,16 +82,13 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("cells", cells::backward::TRIALS),
     ("arrange", arrange::TRIALS),
     ("half", half::TRIALS),
-    ("half_budgets", half_budgets::TRIALS),
     (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
     ("train", train::TRIALS),
-    ("training", training::TRIALS),
     ("optimisers", optimisers::TRIALS),
     ("heads", heads::TRIALS),
     ("small_devices", small_devices::TRIALS),
     ("golden", golden::TRIALS),
-    ("golden_options", golden_options::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),
@@ -119,13 +101,10 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("versions", versions::TRIALS),
     ("bindings", bindings::TRIALS),
     ("buffers_of_the_app", buffers_of_the_app::TRIALS),
-    ("huge", huge::TRIALS),
     ("any_number", any_number::TRIALS),
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
-    ("ulps", ulps::TRIALS),
-    ("clips", clips::TRIALS),
-    ("not_finite", not_finite::TRIALS),
+    ("activations", activations::TRIALS),
 ];
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
@@ -140,7 +119,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let required = settings::is_on(settings::REQUIRE_GPU);
-    let opened = || Gpu::new_blocking().map(device::planned);
+    let opened = || Gpu::new_blocking().map(support::planned);
     let gpu = opened();
     match &gpu {
         Ok(gpu) => eprintln!("adapter: {}", gpu.describe()),

@@ -7,8 +7,7 @@ use wgpu_gru::reference::f16::{from_f16, to_f16};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::{Gpu, Tolerance, Uniform, wgpu};
 
-use crate::device::{bits, open, property, read, run, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, bits, open, property, read, run, tensor, wide};
 
 trials![
     around_the_tiles,

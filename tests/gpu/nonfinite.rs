@@ -1,22 +1,112 @@
-//! One number that is not finite, anywhere in a layer with any options: what of the results is not finite is what the oracle
-//! says, and all other rows of the batch have the bits that they have without it. `WGPU_GRU_CASES` says how many layers,
-//! `WGPU_GRU_SEED` from which seed on.
+//! One number that is not finite, anywhere in a layer: what of the results is not finite is what the oracle says, and all other
+//! rows of the batch have the bits that they have without it. First with every activation, then with any options:
+//! `WGPU_GRU_CASES` says how many layers are drawn, `WGPU_GRU_SEED` from which seed on.
 
 use proptest::strategy::Strategy;
+use wgpu_gru::reference::f16::{f16_from_gates, from_f16, to_f16};
 use wgpu_gru::train::{Adam, AdamOptions};
 use wgpu_gru::verify::{Batch, Expectation, expectation};
-use wgpu_gru::wgpu::{self, DeviceType};
+use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    CellWeights, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, Unrolled,
-    Weights,
+    Activation, CellWeights, Config, Direction, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll,
+    Unrolled, Weights, harness,
 };
 
-use crate::any_options::{Options, any_options};
-use crate::combinations::{batch, is_told, weights};
-use crate::device::{property_from, read, tensor};
-use crate::settings;
+use crate::support::{
+    ACTIVATIONS, Options, any_options, batch_of_drawn, bits, is_told, property_from, read, record, results, run,
+    settings, tensor, weights_of_drawn,
+};
 
-trials![anywhere_in_any_layer, a_row_that_takes_no_step];
+trials![
+    rnn_of_nan,
+    gru_of_nan_with_a_clip,
+    half_weights_of_nan,
+    halves,
+    plain_rnns,
+    grus,
+    kept_as_halves,
+    anywhere_in_any_layer,
+    a_row_that_takes_no_step,
+];
+
+const CLASSES: [DeviceType; 2] = [DeviceType::Cpu, DeviceType::DiscreteGpu];
+
+fn cell(weights: [f32; 2], gates: usize, hidden: usize) -> Weights {
+    let [weight_ih, weight_hh] = weights;
+    CellWeights {
+        weight_ih: vec![weight_ih; gates * hidden],
+        weight_hh: vec![weight_hh; gates * hidden * hidden],
+        bias_ih: Vec::new(),
+        bias_hh: Vec::new(),
+    }
+    .into()
+}
+
+/// relu of NaN was 0.
+fn rnn_of_nan(gpu: &Gpu) {
+    for class in CLASSES {
+        for activation in ACTIVATIONS {
+            let config = RnnConfig::new(1, 1).nonlinearity(activation).bias(false);
+            let layer = Recurrent::with_weights(gpu, config, &cell([f32::NAN, 0.0], 1, 1)).expect("a layer");
+            let mut net = layer.unroll(Unroll::inference(2, 1).adapter_class(class)).expect("an unroll");
+            let output = net.forward(&tensor(gpu, &[2, 1, 1], &[1.0, 2.0]), None).expect("a forward pass").output;
+            assert!(read(&output).iter().all(|y| y.is_nan()), "{activation:?} {class:?}: {:?}", read(&output));
+        }
+    }
+}
+
+/// The clip made -0.993 of it.
+fn gru_of_nan_with_a_clip(gpu: &Gpu) {
+    for class in CLASSES {
+        let config = GruConfig::new(1, 1).bias(false).clip(5.0);
+        let layer = Gru::with_weights(gpu, config, &cell([1.0, 0.0], 3, 1)).expect("a layer");
+        let mut net = layer.unroll(Unroll::inference(1, 1).adapter_class(class)).expect("an unroll");
+        let output = net.forward(&tensor(gpu, &[1, 1, 1], &[f32::NAN]), None).expect("a forward pass").output;
+        assert!(read(&output)[0].is_nan(), "{class:?}: {:?}", read(&output));
+    }
+}
+
+/// With weights of 16 bits the states were 0.
+fn half_weights_of_nan(gpu: &Gpu) {
+    for (class, half) in CLASSES.into_iter().flat_map(|class| [false, true].map(|half| (class, half))) {
+        let layer = Gru::with_weights(gpu, GruConfig::new(1, 4).bias(false), &cell([0.0, f32::NAN], 3, 4));
+        let unroll = Unroll::inference(1, 1).adapter_class(class).half_weights(half);
+        let mut net = layer.expect("a layer").unroll(unroll).expect("an unroll");
+        let h0 = tensor(gpu, &[1, 1, 4], &[1.0; 4]);
+        let output = net.forward(&tensor(gpu, &[1, 1, 1], &[0.0]), Some(&h0)).expect("a forward pass").output;
+        assert!(read(&output).iter().all(|y| y.is_nan()), "{class:?} {half}: {:?}", read(&output));
+    }
+}
+
+/// Beyond the largest finite half it is that; infinity and NaN stay, whatever their neighbour in the word is.
+fn halves(gpu: &Gpu) {
+    let numbers = [1.0, f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 65504.0, 65520.0, -1e30, f32::MAX, -0.0];
+    let pairs = numbers.into_iter().flat_map(|a| numbers.map(|b| [a, b]));
+    let source: Vec<f32> = pairs.flatten().collect();
+    let on_gpu = tensor(gpu, &[source.len()], &source);
+    let packed = tensor(gpu, &[source.len() / 2], &vec![0.0; source.len() / 2]);
+    run(gpu, &harness::pack(2, false, true, &on_gpu, &packed).expect("a program"));
+    let words = bits(&packed);
+    for (pair, word) in source.chunks_exact(2).zip(words) {
+        let expected = [to_f16(pair[0]), to_f16(pair[1])];
+        assert_eq!([word as u16, (word >> 16) as u16], expected, "{pair:?}");
+    }
+
+    // The gates r, z, n, hn of 50 units.
+    let gates = tensor(gpu, &[source.len()], &source);
+    let hidden = source.len() / 4;
+    let halves = tensor(gpu, &[2 * hidden], &vec![0.0; 2 * hidden]);
+    let steps = harness::Steps::gru([1, 1, hidden], &halves, &halves, &gates);
+    run(gpu, &steps.halves(false, &halves).expect("a program"));
+    let mut expected = vec![0; 2 * hidden];
+    f16_from_gates(hidden, &source, &mut expected);
+    assert_eq!(bits(&halves), expected, "gates as halves");
+    run(gpu, &steps.halves(true, &halves).expect("a program"));
+    let within = source.iter().map(|&number| from_f16(to_f16(number)));
+    for (&actual, right) in read(&gates).iter().zip(within) {
+        assert!(actual == right || (actual.is_nan() && right.is_nan()), "{actual} for {right}");
+    }
+}
 
 /// What follows the name of a gradient, for its parameter after a step.
 const STEPPED: &str = " stepped";
@@ -65,7 +155,7 @@ fn row_and_step(batch: &Batch, batch_first: bool, width: usize, element: usize) 
 
 /// What goes in, with one number in it; and the row of the batch that it is of, if it is of one. `None`: no such place.
 fn poisoned(options: &Options, place: Place, value: f32, draw: u64) -> Option<(Weights, Batch, Option<usize>)> {
-    let (mut weights, mut batch) = (weights(options), batch(options));
+    let (mut weights, mut batch) = (weights_of_drawn(options), batch_of_drawn(options));
     let config = &options.config;
     let batch_first = config.is_batch_first();
     let (hidden, rows, seq_len) = (config.hidden_size(), batch.batch, batch.seq_len);
@@ -128,7 +218,7 @@ struct Subject {
 
 impl Subject {
     fn new(gpu: &Gpu, options: &Options) -> Self {
-        let layer = Recurrent::with_weights(gpu, options.config.clone(), &weights(options)).expect("a layer");
+        let layer = Recurrent::with_weights(gpu, options.config.clone(), &weights_of_drawn(options)).expect("a layer");
         let net = layer.unroll(options.unroll).expect("an unroll");
         if let Some(lengths) = &options.lengths {
             net.set_lengths(lengths).expect("lengths");
@@ -139,43 +229,25 @@ impl Subject {
     /// Everything that a forward pass, a backward pass and a step of Adam make, by name, as the oracle names it. A parameter
     /// has the name of its gradient and [`STEPPED`].
     fn results(&mut self, weights: &Weights, batch: &Batch) -> Vec<(String, Vec<f32>)> {
-        let (config, net) = (self.layer.config().clone(), &mut self.net);
-        for (cell, host) in self.layer.parameters().cells.iter().zip(&weights.cells) {
+        let parameters = self.layer.parameters();
+        for (cell, host) in parameters.cells.iter().zip(&weights.cells) {
             let arrays = host.arrays().into_iter().filter(|array| !array.is_empty());
             cell.tensors().zip(arrays).for_each(|(tensor, array)| tensor.write(array).expect("weights"));
         }
-        if config.dropout_share() > 0.0 {
-            net.set_dropout_seed(batch.dropout_seed).expect("a seed");
-        }
-        let like = |of: &Tensor, host: &[f32]| tensor(of.gpu(), of.shape(), host);
-        let (x, h0) = (like(net.input(), &batch.x), like(net.h0(), &batch.h0));
-        let d_output = like(net.d_output().expect("training"), &batch.d_output);
-        let d_h_n = like(net.d_h_n().expect("training"), &batch.d_h_n);
-        net.forward(&x, Some(&h0)).expect("a forward pass");
-        let gradients = net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
-        let mut list = vec![("output".to_owned(), read(net.output())), ("h_n".to_owned(), read(net.h_n()))];
-        list.extend(gradients.input.iter().map(|input| ("d_input".to_owned(), read(input))));
-        list.push(("d_h0".to_owned(), read(&gradients.h0)));
-        let named = gradients.parameters.named(&config);
-        list.extend(named.map(|(name, tensor)| (format!("d_{name}"), read(tensor))));
-        list.extend(gradients.norms.iter().map(|norms| ("norms of d_h".to_owned(), read(norms))));
-
-        let parameters = self.layer.parameters();
+        let mut list = results(&mut self.net, batch);
+        let gradients = self.net.gradients().expect("training");
         let pairs: Vec<_> = parameters.tensors().zip(gradients.parameters.tensors()).collect();
         let adam = Adam::new(&pairs, &AdamOptions::default()).expect("an optimiser");
-        let step = |encoder: &mut wgpu::CommandEncoder| {
-            adam.encode(encoder);
-            Ok(())
-        };
-        net.output().gpu().submit(step).expect("a submission");
-        list.extend(parameters.named(&config).map(|(name, tensor)| (format!("d_{name}{STEPPED}"), read(tensor))));
+        record(self.net.output().gpu(), |encoder| adam.encode(encoder));
+        let named = parameters.named(self.layer.config());
+        list.extend(named.map(|(name, tensor)| (format!("d_{name}{STEPPED}"), read(tensor))));
         list
     }
 }
 
 /// Which elements of a result are of other rows than this one; none, of what is no row's.
 fn of_other_rows(options: &Options, name: &str, len: usize, row: usize) -> Vec<usize> {
-    let (config, batch) = (&options.config, batch(options));
+    let (config, batch) = (&options.config, batch_of_drawn(options));
     let of_steps = |width: usize, element: usize| row_and_step(&batch, config.is_batch_first(), width, element)[0];
     let is_other = |&element: &usize| match name {
         "output" => of_steps(config.output_size(), element) != row,
@@ -196,10 +268,29 @@ fn same_bits(a: &[(String, Vec<f32>)], b: &[(String, Vec<f32>)]) -> bool {
     a.iter().zip(b).all(|((_, a), (_, b))| a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits())))
 }
 
+/// What kind of number each is.
+fn kinds(values: impl Iterator<Item = f64>) -> Vec<&'static str> {
+    let kind = |value: f64| match (value.is_nan(), value.is_infinite()) {
+        (true, _) => "NaN",
+        (_, true) => "inf",
+        _ => "",
+    };
+    values.map(kind).collect()
+}
+
+/// Which of its results may be NaN where the oracle has an infinity, and the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    /// None.
+    Same,
+    /// All: where f32 has rounded to zero or overflows and f64 has not, an infinity becomes NaN.
+    Any,
+}
+
 /// Every place with every value; gives how many there were.
-fn check(gpu: &Gpu, options: &Options, draw: u64) -> usize {
+fn check(gpu: &Gpu, options: &Options, draw: u64, allowed: Kinds) -> usize {
     let mut subject = Subject::new(gpu, options);
-    let (whole_weights, whole_batch) = (weights(options), batch(options));
+    let (whole_weights, whole_batch) = (weights_of_drawn(options), batch_of_drawn(options));
     let whole = subject.results(&whole_weights, &whole_batch);
     assert!(whole.iter().flat_map(|(_, values)| values).all(|value| value.is_finite()), "{options:?}");
     let mut cases = 0;
@@ -209,7 +300,7 @@ fn check(gpu: &Gpu, options: &Options, draw: u64) -> usize {
                 continue;
             };
             let expected = expectation(&options.config, &weights, &batch);
-            if is_beyond_f32(&expected) {
+            if allowed == Kinds::Any && is_beyond_f32(&expected) {
                 continue;
             }
             cases += 1;
@@ -228,6 +319,10 @@ fn check(gpu: &Gpu, options: &Options, draw: u64) -> usize {
                     let agree = value.is_finite() == is_finite;
                     assert!(agree, "{name}[{element}] is {value}, {of_oracle} by the oracle: {case}\n{values:?}");
                 }
+                if allowed == Kinds::Same && !name.ends_with(STEPPED) {
+                    let actual = kinds(values.iter().map(|&value| f64::from(value)));
+                    assert_eq!(actual, kinds(of_oracle.values.iter().copied()), "{name}: {case}");
+                }
                 for element in row.map(|row| of_other_rows(options, name, values.len(), row)).unwrap_or_default() {
                     let [with, without] = [values, without].map(|values| values[element]);
                     assert_eq!(with.to_bits(), without.to_bits(), "{name}[{element}], of another row: {case}");
@@ -240,11 +335,52 @@ fn check(gpu: &Gpu, options: &Options, draw: u64) -> usize {
     cases
 }
 
+/// A layer of T 3 and B 2 with all that is wanted of its training.
+fn check_kinds(gpu: &Gpu, config: Config, class: DeviceType, want: impl Fn(Unroll) -> Unroll) {
+    let unroll = want(Unroll::training(3, 2).adapter_class(class));
+    let options = Options { config, unroll, lengths: None, has_h0: true, seed: 1 };
+    // Every place but those past the end of a row, and of a row that takes no step.
+    assert_eq!(check(gpu, &options, 7, Kinds::Same), 8 * VALUES.len(), "{options:?}");
+}
+
+fn plain_rnns(gpu: &Gpu) {
+    for (index, activation) in ACTIVATIONS.into_iter().enumerate() {
+        let config = RnnConfig::new(3, 4).nonlinearity(activation);
+        let half = index / 2 % 2 == 0;
+        check_kinds(gpu, config.erased(), CLASSES[index % 2], |unroll| unroll.half_weights(half));
+        let clipped = config.clip(0.5).erased();
+        check_kinds(gpu, clipped, CLASSES[(index + 1) % 2], |unroll| unroll.saved(Saved::StatesOnly));
+    }
+}
+
+fn grus(gpu: &Gpu) {
+    let count = ACTIVATIONS.len();
+    for (index, gate) in ACTIVATIONS.into_iter().enumerate() {
+        let reset = if index % 2 == 0 { Reset::After } else { Reset::Before };
+        let config = GruConfig::new(3, 4).reset(reset);
+        let config = config.gate_activation(gate).candidate_activation(ACTIVATIONS[(index + 3) % count]);
+        let [saved, other] = [Saved::StatesOnly, Saved::Everything];
+        let [saved, other] = if index % 3 == 0 { [saved, other] } else { [other, saved] };
+        check_kinds(gpu, config.erased(), CLASSES[index / 2 % 2], |unroll| unroll.saved(saved));
+        let clipped = config.clip(0.5).erased();
+        check_kinds(gpu, clipped, CLASSES[(index / 2 + 1) % 2], |unroll| unroll.saved(other).half_weights(true));
+    }
+}
+
+fn kept_as_halves(gpu: &Gpu) {
+    for class in CLASSES {
+        for reset in [Reset::After, Reset::Before] {
+            let config = GruConfig::new(3, 4).reset(reset).candidate_activation(Activation::Softsign);
+            check_kinds(gpu, config.erased(), class, |unroll| unroll.saved(Saved::Half));
+        }
+    }
+}
+
 fn anywhere_in_any_layer(gpu: &Gpu) {
     let told = any_options().prop_filter("no f32 computation can be held to the oracle", is_told);
     let drawn = (told, proptest::prelude::any::<u32>());
     property_from(settings::seed().unwrap_or(5), settings::cases().unwrap_or(16), &drawn, |(options, draw)| {
-        check(gpu, &options, u64::from(draw));
+        check(gpu, &options, u64::from(draw), Kinds::Any);
     });
 }
 
@@ -261,12 +397,12 @@ fn a_row_that_takes_no_step(gpu: &Gpu) {
     ];
     for (seed, config) in (1..).zip(configs) {
         for saved in Saved::ALL {
-            for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+            for class in CLASSES {
                 let unroll =
                     Unroll::training(3, 5).lengths(true).gradient_norms(true).saved(saved).adapter_class(class);
                 let lengths = Some(vec![2, 0, 3, 1, 0]);
                 let options = Options { config: config.clone(), unroll, lengths, has_h0: true, seed };
-                assert!(check(gpu, &options, seed) > 20, "all places of {config:?}");
+                assert!(check(gpu, &options, seed, Kinds::Same) > 20, "all places of {config:?}");
             }
         }
     }

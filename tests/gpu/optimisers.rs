@@ -8,8 +8,7 @@ use wgpu_gru::reference::sum_squares::sum_squares;
 use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Direction, Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Uniform, Unroll, wgpu};
 
-use crate::device::{bits, read, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, bits, read, record, tensor, wide};
 
 trials![
     a_norm_that_is_not_finite,
@@ -68,11 +67,7 @@ impl Any {
     }
 
     fn step(&self, gpu: &Gpu) {
-        gpu.submit(|encoder| {
-            self.encode(encoder);
-            Ok(())
-        })
-        .expect("a submission");
+        record(gpu, |encoder| self.encode(encoder));
     }
 }
 
@@ -112,11 +107,7 @@ fn a_nan_anywhere(gpu: &Gpu) {
 
             let (prediction, d_prediction) = (tensor(gpu, &[len], &host), tensor(gpu, &[len], &vec![1.0; len]));
             let loss = MeanSquaredError::new(&prediction, &d_prediction).expect("a loss");
-            gpu.submit(|encoder| {
-                loss.encode(encoder);
-                Ok(())
-            })
-            .expect("a submission");
+            record(gpu, |encoder| loss.encode(encoder));
             assert!(read(loss.loss())[0].is_nan(), "the loss of a NaN at {at} of {len}");
             let nans = read(&d_prediction).iter().filter(|d| d.is_nan()).count();
             assert_eq!(nans, 1, "the other gradients of the loss are numbers");
@@ -244,11 +235,7 @@ fn long_sums(gpu: &Gpu) {
         assert_close(&format!("norm of {len}"), &[sgd.norm()], &[exact.sqrt()], tolerance);
 
         let loss = MeanSquaredError::new(&d_p, &p).expect("a loss");
-        gpu.submit(|encoder| {
-            loss.encode(encoder);
-            Ok(())
-        })
-        .expect("a submission");
+        record(gpu, |encoder| loss.encode(encoder));
         assert_close(&format!("loss of {len}"), &read(loss.loss()), &[exact / len as f64], tolerance);
     }
 }
@@ -333,11 +320,7 @@ fn at_an_offset(gpu: &Gpu) {
         let (prediction, d) = (Part::new(gpu, first, &prediction), Part::new(gpu, second, &vec![9.0; len]));
         let loss = MeanSquaredError::new(&prediction.part, &d.part).expect("a loss");
         loss.expected().write(&expected).expect("a write");
-        gpu.submit(|encoder| {
-            loss.encode(encoder);
-            Ok(())
-        })
-        .expect("a submission");
+        record(gpu, |encoder| loss.encode(encoder));
         assert_close("loss", &read(loss.loss()), &[exact], Tolerance { abs: 0.0, rel: 1e-6 });
         prediction.read();
         assert_close("d_prediction", &d.read(), &exact_d, Tolerance::pointwise().scaled(1.0 / len as f64));

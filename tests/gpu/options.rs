@@ -1,16 +1,11 @@
 //! Every option of a layer, forward and backward, against the oracle; and that the plan counts what is recorded.
 
 use wgpu_gru::plan::Schedule;
-use wgpu_gru::verify::{Batch, Report, expectation_of};
+use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{
-    Activation, Cell, Config, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll,
-    Unrolled,
-};
+use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll};
 
-use crate::any_options::ACTIVATIONS;
-use crate::device::{bits, read};
-use crate::support::{assert_close, verify_batch};
+use crate::support::{ACTIVATIONS, bits, check, check_lengths, read, tensor};
 
 trials![
     layers_and_directions,
@@ -36,76 +31,6 @@ const UNROLL: fn() -> Unroll = || Unroll::training(6, 3);
 /// One row that is whole, one without a step, one in between.
 const LENGTHS: [usize; 3] = [6, 0, 3];
 
-/// Holds what is recorded to the plan: the same kernels as often.
-#[track_caller]
-pub(crate) fn assert_as_planned(net: &Unrolled) {
-    let plan = net.plan();
-    let what = format!("{:?} {:?}", net.config(), net.unroll());
-    assert_eq!(net.recorded(), plan.kernels(), "{what}");
-    let dispatches = net.recorded().map(|list| list.iter().map(|(_, count)| count).sum::<usize>());
-    assert_eq!(dispatches, [plan.forward_dispatches(), plan.backward_dispatches()], "{what}");
-}
-
-fn check_batch<C: Copy + Into<Cell>>(
-    gpu: &Gpu,
-    config: &Config<C>,
-    unroll: Unroll,
-    change: impl Fn(&mut Batch),
-) -> (Unrolled, Report) {
-    let layer = Recurrent::new(gpu, config.erased(), 3).expect("a layer");
-    let mut net = layer.unroll(unroll).expect("an unroll");
-    assert_as_planned(&net);
-    let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
-    change(&mut batch);
-    let report = match pollster::block_on(verify_batch(&layer, &mut net, &batch)) {
-        Ok(report) => report,
-        Err(Error::OverBudget(report)) => panic!("{:?} {unroll:?}\n{report}", config.erased()),
-        Err(error) => panic!("{:?} {unroll:?}\n{error}", config.erased()),
-    };
-    if config.dropout_share() == 0.0 {
-        check_inference(gpu, &layer, unroll, &batch);
-    }
-    (net, report)
-}
-
-/// The same outputs and last states without training.
-fn check_inference(gpu: &Gpu, layer: &Recurrent<Cell>, unroll: Unroll, batch: &Batch) {
-    let weights = pollster::block_on(layer.read_weights()).expect("weights");
-    let expected = expectation_of(layer.config(), &unroll, &weights, batch);
-    let inference = Unroll::inference(unroll.seq_len(), unroll.batch());
-    let inference = inference.lengths(unroll.has_lengths()).half_weights(unroll.has_half_weights());
-    let inference = inference.half_products(unroll.has_half_products());
-    let inference = unroll.wanted_wavefront().map_or(inference, |wanted| inference.wavefront(wanted));
-    let mut net = layer.unroll(inference).expect("an unroll");
-    if let Some(lengths) = &batch.lengths {
-        net.set_lengths(lengths).expect("good lengths");
-    }
-    let [x, h0] = [(net.input(), &batch.x), (net.h0(), &batch.h0)]
-        .map(|(place, values)| crate::device::tensor(gpu, place.shape(), values));
-    let out = net.forward(&x, Some(&h0)).expect("a forward pass");
-    for (tensor, expected) in [(out.output, &expected[0]), (out.h_n, &expected[1])] {
-        let name = format!("{:?} {inference:?}: {}", layer.config(), expected.tensor);
-        assert_close(&name, &read(&tensor), &expected.values, expected.tolerance);
-    }
-}
-
-pub(crate) fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) {
-    let (_, report) = check_batch(gpu, config, unroll, |_| {});
-    // Each tensor is there: output, h_n, d_input, d_h0, and the gradients of all parameters.
-    let parameters = config.num_cells() * if config.has_bias() { 4 } else { 2 };
-    let norms = usize::from(unroll.has_gradient_norms());
-    assert_eq!(report.tensors.len(), 4 + parameters + norms, "{report}");
-}
-
-pub(crate) fn check_lengths<C: Copy + Into<Cell>>(
-    gpu: &Gpu,
-    config: &Config<C>,
-    unroll: Unroll,
-    lengths: &[usize],
-) -> Unrolled {
-    check_batch(gpu, config, unroll.lengths(true), |batch| batch.lengths = Some(lengths.to_vec())).0
-}
-
 fn layers_and_directions(gpu: &Gpu) {
     for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
         for layers in 1..=3 {
@@ -118,11 +43,11 @@ fn layers_and_directions(gpu: &Gpu) {
 fn few_rows(gpu: &Gpu) {
     for (config, t, b) in [(GRU(), 1, 1), (GRU().num_layers(2), 2, 4), (GruConfig::new(36, 40), 1, 8)] {
         let unroll = Unroll::training(t, b).adapter_class(DeviceType::DiscreteGpu);
-        let (net, _) = check_batch(gpu, &config, unroll, |_| {});
+        let net = check(gpu, &config, unroll);
         assert!(net.explain().contains("matmul_few_rows"), "{}", net.explain());
         check(gpu, &config, unroll.saved(Saved::StatesOnly));
     }
-    let (net, _) = check_batch(gpu, &GRU(), Unroll::training(3, 3).adapter_class(DeviceType::DiscreteGpu), |_| {});
+    let net = check(gpu, &GRU(), Unroll::training(3, 3).adapter_class(DeviceType::DiscreteGpu));
     assert!(!net.explain().contains("matmul_few_rows"), "{}", net.explain());
 }
 
@@ -171,7 +96,7 @@ fn lengths(gpu: &Gpu) {
     let mut net = layer.unroll(UNROLL().lengths(true)).expect("an unroll");
     let mut batch = Batch::random(&GRU(), 6, 3, 5);
     padded(&mut batch);
-    let tensor = |shape: &[usize], host: &[f32]| crate::device::tensor(gpu, shape, host);
+    let tensor = |shape: &[usize], host: &[f32]| tensor(gpu, shape, host);
     net.set_lengths(&LENGTHS).expect("good lengths");
     let out = net.forward(&tensor(&[6, 3, 5], &batch.x), Some(&tensor(&[1, 3, 7], &batch.h0))).expect("a forward pass");
     let d_output = tensor(&[6, 3, 7], &batch.d_output);
@@ -235,7 +160,7 @@ fn dropout(gpu: &Gpu) {
 
     let layer = Recurrent::new(gpu, config, 3).expect("a layer");
     let mut net = layer.unroll(UNROLL()).expect("an unroll");
-    let x = crate::device::tensor(gpu, &[6, 3, 5], &[0.5; 6 * 3 * 5]);
+    let x = tensor(gpu, &[6, 3, 5], &[0.5; 6 * 3 * 5]);
     net.set_dropout_seed(1).expect("a seed");
     let mut pass = || bits(&net.forward(&x, None).expect("a forward pass").output);
     let (first, second) = (pass(), pass());
@@ -285,7 +210,7 @@ fn state_carried_over(gpu: &Gpu) {
     for config in [GRU(), GRU().num_layers(2)] {
         let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
         let batch = Batch::random(&config, 8, 3, 9);
-        let tensor = |shape: &[usize], host: &[f32]| crate::device::tensor(gpu, shape, host);
+        let tensor = |shape: &[usize], host: &[f32]| tensor(gpu, shape, host);
         let whole = layer.forward(&tensor(&[8, 3, 5], &batch.x), None).expect("a forward pass");
         let mut net = layer.unroll(Unroll::inference(4, 3)).expect("an unroll");
         let mut states = Vec::new();
@@ -307,7 +232,7 @@ fn state_carried_over(gpu: &Gpu) {
 /// last ones of the first segment.
 fn carried_gradients(gpu: &Gpu, layer: &Gru, batch: &Batch) {
     let segment = |number: usize| &batch.x[number * 60..][..60];
-    let d_output = crate::device::tensor(gpu, &[4, 3, 7], &batch.d_output[..84]);
+    let d_output = tensor(gpu, &[4, 3, 7], &batch.d_output[..84]);
     let unroll = || layer.unroll(Unroll::training(4, 3)).expect("an unroll");
     let (mut carried, mut apart) = (unroll(), unroll());
     carried.input().write(segment(0)).expect("a write");
@@ -316,11 +241,11 @@ fn carried_gradients(gpu: &Gpu, layer: &Gru, batch: &Batch) {
         carried.encode_carry_state(encoder)
     })
     .expect("a submission");
-    let states = crate::device::tensor(gpu, carried.h_n().shape(), &read(carried.h_n()));
+    let states = tensor(gpu, carried.h_n().shape(), &read(carried.h_n()));
     carried.input().write(segment(1)).expect("a write");
     gpu.submit(|encoder| carried.encode_forward(encoder)).expect("a submission");
     let carried = carried.backward(Some(&d_output), None).expect("a backward pass");
-    let x = crate::device::tensor(gpu, &[4, 3, 5], segment(1));
+    let x = tensor(gpu, &[4, 3, 5], segment(1));
     apart.forward(&x, Some(&states)).expect("a forward pass");
     let apart = apart.backward(Some(&d_output), None).expect("a backward pass");
     let names = apart.parameters.named(layer.config()).zip(carried.parameters.named(layer.config()));

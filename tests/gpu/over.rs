@@ -5,16 +5,10 @@ use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul_with_lengths};
 use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Uniform, Unroll, Weights};
 
-use crate::device::{read, run, tensor};
 use crate::matmul::{kernels, operands};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, read, run, tensor, wide, words};
 
 trials![sums_over_rows, rows_of_the_result, an_example, long_sums];
-
-fn words(gpu: &Gpu, lengths: &[usize]) -> Tensor {
-    let bits: Vec<f32> = lengths.iter().map(|&length| f32::from_bits(length as u32)).collect();
-    tensor(gpu, &[bits.len()], &bits)
-}
 
 /// A product whose lines are rows of a batch, step by step; what is over holds NaN or infinity in both operands.
 fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2]) {
@@ -47,7 +41,8 @@ fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2])
         let tensors = [(&a, if transpose_a { m } else { k }), (&b, if params.transpose_b { k } else { n }), (&c, n)];
         let tensors = tensors.map(|(host, stride)| (tensor(gpu, &[host.len()], host), stride));
         let [a, b, c] = [0, 1, 2].map(|i| Placed::whole(&tensors[i].0, tensors[i].1));
-        let program = harness::matmul_with_lengths(kernel, params, [a, b, c], &words(gpu, lengths), first);
+        let on_gpu = words(gpu, &lengths.iter().map(|&length| length as u32).collect::<Vec<_>>());
+        let program = harness::matmul_with_lengths(kernel, params, [a, b, c], &on_gpu, first);
         run(gpu, &program.expect("a program"));
         let name = format!("{kernel:?} {params:?} {lengths:?} from {first:?}");
         assert_close(&name, &read(&tensors[2].0), &exact, Tolerance::matmul(k));

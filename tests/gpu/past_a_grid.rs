@@ -1,14 +1,12 @@
 //! More workgroups than one axis of a grid has: on a device that allows few of them small tensors are large ones. Every kernel
 //! whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
 
-use wgpu_gru::reference::f16::to_f16;
 use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform, harness, wgpu};
+use wgpu_gru::{Gpu, Tolerance, Uniform, harness, wgpu};
 
-use crate::device::{bits, open, read, run, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, assert_halves, bits, flat, open, read, run, tensor, to_bits, wide, words};
 
 trials![packs, moves_rows, numbers, arranges, sums];
 
@@ -19,21 +17,13 @@ fn small(gpu: &Gpu) -> Gpu {
     open(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: MOST, ..wgpu::Limits::default() })
 }
 
-fn words(gpu: &Gpu, words: &[u32]) -> Tensor {
-    tensor(gpu, &[words.len()], &words.iter().map(|&word| f32::from_bits(word)).collect::<Vec<_>>())
-}
-
-fn to_bits(values: Vec<f32>) -> Vec<u32> {
-    values.into_iter().map(f32::to_bits).collect()
-}
-
 /// Weights in both orders, whole and halved: 256 fours a workgroup.
 fn packs(gpu: &Gpu) {
     let gpu = small(gpu);
     // One row of the grid; just more; nearly three.
     for (rows, hidden) in [(256, 28), (257, 28), (521, 36)] {
         let source = Uniform::new(4).vec(rows * hidden, 1.0);
-        let from = tensor(&gpu, &[source.len()], &source);
+        let from = flat(&gpu, &source);
         for side_by_side in [true, false] {
             let mut expected = source.clone();
             if side_by_side {
@@ -41,16 +31,11 @@ fn packs(gpu: &Gpu) {
             }
             let to = tensor(&gpu, &[source.len()], &vec![f32::NAN; source.len()]);
             run(&gpu, &harness::pack(rows, side_by_side, false, &from, &to).expect("a program"));
-            assert_eq!(bits(&to), to_bits(expected.clone()), "{rows} rows of {hidden}");
+            assert_eq!(bits(&to), to_bits(&expected), "{rows} rows of {hidden}");
 
             let to = tensor(&gpu, &[source.len() / 2], &vec![f32::NAN; source.len() / 2]);
             run(&gpu, &harness::pack(rows, side_by_side, true, &from, &to).expect("a program"));
-            for (word, pair) in bits(&to).into_iter().zip(expected.chunks(2)) {
-                for (half, number) in [word & 0xffff, word >> 16].into_iter().zip(pair) {
-                    // Which of the two nearest ones it becomes is the device's choice.
-                    assert!(half.abs_diff(u32::from(to_f16(*number))) <= 1, "{half:x} for {number}, {rows} rows");
-                }
-            }
+            assert_halves(&format!("{rows} rows of {hidden}"), &bits(&to), &expected);
         }
     }
 }
@@ -64,12 +49,12 @@ fn moves_rows(gpu: &Gpu) {
         let sources: Vec<u32> = (0..rows as u32).map(|row| (row * 7 + 1) % (rows as u32 + 3)).collect();
         for wanted in [false, true] {
             let mut expected = vec![f32::NAN; rows * strides[1]];
-            let (from, to) = (tensor(&gpu, &[source.len()], &source), tensor(&gpu, &[expected.len()], &expected));
+            let (from, to) = (flat(&gpu, &source), flat(&gpu, &expected));
             move_rows([rows, width], strides, &source, wanted.then_some(&sources), &mut expected);
             let numbers = words(&gpu, &sources);
             let program = harness::move_rows([rows, width], strides, &from, wanted.then_some(&numbers), &to);
             run(&gpu, &program.expect("a program"));
-            assert_eq!(bits(&to), to_bits(expected), "{rows} rows of {width}, sources {wanted}");
+            assert_eq!(bits(&to), to_bits(&expected), "{rows} rows of {width}, sources {wanted}");
         }
     }
 }
@@ -90,7 +75,7 @@ fn arranges(gpu: &Gpu) {
     let gpu = small(gpu);
     for [steps, batch, width] in [[7, 1, 65], [4, 2, 448], [3, 13, 130]] {
         let source = Uniform::new(2).vec(steps * batch * width, 1.0);
-        let [from, to] = [source.clone(), vec![f32::NAN; source.len()]].map(|host| tensor(&gpu, &[host.len()], &host));
+        let [from, to] = [source.clone(), vec![f32::NAN; source.len()]].map(|host| flat(&gpu, &host));
         let strides = [[batch * width, width], [width, steps * width]];
         let places = [(&from, strides[0]), (&to, strides[1])];
         let places = places.map(|(tensor, strides)| harness::Place { tensor, begin: 0, strides });
@@ -100,7 +85,7 @@ fn arranges(gpu: &Gpu) {
             let [t, b] = [place / batch, place % batch];
             expected[(b * steps + t) * width..][..width].copy_from_slice(numbers);
         }
-        assert_eq!(bits(&to), to_bits(expected), "{steps} steps of {batch} rows of {width}");
+        assert_eq!(bits(&to), to_bits(&expected), "{steps} steps of {batch} rows of {width}");
     }
 }
 

@@ -1,16 +1,13 @@
 //! Layers that work on tensors of the app, or of each other, give what they give on their own; and share their scratch memory.
 
-use wgpu_gru::plan::Schedule;
 use wgpu_gru::verify::Batch;
-use wgpu_gru::wgpu::{BufferUsages, DeviceType};
+use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    CellParameters, Config, Direction, Error, Gpu, Gru, GruConfig, Parameters, Places, Recurrent, Reset, RnnConfig,
-    Saved, Tensor, Unroll, Unrolled, Workspace, wgpu,
+    CellParameters, Config, Direction, Error, Gpu, Gru, GruConfig, Parameters, Places, Recurrent, Saved, Tensor,
+    Unroll, Unrolled, Workspace,
 };
 
-use crate::device::{bits, own, read, tensor};
-use crate::errors::{assert_error, shape};
-use crate::options::assert_as_planned;
+use crate::support::{assert_as_planned, assert_error, batch_of, bits, cases, given, own, read, shape, tensor};
 
 trials![
     everything_in_buffers_of_the_app,
@@ -21,24 +18,6 @@ trials![
     swapped_weights,
     a_workspace_of_several,
 ];
-
-pub(crate) const ALL: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
-
-/// A buffer for so many numbers, as an app makes it.
-pub(crate) fn app_buffer(gpu: &Gpu, len: usize, usage: BufferUsages) -> wgpu::Buffer {
-    let size = len as u64 * 4;
-    gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
-}
-
-/// A tensor in the middle of a buffer of the app, full of NaN.
-pub(crate) fn given(gpu: &Gpu, shape: &[usize]) -> Tensor {
-    let (before, len) =
-        (gpu.limits().min_storage_buffer_offset_alignment as usize / 4, shape.iter().product::<usize>());
-    let buffer = app_buffer(gpu, before + len + 7, ALL);
-    let tensor = Tensor::from_buffer(gpu, buffer.slice(before as u64 * 4..), shape).expect("a tensor");
-    tensor.write(&vec![f32::NAN; len]).expect("as many numbers");
-    tensor
-}
 
 fn like(gpu: &Gpu, tensor: &Tensor) -> Option<Tensor> {
     Some(given(gpu, tensor.shape()))
@@ -52,24 +31,6 @@ fn parameters_like(gpu: &Gpu, parameters: &Parameters) -> Parameters {
         bias_hh: cell.bias_hh.as_ref().map(|bias| given(gpu, bias.shape())),
     };
     Parameters { cells: parameters.cells.iter().map(cell).collect() }
-}
-
-/// Layers and how they are unrolled, of every way in which tensors of the app are read and written.
-pub(crate) fn cases() -> Vec<(Config, Unroll)> {
-    let gru = || GruConfig::new(5, 8);
-    let unroll = || Unroll::training(6, 3);
-    let gpu = |unroll: Unroll| unroll.adapter_class(DeviceType::DiscreteGpu);
-    vec![
-        (gru().erased(), unroll()),
-        (gru().erased(), gpu(unroll())),
-        (GruConfig::new(3, 7).erased(), unroll().schedule(Schedule::PerStep)),
-        (gru().num_layers(2).direction(Direction::Bidirectional).erased(), gpu(unroll().lengths(true))),
-        (gru().num_layers(3).erased(), gpu(unroll().wavefront(true))),
-        (gru().num_layers(2).batch_first(true).reset(Reset::Before).erased(), unroll().saved(Saved::StatesOnly)),
-        (gru().direction(Direction::Reverse).erased(), gpu(unroll().saved(Saved::Half).half_weights(true))),
-        (gru().num_layers(2).dropout(0.5).bias(false).erased(), unroll().gradient_norms(true)),
-        (RnnConfig::new(4, 6).num_layers(2).erased(), unroll().input_gradient(false)),
-    ]
 }
 
 /// Writes a batch, runs both passes in one submission, and gives the bits of everything they make.
@@ -89,12 +50,6 @@ fn results(gpu: &Gpu, net: &mut Unrolled, batch: &Batch) -> Vec<Vec<u32>> {
     let gradients = net.gradients().expect("training");
     let tensors = [net.output(), net.h_n(), &gradients.h0].into_iter().chain(&gradients.input);
     tensors.chain(&gradients.norms).chain(gradients.parameters.tensors()).map(bits).collect()
-}
-
-pub(crate) fn batch_of(config: &Config, unroll: &Unroll) -> Batch {
-    let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
-    batch.lengths = unroll.has_lengths().then(|| vec![6, 0, 3]);
-    batch
 }
 
 /// The places of everything that an unrolled layer would make.

@@ -7,9 +7,7 @@ use wgpu_gru::train::{Adam, AdamOptions, Linear};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Gpu, Gru, GruConfig, StreamOptions, Tensor, Unroll, Unrolled, harness, wgpu};
 
-use crate::device::{adapter, bits, forward, open_with, own};
-use crate::settings;
-use crate::training::Trainer;
+use crate::support::{Trainer, adapter, bits, counts, encoder, forward, objects, open_with, own, settings};
 
 trials![
     recording_makes_nothing,
@@ -22,30 +20,6 @@ trials![
     pipelines_are_cached,
     planned_as_told,
 ];
-
-/// What wgpu itself counts on a device.
-pub(crate) fn objects(gpu: &Gpu) -> [(&'static str, isize); 8] {
-    let hal = gpu.device().get_internal_counters().hal;
-    [
-        ("buffers", hal.buffers.read()),
-        ("bind_groups", hal.bind_groups.read()),
-        ("bind_group_layouts", hal.bind_group_layouts.read()),
-        ("pipeline_layouts", hal.pipeline_layouts.read()),
-        ("compute_pipelines", hal.compute_pipelines.read()),
-        ("shader_modules", hal.shader_modules.read()),
-        ("buffer_memory", hal.buffer_memory.read()),
-        ("memory_allocations", hal.memory_allocations.read()),
-    ]
-}
-
-/// What `work` makes: nothing if both are the same before and after.
-pub(crate) fn counts(gpu: &Gpu) -> (Activity, [(&'static str, isize); 8]) {
-    (gpu.activity(), objects(gpu))
-}
-
-pub(crate) fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
-    gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
-}
 
 /// Layer, head, loss and optimiser, each at the first time and again.
 fn recording_makes_nothing(gpu: &Gpu) {
@@ -138,7 +112,7 @@ fn dispatches_of_the_issue(gpu: &Gpu) {
 
 /// What is recorded is what the plan counts and what `explain` says, and the steps have the dispatches of its schedule.
 fn assert_as_planned(net: &Unrolled) {
-    crate::options::assert_as_planned(net);
+    crate::support::assert_as_planned(net);
     let (plan, text) = (net.plan(), net.explain());
     let time_loop = plan.time_loop();
     let [forward, backward] = net.recorded();

@@ -1,14 +1,13 @@
 //! The fused step and its backward, over some steps, against their twins in f32 and in f64.
 
 use proptest::prelude::*;
-use wgpu_gru::plan::{Cut, Schedule, TimeLoop};
+use wgpu_gru::plan::TimeLoop;
 use wgpu_gru::reference::Real;
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform, harness};
 
-use crate::device::{bits, largest, property, read, run, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, bits, largest, property, read, run, tensor, time_loops, wide};
 
 trials![table_forward, table_backward, random_shapes, inference_leaves_the_projection, saturating];
 
@@ -29,19 +28,6 @@ const SHAPES: [[usize; 3]; 14] = [
     [2, 2, 127],
     [2, 3, 129],
 ];
-
-/// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and with odd ones: lanes, slices, rows.
-pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
-    let cuts = [[8, 1, 1], [8, 1, 8], [16, 4, 4], [64, 2, 1], [4, 2, 8]];
-    let cut = |[lanes, split, rows]: [u32; 3]| Cut { lanes, split, rows, vec4: split > 1 };
-    [(Schedule::PerStep, 1), (Schedule::PerSequence, 3)].into_iter().flat_map(move |(schedule, steps)| {
-        // Forward and backward need not have the same cut.
-        (0..cuts.len()).map(move |i| {
-            let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
-            TimeLoop { schedule, steps, forward, backward }
-        })
-    })
-}
 
 /// What goes into the steps.
 pub(crate) struct Steps {

@@ -4,9 +4,7 @@
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
-use crate::device::{open, read, tensor};
-use crate::settings;
-use crate::support::assert_close;
+use crate::support::{assert_close, open, read, settings, tensor};
 
 trials![devices_of_low_limits, the_message_says_what_to_do];
 

@@ -3,12 +3,13 @@
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Config, Direction, Error, Gpu, GruConfig, Places, Recurrent, Reset, RnnConfig, Stream, StreamOptions, Tensor,
-    Uniform, Unroll, wgpu,
+    Tolerance, Uniform, Unroll, wgpu,
 };
 
-use crate::device::{bits, largest, own, read, tensor};
-use crate::errors::{assert_error, shape};
-use crate::places::app_buffer;
+use crate::support::{
+    app_buffer, assert_close, assert_error, assert_none_out_of_range, bits, counting, counts, encoder, objects, own,
+    read, shape, tensor,
+};
 
 trials![
     equals_a_forward_pass,
@@ -51,12 +52,11 @@ fn step(gpu: &Gpu, stream: &Stream, frames: &[f32]) {
     submit(gpu, |encoder| stream.encode_step(encoder));
 }
 
-/// Asserts that f32 numbers differ by rounding alone: both computed the same sums, maybe in another order.
+/// Both sides compute the same sums, maybe in another order.
 #[track_caller]
-fn assert_near(what: &str, actual: &[f32], expected: &[f32]) {
-    let differences: Vec<f32> = actual.iter().zip(expected).map(|(a, b)| (a - b).abs()).collect();
-    assert_eq!(actual.len(), expected.len(), "{what}");
-    assert!(differences.iter().all(|difference| *difference <= 2e-6), "{what}: {}", largest(&differences));
+fn assert_near(what: &str, config: &Config, actual: &[f32], expected: &[f32]) {
+    let sum = Tolerance::matmul(config.input_size() + config.hidden_size());
+    assert_close(what, actual, expected, sum.plus(sum));
 }
 
 /// What a layer on the CPU side of a test does: all frames of one row `[T, I]` from a state `[L, H]`, by the GPU's own forward
@@ -99,8 +99,8 @@ fn equals_a_forward_pass(gpu: &Gpu) {
                     .unroll(Unroll::inference(frames, rows).adapter_class(class))
                     .expect("an unroll");
             let out = net.forward(&tensor(gpu, net.input().shape(), &x), None).expect("a forward pass");
-            assert_near("outputs", &outputs, &read(&out.output));
-            assert_near("last states", &read(stream.state()), &read(&out.h_n));
+            assert_near("outputs", &config, &outputs, &read(&out.output));
+            assert_near("last states", &config, &read(stream.state()), &read(&out.h_n));
         }
     }
 }
@@ -121,7 +121,7 @@ fn chunks_on_one_state(gpu: &Gpu) {
         begin += frames;
     }
     let out = layer.forward(&tensor(gpu, &[10, rows, 3], &x), None).expect("a forward pass");
-    assert_near("last states", &read(single.state()), &read(&out.h_n));
+    assert_near("last states", &config, &read(single.state()), &read(&out.h_n));
     assert_eq!(bits(single.state()), bits(four.state()), "one state");
 }
 
@@ -182,7 +182,7 @@ fn rows_come_and_go(gpu: &Gpu) {
             // After each step: what a row was before fades.
             for (row, life) in lives.iter().enumerate() {
                 let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
-                assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+                assert_near(&format!("row {row}"), &config, &row_of(stream.state(), row), &expected);
             }
         }
     }
@@ -225,7 +225,7 @@ fn rows_as_shaders_say(gpu: &Gpu) {
                 assert_eq!(after, (0..rows as u32).collect::<Vec<_>>(), "each goes on from itself");
                 for (row, life) in lives.iter().enumerate() {
                     let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
-                    assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+                    assert_near(&format!("row {row}"), &config, &row_of(stream.state(), row), &expected);
                 }
             }
         }
@@ -234,14 +234,14 @@ fn rows_as_shaders_say(gpu: &Gpu) {
 
 /// No number that a shader may leave there makes a kernel leave its range.
 fn sources_out_of_range(gpu: &Gpu) {
-    let gpu = crate::in_range::counting(gpu);
+    let gpu = counting(gpu);
     let layer = layer(&gpu, &GruConfig::new(3, 5).num_layers(2).erased());
     let stream = layer.stream(StreamOptions::new(4).sources(true).lengths(true)).expect("a stream");
     stream.sources().expect("sources").write(&words(&[u32::MAX, 4, 1 << 31, 3])).expect("as many as rows");
     stream.lengths().expect("lengths").write(&words(&[u32::MAX, 2, 0, 1])).expect("as many as rows");
     step(&gpu, &stream, &[0.5; 12]);
     assert!(read(stream.state()).iter().all(|state| state.abs() < 1.0), "states of a GRU");
-    crate::in_range::assert_none(&gpu);
+    assert_none_out_of_range(&gpu);
 }
 
 /// A row of length 0 keeps its state, whatever its input holds.
@@ -304,7 +304,7 @@ fn many_rows(gpu: &Gpu) {
         let of_frame = |frame: usize| x[(frame * rows + row) * 4..][..4].to_vec();
         let frames = if row % 2 == 0 { of_frame(1) } else { [of_frame(0), of_frame(1)].concat() };
         let (_, expected) = whole(gpu, &layer, &frames, &[0.0; 16]);
-        assert_near(&format!("row {row}"), &row_of(stream.state(), row), &expected);
+        assert_near(&format!("row {row}"), &config, &row_of(stream.state(), row), &expected);
     }
 }
 
@@ -313,8 +313,8 @@ fn recording_makes_nothing(gpu: &Gpu) {
     let layer = layer(&gpu, &GruConfig::new(4, 8).num_layers(2).erased());
     let mut stream = layer.stream(StreamOptions::new(9).sources(true).lengths(true)).expect("a stream");
     let snapshot = stream.snapshot().expect("room");
-    let mut commands = crate::promises::encoder(&gpu);
-    let before = crate::promises::counts(&gpu);
+    let mut commands = encoder(&gpu);
+    let before = counts(&gpu);
     for _ in 0..3 {
         stream.encode_step(&mut commands).expect("a step");
         let mut pass = commands.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -328,7 +328,7 @@ fn recording_makes_nothing(gpu: &Gpu) {
         stream.encode_restore_rows(&mut commands, &snapshot, &[(0, 1), (1, 0)]).expect("rows");
         stream.encode_reset(&mut commands).expect("all rows");
         stream.leave(row).expect("it was taken");
-        assert_eq!(crate::promises::counts(&gpu), before, "recording makes nothing");
+        assert_eq!(counts(&gpu), before, "recording makes nothing");
     }
     gpu.queue().submit([commands.finish()]);
     gpu.wait_blocking().expect("the GPU is done");
@@ -350,9 +350,9 @@ fn ten_thousand_steps(gpu: &Gpu) {
     steps(10);
     // The first readback makes a staging buffer.
     let fixed_point = bits(stream.state());
-    let objects = crate::promises::objects(&gpu);
+    let before = objects(&gpu);
     steps(990);
-    assert_eq!(crate::promises::objects(&gpu), objects, "wgpu has made nothing");
+    assert_eq!(objects(&gpu), before, "wgpu has made nothing");
     assert_eq!(bits(stream.state()), fixed_point, "a state that has settled stays");
 }
 
@@ -363,7 +363,7 @@ fn bad_input(gpu: &Gpu) {
     let other = own(gpu);
     let foreign = Tensor::zeros(&other, &[2, 3, 5]).expect("a tensor");
     let zeros = |shape: &[usize]| Tensor::zeros(gpu, shape).expect("a tensor");
-    let mut encoder = crate::promises::encoder(gpu);
+    let mut encoder = encoder(gpu);
 
     for direction in [Direction::Reverse, Direction::Bidirectional] {
         let because = "a direction that runs in reverse begins at the last frame";

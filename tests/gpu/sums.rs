@@ -4,8 +4,7 @@ use proptest::prelude::*;
 use wgpu_gru::reference::sum_rows::sum_rows;
 use wgpu_gru::{Gpu, Tolerance, Uniform, harness};
 
-use crate::device::{property, read, run, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::{assert_close, property, read, run, tensor, wide};
 
 trials![around_the_lanes, random_sums];
 

@@ -1,16 +1,16 @@
-//! Loss, norm, optimisers and clipping against their twins, and Adam against PyTorch.
+//! Loss, norm, optimisers and clipping against their twins, and Adam against PyTorch. Then layer, head, loss and optimiser
+//! together: one encoder, one submission.
 
-use approx::assert_relative_eq;
 use wgpu_gru::reference::adam::adam;
 use wgpu_gru::reference::adam_prepare::adam_prepare;
 use wgpu_gru::reference::mse::mse;
 use wgpu_gru::reference::sgd::sgd;
 use wgpu_gru::reference::sum_squares::sum_squares;
-use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll, Unrolled};
 
-use crate::device::{bits, read, tensor};
-use crate::support::{assert_close, wide};
+use crate::support::adam as pytorch;
+use crate::support::{Trainer, assert_close, bits, largest, own, read, record, tensor, wide, zeros};
 
 trials![
     mean_squared_error,
@@ -20,19 +20,14 @@ trials![
     a_gradient_of_zero_moves_nothing,
     learning_rate,
     sgd_against_the_twin,
-    sgd_by_hand
+    sgd_by_hand,
+    training_lowers_the_loss,
+    gradients_of_head_and_loss,
+    gradient_through_head_into_the_layer,
 ];
 
-fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
-    Tensor::zeros(gpu, shape).expect("a tensor")
-}
-
 fn step(gpu: &Gpu, adam: &Adam) {
-    gpu.submit(|encoder| {
-        adam.encode(encoder);
-        Ok(())
-    })
-    .expect("a submission");
+    record(gpu, |encoder| adam.encode(encoder));
 }
 
 /// One element, the neighbours of a workgroup (256), and more than one element an invocation.
@@ -50,11 +45,7 @@ fn mean_squared_error(gpu: &Gpu) {
         let (prediction, d_prediction) = (tensor(gpu, &[len], &prediction), zeros(gpu, &[len]));
         let loss = MeanSquaredError::new(&prediction, &d_prediction).expect("a loss");
         loss.expected().write(&expected).expect("a write");
-        gpu.submit(|encoder| {
-            loss.encode(encoder);
-            Ok(())
-        })
-        .expect("a submission");
+        record(gpu, |encoder| loss.encode(encoder));
         // A mean of squares: every term is divided by len, so the sum is of about 1.
         assert_close(&format!("loss of {len}"), &read(loss.loss()), &[exact], Tolerance::matmul(len));
         let tolerance = Tolerance::pointwise().scaled(1.0 / len as f64);
@@ -120,68 +111,21 @@ fn adam_against_the_twin(gpu: &Gpu) {
     }
 }
 
-/// ```python
-/// import torch  # 2.15.0
-/// for clip in [None, 1.0]:
-///     p = torch.tensor([0.5, -0.25, 1.0, 0.125, -2.0], dtype=torch.float64, requires_grad=True)
-///     q = torch.tensor([[0.75], [-1.5]], dtype=torch.float64, requires_grad=True)
-///     adam = torch.optim.Adam([p, q], lr=0.0625, betas=(0.875, 0.96875), eps=2**-6)
-///     for dp, dq in zip(D_P, D_Q):
-///         p.grad, q.grad = torch.tensor(dp).double(), torch.tensor(dq).double().reshape(2, 1)
-///         if clip: print(torch.nn.utils.clip_grad_norm_([p, q], clip).item())
-///         adam.step()
-///     print(p.tolist(), q.flatten().tolist())
-/// ```
 fn adam_against_pytorch(gpu: &Gpu) {
-    const D_P: [[f32; 5]; 3] =
-        [[0.5, -1.0, 0.25, 2.0, -0.125], [0.25, 0.5, -0.5, 0.0, 1.0], [-0.5, 0.25, 0.125, -0.25, 0.5]];
-    const D_Q: [[f32; 2]; 3] = [[1.5, -0.5], [-0.25, 0.125], [0.0, 0.5]];
-    const NORMS: [f64; 3] = [2.797_878_660_699_924, 1.280_868_845_744_949_7, 0.943_729_304_408_843_7];
-    const FREE: [f64; 7] = [
-        0.378_008_294_467_363_34,
-        -0.170_121_933_137_467_1,
-        0.972_182_116_990_798_5,
-        -0.004_248_525_761_129_27,
-        -2.030_305_198_815_828_5,
-        0.630_431_260_769_516_8,
-        -1.424_263_959_651_171_5,
-    ];
-    const CLIPPED: [f64; 7] = [
-        0.397_935_481_347_403_36,
-        -0.218_094_344_533_259_07,
-        0.994_989_030_838_101_6,
-        0.007_787_475_538_420_022,
-        -2.045_937_655_296_564_5,
-        0.650_686_599_492_362_3,
-        -1.462_274_955_608_76,
-    ];
-    for (max_norm, expected) in [(None, FREE), (Some(1.0), CLIPPED)] {
-        let p = tensor(gpu, &[5], &[0.5, -0.25, 1.0, 0.125, -2.0]);
-        let q = tensor(gpu, &[2, 1], &[0.75, -1.5]);
+    for (max_norm, expected) in pytorch::AFTER {
+        let (p, q) = pytorch::BEFORE.split_at(5);
+        let (p, q) = (tensor(gpu, &[5], p), tensor(gpu, &[2, 1], q));
         let (d_p, d_q) = (zeros(gpu, &[5]), zeros(gpu, &[2, 1]));
-        let options = AdamOptions {
-            learning_rate: 0.0625,
-            beta1: 0.875,
-            beta2: 0.96875,
-            epsilon: f32::powi(2.0, -6),
-            max_norm,
-            ..AdamOptions::default()
-        };
+        let options = AdamOptions { max_norm, ..pytorch::OPTIONS };
         let adam = Adam::new(&[(&p, &d_p), (&q, &d_q)], &options).expect("an optimiser");
-        for ((gradient_p, gradient_q), norm) in D_P.iter().zip(&D_Q).zip(NORMS) {
-            d_p.write(gradient_p).expect("a write");
-            d_q.write(gradient_q).expect("a write");
+        for (gradient, norm) in pytorch::GRADIENTS.iter().zip(pytorch::NORMS) {
+            d_p.write(&gradient[..5]).expect("a write");
+            d_q.write(&gradient[5..]).expect("a write");
             step(gpu, &adam);
-            let actual = f64::from(read(adam.norm())[0]);
-            assert_relative_eq!(actual, norm, max_relative = Tolerance::matmul(7).abs);
+            assert_close("norm", &read(adam.norm()), &[norm], Tolerance { abs: 0.0, rel: Tolerance::matmul(7).abs });
         }
-        let actual = [read(&p), read(&q)].concat();
-        assert_close(
-            &format!("parameters with max_norm {max_norm:?}"),
-            &actual,
-            &expected,
-            Tolerance::through_time(1, 3),
-        );
+        let (name, after) = (format!("parameters with max_norm {max_norm:?}"), [read(&p), read(&q)].concat());
+        assert_close(&name, &after, &expected, Tolerance::through_time(1, 3));
     }
 }
 
@@ -220,11 +164,7 @@ fn learning_rate(gpu: &Gpu) {
 }
 
 fn descend(gpu: &Gpu, sgd: &Sgd) {
-    gpu.submit(|encoder| {
-        sgd.encode(encoder);
-        Ok(())
-    })
-    .expect("a submission");
+    record(gpu, |encoder| sgd.encode(encoder));
 }
 
 fn sgd_against_the_twin(gpu: &Gpu) {
@@ -280,5 +220,145 @@ fn sgd_by_hand(gpu: &Gpu) {
         d_q.write(&[0.0]).expect("a write");
         descend(gpu, &sgd);
         assert_eq!([bits(&p), bits(&q)], before, "a gradient of 0 moves nothing");
+    }
+}
+
+/// A running mean of the input is learned.
+fn training_lowers_the_loss(gpu: &Gpu) {
+    let gpu = own(gpu);
+    let (t, b) = (12, 6);
+    let mut trainer = Trainer::new(&gpu, [t, b, 1, 9, 1]);
+    let mut uniform = Uniform::new(3);
+    let (mut first, mut last) = (0.0, 0.0);
+    for step in 0..120 {
+        let x = uniform.vec(t * b, 1.0);
+        let mut mean = vec![0.0; b];
+        let mut expected = Vec::new();
+        for row in x.chunks_exact(b) {
+            for (mean, x) in mean.iter_mut().zip(row) {
+                *mean = 0.7 * *mean + 0.3 * x;
+            }
+            expected.extend_from_slice(&mean);
+        }
+        trainer.net.input().write(&x).expect("a write");
+        trainer.loss.expected().write(&expected).expect("a write");
+        let before = gpu.activity().submissions;
+        record(&gpu, |encoder| trainer.encode(encoder));
+        assert_eq!(gpu.activity().submissions, before + 1, "a training step is one submission");
+        if step == 0 {
+            first = read(trainer.loss.loss())[0];
+        }
+        if step >= 110 {
+            last += read(trainer.loss.loss())[0] / 10.0;
+        }
+    }
+    assert!(last < 0.1 * first, "loss {first} at first, {last} at last");
+}
+
+/// The loss of a linear layer in f64.
+fn linear_loss(x: &[f64], weight: &[f64], bias: &[f64], expected: &[f64]) -> f64 {
+    let (out, inputs) = (bias.len(), weight.len() / bias.len());
+    let mut sum = 0.0;
+    for (row, x) in x.chunks_exact(inputs).enumerate() {
+        for o in 0..out {
+            let y = bias[o] + (0..inputs).map(|i| weight[o * inputs + i] * x[i]).sum::<f64>();
+            sum += (y - expected[row * out + o]).powi(2);
+        }
+    }
+    sum / expected.len() as f64
+}
+
+/// Finite differences of a function of some numbers, of second order. For a quadratic function they are exact up to
+/// rounding, about 1e-16 / 1e-4.
+fn differences(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    const STEP: f64 = 1e-4;
+    let mut point = at.to_vec();
+    let mut slope = |index: usize| {
+        point[index] = at[index] + STEP;
+        let up = f(&point);
+        point[index] = at[index] - STEP;
+        let down = f(&point);
+        point[index] = at[index];
+        (up - down) / (2.0 * STEP)
+    };
+    (0..at.len()).map(&mut slope).collect()
+}
+
+fn gradients_of_head_and_loss(gpu: &Gpu) {
+    for [rows, inputs, out] in [[1, 1, 1], [5, 3, 2], [7, 33, 5], [13, 4, 1], [3, 2, 35]] {
+        let mut uniform = Uniform::new((rows * inputs * out) as u64);
+        let x = uniform.vec(rows * inputs, 1.0);
+        let weight = uniform.vec(out * inputs, 1.0 / (inputs as f32).sqrt());
+        let bias = uniform.vec(out, 1.0);
+        let expected = uniform.vec(rows * out, 1.0);
+
+        let input = tensor(gpu, &[rows, inputs], &x);
+        let d_input = Tensor::zeros(gpu, &[rows, inputs]).expect("a tensor");
+        let linear = Linear::with_weights(gpu, [out, inputs], &weight, &bias).expect("a head");
+        let head = linear.unroll(&input, &d_input).expect("an unroll");
+        let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");
+        loss.expected().write(&expected).expect("a write");
+        gpu.submit(|encoder| {
+            head.encode_forward(encoder);
+            loss.encode(encoder);
+            head.encode_backward(encoder)
+        })
+        .expect("a submission");
+
+        let [x, weight, bias, expected] = [x, weight, bias, expected].map(|values| wide(&values));
+        let name = |tensor| format!("{rows} rows, {inputs} -> {out}: {tensor}");
+        let exact = linear_loss(&x, &weight, &bias, &expected);
+        let [d_weight, d_bias] = head.gradients();
+        let forward = Tolerance::matmul(inputs).plus(Tolerance::matmul(rows * out));
+        assert_close(&name("loss"), &read(loss.loss()), &[exact], forward.scaled(exact.max(1.0)));
+        for (tensor_name, tensor, exact) in [
+            ("d_input", &d_input, differences(&x, |x| linear_loss(x, &weight, &bias, &expected))),
+            ("d_weight", d_weight, differences(&weight, |weight| linear_loss(&x, weight, &bias, &expected))),
+            ("d_bias", d_bias, differences(&bias, |bias| linear_loss(&x, &weight, bias, &expected))),
+        ] {
+            let tolerance = Tolerance::matmul(inputs).plus(Tolerance::matmul(rows.max(out)));
+            assert_close(&name(tensor_name), &read(tensor), &exact, tolerance.scaled(largest(&exact).max(1.0)));
+        }
+    }
+}
+
+/// The head writes its d_input where the layer's backward reads it: with head and loss the gradient of a bias of the
+/// layer is the slope of the loss that the GPU itself gives.
+fn gradient_through_head_into_the_layer(gpu: &Gpu) {
+    let [t, b, i, h, out] = [4, 3, 2, 5, 2];
+    let gru = Gru::new(gpu, GruConfig::new(i, h), 5).expect("a layer");
+    let linear = Linear::new(gpu, h, out, 6).expect("a head");
+    let mut net = gru.unroll(Unroll::training(t, b)).expect("an unroll");
+    let head = linear.unroll(net.output(), net.d_output().expect("training")).expect("a head");
+    let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");
+    let mut uniform = Uniform::new(8);
+    net.input().write(&uniform.vec(t * b * i, 1.0)).expect("a write");
+    loss.expected().write(&uniform.vec(t * b * out, 1.0)).expect("a write");
+    let evaluate = |net: &mut Unrolled| {
+        gpu.submit(|encoder| {
+            net.encode_forward(encoder)?;
+            head.encode_forward(encoder);
+            loss.encode(encoder);
+            head.encode_backward(encoder)?;
+            net.encode_backward(encoder)
+        })
+        .expect("a submission");
+        f64::from(read(loss.loss())[0])
+    };
+    evaluate(&mut net);
+    let gradients = read(net.gradients().expect("training").parameters.cells[0].bias_ih.as_ref().expect("a bias"));
+    let original = read(gru.parameters().cells[0].bias_ih.as_ref().expect("a bias"));
+    // The loss has an error of a few u, and the difference one of step^2: at 2^-6 both are below 1 % of a slope of 0.05.
+    const STEP: f32 = 1.0 / 64.0;
+    for index in 0..3 * h {
+        let mut side = |sign: f32| {
+            let mut bias = original.clone();
+            bias[index] += sign * STEP;
+            gru.parameters().cells[0].bias_ih.as_ref().expect("a bias").write(&bias).expect("a write");
+            evaluate(&mut net)
+        };
+        let slope = (side(1.0) - side(-1.0)) / f64::from(2.0 * STEP);
+        let tolerance = Tolerance { abs: 5e-4, rel: 0.0 };
+        assert_close(&format!("d_bias_ih[{index}]"), &gradients[index..=index], &[slope], tolerance);
     }
 }

@@ -6,9 +6,7 @@ use wgpu_gru::{
     StreamOptions, Tensor, Unroll, Unrolled, Weights, wgpu,
 };
 
-use crate::device::{bits, own, read, tensor};
-use crate::errors::assert_error;
-use crate::promises::encoder;
+use crate::support::{assert_error, bits, encoder, own, read, tensor};
 
 trials![
     state_carried_too_early,

@@ -30,14 +30,14 @@ MODULES = [
     (r"matmul_cooperative", ["cooperative"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["sums", "long_sums", "in_range", "options"]),
-    (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "training", "in_range"]),
-    (r"move_rows|number|rows\.rs", ["arrange", "stream", "past_a_grid", "in_range"]),
+    (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "in_range"]),
+    (r"move_rows|number|copies", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
-    (r"pack|f16|half", ["half", "past_a_grid", "half_budgets", "not_finite", "in_range"]),
-    (r"", ["recurrence", "cells", "ulps", "clips", "options", "half", "chunks", "cuts", "nonfinite", "in_range"]),
+    (r"pack|f16", ["half", "past_a_grid", "nonfinite", "in_range"]),
+    (r"", ["recurrence", "cells", "activations", "options", "half", "chunks", "cuts", "nonfinite", "in_range"]),
 ]
 FILES = ["shaders/*.wgsl", "shaders/shared/*.wgsl"]
-HOST = ["src/ops.rs", "src/ops/*.rs", "src/ops/steps/*.rs", "src/layer/programs.rs"]
+HOST = ["src/lower/*.rs", "src/plan/passes.rs"]
 # Names that somebody may take for each other.
 PAIRS = [
     (r"at\.before", "at.after"), ("beta1", "beta2"), ("moment1", "moment2"), ("CORRECTION1", "CORRECTION2"),

@@ -6,6 +6,8 @@ use wgpu_gru::plan::Schedule;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Cell, Config, Direction, GruConfig, Reset, RnnConfig, Saved, Unroll};
 
+use super::numbers::ACTIVATIONS;
+
 /// What is drawn. Each part shrinks to what is plainest.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -18,20 +20,6 @@ pub(crate) struct Options {
     /// Of weights and numbers.
     pub(crate) seed: u64,
 }
-
-/// Every activation.
-pub(crate) const ACTIVATIONS: [Activation; 10] = [
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Relu,
-    Activation::HARD_SIGMOID_ONNX,
-    Activation::HARD_SIGMOID_KERAS,
-    Activation::LeakyRelu { alpha: 0.1 },
-    Activation::ThresholdedRelu { theta: 0.1 },
-    Activation::Softsign,
-    Activation::Softplus,
-    Activation::Linear,
-];
 
 /// What the config of each cell has in common.
 #[derive(Debug, Clone)]

@@ -1,11 +1,11 @@
 //! Reads the golden vectors of `tests/golden/gru`, made by `torch.nn.GRU`. See `tests/golden/README.md`.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use wgpu_gru::{CellWeights, GruConfig, Weights};
+
+use super::vectors::load;
 
 /// Fewer cases than this mean that files are missing.
 const FEWEST_CASES: usize = 10;
@@ -131,21 +131,12 @@ impl fmt::Display for Golden {
 /// # Panics
 /// If a file cannot be read or holds something else than its header says, or if there are fewer than 10.
 pub(crate) fn load_all() -> Vec<Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gru");
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
-    assert!(paths.len() >= FEWEST_CASES, "{} holds {} cases, expected at least 10", folder.display(), paths.len());
-    paths.iter().map(|path| load(path)).collect()
-}
-
-fn load(path: &Path) -> Golden {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let golden: Golden = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(&*golden.name), "the name of {}", path.display());
-    golden.check();
-    golden
+    let cases: Vec<(String, Golden)> = load("gru");
+    assert!(cases.len() >= FEWEST_CASES, "{} cases, expected at least {FEWEST_CASES}", cases.len());
+    let checked = |(file, golden): (String, Golden)| {
+        assert_eq!(file, golden.name, "the name of a file");
+        golden.check();
+        golden
+    };
+    cases.into_iter().map(checked).collect()
 }

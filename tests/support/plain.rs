@@ -1,7 +1,8 @@
 //! The oracle for the plain GRU of one layer: forward in time, all rows equally long.
 
 use wgpu_gru::reference::oracle::{self, Run};
-use wgpu_gru::{GruConfig, Weights};
+use wgpu_gru::verify::Batch;
+use wgpu_gru::{GruConfig, Tolerance, Weights};
 
 /// What a forward pass gives.
 pub(crate) struct Forward {
@@ -56,4 +57,13 @@ pub(crate) fn backward(
     let oracle::CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } = cell;
     let (d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh) = (weight_ih, weight_hh, bias_ih, bias_hh);
     Gradients { d_x, d_h0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh }
+}
+
+/// The expectations of a plain layer, `output`, `h_n`, `d_input`, `d_h0` and the four gradients of the parameters, as arrays.
+pub(crate) fn expectation(config: &GruConfig, weights: &Weights, batch: &Batch) -> ([Vec<f64>; 8], [Tolerance; 8]) {
+    let mut list = wgpu_gru::verify::expectation(config, weights, batch);
+    list.truncate(8);
+    let tolerances = list.iter().map(|expected| expected.tolerance).collect::<Vec<_>>();
+    let values = list.into_iter().map(|expected| expected.values).collect::<Vec<_>>();
+    (values.try_into().expect("eight tensors"), tolerances.try_into().expect("eight tensors"))
 }

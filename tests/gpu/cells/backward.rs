@@ -9,9 +9,8 @@ use wgpu_gru::reference::rnn_step::RnnStepParams;
 use wgpu_gru::reference::rnn_step_backward::rnn_step_backward as rnn_step_backward_twin;
 use wgpu_gru::{Cell, Gpu, Reset, Tolerance, Uniform, harness};
 
-use super::{Case, OnGpu, cases, flat, grus, pick, rnns, to_bits};
-use crate::device::{largest, read, run};
-use crate::support::{assert_close, wide};
+use super::{Case, OnGpu, cases, grus, pick, rnns};
+use crate::support::{assert_close, flat, largest, read, run, to_bits, wide};
 
 trials![gru_step_backward, gru_step_backward_before_reset, gru_reset_backward, rnn_step_backward];
 

@@ -7,9 +7,8 @@ use wgpu_gru::reference::gru_step::{GruStepParams, gru_step_with};
 use wgpu_gru::reference::rnn_step::{RnnStepParams, rnn_step as rnn_step_twin};
 use wgpu_gru::{Cell, Gpu, Reset, Tolerance, Uniform, harness};
 
-use super::{Case, OnGpu, cases, flat, grus, pick, rnns, to_bits};
-use crate::device::{largest, read, run};
-use crate::support::{assert_close, wide};
+use super::{Case, OnGpu, cases, grus, pick, rnns};
+use crate::support::{assert_close, flat, largest, read, run, to_bits, wide};
 
 trials![gru_step, gru_step_after_reset, gru_reset, rnn_step, gru_gates];
 

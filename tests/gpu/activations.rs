@@ -2,19 +2,25 @@
 //! `Activation` says: the kernels, by way of a plain RNN whose products are exact, and the f32 twins.
 //!
 //! A row of the batch has one number x: W_ih is 1, so its state is f(x), and with `d_output` 1 its `d_input` is f'(x).
+//!
+//! And beside a clip, however large or small that is: a gradient of 0 where the clip changed an argument, and the slope of the
+//! activation wherever it did not.
 
+use proptest::prelude::*;
 use wgpu_gru::reference::activation::{activate, activation_slope};
 use wgpu_gru::reference::oracle;
+use wgpu_gru::verify::verify;
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Activation, Gpu, Recurrent, RnnConfig, Unroll, Weights};
+use wgpu_gru::{Activation, Cell, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, Weights};
 
-use crate::any_options::ACTIVATIONS;
-use crate::device::{read, tensor};
+use crate::support::{ACTIVATIONS, Options, check_drawn, is_told, property_from, read, tensor};
 
-trials![kernels, twins, small_arguments];
+trials![kernels, twins, small_arguments, far_below_the_clip, at_the_clip, any_clip, an_infinite_value];
+
+const CLASSES: [DeviceType; 2] = [DeviceType::Cpu, DeviceType::DiscreteGpu];
 
 /// Bounds of an activation and of its slope: the table of `Activation`.
-pub(crate) fn bounds(activation: Activation) -> [f64; 2] {
+fn bounds(activation: Activation) -> [f64; 2] {
     match activation {
         Activation::Relu | Activation::ThresholdedRelu { .. } | Activation::Linear => [0.0, 0.0],
         Activation::LeakyRelu { .. } => [1.0, 0.0],
@@ -74,7 +80,7 @@ fn exact_slope(activation: Activation, y: f64) -> f64 {
 }
 
 /// The errors of a value and of a slope that belong to an argument.
-pub(crate) fn errors(activation: Activation, x: f32, [y, slope]: [f32; 2]) -> [f64; 2] {
+fn errors(activation: Activation, x: f32, [y, slope]: [f32; 2]) -> [f64; 2] {
     let near_zero = |actual: f32, exact: f64| actual == 0.0 && is_tiny(exact);
     // A device may take an argument that is no normal number for zero.
     let arguments = [f64::from(x), 0.0];
@@ -124,7 +130,7 @@ fn on_gpu(gpu: &Gpu, activation: Activation, class: DeviceType, x: &[f32]) -> Ve
 }
 
 /// f(x) and f'(x) of every number, by a plain RNN of one unit.
-pub(crate) fn one_unit(gpu: &Gpu, config: RnnConfig, class: DeviceType, x: &[f32]) -> Vec<[f32; 2]> {
+fn one_unit(gpu: &Gpu, config: RnnConfig, class: DeviceType, x: &[f32]) -> Vec<[f32; 2]> {
     let config = config.bias(false);
     let mut weights = Weights::random(&config, 1);
     (weights.cells[0].weight_ih, weights.cells[0].weight_hh) = (vec![1.0], vec![0.0]);
@@ -143,7 +149,7 @@ fn kernels(gpu: &Gpu) {
     for activation in ACTIVATIONS {
         // The text of an activation is the same everywhere.
         let is_plain = bounds(activation)[1] == 0.0;
-        for class in [DeviceType::Cpu, DeviceType::DiscreteGpu].into_iter().skip(usize::from(is_plain)) {
+        for class in CLASSES.into_iter().skip(usize::from(is_plain)) {
             let made = on_gpu(gpu, activation, class, &x);
             hold(&format!("{class:?}"), activation, x.iter().copied().zip(made));
         }
@@ -163,7 +169,7 @@ fn twins(_: &Gpu) {
 /// tanh of small numbers is those numbers: it was 0.14 % off at 1e-5, and 2.98e-8 at 1e-8.
 fn small_arguments(gpu: &Gpu) {
     let x = [1e-5, 1e-8, -1e-8, 3e-30];
-    for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+    for class in CLASSES {
         let made = on_gpu(gpu, Activation::Tanh, class, &x);
         let expected = x.map(|x| [f64::from(x).tanh() as f32, 1.0]);
         for ([y, slope], [expected_y, expected_slope]) in made.into_iter().zip(expected) {
@@ -171,4 +177,77 @@ fn small_arguments(gpu: &Gpu) {
             assert!((slope - expected_slope).abs() < 3e-7, "{slope:e}");
         }
     }
+}
+
+/// Every y of less than 4e-7 times the clip had lost its gradient.
+fn far_below_the_clip(gpu: &Gpu) {
+    for class in CLASSES {
+        let config = RnnConfig::new(1, 1).nonlinearity(Activation::Relu).clip(1e6);
+        assert_eq!(one_unit(gpu, config, class, &[0.3]), [[0.3, 1.0]], "{class:?}");
+    }
+    for clip in [1e4, 1e6, 1e30] {
+        let config = RnnConfig::new(2, 3).nonlinearity(Activation::Relu).clip(clip);
+        let report = pollster::block_on(verify(gpu, &config, 5, 4, 1));
+        assert!(report.is_ok(), "{clip:e}: {report:?}");
+    }
+}
+
+/// An argument that equals the clip is not changed by it, as with PyTorch's clamp.
+fn at_the_clip(gpu: &Gpu) {
+    for (number, clip) in [1e-3_f32, 0.5, 1e6, 1e30].into_iter().enumerate() {
+        let next = f32::from_bits(clip.to_bits() + 1);
+        let sizes =
+            [clip * 1e-7, clip * 0.5, f32::from_bits(clip.to_bits() - 1), clip, next, 2.0 * clip, f32::INFINITY];
+        let x: Vec<f32> = sizes.iter().flat_map(|&size| [size, -size]).collect();
+        for (index, activation) in ACTIVATIONS.into_iter().enumerate() {
+            let class = CLASSES[(index + number) % 2];
+            let made = one_unit(gpu, RnnConfig::new(1, 1).nonlinearity(activation).clip(clip), class, &x);
+            for (&x, [y, slope]) in x.iter().zip(made) {
+                let within = x.clamp(-clip, clip);
+                let [of_value, of_slope] = errors(activation, within, [y, slope]);
+                let bounds = bounds(activation);
+                let context = format!("{activation:?} clip {clip:e} at {x:e}, {class:?}: {y:e}, slope {slope:e}");
+                assert!(of_value <= bounds[0], "{context}");
+                assert!(if x == within { of_slope <= bounds[1] } else { slope == 0.0 }, "{context}");
+            }
+        }
+    }
+}
+
+/// Clips of all sizes, activations, cells, and everything that forward can keep, against the oracle.
+fn any_clip(gpu: &Gpu) {
+    let activation = || proptest::sample::select(ACTIVATIONS.to_vec());
+    let cell = (prop::option::of(any::<bool>()), activation(), activation());
+    let planned = (any::<bool>(), proptest::sample::select(vec![Saved::Everything, Saved::StatesOnly]), any::<bool>());
+    // Half of the clips are so small that they often act.
+    let clip = prop_oneof![-3.0_f32..0.5, -3.0_f32..30.0];
+    let options = (clip, cell, planned, any::<u64>()).prop_map(|(power, (gru, gate, candidate), planned, seed)| {
+        let (as_for_a_gpu, saved, has_lengths) = planned;
+        let clip = 10_f32.powf(power);
+        let config = match gru {
+            None => RnnConfig::new(3, 5).nonlinearity(candidate).clip(clip).erased(),
+            Some(before) => GruConfig::new(3, 5)
+                .reset(if before { Reset::Before } else { Reset::After })
+                .gate_activation(gate)
+                .candidate_activation(candidate)
+                .clip(clip)
+                .erased(),
+        };
+        // A plain RNN keeps the same with halves.
+        let is_rnn = matches!(config.cell(), Cell::Rnn { .. });
+        let saved = if is_rnn && saved == Saved::StatesOnly && seed % 2 == 0 { Saved::Half } else { saved };
+        let unroll = Unroll::training(5, 3).saved(saved).lengths(has_lengths);
+        let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
+        Options { config, unroll, lengths: has_lengths.then(|| vec![5, 0, 3]), has_h0: true, seed }
+    });
+    let told = options.prop_filter("no f32 computation can be held to the budget", is_told);
+    property_from(12, 24, &told, |options| check_drawn(gpu, &options));
+}
+
+/// With a clip an infinity says that it acted, so no value may be one.
+fn an_infinite_value(gpu: &Gpu) {
+    let leaky = Activation::LeakyRelu { alpha: 10.0 };
+    let refused = Recurrent::new(gpu, RnnConfig::new(2, 3).nonlinearity(leaky).clip(1e38), 1).map(drop);
+    assert!(matches!(refused, Err(Error::InvalidOption { option: "nonlinearity", .. })), "{refused:?}");
+    assert!(Recurrent::new(gpu, RnnConfig::new(2, 3).nonlinearity(leaky).clip(1e37), 1).is_ok(), "1e38 is finite");
 }

@@ -2,10 +2,12 @@
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use wgpu_gru::gpu::Program;
+use wgpu_gru::gpu::{Activity, Program};
+use wgpu_gru::wgpu::{DeviceDescriptor, Features, Limits};
 use wgpu_gru::{Gpu, Gru, GruConfig, Output, Tensor, Unrolled, Weights, harness, wgpu};
 
-use crate::settings;
+use super::common::numbers::{from_bits, to_bits};
+use super::settings;
 
 /// Planned for the class of adapter that the environment names, if it names one. Every device of the tests is.
 pub(crate) fn planned(gpu: Gpu) -> Gpu {
@@ -16,13 +18,13 @@ pub(crate) fn planned(gpu: Gpu) -> Gpu {
 }
 
 /// A second device of the same adapter, as an app would make it, with these limits and no feature.
-pub(crate) fn open(gpu: &Gpu, required_limits: wgpu::Limits) -> Gpu {
-    let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
+pub(crate) fn open(gpu: &Gpu, required_limits: Limits) -> Gpu {
+    let descriptor = DeviceDescriptor { required_limits, ..DeviceDescriptor::default() };
     open_with(&adapter(gpu), &descriptor)
 }
 
 /// A device of an adapter, as an app would make it.
-pub(crate) fn open_with(adapter: &wgpu::Adapter, descriptor: &wgpu::DeviceDescriptor<'_>) -> Gpu {
+pub(crate) fn open_with(adapter: &wgpu::Adapter, descriptor: &DeviceDescriptor<'_>) -> Gpu {
     let (device, queue) = pollster::block_on(adapter.request_device(descriptor)).expect("the adapter opens a device");
     planned(Gpu::from_device(device, queue))
 }
@@ -43,8 +45,23 @@ pub(crate) fn own(gpu: &Gpu) -> Gpu {
     planned(pollster::block_on(Gpu::with_options(options)).expect("the adapter opens once more"))
 }
 
+/// A tensor that holds these numbers.
 pub(crate) fn tensor(gpu: &Gpu, shape: &[usize], host: &[f32]) -> Tensor {
     Tensor::from_slice(gpu, shape, host).expect("a tensor")
+}
+
+/// The same of one axis.
+pub(crate) fn flat(gpu: &Gpu, host: &[f32]) -> Tensor {
+    tensor(gpu, &[host.len()], host)
+}
+
+/// The same of numbers of 32 bits that are no f32.
+pub(crate) fn words(gpu: &Gpu, words: &[u32]) -> Tensor {
+    flat(gpu, &from_bits(words))
+}
+
+pub(crate) fn zeros(gpu: &Gpu, shape: &[usize]) -> Tensor {
+    Tensor::zeros(gpu, shape).expect("a tensor")
 }
 
 pub(crate) fn read(tensor: &Tensor) -> Vec<f32> {
@@ -52,15 +69,20 @@ pub(crate) fn read(tensor: &Tensor) -> Vec<f32> {
 }
 
 pub(crate) fn bits(tensor: &Tensor) -> Vec<u32> {
-    read(tensor).into_iter().map(f32::to_bits).collect()
+    to_bits(&read(tensor))
 }
 
-pub(crate) fn run(gpu: &Gpu, program: &Program) {
+/// Submits what cannot fail to be recorded.
+pub(crate) fn record(gpu: &Gpu, commands: impl FnOnce(&mut wgpu::CommandEncoder)) {
     gpu.submit(|encoder| {
-        program.encode(encoder);
+        commands(encoder);
         Ok(())
     })
     .expect("a submission");
+}
+
+pub(crate) fn run(gpu: &Gpu, program: &Program) {
+    record(gpu, |encoder| program.encode(encoder));
 }
 
 pub(crate) fn gru(gpu: &Gpu, config: &GruConfig, weights: &Weights) -> Gru {
@@ -72,11 +94,6 @@ pub(crate) fn forward(net: &mut Unrolled, gpu: &Gpu, x: &[f32], h0: Option<&[f32
     let x = tensor(gpu, net.input().shape(), x);
     let h0 = h0.map(|h0| tensor(gpu, net.h0().shape(), h0));
     net.forward(&x, h0.as_ref()).expect("a forward pass")
-}
-
-/// The largest absolute value.
-pub(crate) fn largest<R: Copy + Into<f64>>(values: &[R]) -> f64 {
-    values.iter().fold(0.0, |most, &value| most.max(value.into().abs()))
 }
 
 /// Runs a property over random cases, always the same ones.
@@ -94,4 +111,45 @@ pub(crate) fn property_from<S: Strategy>(seed: u64, cases: u32, strategy: &S, ho
     if let Err(error) = outcome {
         panic!("{error}");
     }
+}
+
+/// What wgpu itself counts on a device.
+pub(crate) fn objects(gpu: &Gpu) -> [(&'static str, isize); 8] {
+    let hal = gpu.device().get_internal_counters().hal;
+    [
+        ("buffers", hal.buffers.read()),
+        ("bind_groups", hal.bind_groups.read()),
+        ("bind_group_layouts", hal.bind_group_layouts.read()),
+        ("pipeline_layouts", hal.pipeline_layouts.read()),
+        ("compute_pipelines", hal.compute_pipelines.read()),
+        ("shader_modules", hal.shader_modules.read()),
+        ("buffer_memory", hal.buffer_memory.read()),
+        ("memory_allocations", hal.memory_allocations.read()),
+    ]
+}
+
+/// What `work` makes: nothing if both are the same before and after.
+pub(crate) fn counts(gpu: &Gpu) -> (Activity, [(&'static str, isize); 8]) {
+    (gpu.activity(), objects(gpu))
+}
+
+pub(crate) fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
+    gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+}
+
+/// A device of its own whose kernels count.
+pub(crate) fn counting(gpu: &Gpu) -> Gpu {
+    let adapter = adapter(gpu);
+    let descriptor = DeviceDescriptor {
+        required_features: adapter.features() & (Features::SUBGROUP | Features::MEMORY_DECORATION_COHERENT),
+        required_limits: Limits { max_storage_buffers_per_shader_stage: 10, ..Limits::default() },
+        ..DeviceDescriptor::default()
+    };
+    let gpu = open_with(&adapter, &descriptor);
+    harness::count_out_of_range(&gpu).expect("a counter");
+    gpu
+}
+
+pub(crate) fn assert_none_out_of_range(gpu: &Gpu) {
+    assert_eq!(harness::out_of_range(gpu).expect("a readback"), [], "indices out of range");
 }

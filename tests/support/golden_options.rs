@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use wgpu_gru::reference::oracle::Run;
 use wgpu_gru::{Activation, CellWeights, Config, Direction, GruConfig, Reset, RnnConfig, Weights};
+
+use super::vectors::load;
 
 /// The folders of `tests/golden/options`, one a source, and how many cases each holds.
 pub(crate) const SOURCES: [(&str, usize); 5] =
@@ -315,31 +315,22 @@ impl fmt::Display for Golden {
     }
 }
 
-/// All cases of a source, in the order of their names.
+/// All cases of all sources, in the order of their names.
 ///
 /// # Panics
 /// If a file cannot be read or holds something else than its config says, or if there are not as many as `SOURCES` says.
-pub(crate) fn load(source: &str, cases: usize) -> Vec<Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/options").join(source);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
-    assert_eq!(paths.len(), cases, "cases in {}", folder.display());
-    paths.iter().map(|path| read(path)).collect()
-}
-
-/// All cases of all sources.
 pub(crate) fn load_all() -> Vec<Golden> {
-    SOURCES.into_iter().flat_map(|(source, cases)| load(source, cases)).collect()
+    SOURCES.into_iter().flat_map(|(source, count)| load_source(source, count)).collect()
 }
 
-fn read(path: &Path) -> Golden {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let golden: Golden = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(&*golden.name), "the name of {}", path.display());
-    golden.check();
-    golden
+/// All cases of a source.
+fn load_source(source: &str, count: usize) -> Vec<Golden> {
+    let cases: Vec<(String, Golden)> = load(&format!("options/{source}"));
+    assert_eq!(cases.len(), count, "cases of {source}");
+    let checked = |(file, golden): (String, Golden)| {
+        assert_eq!(file, golden.name, "the name of a file of {source}");
+        golden.check();
+        golden
+    };
+    cases.into_iter().map(checked).collect()
 }
