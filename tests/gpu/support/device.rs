@@ -141,7 +141,7 @@ pub(crate) fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
 pub(crate) fn counting(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);
     let descriptor = DeviceDescriptor {
-        required_features: adapter.features() & (Features::SUBGROUP | Features::MEMORY_DECORATION_COHERENT),
+        required_features: adapter.features() & Features::SUBGROUP,
         required_limits: Limits { max_storage_buffers_per_shader_stage: 10, ..Limits::default() },
         ..DeviceDescriptor::default()
     };
