@@ -9,13 +9,14 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use criterion::{Criterion, Throughput};
-use wgpu_gru::gpu::Program;
-use wgpu_gru::plan::{MatmulKernel, Schedule, TimeLoop};
+use wgpu_gru::Program;
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
+use wgpu_gru::{MatmulKernel, Schedule, TimeLoop};
 
 use support::{gpu, is_quick};
 use timing::{QUICK_FLOPS, configure};
@@ -62,7 +63,7 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
         if is_quick() && flops > QUICK_FLOPS {
             continue;
         }
-        let mut uniform = Uniform::new(1);
+        let mut uniform = SplitMix64::new(1);
         let (a, b) = (uniform.vec(m * k, 1.0), uniform.vec(k * n, 1.0));
         let mut expected = vec![0.0; m * n];
         matmul(&params, &a, &b, None, &mut expected);
@@ -88,7 +89,7 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     for [seq_len, batch, hidden] in [[64, 32, 128], [32, 32, 256], [100, 1, 64], [480, 1, 96]] {
         let label = format!("T{seq_len}_B{batch}_H{hidden}");
         let (states, rows) = (batch * hidden, seq_len * batch);
-        let mut uniform = Uniform::new(2);
+        let mut uniform = SplitMix64::new(2);
         let bound = 1.0 / (hidden as f32).sqrt();
         let (weight, bias) = (uniform.vec(3 * hidden * hidden, bound), uniform.vec(3 * hidden, bound));
         let mut h = uniform.vec((seq_len + 1) * states, 1.0);
@@ -141,7 +142,7 @@ fn sums(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     let mut group = criterion.benchmark_group("sum_rows");
     configure(&mut group);
     let [rows, columns] = [2048, 768];
-    let input = Uniform::new(3).vec(rows * columns, 1.0);
+    let input = SplitMix64::new(3).vec(rows * columns, 1.0);
     let mut expected = vec![0.0; columns];
     sum_rows(rows, columns, false, &input, &mut expected);
     let (input, total) = (Tensor::from_slice(gpu, &[rows, columns], &input)?, Tensor::zeros(gpu, &[columns])?);

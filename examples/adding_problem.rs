@@ -21,8 +21,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
-use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, RnnConfig, Tensor, Uniform, Unroll};
+use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, RnnConfig, Tensor, Unroll};
 
 use args::{Args, Program, WORD, Word};
 
@@ -60,7 +61,7 @@ WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter.",
 };
 
 /// `count` sequences `[LENGTH, count, 2]` and their sums `[count]`.
-fn sequences(uniform: &mut Uniform, count: usize) -> (Vec<f32>, Vec<f32>) {
+fn sequences(uniform: &mut SplitMix64, count: usize) -> (Vec<f32>, Vec<f32>) {
     let mut x = vec![0.0; LENGTH * count * 2];
     let mut sums = vec![0.0; count];
     for row in 0..count {
@@ -103,7 +104,7 @@ fn train<C: Copy + Into<Cell>>(
     pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
     let adam = Adam::new(&pairs, &AdamOptions { learning_rate, max_norm: Some(1.0), ..AdamOptions::default() })?;
 
-    let mut uniform = Uniform::new(seed + 2000);
+    let mut uniform = SplitMix64::new(seed + 2000);
     for step in 1..=steps {
         let (x, sums) = sequences(&mut uniform, BATCH);
         net.input().write(&x)?;
@@ -120,7 +121,7 @@ fn train<C: Copy + Into<Cell>>(
         watch(step, loss.loss().read_blocking()?[0]);
     }
 
-    let (x, sums) = sequences(&mut Uniform::new(seed + 3000), HELD_OUT);
+    let (x, sums) = sequences(&mut SplitMix64::new(seed + 3000), HELD_OUT);
     let mut net = layer.unroll(Unroll::inference(LENGTH, HELD_OUT))?;
     let head = linear.unroll_inference(net.h_n())?;
     net.input().write(&x)?;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use wgpu_gru::wgpu::{self, BufferUsages};
-use wgpu_gru::{Gpu, Gru, GruConfig, Places, StreamOptions, Tensor};
+use wgpu_gru::{ExternalTensors, Gpu, Gru, GruConfig, StreamOptions, Tensor};
 
 const AGENTS: usize = 1000;
 const SENSES: usize = 2;
@@ -88,7 +88,10 @@ pub(crate) fn run(device: &wgpu::Device, queue: &wgpu::Queue, frames: usize) -> 
     let gpu = Gpu::from_device(device.clone(), queue.clone());
     let gru = Gru::new(&gpu, GruConfig::new(SENSES, HIDDEN), 1)?; // or Gru::with_weights
     let input = Tensor::from_buffer(&gpu, senses.slice(..), &[1, AGENTS, SENSES])?;
-    let stream = gru.stream_in(StreamOptions::new(AGENTS), &Places { input: Some(input), ..Places::default() })?;
+    let stream = gru.stream_with(
+        StreamOptions::new(AGENTS),
+        &ExternalTensors { input: Some(input), ..ExternalTensors::default() },
+    )?;
 
     // The app's shaders see the state [1, AGENTS, HIDDEN], which stays where it is.
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

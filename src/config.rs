@@ -123,20 +123,26 @@ impl Cell {
 /// assert_eq!(config.output_size(), 128);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Config<C = Cell> {
     cell: C,
-    input_size: usize,
-    hidden_size: usize,
-    num_layers: usize,
-    direction: Direction,
-    bias: bool,
-    batch_first: bool,
-    dropout: f32,
-    clip: Option<f32>,
+    /// I, the number of features of the input.
+    pub input_size: usize,
+    /// H, the number of units of the hidden state.
+    pub hidden_size: usize,
+    /// L, the number of layers.
+    pub num_layers: usize,
+    /// In which order of time the layers read.
+    pub direction: Direction,
+    /// Whether there are biases.
+    pub bias: bool,
+    /// Whether input and output are `[B, T, ..]`.
+    pub batch_first: bool,
+    /// The share of outputs between layers that dropout sets to zero in training.
+    pub dropout: f32,
+    /// The limit of what goes into the activations.
+    pub clip: Option<f32>,
 }
-
-/// Layers on top of each other at most: far more than learn anything, and few enough to be counted out on the host.
-pub const MAX_LAYERS: usize = 4096;
 
 /// Parameters of all layers at most, of 4 bytes each.
 const MAX_PARAMETERS: u64 = 1 << 33;
@@ -162,14 +168,14 @@ impl GruConfig {
         self
     }
 
-    /// The activation of the gates r and z, at first sigmoid.
+    /// The activation of the gates r and z, by default sigmoid.
     #[must_use]
     pub fn gate_activation(mut self, activation: Activation) -> Self {
         self.cell.gate = activation;
         self
     }
 
-    /// The activation of the candidate n, at first tanh.
+    /// The activation of the candidate n, by default tanh.
     #[must_use]
     pub fn candidate_activation(mut self, activation: Activation) -> Self {
         self.cell.candidate = activation;
@@ -184,7 +190,7 @@ impl RnnConfig {
         Self::with_cell(RnnCell { nonlinearity: Activation::Tanh }, input_size, hidden_size)
     }
 
-    /// The activation, at first tanh.
+    /// The activation, by default tanh.
     #[must_use]
     pub fn nonlinearity(mut self, activation: Activation) -> Self {
         self.cell.nonlinearity = activation;
@@ -207,35 +213,38 @@ impl<C> Config<C> {
         }
     }
 
-    /// How many layers lie on top of each other, at first 1 and at most [`MAX_LAYERS`]: each reads the output of the one below.
+    /// Layers on top of each other at most: far more than learn anything, and few enough to be counted out on the host.
+    pub const MAX_LAYERS: usize = 4096;
+
+    /// How many layers lie on top of each other, by default 1 and at most [`MAX_LAYERS`](Self::MAX_LAYERS): each reads the output of the one below.
     #[must_use]
     pub fn num_layers(mut self, num_layers: usize) -> Self {
         self.num_layers = num_layers;
         self
     }
 
-    /// In which order of time the layers read, at first forward.
+    /// In which order of time the layers read, by default forward.
     #[must_use]
     pub fn direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
         self
     }
 
-    /// Whether there are biases, at first yes.
+    /// Whether there are biases, by default yes.
     #[must_use]
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;
         self
     }
 
-    /// Whether input and output are `[B, T, ..]`, not `[T, B, ..]`, at first no.
+    /// Whether input and output are `[B, T, ..]`, not `[T, B, ..]`, by default no.
     #[must_use]
     pub fn batch_first(mut self, batch_first: bool) -> Self {
         self.batch_first = batch_first;
         self
     }
 
-    /// The share of the outputs of every layer but the last that is set to zero in training, in [0, 1), at first 0; the
+    /// The share of the outputs of every layer but the last that is set to zero in training, in [0, 1), by default 0; the
     /// others are divided by 1 - dropout (Srivastava et al. 2014).
     #[must_use]
     pub fn dropout(mut self, dropout: f32) -> Self {
@@ -248,24 +257,6 @@ impl<C> Config<C> {
     pub fn clip(mut self, clip: f32) -> Self {
         self.clip = Some(clip);
         self
-    }
-
-    /// I, the number of features of the input.
-    #[must_use]
-    pub fn input_size(&self) -> usize {
-        self.input_size
-    }
-
-    /// H, the number of units of the hidden state.
-    #[must_use]
-    pub fn hidden_size(&self) -> usize {
-        self.hidden_size
-    }
-
-    /// L, the number of layers.
-    #[must_use]
-    pub fn layers(&self) -> usize {
-        self.num_layers
     }
 
     /// D, the number of directions: 1 or 2.
@@ -290,36 +281,6 @@ impl<C> Config<C> {
     #[must_use]
     pub fn layer_input_size(&self, layer: usize) -> usize {
         if layer == 0 { self.input_size } else { self.output_size() }
-    }
-
-    /// In which order of time the layers read.
-    #[must_use]
-    pub fn layer_direction(&self) -> Direction {
-        self.direction
-    }
-
-    /// Whether there are biases.
-    #[must_use]
-    pub fn has_bias(&self) -> bool {
-        self.bias
-    }
-
-    /// Whether input and output are `[B, T, ..]`.
-    #[must_use]
-    pub fn is_batch_first(&self) -> bool {
-        self.batch_first
-    }
-
-    /// The share of outputs that dropout sets to zero.
-    #[must_use]
-    pub fn dropout_share(&self) -> f32 {
-        self.dropout
-    }
-
-    /// The limit of what goes into the activations.
-    #[must_use]
-    pub fn clip_limit(&self) -> Option<f32> {
-        self.clip
     }
 }
 
@@ -362,7 +323,7 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// Checks that the layer can exist. Everything that takes a config calls this first.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for more than [`MAX_LAYERS`], a
+    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for more than [`MAX_LAYERS`](Self::MAX_LAYERS), a
     /// dropout outside [0, 1), or one that no layer could use, a clip that is not finite and over 0, a parameter of an
     /// activation that is not finite, or one that makes the value at the clip infinite; [`Error::LimitExceeded`] for more
     /// than 2^33 parameters, or more than memory has addresses.
@@ -370,7 +331,7 @@ impl<C: Copy + Into<Cell>> Config<C> {
         at_least_one("input_size", self.input_size)?;
         at_least_one("hidden_size", self.hidden_size)?;
         at_least_one("num_layers", self.num_layers)?;
-        if self.num_layers > MAX_LAYERS {
+        if self.num_layers > Self::MAX_LAYERS {
             let (option, value) = ("num_layers", self.num_layers as f64);
             return Err(Error::InvalidOption { option, value, expected: "at most 4096" });
         }

@@ -179,14 +179,7 @@ pub enum Error {
         rows: usize,
     },
 
-    /// All rows of a stream are taken.
-    #[error("all {rows} rows of the stream are taken")]
-    NoFreeRow {
-        /// How many there are.
-        rows: usize,
-    },
-
-    /// A row of a stream is used that nobody has taken, or a row is named twice where that is ambiguous.
+    /// A row of a stream is named twice where that is ambiguous.
     #[error("row {row} of the stream: {because}")]
     RowUnavailable {
         /// The row.

@@ -10,14 +10,14 @@
 //!   `record_*` put commands into an encoder or an open compute pass of the app, and do nothing else: no submission, no buffer, no
 //!   bind group, no wait. [`Gpu::activity`] counts what the crate does; `tests/gpu/promises.rs` holds it to that.
 //! - Data goes through buffers on the GPU, both ways. [`Tensor::from_buffer`] makes a tensor of a slice of the app's buffer, to be
-//!   given as one of the [`Places`] of a layer; and every tensor that the crate hands out has a [`Tensor::binding`] for the app's
+//!   given as one of the [`ExternalTensors`] of a layer; and every tensor that the crate hands out has a [`Tensor::binding`] for the app's
 //!   shaders. Bind that, not the whole [`Tensor::buffer`]: the output of a layer lies in one buffer with the states before it.
 //! - The only call that waits is `read`. The calls that submit say so: [`Gpu::submit`], [`Unrolled::forward`],
 //!   [`Unrolled::backward`], [`Recurrent::forward`].
 //!
 //! A [`Stream`] is what most apps want: rows whose state stays on the GPU from frame to frame. Rows begin anew, move and are
 //! copied by commands of the CPU ([`Stream::encode_reset_rows`] and others), or without it, by shaders that write
-//! [`Stream::sources`]. For a net that learns while the app runs, [`Recurrent::unroll`] for training beside it on the same
+//! [`Stream::gather_indices`]. For a net that learns while the app runs, [`Recurrent::unroll`] for training beside it on the same
 //! weights: the stream uses the new weights from its next step on. Weights are swapped by [`Parameters::encode_copy_from`]
 //! between two frames, or lie in buffers of the app from the beginning ([`Recurrent::with_parameters`]).
 //!

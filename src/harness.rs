@@ -15,7 +15,7 @@ use crate::plan::{MatmulKernel, Plan, TimeLoop};
 use crate::reference::Real;
 use crate::reference::matmul::MatmulParams;
 use crate::reference::run::Machine;
-use crate::verify::Batch;
+use crate::verification::Batch;
 use crate::weights::{CellWeights, Weights, cell_names};
 
 /// Tensors that operations name, in the order in which they were put here.

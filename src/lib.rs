@@ -69,7 +69,7 @@
 //!
 //! # Where things are
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and [`Unrolled`]
-//! are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about those); [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
+//! are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about those); [`train`] has a head, a loss and an optimiser; [`Plan`] says beforehand what will be done; [`verify()`]
 //! checks this device against the CPU; [`cpu`] is the fast CPU layer; [`mod@reference`] holds the references.
 //! `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
@@ -77,42 +77,49 @@
 //! Every mistake of the caller is an [`Error`] with what was expected and what came, before anything is recorded. Nothing
 //! submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
-pub mod activation;
-pub mod config;
+mod activation;
+mod config;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cpu;
-pub mod error;
-pub mod gpu;
+mod error;
+mod gpu;
 pub mod guide;
 #[doc(hidden)]
 pub mod harness;
 mod kernels;
-pub mod layer;
+mod layer;
 mod lower;
-pub mod plan;
+mod plan;
 pub mod reference;
-pub mod report;
+mod report;
+pub mod rng;
 mod target;
-pub mod tolerance;
+mod tolerance;
 pub mod train;
-pub mod unroll;
-pub mod verify;
-pub mod weights;
+mod unroll;
+mod verification;
+mod weights;
 
 pub use activation::Activation;
-pub use config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};
+pub use config::{Cell, Config, Direction, GruCell, GruConfig, Reset, RnnCell, RnnConfig};
 pub use error::{Error, Result};
-pub use gpu::{Gpu, GpuOptions, Tensor};
+pub use gpu::{Activity, Gpu, GpuOptions, Program, Tensor};
 pub use layer::{
-    CellParameters, Gradients, Gru, Output, Parameters, Places, Recurrent, Rnn, Stream, StreamOptions, Unrolled,
-    Workspace,
+    CellParameters, ExternalTensors, Gradients, Gru, Output, Parameters, Recurrent, Rnn, Stream, StreamOptions,
+    Unrolled, Workspace,
 };
-pub use plan::Plan;
-pub use tolerance::Tolerance;
-pub use unroll::{Mode, Saved, Unroll};
-pub use verify::verify;
-pub use weights::{CellWeights, Uniform, Weights};
+pub use plan::{Allocation, Cut, MatmulKernel, Plan, TimeLoop};
+pub use tolerance::{Comparison, Tolerance};
+pub use unroll::{Mode, Saved, Schedule, Unroll};
+pub use verification::verify;
+pub use weights::{CellWeights, Weights};
 pub use wgpu;
+
+/// What [`verify()`] is made of: batches, what the oracle says of them, and reports.
+pub mod verify {
+    pub use crate::report::{Report, TensorReport};
+    pub use crate::verification::{Batch, Expectation, expectation, expectation_of, verify_batch};
+}
 
 /// The README's code is compiled with the documentation tests.
 #[cfg(doctest)]

@@ -3,17 +3,7 @@
 //! A sum of k products of f32 numbers rounds k times, each time by at most u = 2^-24 of the partial sum. Where the partial
 //! sums are at most 1 and the roundings do not conspire, the error is about λ √k u with a small λ (Higham and Mary 2019, "A
 //! new approach to probabilistic rounding error analysis"). Partial sums of at most 1 are what weights from U(±1/√k) and
-//! states in [-1, 1] give; for other numbers call [`Tolerance::scaled`]. λ is [`LAMBDA`].
-
-/// The unit round-off of f32, 2^-24.
-pub const UNIT_ROUNDOFF: f64 = 1.0 / (1_u64 << 24) as f64;
-
-/// By how much a number may change, relative to itself, when it is stored as one of 16 bits, 2^-10: WGSL leaves it to the
-/// device which of the two nearest ones it becomes. Below 2^-14 the distance is 2^-24, whatever the number.
-pub const HALF_ROUNDOFF: f64 = 1.0 / 1024.0;
-
-/// λ of the probabilistic bound: about how many standard deviations of the rounding error are allowed.
-pub const LAMBDA: f64 = 2.0;
+//! states in [-1, 1] give; for other numbers call [`Tolerance::scaled`]. λ is [`LAMBDA`](Tolerance::LAMBDA).
 
 /// An absolute and a relative bound. `a` is within it of a reference if `|a - ref| <= abs + rel * |ref|`; NaN never is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +15,16 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
+    /// The unit round-off of f32, 2^-24.
+    pub const UNIT_ROUNDOFF: f64 = 1.0 / (1_u64 << 24) as f64;
+
+    /// By how much a number may change, relative to itself, when it is stored as one of 16 bits, 2^-10: WGSL leaves it to the
+    /// device which of the two nearest ones it becomes. Below 2^-14 the distance is 2^-24, whatever the number.
+    pub const F16_ROUNDOFF: f64 = 1.0 / 1024.0;
+
+    /// λ of the probabilistic bound: about how many standard deviations of the rounding error are allowed.
+    pub const LAMBDA: f64 = 2.0;
+
     /// No difference at all.
     pub const EXACT: Self = Self { abs: 0.0, rel: 0.0 };
 
@@ -32,21 +32,21 @@ impl Tolerance {
     /// below 2^-126 for zero. [`Activation`](crate::Activation) has the units of each activation.
     #[must_use]
     pub fn ulps(count: f64) -> Self {
-        Self { abs: f64::from(f32::MIN_POSITIVE), rel: count * 2.0 * UNIT_ROUNDOFF }
+        Self { abs: f64::from(f32::MIN_POSITIVE), rel: count * 2.0 * Self::UNIT_ROUNDOFF }
     }
 
     /// For a sum of a few terms of about 1, each of a few operations and one activation ([`ulps`](Self::ulps)): the
     /// blend of a step. Its terms may cancel, so it has an absolute part.
     #[must_use]
     pub fn pointwise() -> Self {
-        Self { abs: 8.0 * UNIT_ROUNDOFF, rel: 8.0 * UNIT_ROUNDOFF }
+        Self { abs: 8.0 * Self::UNIT_ROUNDOFF, rel: 8.0 * Self::UNIT_ROUNDOFF }
     }
 
     /// For a sum of `k` products.
     #[must_use]
     pub fn matmul(k: usize) -> Self {
         let k = k.max(1) as f64;
-        Self { abs: LAMBDA * k.sqrt() * UNIT_ROUNDOFF, rel: LAMBDA * UNIT_ROUNDOFF }
+        Self { abs: Self::LAMBDA * k.sqrt() * Self::UNIT_ROUNDOFF, rel: Self::LAMBDA * Self::UNIT_ROUNDOFF }
     }
 
     /// For a recurrence of `t` steps that each sum `k` products and take a few functions of the sum. The update gate
@@ -57,11 +57,11 @@ impl Tolerance {
         Self { abs: step.abs * t.sqrt(), rel: step.rel * t.sqrt() }
     }
 
-    /// For a function, or a sum of about 1, of numbers that are stored as ones of 16 bits: [`HALF_ROUNDOFF`] of each, where
+    /// For a function, or a sum of about 1, of numbers that are stored as ones of 16 bits: [`F16_ROUNDOFF`](Self::F16_ROUNDOFF) of each, where
     /// the roundings do not conspire.
     #[must_use]
-    pub fn half() -> Self {
-        Self { abs: LAMBDA * HALF_ROUNDOFF, rel: LAMBDA * HALF_ROUNDOFF }
+    pub fn f16() -> Self {
+        Self { abs: Self::LAMBDA * Self::F16_ROUNDOFF, rel: Self::LAMBDA * Self::F16_ROUNDOFF }
     }
 
     /// The sum of two bounds, for a computation of two parts.

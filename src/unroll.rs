@@ -24,19 +24,19 @@ pub enum Saved {
     /// they do not tell themselves. Each gradient is held to the same budget against the oracle as with
     /// [`Saved::Everything`] ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`,
     /// `states_only`).
-    StatesOnly,
+    Recompute,
     /// The states as they are, and the gates as numbers of 16 bits: 3 numbers of 4 bytes a unit and step of a GRU, so
     /// 12 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all cells together. Backward works with numbers of
     /// 32 bits. It needs no feature of the device. The gradients of a layer are off by
-    /// [`Tolerance::half`](crate::Tolerance::half) more; states and outputs are the same to the last bit. A plain RNN
-    /// keeps what it keeps with [`Saved::StatesOnly`]. For gates and candidates of sigmoid, tanh and softsign without a
+    /// [`Tolerance::f16`](crate::Tolerance::f16) more; states and outputs are the same to the last bit. A plain RNN
+    /// keeps what it keeps with [`Saved::Recompute`]. For gates and candidates of sigmoid, tanh and softsign without a
     /// clip: an output that is rounded then tells the slope.
-    Half,
+    F16,
 }
 
 impl Saved {
     /// Every choice.
-    pub const ALL: [Self; 3] = [Self::Everything, Self::StatesOnly, Self::Half];
+    pub const ALL: [Self; 3] = [Self::Everything, Self::Recompute, Self::F16];
 }
 
 /// How the time loop is laid out over dispatches.
@@ -54,23 +54,36 @@ pub enum Schedule {
 ///
 /// ```
 /// use wgpu_gru::{Saved, Unroll};
-/// let unroll = Unroll::training(64, 32).input_gradient(false).saved(Saved::StatesOnly);
-/// assert_eq!((unroll.seq_len(), unroll.batch()), (64, 32));
+/// let unroll = Unroll::training(64, 32).input_gradient(false).saved(Saved::Recompute);
+/// assert_eq!((unroll.seq_len, unroll.batch), (64, 32));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Unroll {
-    seq_len: usize,
-    batch: usize,
-    mode: Mode,
-    lengths: bool,
-    input_gradient: bool,
-    gradient_norms: bool,
-    saved: Saved,
-    schedule: Option<Schedule>,
-    wavefront: Option<bool>,
-    half_weights: bool,
-    half_products: bool,
-    adapter_class: Option<wgpu::DeviceType>,
+    /// T, the number of time steps.
+    pub seq_len: usize,
+    /// B, the number of rows.
+    pub batch: usize,
+    /// Inference or training.
+    pub mode: Mode,
+    /// Whether each row has a length of its own.
+    pub lengths: bool,
+    /// Whether backward makes the gradient of the input.
+    pub input_gradient: bool,
+    /// Whether backward reports the norms of `d_h`.
+    pub gradient_norms: bool,
+    /// What forward keeps for backward.
+    pub saved: Saved,
+    /// The schedule that was asked for, if one was.
+    pub schedule: Option<Schedule>,
+    /// Whether a wavefront was asked for or forbidden, if either.
+    pub wavefront: Option<bool>,
+    /// Whether the steps read the recurrent weights as f16.
+    pub f16_weights: bool,
+    /// Whether the large products multiply f16 numbers.
+    pub f16_products: bool,
+    /// The class of adapter that was asked for, if one was.
+    pub adapter_class: Option<wgpu::DeviceType>,
 }
 
 impl Unroll {
@@ -87,20 +100,10 @@ impl Unroll {
             saved: Saved::Everything,
             schedule: None,
             wavefront: None,
-            half_weights: false,
-            half_products: false,
+            f16_weights: false,
+            f16_products: false,
             adapter_class: None,
         }
-    }
-
-    pub(crate) fn with_seq_len(mut self, seq_len: usize) -> Self {
-        self.seq_len = seq_len;
-        self
-    }
-
-    pub(crate) fn with_batch(mut self, batch: usize) -> Self {
-        self.batch = batch;
-        self
     }
 
     /// Forward and backward, over `seq_len` T steps of `batch` B rows.
@@ -109,7 +112,7 @@ impl Unroll {
         Self { mode: Mode::Training, input_gradient: true, ..Self::inference(seq_len, batch) }
     }
 
-    /// Whether each row has a length of its own, at first no. The lengths themselves are set on the unrolled layer, and are
+    /// Whether each row has a length of its own, by default no. The lengths themselves are set on the unrolled layer, and are
     /// T at first.
     #[must_use]
     pub fn lengths(mut self, wanted: bool) -> Self {
@@ -125,14 +128,14 @@ impl Unroll {
         self
     }
 
-    /// Whether backward reports the norm of `d_h` at every step of every cell, at first no. For training only.
+    /// Whether backward reports the norm of `d_h` at every step of every cell, by default no. For training only.
     #[must_use]
     pub fn gradient_norms(mut self, wanted: bool) -> Self {
         self.gradient_norms = wanted;
         self
     }
 
-    /// What forward keeps for backward, at first everything. For training only.
+    /// What forward keeps for backward, by default everything. For training only.
     /// [`Plan`](crate::Plan) tells the bytes of each before anything is made.
     #[must_use]
     pub fn saved(mut self, saved: Saved) -> Self {
@@ -158,30 +161,30 @@ impl Unroll {
         self
     }
 
-    /// Whether the steps read the recurrent weights as numbers of 16 bits, at first no. They are half the bytes, of which a
+    /// Whether the steps read the recurrent weights as numbers of 16 bits, by default no. They are half the bytes, of which a
     /// GPU loads all at every step; all sums have 32 bits. Each forward pass rounds the weights anew, which themselves keep
     /// their 32 bits, so that they can be trained. It needs no feature of the device, but a `hidden_size` that is a multiple
     /// of 4. A weight changes by up to 2^-10 of itself, below 2^-14 by up to 2^-24, and beyond 65504 to that; the states
-    /// and gradients of a layer are off by [`Tolerance::half`](crate::Tolerance::half) more. The weights of the input stay as they are: one large product reads
+    /// and gradients of a layer are off by [`Tolerance::f16`](crate::Tolerance::f16) more. The weights of the input stay as they are: one large product reads
     /// them once for all steps.
     #[must_use]
-    pub fn half_weights(mut self, wanted: bool) -> Self {
-        self.half_weights = wanted;
+    pub fn f16_weights(mut self, wanted: bool) -> Self {
+        self.f16_weights = wanted;
         self
     }
 
-    /// Whether the large products, those over all steps of a chunk, multiply numbers of 16 bits, at first no: x_proj, the
+    /// Whether the large products, those over all steps of a chunk, multiply numbers of 16 bits, by default no: x_proj, the
     /// gradients of inputs and weights, and gates that are made again. The cooperative matrices of a GPU (tensor cores) do
     /// that; the device must have them, see [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices). All sums
     /// have 32 bits, and so have weights, states and gradients in memory.
     ///
     /// Each product changes by up to 2^-10 of itself for each of its two operands; the states and gradients of a layer are
-    /// off by [`Tolerance::half`](crate::Tolerance::half) for each operand more. Numbers beyond 65504 become that. Below 2^-14
+    /// off by [`Tolerance::f16`](crate::Tolerance::f16) for each operand more. Numbers beyond 65504 become that. Below 2^-14
     /// a number changes by up to 2^-24, so below 2^-24 it may become zero, and a device may take any of these for zero: where
     /// gradients are that small, scale the loss and divide the gradients of the weights by as much.
     #[must_use]
-    pub fn half_products(mut self, wanted: bool) -> Self {
-        self.half_products = wanted;
+    pub fn f16_products(mut self, wanted: bool) -> Self {
+        self.f16_products = wanted;
         self
     }
 
@@ -191,78 +194,6 @@ impl Unroll {
     pub fn adapter_class(mut self, class: wgpu::DeviceType) -> Self {
         self.adapter_class = Some(class);
         self
-    }
-
-    /// T, the number of time steps.
-    #[must_use]
-    pub fn seq_len(&self) -> usize {
-        self.seq_len
-    }
-
-    /// B, the number of rows.
-    #[must_use]
-    pub fn batch(&self) -> usize {
-        self.batch
-    }
-
-    /// Inference or training.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    /// Whether each row has a length of its own.
-    #[must_use]
-    pub fn has_lengths(&self) -> bool {
-        self.lengths
-    }
-
-    /// Whether backward makes the gradient of the input.
-    #[must_use]
-    pub fn has_input_gradient(&self) -> bool {
-        self.input_gradient
-    }
-
-    /// Whether backward reports norms.
-    #[must_use]
-    pub fn has_gradient_norms(&self) -> bool {
-        self.gradient_norms
-    }
-
-    /// What forward keeps for backward.
-    #[must_use]
-    pub fn saved_gates(&self) -> Saved {
-        self.saved
-    }
-
-    /// The schedule that was asked for, if one was.
-    #[must_use]
-    pub fn wanted_schedule(&self) -> Option<Schedule> {
-        self.schedule
-    }
-
-    /// Whether a wavefront was asked for or forbidden, if either.
-    #[must_use]
-    pub fn wanted_wavefront(&self) -> Option<bool> {
-        self.wavefront
-    }
-
-    /// Whether the steps read the recurrent weights as numbers of 16 bits.
-    #[must_use]
-    pub fn has_half_weights(&self) -> bool {
-        self.half_weights
-    }
-
-    /// Whether the large products multiply numbers of 16 bits.
-    #[must_use]
-    pub fn has_half_products(&self) -> bool {
-        self.half_products
-    }
-
-    /// The class of adapter that was asked for, if one was.
-    #[must_use]
-    pub fn wanted_adapter_class(&self) -> Option<wgpu::DeviceType> {
-        self.adapter_class
     }
 
     /// Checks that there is at least one step and one row, and no option of training for inference.

@@ -2,6 +2,7 @@
 
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len};
+use crate::rng::SplitMix64;
 
 /// The weights of one cell (one direction of one layer) on the host, or numbers of the same shapes, such as their
 /// gradients.
@@ -37,9 +38,9 @@ impl CellWeights {
     #[must_use]
     pub fn shapes<C: Copy + Into<Cell>>(config: &Config<C>, layer: usize) -> [Vec<usize>; 4] {
         // A size that does not fit saturates, and is over every limit.
-        let rows = config.cell().gates().saturating_mul(config.hidden_size());
-        let bias = if config.has_bias() { rows } else { 0 };
-        [vec![rows, config.layer_input_size(layer)], vec![rows, config.hidden_size()], vec![bias], vec![bias]]
+        let rows = config.cell().gates().saturating_mul(config.hidden_size);
+        let bias = if config.bias { rows } else { 0 };
+        [vec![rows, config.layer_input_size(layer)], vec![rows, config.hidden_size], vec![bias], vec![bias]]
     }
 
     /// The four arrays, in the order of [`CellWeights::NAMES`].
@@ -71,8 +72,8 @@ impl Weights {
         if config.validate().is_err() {
             return Self { cells: Vec::new() };
         }
-        let bound = 1.0 / (config.hidden_size().max(1) as f32).sqrt();
-        let mut uniform = Uniform::new(seed);
+        let bound = 1.0 / (config.hidden_size.max(1) as f32).sqrt();
+        let mut uniform = SplitMix64::new(seed);
         let cells = (0..config.num_cells())
             .map(|cell| {
                 let shapes = CellWeights::shapes(config, cell / config.directions());
@@ -124,47 +125,7 @@ pub(crate) fn cell_names<C>(config: &Config<C>) -> Vec<String> {
 
 /// That of one cell.
 pub(crate) fn suffix_of<C>(config: &Config<C>, cell: usize) -> String {
-    let directions = config.layer_direction().reversed();
+    let directions = config.direction.reversed();
     let reverse = directions[cell % directions.len()];
     format!("_l{}{}", cell / directions.len(), if reverse { "_reverse" } else { "" })
-}
-
-/// A seeded generator of uniform numbers: SplitMix64 (Steele, Lea and Flood, 2014), the same on every machine.
-///
-/// ```
-/// let mut uniform = wgpu_gru::Uniform::new(7);
-/// let x = uniform.vec(1000, 0.5);
-/// assert!(x.iter().all(|v| (-0.5..0.5).contains(v)));
-/// ```
-#[derive(Debug, Clone)]
-pub struct Uniform {
-    state: u64,
-}
-
-impl Uniform {
-    /// A generator that starts from a seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    /// 64 random bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number from [-1, 1), a multiple of 2^-23.
-    pub fn next_f32(&mut self) -> f32 {
-        let bits = (self.next_u64() >> 40) as i32; // 24 bits
-        (bits - (1 << 23)) as f32 / (1 << 23) as f32
-    }
-
-    /// `len` numbers from [-bound, bound).
-    pub fn vec(&mut self, len: usize, bound: f32) -> Vec<f32> {
-        (0..len).map(|_| self.next_f32() * bound).collect()
-    }
 }

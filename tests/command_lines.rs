@@ -250,7 +250,7 @@ fn examples_take_any_words() {
         "\n",
     ];
     let folder = Folder::new("any");
-    let mut random = wgpu_gru::Uniform::new(12);
+    let mut random = wgpu_gru::rng::SplitMix64::new(12);
     for (name, _) in EXAMPLES {
         let mut codes = [0; 3];
         for _ in 0..80 {

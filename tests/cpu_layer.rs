@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use wgpu_gru::cpu::{CpuGradients, CpuGru, CpuUnrolled};
-use wgpu_gru::{Error, GruConfig, Tolerance, Uniform, Unroll, Weights};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Error, GruConfig, Tolerance, Unroll, Weights};
 
 mod support;
 
@@ -44,7 +45,7 @@ impl Case {
     fn new(shape: [usize; 4], seed: u64) -> Self {
         let [seq_len, batch, inputs, units] = shape;
         let config = GruConfig::new(inputs, units);
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         Self {
             shape,
             weights: Weights::random(&config, seed + 1),

@@ -2,7 +2,8 @@
 //! and infinity come out where the equations say.
 
 use wgpu_gru::cpu::{CpuGru, CpuUnrolled};
-use wgpu_gru::{GruConfig, Uniform, Unroll, Weights};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{GruConfig, Unroll, Weights};
 
 mod support;
 
@@ -23,7 +24,7 @@ struct Case {
 impl Case {
     fn new([t, b, i, h]: [usize; 4]) -> Self {
         let config = GruConfig::new(i, h);
-        let mut uniform = Uniform::new(5);
+        let mut uniform = SplitMix64::new(5);
         let mut vec = |len| uniform.vec(len, 1.0);
         let [x, h0, d_output, d_h_n] = [t * b * i, b * h, t * b * h, b * h].map(&mut vec);
         Self { sizes: [t, b, i, h], weights: Weights::random(&config, 4), config, x, h0, d_output, d_h_n }

@@ -1,8 +1,9 @@
 //! Holds the f64 oracle to `torch.nn.GRU`: every output and gradient of the golden vectors of `tests/golden`.
 
 use approx::assert_relative_eq;
-use wgpu_gru::tolerance::Comparison;
-use wgpu_gru::{CellWeights, Tolerance, Uniform, Weights};
+use wgpu_gru::Comparison;
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{CellWeights, Tolerance, Weights};
 
 mod support;
 
@@ -107,7 +108,7 @@ fn inputs_are_drawn_from_the_seed() {
         }
         assert_eq!(golden.weights(), weights, "{golden}: weights");
 
-        let mut uniform = Uniform::new(golden.seed);
+        let mut uniform = SplitMix64::new(golden.seed);
         for _ in 0..golden.config().num_parameters() {
             uniform.next_u64();
         }

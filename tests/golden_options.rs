@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use wgpu_gru::Comparison;
 use wgpu_gru::reference::oracle::{self, Run, widen};
-use wgpu_gru::tolerance::Comparison;
-use wgpu_gru::{Cell, CellWeights, Config, Tolerance, Uniform, Weights};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Cell, CellWeights, Config, Tolerance, Weights};
 
 mod support;
 
@@ -33,13 +34,13 @@ const POINTWISE: usize = 32;
 fn bound(golden: &Golden) -> f64 {
     let config = golden.config();
     let gates = config.cell().gates();
-    let step = |layer| config.layer_input_size(layer) + (2 + gates) * config.hidden_size() + POINTWISE;
-    let longest = golden.seq_len * (0..config.layers()).map(step).sum::<usize>() + golden.seq_len * golden.batch;
+    let step = |layer| config.layer_input_size(layer) + (2 + gates) * config.hidden_size + POINTWISE;
+    let longest = golden.seq_len * (0..config.num_layers).map(step).sum::<usize>() + golden.seq_len * golden.batch;
     let f64_bound = longest as f64 * UNIT_ROUNDOFF;
     match golden.precision {
         Precision::F64 => f64_bound,
-        Precision::F64RoundedParameter => f64_bound + golden.seq_len as f64 * wgpu_gru::tolerance::UNIT_ROUNDOFF,
-        Precision::F32 => 32.0 * wgpu_gru::tolerance::UNIT_ROUNDOFF,
+        Precision::F64RoundedParameter => f64_bound + golden.seq_len as f64 * Tolerance::UNIT_ROUNDOFF,
+        Precision::F32 => 32.0 * Tolerance::UNIT_ROUNDOFF,
     }
 }
 
@@ -112,7 +113,7 @@ fn inputs_are_drawn_from_the_seed() {
             let may_be_zero = name.starts_with("bias_hh");
             assert!(array == drawn || may_be_zero && drawn_or_zero(array, &drawn), "{golden}: {name}");
         }
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         for _ in 0..config.num_parameters() {
             uniform.next_u64();
         }
@@ -177,7 +178,7 @@ fn every_option_is_there() {
     let mut held = BTreeSet::new();
     for golden in load_all().iter().filter(|golden| golden.upstream().is_some()) {
         let (config, lengths) = (golden.config(), golden.run().lengths);
-        let direction = format!("{:?}", config.layer_direction());
+        let direction = format!("{:?}", config.direction);
         let (cell, activations) = match config.cell() {
             Cell::Gru { reset, gate, candidate } => {
                 (format!("GRU, reset {reset:?}"), vec![("gate", gate), ("candidate", candidate)])
@@ -189,11 +190,11 @@ fn every_option_is_there() {
             format!("{place} {}", name.split(' ').next().expect("a name"))
         }));
         let mut hold = |what: String| held.insert(format!("{cell}: {what}"));
-        hold(format!("bias {}", config.has_bias()));
-        hold(format!("batch first {}", config.is_batch_first()));
-        hold(format!("{} layers", config.layers()));
+        hold(format!("bias {}", config.bias));
+        hold(format!("batch first {}", config.batch_first));
+        hold(format!("{} layers", config.num_layers));
         hold(direction.clone());
-        if config.clip_limit().is_some() {
+        if config.clip.is_some() {
             hold("clip".to_owned());
         }
         if let Some(lengths) = lengths {

@@ -1,6 +1,6 @@
 //! Any number in any option of a plan gives a plan or a typed error, in bounded time and memory; no GPU is needed.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{DeviceType, Limits};
 use wgpu_gru::{Cell, Config, Direction, Error, GruConfig, Plan, Reset, RnnConfig, Saved, Unroll, Weights};
@@ -61,10 +61,10 @@ fn plans_of_any_size() {
                 let gru = GruConfig::new(i, h).num_layers(layers);
                 plan(&gru, &Unroll::inference(t, b), &limits);
                 plan(&gru, &Unroll::training(t, b), &limits);
-                plan(&gru.clone().reset(Reset::Before), &Unroll::training(t, b).saved(Saved::StatesOnly), &limits);
+                plan(&gru.clone().reset(Reset::Before), &Unroll::training(t, b).saved(Saved::Recompute), &limits);
                 plan(&gru.clone().direction(Direction::Bidirectional), &Unroll::training(t, b).lengths(true), &limits);
                 plan(&gru, &Unroll::training(t, b).schedule(Schedule::PerSequence), &limits);
-                plan(&gru, &Unroll::training(t, b).half_weights(true).saved(Saved::Half), &limits);
+                plan(&gru, &Unroll::training(t, b).f16_weights(true).saved(Saved::F16), &limits);
                 let rnn = RnnConfig::new(i, h).num_layers(layers).batch_first(true);
                 plan(&rnn, &Unroll::training(t, b).gradient_norms(true), &limits);
                 plan(&rnn.direction(Direction::Reverse), &Unroll::inference(t, b).wavefront(true), &limits);

@@ -7,7 +7,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestRng, TestRunner};
 use wgpu_gru::reference::oracle::{self, CellWeights, Forward, Gradients, Run, activate, distance_to_kink, slope};
-use wgpu_gru::{Activation, Config, Direction, GruConfig, Reset, RnnConfig, Uniform, Weights};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Activation, Config, Direction, GruConfig, Reset, RnnConfig, Weights};
 
 mod support;
 
@@ -31,13 +32,13 @@ struct Case {
 
 impl Case {
     fn new(config: Config, [seq_len, batch]: [usize; 2], lengths: Option<Vec<usize>>, seed: u64) -> Self {
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         let mut draw = |len: usize| oracle::widen(&uniform.vec(len, 1.0));
-        let (rows, states) = (seq_len * batch, config.num_cells() * batch * config.hidden_size());
-        let [x, d_output] = [draw(rows * config.input_size()), draw(rows * config.output_size())];
+        let (rows, states) = (seq_len * batch, config.num_cells() * batch * config.hidden_size);
+        let [x, d_output] = [draw(rows * config.input_size), draw(rows * config.output_size())];
         let [h0, d_h_n] = [draw(states), draw(states)];
-        let dropped = if config.dropout_share() > 0.0 { config.layers() - 1 } else { 0 };
-        let keep = 1.0 / (1.0 - f64::from(config.dropout_share()));
+        let dropped = if config.dropout > 0.0 { config.num_layers - 1 } else { 0 };
+        let keep = 1.0 / (1.0 - f64::from(config.dropout));
         let factor = |v: f64| if v < 0.0 { 0.0 } else { keep };
         let dropout =
             (0..dropped).map(|_| draw(rows * config.output_size()).into_iter().map(factor).collect()).collect();
@@ -176,13 +177,13 @@ fn any_options_together() {
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let result = runner.run(&any_options(), |Options { config, unroll, lengths, has_h0, seed }| {
-        let mut case = Case::new(config, [unroll.seq_len(), unroll.batch()], lengths, seed);
+        let mut case = Case::new(config, [unroll.seq_len, unroll.batch], lengths, seed);
         if !has_h0 {
             case.h0.fill(0.0);
         }
         prop_assume!(case.forward().distance_to_kink(&case.config) > MARGIN, "a kink is near");
         let gradients = flat(&case.backward());
-        let direction = oracle::widen(&Uniform::new(seed ^ 1).vec(gradients.len(), 1.0));
+        let direction = oracle::widen(&SplitMix64::new(seed ^ 1).vec(gradients.len(), 1.0));
         let expected: f64 = gradients.iter().zip(&direction).map(|(a, b)| a * b).sum();
         let size = case.size().max(expected.abs()) * (gradients.len() as f64).sqrt();
         let error = (case.slope(&direction) - expected).abs();

@@ -1,11 +1,11 @@
 //! What is found before anything is made, without a GPU: sizes, options, limits; and the arithmetic of the plan.
 
-use wgpu_gru::plan::{Cut, Schedule, TimeLoop};
 use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
 use wgpu_gru::{
     Activation, CellWeights, Direction, Error, GruConfig, Mode, Plan, Reset, RnnConfig, Saved, Unroll, Weights,
 };
+use wgpu_gru::{Cut, Schedule, TimeLoop};
 
 mod support;
 
@@ -239,12 +239,12 @@ fn the_plan_says_what_it_does() {
     assert_eq!(bytes("gates"), Some(64 * 32 * 4 * 128 * 4));
     assert_eq!(plan.bytes(), plan.allocations().iter().map(|a| a.bytes).sum::<u64>());
     // Four gates a unit and step less, but for those of a chunk of 2 steps, and the products they are made again from.
-    let other = plan.bytes_with(Saved::StatesOnly).expect("it fits");
+    let other = plan.bytes_with(Saved::Recompute).expect("it fits");
     let step = 32 * 128 * 4;
     assert_eq!(plan.bytes_with(Saved::Everything), Some(plan.bytes()));
     assert_eq!(plan.bytes() - other, 64 * 4 * step - 2 * 4 * step - 2 * 3 * step);
     let text = plan.to_string();
-    assert!(text.contains(&format!("Saved::StatesOnly {other} bytes")), "{text}");
+    assert!(text.contains(&format!("Saved::Recompute {other} bytes")), "{text}");
     for part in ["T=64 B=32", "PerSequence", "3 dispatches", "6 dispatches", "1 chunk(s) of time"] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
@@ -257,36 +257,36 @@ fn halves() {
     let of = |config: &GruConfig, unroll: &Unroll| plan(config, unroll, &Limits::default());
     let config = GruConfig::new(6, 8);
     let unhalved = of(&config, &unroll).expect("it fits");
-    let halved = of(&config, &unroll.saved(Saved::Half)).expect("it fits");
+    let halved = of(&config, &unroll.saved(Saved::F16)).expect("it fits");
     let bytes = |plan: &Plan, name| {
         plan.allocations().iter().filter(|a| a.name == name).map(|a| a.bytes * a.count as u64).sum::<u64>()
     };
     // Of r, z, n, hn a step, 4 rows of 8.
     assert_eq!((bytes(&unhalved, "gates"), bytes(&unhalved, "f16 gates")), (64 * 4 * 4 * 8 * 4, 0));
     assert_eq!((bytes(&halved, "gates"), bytes(&halved, "f16 gates")), (2 * 4 * 4 * 8 * 4, 64 * 4 * 4 * 8 * 2));
-    assert_eq!(unhalved.bytes_with(Saved::Half), Some(halved.bytes()));
+    assert_eq!(unhalved.bytes_with(Saved::F16), Some(halved.bytes()));
     assert_eq!(halved.bytes_with(Saved::Everything), Some(unhalved.bytes()));
     for config in [config.clone().clip(2.0), config.clone().gate_activation(Activation::HARD_SIGMOID_ONNX)] {
-        let error = of(&config, &unroll.saved(Saved::Half));
-        assert!(matches!(error, Err(Error::OptionUnavailable { option: "Saved::Half", .. })), "{config:?}: {error:?}");
-        assert_eq!(of(&config, &unroll).expect("it fits").bytes_with(Saved::Half), None, "{config:?}");
+        let error = of(&config, &unroll.saved(Saved::F16));
+        assert!(matches!(error, Err(Error::OptionUnavailable { option: "Saved::F16", .. })), "{config:?}: {error:?}");
+        assert_eq!(of(&config, &unroll).expect("it fits").bytes_with(Saved::F16), None, "{config:?}");
     }
     // A plain RNN has nothing to halve.
     let rnn = RnnConfig::new(6, 8).nonlinearity(Activation::Relu).clip(1.0);
     let of_rnn = |saved| Plan::new(&rnn, &unroll.saved(saved), &Limits::default(), DeviceType::DiscreteGpu);
-    let [states, half] = [Saved::StatesOnly, Saved::Half].map(|saved| of_rnn(saved).expect("it fits").bytes());
+    let [states, half] = [Saved::Recompute, Saved::F16].map(|saved| of_rnn(saved).expect("it fits").bytes());
     assert_eq!(states, half);
 
-    let half_weights = |unroll: Unroll| of(&config, &unroll.half_weights(true)).expect("it fits");
-    let (training, inference) = (half_weights(unroll), half_weights(Unroll::inference(64, 4)));
+    let f16_weights = |unroll: Unroll| of(&config, &unroll.f16_weights(true)).expect("it fits");
+    let (training, inference) = (f16_weights(unroll), f16_weights(Unroll::inference(64, 4)));
     // 3 H H numbers: packed for the steps forward, in their order for those backward.
     let of_weights = |plan: &Plan| ["packed weight_hh", "f16 weight_hh"].map(|name| bytes(plan, name));
     assert_eq!(of_weights(&training), [3 * 8 * 8 * 2, 3 * 8 * 8 * 2]);
     assert_eq!(of_weights(&inference), [3 * 8 * 8 * 2, 0]);
-    assert_eq!(of_weights(&half_weights(unroll.adapter_class(DeviceType::Cpu))), [0, 3 * 8 * 8 * 2]);
+    assert_eq!(of_weights(&f16_weights(unroll.adapter_class(DeviceType::Cpu))), [0, 3 * 8 * 8 * 2]);
     assert_eq!(of_weights(&unhalved), [3 * 8 * 8 * 4, 0]);
-    let error = of(&GruConfig::new(6, 7), &unroll.half_weights(true));
-    assert!(matches!(error, Err(Error::OptionUnavailable { option: "half_weights", .. })), "{error:?}");
+    let error = of(&GruConfig::new(6, 7), &unroll.f16_weights(true));
+    assert!(matches!(error, Err(Error::OptionUnavailable { option: "f16_weights", .. })), "{error:?}");
 }
 
 /// Kernels go by the class of the adapter.
@@ -355,7 +355,7 @@ fn wavefronts() {
             matches!(error, Err(Error::OptionUnavailable { option: "wavefront", .. })),
             "{config:?} {unroll:?}: {error:?}"
         );
-        assert!(!chosen(&config, Unroll::training(unroll.seq_len(), 2)), "{config:?}");
+        assert!(!chosen(&config, Unroll::training(unroll.seq_len, 2)), "{config:?}");
     }
     // 3 layers of 102 slots of 2 rows of 64 states in a binding, or not.
     let limits = |size| Limits { max_storage_buffer_binding_size: size, ..Limits::default() };
@@ -390,12 +390,12 @@ fn cuts_fit_everywhere() {
 #[test]
 fn inference_has_no_gradients() {
     let unroll = Unroll::inference(3, 2);
-    assert!(unroll.mode() == Mode::Inference && !unroll.has_input_gradient(), "{unroll:?}");
+    assert!(unroll.mode == Mode::Inference && !unroll.input_gradient, "{unroll:?}");
     for (option, unroll) in [
         ("input_gradient", unroll.input_gradient(true)),
         ("gradient_norms", unroll.gradient_norms(true)),
-        ("saved", unroll.saved(Saved::StatesOnly)),
-        ("saved", unroll.saved(Saved::Half)),
+        ("saved", unroll.saved(Saved::Recompute)),
+        ("saved", unroll.saved(Saved::F16)),
     ] {
         assert_error(plan(&GruConfig::new(4, 5), &unroll, &Limits::default()), &Error::TrainingOption { option });
     }

@@ -20,7 +20,7 @@ fn in_f64(tolerance: Tolerance) -> Tolerance {
 }
 
 fn uses_f16(unroll: &Unroll) -> bool {
-    unroll.has_half_weights() || unroll.saved_gates() == Saved::Half
+    unroll.f16_weights || unroll.saved == Saved::F16
 }
 
 /// Bindings of the smallest size with which a plan still fits, or the default.
@@ -51,7 +51,7 @@ fn check(config: &Config, unroll: &Unroll, weights: &Weights, batch: &Batch, bin
 fn check_random<C: Copy + Into<Cell>>(config: &Config<C>, unroll: Unroll, lengths: Option<&[usize]>) {
     let config = config.erased();
     let weights = Weights::random(&config, 1);
-    let mut batch = Batch::random(&config, unroll.seq_len(), unroll.batch(), 2);
+    let mut batch = Batch::random(&config, unroll.seq_len, unroll.batch, 2);
     batch.lengths = lengths.map(<[usize]>::to_vec);
     for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
         check(&config, &unroll.adapter_class(class).lengths(lengths.is_some()), &weights, &batch, None);
@@ -62,7 +62,7 @@ fn check_random<C: Copy + Into<Cell>>(config: &Config<C>, unroll: Unroll, length
 fn every_option_of_a_step() {
     let unroll = Unroll::training(5, 3);
     for lengths in [None, Some(&[5, 0, 2][..])] {
-        for saved in [Saved::Everything, Saved::StatesOnly] {
+        for saved in [Saved::Everything, Saved::Recompute] {
             let unroll = unroll.saved(saved);
             for reset in [Reset::After, Reset::Before] {
                 let gru = || GruConfig::new(4, 6).reset(reset);
@@ -103,7 +103,7 @@ fn saturating_inputs() {
 #[test]
 fn f16() {
     for config in [GruConfig::new(4, 8), GruConfig::new(4, 8).num_layers(2).direction(Direction::Bidirectional)] {
-        for unroll in [Unroll::training(5, 3).half_weights(true), Unroll::training(5, 3).saved(Saved::Half)] {
+        for unroll in [Unroll::training(5, 3).f16_weights(true), Unroll::training(5, 3).saved(Saved::F16)] {
             check_random(&config, unroll, None);
         }
     }
@@ -140,7 +140,7 @@ fn any_options_in_any_cuts() {
     TestRunner::new(config)
         .run(&any_options(), |Options { config, unroll, lengths, has_h0, seed }| {
             let weights = Weights::random(&config, seed);
-            let mut batch = Batch::random(&config, unroll.seq_len(), unroll.batch(), seed.wrapping_add(1));
+            let mut batch = Batch::random(&config, unroll.seq_len, unroll.batch, seed.wrapping_add(1));
             batch.lengths = lengths;
             if !has_h0 {
                 batch.h0.fill(0.0);

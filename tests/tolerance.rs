@@ -2,7 +2,6 @@
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use wgpu_gru::Tolerance;
-use wgpu_gru::tolerance::{LAMBDA, UNIT_ROUNDOFF};
 
 const HALF: Tolerance = Tolerance { abs: 0.5, rel: 0.25 };
 
@@ -79,7 +78,7 @@ fn different_lengths_cannot_be_compared() {
 /// The bounds are the derived ones: they grow with the square root of the length, and are far below a wrong result.
 #[test]
 fn bounds_are_derived() {
-    assert_relative_eq!(Tolerance::matmul(1).abs, LAMBDA * UNIT_ROUNDOFF);
+    assert_relative_eq!(Tolerance::matmul(1).abs, Tolerance::LAMBDA * Tolerance::UNIT_ROUNDOFF);
     assert_relative_eq!(Tolerance::matmul(400).abs, 20.0 * Tolerance::matmul(1).abs);
     assert_relative_eq!(Tolerance::matmul(0).abs, Tolerance::matmul(1).abs);
     let one = Tolerance::through_time(64, 1);

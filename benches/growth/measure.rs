@@ -115,12 +115,12 @@ pub(crate) fn measure(gpu: Option<&Gpu>, size: Size, unroll: Unroll, effort: &Ef
     }
     let plan = case.gpu.as_ref().map(|(_, net)| {
         let plan = net.plan();
-        let backward = if unroll.mode() == Mode::Training { plan.backward_dispatches() } else { 0 };
+        let backward = if unroll.mode == Mode::Training { plan.backward_dispatches() } else { 0 };
         (format!("{:?}", plan.schedule()), plan.forward_dispatches() + backward)
     });
     let [cpu, gpu, gpu_read, gpu_stamps] = times.map(Spread::of);
     let flops = case.forward_flops + case.backward_flops;
-    Ok(Figure { size, mode: unroll.mode(), flops, checked, cpu, gpu, gpu_read, gpu_stamps, plan })
+    Ok(Figure { size, mode: unroll.mode, flops, checked, cpu, gpu, gpu_read, gpu_stamps, plan })
 }
 
 /// The mean milliseconds of as many passes as fill some time; None where there is nobody.

@@ -79,7 +79,7 @@ impl Case {
         if let Some((gru, net)) = &mut self.gpu {
             net.input().write(&self.batch.x)?;
             net.h0().write(&self.batch.h0)?;
-            if self.unroll.mode() == Mode::Training {
+            if self.unroll.mode == Mode::Training {
                 net.d_output()?.write(&self.batch.d_output)?;
                 net.d_h_n()?.write(&self.batch.d_h_n)?;
             }
@@ -110,7 +110,7 @@ impl Case {
     pub(crate) fn run_cpu(&mut self) -> Result<()> {
         let Batch { x, h0, d_output, d_h_n, .. } = &self.batch;
         self.cpu.forward(x, Some(h0))?;
-        if self.unroll.mode() == Mode::Training { self.cpu.backward(Some(d_output), Some(d_h_n)) } else { Ok(()) }
+        if self.unroll.mode == Mode::Training { self.cpu.backward(Some(d_output), Some(d_h_n)) } else { Ok(()) }
     }
 
     /// What the CPU layer made, with budgets for two sides that both round.
@@ -129,7 +129,7 @@ impl Case {
     /// What the CPU layer made, by name.
     fn of_cpu(&self) -> Vec<(String, &[f32])> {
         let mut list = vec![("output".to_owned(), self.cpu.output()), ("h_n".to_owned(), self.cpu.h_n())];
-        if self.unroll.mode() == Mode::Training {
+        if self.unroll.mode == Mode::Training {
             let gradients = self.cpu.gradients();
             list.extend([("d_input".to_owned(), &gradients.input[..]), ("d_h0".to_owned(), &gradients.h0)]);
             let names = CellWeights::NAMES.map(|name| format!("d_{name}_l0"));
@@ -142,7 +142,7 @@ impl Case {
     fn of_gpu(&self) -> Result<Vec<(String, &Tensor)>> {
         let Some((_, net)) = &self.gpu else { return Ok(Vec::new()) };
         let mut list = vec![("output".to_owned(), net.output()), ("h_n".to_owned(), net.h_n())];
-        if self.unroll.mode() == Mode::Training {
+        if self.unroll.mode == Mode::Training {
             let gradients = net.gradients()?;
             list.extend(gradients.input.iter().map(|input| ("d_input".to_owned(), input)));
             list.push(("d_h0".to_owned(), &gradients.h0));

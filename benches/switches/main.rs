@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use wgpu::Features;
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::{Direction, Gpu, GruConfig, Result, Saved, Unroll, wgpu};
 
 use args::Args;
@@ -99,17 +99,17 @@ fn switches(gpu: &Gpu) -> Result<String> {
             (gru(SMALL).num_layers(2), pass(SMALL).wavefront(false)),
         )?;
         for size in [MIDDLE, WIDE] {
-            row("weights of 16 bits", (gru(size), pass(size).half_weights(true)), (gru(size), pass(size)))?;
+            row("weights of 16 bits", (gru(size), pass(size).f16_weights(true)), (gru(size), pass(size)))?;
         }
         if gpu.cooperative_matrices().is_some() {
-            row("large products of 16 bits", (gru(WIDE), pass(WIDE).half_products(true)), (gru(WIDE), pass(WIDE)))?;
+            row("large products of 16 bits", (gru(WIDE), pass(WIDE).f16_products(true)), (gru(WIDE), pass(WIDE)))?;
         }
         let class = |class| (gru(MIDDLE), pass(MIDDLE).adapter_class(class));
         row("planned as for a CPU, over a GPU", class(wgpu::DeviceType::Cpu), class(wgpu::DeviceType::DiscreteGpu))?;
     }
     let saved = |saved| (gru(MIDDLE), training(MIDDLE).saved(saved));
-    row("gates of 16 bits", saved(Saved::Half), saved(Saved::Everything))?;
-    row("gates made again", saved(Saved::StatesOnly), saved(Saved::Everything))?;
+    row("gates of 16 bits", saved(Saved::F16), saved(Saved::Everything))?;
+    row("gates made again", saved(Saved::Recompute), saved(Saved::Everything))?;
     row(
         "no gradient of the input",
         (gru(MIDDLE), training(MIDDLE)),

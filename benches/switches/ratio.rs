@@ -26,8 +26,8 @@ pub(crate) struct Pass {
 impl Pass {
     pub(crate) fn new(gpu: &Gpu, (config, unroll): (GruConfig, Unroll)) -> Result<Self> {
         let gru = Gru::new(gpu, config.clone(), 1)?;
-        let batch = Batch::random(&config, unroll.seq_len(), unroll.batch(), 2);
-        if unroll.mode() == Mode::Training {
+        let batch = Batch::random(&config, unroll.seq_len, unroll.batch, 2);
+        if unroll.mode == Mode::Training {
             let mut net = gru.unroll(unroll)?;
             pollster::block_on(verify_batch(&gru, &mut net, &batch))?;
             return Ok(Self { gru, net });
@@ -51,7 +51,7 @@ impl Pass {
             let net = &mut self.net;
             self.gru.gpu().submit(|encoder| {
                 net.encode_forward(encoder)?;
-                if net.unroll().mode() == Mode::Training { net.encode_backward(encoder) } else { Ok(()) }
+                if net.unroll().mode == Mode::Training { net.encode_backward(encoder) } else { Ok(()) }
             })?;
         }
         self.gru.gpu().wait_blocking()?;
@@ -84,13 +84,13 @@ pub(crate) fn compare(what: &str, mut with: Pass, mut without: Pass) -> Result<S
         figures[(figures.len() - 1) * quarter / 4]
     };
     let (config, unroll) = (with.net.config(), with.net.unroll());
-    let pass = if unroll.mode() == Mode::Training { "training" } else { "forward" };
+    let pass = if unroll.mode == Mode::Training { "training" } else { "forward" };
     Ok(format!(
         "| {what} | {}, {}, {}, {} | {pass} | {:.3} | {:.3} | {:.2} | {:.2} to {:.2} |\n",
-        unroll.seq_len(),
-        unroll.batch(),
-        config.input_size(),
-        config.hidden_size(),
+        unroll.seq_len,
+        unroll.batch,
+        config.input_size,
+        config.hidden_size,
         1e3 * at(&mut times, 2),
         1e3 * at(&mut others, 2),
         at(&mut ratios, 2),

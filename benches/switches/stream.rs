@@ -26,7 +26,7 @@ pub(crate) fn table(gpu: &Gpu) -> Result<String> {
     let mut table = HEAD.to_owned();
     for [rows, inputs, hidden] in SIZES {
         let gru = Gru::new(gpu, GruConfig::new(inputs, hidden), 1)?;
-        let [plain, sources] = [false, true].map(|wanted| gru.stream(StreamOptions::new(rows).sources(wanted)));
+        let [plain, sources] = [false, true].map(|wanted| gru.stream(StreamOptions::new(rows).gather(wanted)));
         let (plain, sources) = (plain?, sources?);
         let mut net = gru.unroll(Unroll::inference(FRAMES, rows))?;
         let mut times = [const { Vec::new() }; 3];
@@ -60,7 +60,7 @@ pub(crate) fn table(gpu: &Gpu) -> Result<String> {
 /// What ten thousand frames leave behind, a submission each.
 fn memory(gpu: &Gpu) -> Result<String> {
     let gru = Gru::new(gpu, GruConfig::new(8, 32).num_layers(2), 1)?;
-    let stream = gru.stream(StreamOptions::new(256).sources(true))?;
+    let stream = gru.stream(StreamOptions::new(256).gather(true))?;
     let frames = |count: usize| -> Result<Option<usize>> {
         for frame in 0..count {
             gpu.submit(|encoder| {

@@ -1,7 +1,7 @@
 //! The app: its buffers, its shaders, and one frame of them with the mind in between.
 
 use wgpu_gru::wgpu::{self, BufferUsages};
-use wgpu_gru::{Error, Gpu, Places, Result, Stream, StreamOptions, Tensor};
+use wgpu_gru::{Error, ExternalTensors, Gpu, Result, Stream, StreamOptions, Tensor};
 
 use crate::mind::Mind;
 use crate::school::UNIT_OF_FORCE;
@@ -44,8 +44,8 @@ impl App {
 
         // A row of the stream for each agent. It reads what the app's shader feels, and its rows begin anew as that says.
         let input = Tensor::from_buffer(gpu, senses.slice(..), &[1, agents, SENSES])?;
-        let places = Places { input: Some(input), ..Places::default() };
-        let stream = mind.gru.stream_in(StreamOptions::new(agents).sources(true), &places)?;
+        let places = ExternalTensors { input: Some(input), ..ExternalTensors::default() };
+        let stream = mind.gru.stream_with(StreamOptions::new(agents).gather(true), &places)?;
 
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("agents"),
@@ -60,7 +60,7 @@ impl App {
             ("UNIT_OF_FORCE", f64::from(UNIT_OF_FORCE)),
             ("FORGETS", f64::from(mind.forgets)),
         ];
-        let (hidden, sources) = (stream.state().binding()?, stream.sources()?.binding()?);
+        let (hidden, sources) = (stream.state().binding()?, stream.gather_indices()?.binding()?);
         let [weight, bias] = mind.head.parameters().map(Tensor::binding);
         let (weight, bias) = (weight?, bias?);
         let [sky_all, agents_all, senses_all] = [&sky, &creatures, &senses].map(wgpu::Buffer::as_entire_binding);

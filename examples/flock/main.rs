@@ -113,7 +113,7 @@ fn check(gpu: &Gpu, args: &Options) -> Result<(), Box<dyn Error>> {
         return Err(format!("a picture of {width}x{height} is too large: the device has sides up to {most}").into());
     }
     let gru = Gru::new(gpu, GruConfig::new(SENSES, HIDDEN), 1)?;
-    gru.stream(StreamOptions::new(args.agents).sources(true))?;
+    gru.stream(StreamOptions::new(args.agents).gather(true))?;
     Ok(())
 }
 

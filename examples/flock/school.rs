@@ -1,6 +1,6 @@
 //! What the agents learn, and from whom: a teacher who always sees the light, in worlds that the CPU makes up.
 
-use wgpu_gru::Uniform;
+use wgpu_gru::rng::SplitMix64;
 
 use crate::{DT, OPEN, PERIOD, SENSES};
 
@@ -31,11 +31,11 @@ pub(crate) struct Lesson {
 
 /// Random numbers from -1 to 1.
 #[derive(Debug)]
-pub(crate) struct Dice(Uniform);
+pub(crate) struct Dice(SplitMix64);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Uniform::new(seed))
+        Self(SplitMix64::new(seed))
     }
 
     fn between(&mut self, low: f32, high: f32) -> f32 {

@@ -1,7 +1,8 @@
 //! Training through an exploding gradient, with and without clipping.
 
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Linear, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Gpu, Recurrent, Result, RnnConfig, Tensor, Uniform, Unroll, Weights};
+use wgpu_gru::{Gpu, Recurrent, Result, RnnConfig, Tensor, Unroll, Weights};
 
 use crate::norms::recurrent_weights;
 use crate::{HIDDEN, LENGTH};
@@ -48,7 +49,7 @@ impl Run {
 }
 
 /// Random sequences `[LENGTH, BATCH, 1]` and a leaky sum of each up to every step: y = 0.8 y + 0.6 x.
-fn sequences(uniform: &mut Uniform) -> (Vec<f32>, Vec<f32>) {
+fn sequences(uniform: &mut SplitMix64) -> (Vec<f32>, Vec<f32>) {
     let x = uniform.vec(LENGTH * BATCH, 1.0);
     let mut y = vec![0.0; LENGTH * BATCH];
     for at in 0..y.len() {
@@ -74,7 +75,7 @@ pub(crate) fn train(gpu: &Gpu, seed: u64, steps: usize, learning_rate: f32, max_
     pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
     let sgd = Sgd::new(&pairs, &SgdOptions { learning_rate, max_norm, ..SgdOptions::default() })?;
 
-    let mut uniform = Uniform::new(seed + 300);
+    let mut uniform = SplitMix64::new(seed + 300);
     let mut run = Run { losses: Vec::new(), largest_norm: 0.0 };
     while run.losses.len() < steps {
         let (x, y) = sequences(&mut uniform);

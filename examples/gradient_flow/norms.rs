@@ -1,7 +1,8 @@
 //! The norm of the gradient of the state, going back in time.
 
 use plotters::style::RGBColor;
-use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, Result, RnnConfig, Tensor, Uniform, Unroll, Weights};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, Result, RnnConfig, Tensor, Unroll, Weights};
 
 use crate::{HIDDEN, LENGTH};
 
@@ -18,7 +19,7 @@ pub(crate) struct Flow {
 
 /// Recurrent weights of U(-1, 1) sqrt(3 / H) scale: the largest factor of a step is about `scale`.
 pub(crate) fn recurrent_weights(seed: u64, len: usize, scale: f32) -> Vec<f32> {
-    Uniform::new(seed).vec(len, scale * (3.0 / HIDDEN as f32).sqrt())
+    SplitMix64::new(seed).vec(len, scale * (3.0 / HIDDEN as f32).sqrt())
 }
 
 fn flow<C: Copy + Into<Cell>>(
@@ -41,7 +42,7 @@ fn flow<C: Copy + Into<Cell>>(
     // Without an input the state stays at 0, where every activation is steepest: what is seen is the recurrent weights' doing.
     let x = Tensor::zeros(gpu, &[LENGTH, BATCH, 1])?;
     net.forward(&x, None)?;
-    let d_h_n = Tensor::from_slice(gpu, &[1, BATCH, HIDDEN], &Uniform::new(4).vec(BATCH * HIDDEN, 1.0))?;
+    let d_h_n = Tensor::from_slice(gpu, &[1, BATCH, HIDDEN], &SplitMix64::new(4).vec(BATCH * HIDDEN, 1.0))?;
     let gradients = net.backward(None, Some(&d_h_n))?;
     let norms = match &gradients.norms {
         Some(norms) => norms.read_blocking()?,

@@ -1,6 +1,6 @@
 //! What the network sees of the series, and what it is asked for.
 
-use wgpu_gru::Uniform;
+use wgpu_gru::rng::SplitMix64;
 
 /// Features of a month: see [`Features::input`].
 pub(crate) const INPUTS: usize = 3;
@@ -86,7 +86,14 @@ impl Features {
     /// Draws `rows` windows from the first `training` months, what they are asked for included. Each gets a gain of its
     /// own: cycles come in many sizes, and there are few of them. Fills the input `[WINDOW, rows, INPUTS]` and what is
     /// expected `[WINDOW - WARM_UP, rows, HORIZONS]`.
-    pub(crate) fn batch(&self, training: usize, rows: usize, random: &mut Uniform, x: &mut Vec<f32>, y: &mut Vec<f32>) {
+    pub(crate) fn batch(
+        &self,
+        training: usize,
+        rows: usize,
+        random: &mut SplitMix64,
+        x: &mut Vec<f32>,
+        y: &mut Vec<f32>,
+    ) {
         let starts = training - WINDOW - HORIZONS + 1;
         let rows: Vec<(usize, f32)> =
             (0..rows).map(|_| ((random.next_u64() % starts as u64) as usize, 1.0 + GAIN * random.next_f32())).collect();
@@ -127,7 +134,7 @@ mod tests {
         assert_eq!(a.level(now, 1.0), b.level(now, 1.0), "level");
         let batch = |features: &Features| {
             let (mut x, mut y) = (Vec::new(), Vec::new());
-            features.batch(now + 1, 500, &mut Uniform::new(3), &mut x, &mut y);
+            features.batch(now + 1, 500, &mut SplitMix64::new(3), &mut x, &mut y);
             (x, y)
         };
         assert_eq!(batch(&a), batch(&b), "training batches");

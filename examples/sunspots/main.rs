@@ -42,8 +42,9 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use wgpu_gru::Gpu;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::Report;
-use wgpu_gru::{Gpu, Uniform};
 
 use args::Args;
 use command_line::{Options, PROGRAM};
@@ -84,7 +85,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     println!("\n{}\n", trainer.explain());
 
     // The same seed gives the same batches on every machine.
-    let mut random = Uniform::new(options.seed.wrapping_add(1000));
+    let mut random = SplitMix64::new(options.seed.wrapping_add(1000));
     let (mut x, mut y) = (Vec::new(), Vec::new());
     features.batch(training, BATCH, &mut random, &mut x, &mut y);
     report("Before training", &trainer.verify(&x, &y)?);

@@ -46,7 +46,7 @@ impl Packed {
         weights.validate(config)?;
         expect_plain(config)?;
         let weights = &weights.cells[0];
-        let forward = ForwardPack::new(weights, config.hidden_size(), product::lanes());
+        let forward = ForwardPack::new(weights, config.hidden_size, product::lanes());
         Ok(Arc::new(Self { weights: weights.clone(), forward, backward: OnceLock::new() }))
     }
 
@@ -61,11 +61,11 @@ fn expect_plain(config: &GruConfig) -> Result<()> {
     let plain = Cell::Gru { reset: Reset::After, gate: Activation::Sigmoid, candidate: Activation::Tanh };
     let options = [
         ("the cell", config.cell() == plain),
-        ("num_layers", config.layers() == 1),
-        ("direction", config.layer_direction() == Direction::Forward),
-        ("bias", config.has_bias()),
-        ("batch_first", !config.is_batch_first()),
-        ("clip", config.clip_limit().is_none()),
+        ("num_layers", config.num_layers == 1),
+        ("direction", config.direction == Direction::Forward),
+        ("bias", config.bias),
+        ("batch_first", !config.batch_first),
+        ("clip", config.clip.is_none()),
     ];
     options.into_iter().find(|(_, plain)| !plain).map_or(Ok(()), |(option, _)| Err(Error::CpuOption { option }))
 }
@@ -128,16 +128,16 @@ impl CpuGru {
     /// [`Error::ZeroSize`] for no steps or no rows, [`Error::OutOfMemory`] if the memory cannot be had.
     pub fn unroll(&self, unroll: Unroll) -> Result<CpuUnrolled> {
         unroll.validate()?;
-        if unroll.has_lengths() {
+        if unroll.lengths {
             return Err(Error::CpuOption { option: "lengths" });
         }
-        if unroll.has_gradient_norms() {
+        if unroll.gradient_norms {
             return Err(Error::CpuOption { option: "gradient_norms" });
         }
-        let (seq_len, batch) = (unroll.seq_len(), unroll.batch());
-        let (inputs, units) = (self.config.input_size(), self.config.hidden_size());
-        let training = unroll.mode() == Mode::Training;
-        let d_x_steps = if unroll.has_input_gradient() { seq_len } else { 0 };
+        let (seq_len, batch) = (unroll.seq_len, unroll.batch);
+        let (inputs, units) = (self.config.input_size, self.config.hidden_size);
+        let training = unroll.mode == Mode::Training;
+        let d_x_steps = if unroll.input_gradient { seq_len } else { 0 };
         let weight_sizes = if training { 3 * units } else { 0 };
         let room = room_for(seq_len.saturating_mul(batch), units.min(inputs) == 1);
         let gradients = CpuGradients {
@@ -221,7 +221,7 @@ impl CpuUnrolled {
             expect_len("h0", &[batch, units], h0.len())?;
         }
         let packed = Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner));
-        let training = self.unroll.mode() == Mode::Training;
+        let training = self.unroll.mode == Mode::Training;
         let stride = if training { 4 * units } else { 3 * units };
         match h0 {
             Some(h0) => self.h[..batch * units].copy_from_slice(h0),
@@ -250,13 +250,13 @@ impl CpuUnrolled {
     /// The state after each step, `[T, B, H]`, of the last forward pass.
     #[must_use]
     pub fn output(&self) -> &[f32] {
-        &self.h[self.unroll.batch() * self.units..]
+        &self.h[self.unroll.batch * self.units..]
     }
 
     /// The state after the last step, `[B, H]`, of the last forward pass.
     #[must_use]
     pub fn h_n(&self) -> &[f32] {
-        &self.h[self.unroll.seq_len() * self.unroll.batch() * self.units..]
+        &self.h[self.unroll.seq_len * self.unroll.batch * self.units..]
     }
 
     /// Goes back through time and overwrites [`CpuUnrolled::gradients`]. `d_output` is `[T, B, H]`, `d_h_n` is `[B, H]`;
@@ -267,7 +267,7 @@ impl CpuUnrolled {
     /// pass to use up, [`Error::ShapeMismatch`] if a gradient has another length; nothing has changed then.
     pub fn backward(&mut self, d_output: Option<&[f32]>, d_h_n: Option<&[f32]>) -> Result<()> {
         let (seq_len, batch, inputs, units) = self.sizes();
-        if self.unroll.mode() != Mode::Training {
+        if self.unroll.mode != Mode::Training {
             return Err(Error::NotTraining);
         }
         if let Some(d_output) = d_output {
@@ -309,7 +309,7 @@ impl CpuUnrolled {
         multiply_long(&mut gradients.weight_ih, room, d_x_proj.transposed(), x);
         multiply_long(to_rz, room, d_rz.transposed(), h);
         multiply_long(to_n, room, d_hn.transposed(), h);
-        if self.unroll.has_input_gradient() {
+        if self.unroll.input_gradient {
             multiply(input, inputs, d_x_proj, Matrix::new(weight_ih, 3 * units, inputs, inputs));
         }
 
@@ -327,11 +327,11 @@ impl CpuUnrolled {
 
     /// T, B, I, H.
     fn sizes(&self) -> (usize, usize, usize, usize) {
-        (self.unroll.seq_len(), self.unroll.batch(), self.inputs, self.units)
+        (self.unroll.seq_len, self.unroll.batch, self.inputs, self.units)
     }
 
     fn rows_per_thread(&self) -> usize {
-        rows_per_thread(self.unroll.seq_len(), self.unroll.batch(), self.units)
+        rows_per_thread(self.unroll.seq_len, self.unroll.batch, self.units)
     }
 }
 

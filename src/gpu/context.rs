@@ -197,7 +197,7 @@ impl Gpu {
         }
     }
 
-    /// How long a readback waits before it gives up, at first [`DEFAULT_TIMEOUT`]. It has
+    /// How long a readback waits before it gives up, by default 60 seconds. It has
     /// no effect in a browser, where no timer is at hand.
     pub fn set_readback_timeout(&self, timeout: Duration) {
         *lock(&self.inner.timeout) = timeout;
@@ -256,7 +256,7 @@ impl Gpu {
     /// a browser, which always checks.
     ///
     /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
-    /// and no number in a buffer is an index, but those in [`Stream::sources`](crate::Stream::sources), which the kernel compares
+    /// and no number in a buffer is an index, but those in [`Stream::gather_indices`](crate::Stream::gather_indices), which the kernel compares
     /// itself. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
     /// compares every index with the length of what it points into, and counts.
     pub fn set_runtime_checks(&self, wanted: bool) {

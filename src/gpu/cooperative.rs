@@ -32,7 +32,7 @@ impl Gpu {
     /// Tells what the adapter says of its cooperative matrices (tensor cores and the like), from
     /// [`wgpu::Adapter::cooperative_matrix_properties`]; a device does not tell. Of those that multiply numbers of 16 bits into
     /// sums of 32 bits, matrices of 16 x 16 x 16 are taken, or else 8 x 8 x 8. From then on
-    /// [`Unroll::half_products`](crate::Unroll::half_products) can be had; what is unrolled already stays as it is. Nothing
+    /// [`Unroll::f16_products`](crate::Unroll::f16_products) can be had; what is unrolled already stays as it is. Nothing
     /// else may be told than what this device's adapter said.
     ///
     /// The device needs [`EXPERIMENTAL_COOPERATIVE_MATRIX`](wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),

@@ -14,7 +14,6 @@ mod written;
 pub use context::{Activity, Gpu};
 pub use open::GpuOptions;
 pub use program::Program;
-pub use readback::DEFAULT_TIMEOUT;
 pub use tensor::Tensor;
 
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};

@@ -11,8 +11,8 @@ use crate::gpu::Gpu;
 use crate::gpu::context::lock;
 use crate::gpu::tensor::Tensor;
 
-/// How long a readback waits at first: 60 seconds. See [`Gpu::set_readback_timeout`].
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a readback waits by default. See [`Gpu::set_readback_timeout`].
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many staging buffers are kept.
 const KEPT: usize = 4;

@@ -48,7 +48,7 @@ impl Tensor {
         Self::named(gpu, "tensor", shape, Some(host))
     }
 
-    /// A part of a buffer that the app made as a tensor: the same memory, no copy. Give it to [`Places`](crate::Places), and
+    /// A part of a buffer that the app made as a tensor: the same memory, no copy. Give it to [`ExternalTensors`](crate::ExternalTensors), and
     /// kernels of the app and of the crate work on it in turn.
     ///
     /// The buffer needs the usage `STORAGE`; `COPY_DST` for what writes, clears or copies into the tensor; `COPY_SRC` for what

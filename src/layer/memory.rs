@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::layer::{Parameters, Places, Workspace};
+use crate::layer::{ExternalTensors, Parameters, Workspace};
 use crate::plan::Plan;
 use crate::plan::buffers::{CellTensors, Owner, Placed, Roles, Tensors};
 use crate::plan::ops::Id;
@@ -17,7 +17,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Makes what the plan says, and takes what is given.
-    pub(super) fn new(gpu: &Gpu, plan: &Plan, places: &Places, parameters: &Parameters) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, plan: &Plan, places: &ExternalTensors, parameters: &Parameters) -> Result<Self> {
         let roles = plan.roles();
         let mut given: Vec<Option<Tensor>> = vec![None; plan.tensors().placed.len()];
         for (id, tensor) in given_of(roles, places, parameters) {
@@ -35,7 +35,7 @@ impl Memory {
 
 /// The tensors that are given, by what they are. One that the plan has no place for, such as `h0` of its own, is bound
 /// where the plan says.
-fn given_of<'a>(roles: &Roles, places: &'a Places, parameters: &'a Parameters) -> Vec<(Id, &'a Tensor)> {
+fn given_of<'a>(roles: &Roles, places: &'a ExternalTensors, parameters: &'a Parameters) -> Vec<(Id, &'a Tensor)> {
     let mut given: Vec<(Id, &'a Tensor)> = Vec::new();
     let mut give = |id: Option<Id>, tensor: &'a Option<Tensor>| given.extend(id.zip(tensor.as_ref()));
     give(Some(roles.input), &places.input);

@@ -9,7 +9,7 @@ mod watch;
 mod workspace;
 
 pub use parameters::{CellParameters, Parameters};
-pub use places::Places;
+pub use places::ExternalTensors;
 pub use stream::{Stream, StreamOptions};
 pub use unrolled::{Gradients, Output, Unrolled};
 pub use workspace::Workspace;
@@ -139,10 +139,10 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     ///
     /// # Errors
     /// Before anything is made those of [`Plan::new`](crate::plan::Plan::new), and [`Error::OptionUnavailable`] for
-    /// [`Unroll::half_products`] on a [`Gpu`] that was told of no cooperative matrices; [`Error::OutOfMemory`],
+    /// [`Unroll::f16_products`] on a [`Gpu`] that was told of no cooperative matrices; [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
     pub fn unroll(&self, unroll: Unroll) -> Result<Unrolled> {
-        self.unroll_in(unroll, &Places::default())
+        self.unroll_with(unroll, &ExternalTensors::default())
     }
 
     /// [`unroll`](Self::unroll) with some of the tensors given, such as buffers of the app.
@@ -150,7 +150,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// # Errors
     /// Those of [`unroll`](Self::unroll), and [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Misaligned`],
     /// [`Error::Aliased`]; [`Error::TrainingOption`] for a gradient where there is no backward pass.
-    pub fn unroll_in(&self, unroll: Unroll, places: &Places) -> Result<Unrolled> {
+    pub fn unroll_with(&self, unroll: Unroll, places: &ExternalTensors) -> Result<Unrolled> {
         Unrolled::new(self, &unroll, places, false)
     }
 
@@ -159,15 +159,15 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// # Errors
     /// Those of [`unroll`](Self::unroll), and [`Error::OptionUnavailable`] for a layer one of whose directions runs in reverse.
     pub fn stream(&self, options: StreamOptions) -> Result<Stream> {
-        self.stream_in(options, &Places::default())
+        self.stream_with(options, &ExternalTensors::default())
     }
 
     /// [`stream`](Self::stream) with some of the tensors given: `input`, `output`, `workspace`, and as `h0` the state, such as that
     /// of another stream of this layer for chunks of another length.
     ///
     /// # Errors
-    /// Those of [`stream`](Self::stream) and [`unroll_in`](Self::unroll_in).
-    pub fn stream_in(&self, options: StreamOptions, places: &Places) -> Result<Stream> {
+    /// Those of [`stream`](Self::stream) and [`unroll_with`](Self::unroll_with).
+    pub fn stream_with(&self, options: StreamOptions, places: &ExternalTensors) -> Result<Stream> {
         Stream::new(self, options, places)
     }
 
@@ -179,15 +179,15 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and those of [`Recurrent::unroll`].
     pub fn forward(&self, x: &Tensor, h0: Option<&Tensor>) -> Result<Output> {
         let (outer, inner) = match *x.shape() {
-            [outer, inner, input_size] if input_size == self.config.input_size() => (outer, inner),
+            [outer, inner, input_size] if input_size == self.config.input_size => (outer, inner),
             // The sizes that are free are shown as they came, or as 1.
             ref shape => {
                 let size = |axis: usize| shape.get(axis).copied().unwrap_or(1);
-                let expected = vec![size(0), size(1), self.config.input_size()];
+                let expected = vec![size(0), size(1), self.config.input_size];
                 return Err(Error::ShapeMismatch { tensor: "x".into(), expected, actual: shape.to_vec() });
             }
         };
-        let (seq_len, batch) = if self.config.is_batch_first() { (inner, outer) } else { (outer, inner) };
+        let (seq_len, batch) = if self.config.batch_first { (inner, outer) } else { (outer, inner) };
         self.unroll(Unroll::inference(seq_len, batch))?.forward(x, h0)
     }
 }

@@ -56,7 +56,7 @@ impl Parameters {
     /// Checks that buffers can hold the parameters, before arrays of them are made on the host.
     pub(crate) fn check_sizes(gpu: &Gpu, config: &Config) -> Result<()> {
         // The first layer reads I features, all others DH.
-        for layer in [0, config.layers() - 1] {
+        for layer in [0, config.num_layers - 1] {
             for (name, shape) in CellWeights::NAMES.into_iter().zip(CellWeights::shapes(config, layer)) {
                 if !shape.contains(&0) {
                     Tensor::check_size(gpu, name, &shape)?;

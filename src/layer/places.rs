@@ -22,14 +22,14 @@ use crate::unroll::{Mode, Unroll};
 ///
 /// ```no_run
 /// # fn example(gpu: &wgpu_gru::Gpu, sensors: &wgpu_gru::wgpu::Buffer) -> wgpu_gru::Result<()> {
-/// use wgpu_gru::{Gru, GruConfig, Places, Tensor, Unroll};
+/// use wgpu_gru::{Gru, GruConfig, ExternalTensors, Tensor, Unroll};
 /// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
 /// let input = Tensor::from_buffer(gpu, sensors.slice(..), &[10, 64, 8])?;
-/// let net = gru.unroll_in(Unroll::inference(10, 64), &Places { input: Some(input), ..Places::default() })?;
+/// let net = gru.unroll_with(Unroll::inference(10, 64), &ExternalTensors { input: Some(input), ..ExternalTensors::default() })?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub struct ExternalTensors {
     /// Read: `[T, B, I]`, or `[B, T, I]` if batch-first.
     pub input: Option<Tensor>,
     /// Read: `[LD, B, H]`.
@@ -52,7 +52,7 @@ pub struct Places {
     pub workspace: Option<Workspace>,
 }
 
-impl Places {
+impl ExternalTensors {
     /// Checks everything, and says what is given.
     pub(super) fn validate(
         &self,
@@ -61,10 +61,10 @@ impl Places {
         unroll: &Unroll,
         parameters: &Parameters,
     ) -> Result<External> {
-        let (t, b) = (unroll.seq_len(), unroll.batch());
-        let outer = |features: usize| if config.is_batch_first() { [b, t, features] } else { [t, b, features] };
-        let (input, output) = (outer(config.input_size()), outer(config.output_size()));
-        let state = [config.num_cells(), b, config.hidden_size()];
+        let (t, b) = (unroll.seq_len, unroll.batch);
+        let outer = |features: usize| if config.batch_first { [b, t, features] } else { [t, b, features] };
+        let (input, output) = (outer(config.input_size), outer(config.output_size()));
+        let state = [config.num_cells(), b, config.hidden_size];
         let read = [
             ("input", &self.input, input),
             ("h0", &self.h0, state),
@@ -85,7 +85,7 @@ impl Places {
         for (list, places) in [(&mut reads, there(read)), (&mut writes, there(written))] {
             for (name, tensor, shape) in places {
                 let Some(tensor) = tensor else { continue };
-                if name.starts_with("d_") && unroll.mode() == Mode::Inference {
+                if name.starts_with("d_") && unroll.mode == Mode::Inference {
                     return Err(Error::TrainingOption { option: name });
                 }
                 expect_shape(name, &shape, tensor.shape())?;
@@ -99,13 +99,13 @@ impl Places {
                 list.push((name, tensor));
             }
         }
-        if self.d_input.is_some() && !unroll.has_input_gradient() {
+        if self.d_input.is_some() && !unroll.input_gradient {
             let because = "Unroll::input_gradient says that it is not wanted";
             return Err(Error::OptionUnavailable { option: "a place for d_input", because });
         }
         reads.extend(parameters.tensors().map(|tensor| ("a weight", tensor.clone())));
         if let Some(gradients) = &self.gradients {
-            if unroll.mode() == Mode::Inference {
+            if unroll.mode == Mode::Inference {
                 return Err(Error::TrainingOption { option: "gradients" });
             }
             gradients.validate(gpu, config, "d_")?;
@@ -138,7 +138,7 @@ pub(super) fn expect_device(gpu: &Gpu, name: impl Into<Cow<'static, str>>, tenso
 
 /// Checks that a tensor that steps read begins where they can load as many numbers at once as they do.
 pub(super) fn expect_fours(config: &Config, name: impl Into<Cow<'static, str>>, tensor: &Tensor) -> Result<()> {
-    if config.hidden_size().is_multiple_of(4) { tensor.expect_fours(name) } else { Ok(()) }
+    if config.hidden_size.is_multiple_of(4) { tensor.expect_fours(name) } else { Ok(()) }
 }
 
 /// Checks that what is written overlaps with nothing else that is written, and shares no buffer with what is read.

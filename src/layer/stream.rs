@@ -3,7 +3,7 @@
 use crate::config::{Cell, Config, Direction};
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
-use crate::layer::{Places, Recurrent, Unrolled};
+use crate::layer::{ExternalTensors, Recurrent, Unrolled};
 use crate::plan::Plan;
 use crate::unroll::{Mode, Unroll};
 
@@ -11,32 +11,32 @@ use crate::unroll::{Mode, Unroll};
 ///
 /// ```
 /// use wgpu_gru::StreamOptions;
-/// let options = StreamOptions::new(4096).frames(1).sources(true);
+/// let options = StreamOptions::new(4096).frames(1).gather(true);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamOptions {
     unroll: Unroll,
-    sources: bool,
+    gather: bool,
 }
 
 impl StreamOptions {
     /// `rows` B of one frame a step.
     #[must_use]
     pub fn new(rows: usize) -> Self {
-        Self { unroll: Unroll::inference(1, rows), sources: false }
+        Self { unroll: Unroll::inference(1, rows), gather: false }
     }
 
     /// How many frames T a step takes at once, at first 1. The products over all of them are one.
     #[must_use]
     pub fn frames(mut self, frames: usize) -> Self {
-        self.unroll = self.unroll.with_seq_len(frames);
+        self.unroll.seq_len = frames;
         self
     }
 
-    /// Whether shaders of the app say from which row each row goes on, at first no. See [`Stream::sources`].
+    /// Whether shaders of the app say from which row each row goes on, at first no. See [`Stream::gather_indices`].
     #[must_use]
-    pub fn sources(mut self, wanted: bool) -> Self {
-        self.sources = wanted;
+    pub fn gather(mut self, wanted: bool) -> Self {
+        self.gather = wanted;
         self
     }
 
@@ -52,8 +52,8 @@ impl StreamOptions {
     /// it has lengths stay.
     #[must_use]
     pub fn with(mut self, options: impl FnOnce(Unroll) -> Unroll) -> Self {
-        let (frames, rows, lengths) = (self.unroll.seq_len(), self.unroll.batch(), self.unroll.has_lengths());
-        self.unroll = options(self.unroll).with_seq_len(frames).with_batch(rows).lengths(lengths);
+        let Unroll { seq_len, batch, lengths, .. } = self.unroll;
+        self.unroll = Unroll { seq_len, batch, lengths, ..options(self.unroll) };
         self
     }
 }
@@ -64,18 +64,17 @@ impl StreamOptions {
 /// Everything is made when the stream is. A step reads [`input`](Self::input) and the [`state`](Self::state), and leaves the
 /// new state in its place: bind that in shaders of the app ([`Tensor::binding`]). Rows can be reset, copied, saved and restored between two steps in
 /// two ways, both on the GPU: recorded by the CPU with the `encode_*` calls, or by shaders of the app through
-/// [`sources`](Self::sources). [`join`](Self::join) and [`leave`](Self::leave) keep account of which rows are taken, for apps
-/// that do not do so themselves.
+/// [`gather_indices`](Self::gather_indices).
 ///
 /// ```no_run
 /// # fn example(gpu: &wgpu_gru::Gpu, frames: impl Iterator<Item = wgpu_gru::Tensor>) -> wgpu_gru::Result<()> {
 /// use wgpu_gru::{Gru, GruConfig, StreamOptions};
 /// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
-/// let mut stream = gru.stream(StreamOptions::new(100))?;
+/// let stream = gru.stream(StreamOptions::new(100))?;
 /// let snapshot = stream.snapshot()?;
 /// for frame in frames {
 ///     let mut encoder = gpu.device().create_command_encoder(&Default::default());
-///     let row = stream.join(&mut encoder)?; // one more, from a state of zero
+///     stream.encode_reset_rows(&mut encoder, &[3])?; // row 3 begins anew, from a state of zero
 ///     stream.input().encode_copy_from(&mut encoder, &frame)?; // or let a shader write it
 ///     stream.encode_step(&mut encoder)?;
 ///     stream.encode_save(&mut encoder, &snapshot)?;
@@ -88,28 +87,28 @@ pub struct Stream {
     gpu: Gpu,
     state: Tensor,
     net: Unrolled,
-    taken: Vec<bool>,
+    rows: usize,
 }
 
 impl Stream {
     pub(super) fn new<C: Copy + Into<Cell>>(
         layer: &Recurrent<C>,
         options: StreamOptions,
-        places: &Places,
+        places: &ExternalTensors,
     ) -> Result<Self> {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
         config.validate()?;
         options.unroll.validate()?;
-        if options.unroll.mode() == Mode::Training {
+        if options.unroll.mode == Mode::Training {
             return Err(Error::OptionUnavailable { option: "training", because: "a stream has no backward pass" });
         }
-        if config.layer_direction() != Direction::Forward {
+        if config.direction != Direction::Forward {
             let because = "a direction that runs in reverse begins at the last frame";
             return Err(Error::OptionUnavailable { option: "a stream", because });
         }
-        let rows = options.unroll.batch();
+        let rows = options.unroll.batch;
         let state = match (&places.h0, &places.h_n) {
-            (None, None) => Tensor::named(gpu, "state", &[config.num_cells(), rows, config.hidden_size()], None)?,
+            (None, None) => Tensor::named(gpu, "state", &[config.num_cells(), rows, config.hidden_size], None)?,
             (Some(state), None) => state.clone(),
             (Some(state), Some(h_n)) if state.is_same_memory(h_n) => state.clone(),
             _ => {
@@ -117,9 +116,9 @@ impl Stream {
                 return Err(Error::OptionUnavailable { option: "a place for h_n", because });
             }
         };
-        let places = Places { h0: Some(state.clone()), h_n: Some(state.clone()), ..places.clone() };
-        let net = Unrolled::new(layer, &options.unroll, &places, options.sources)?;
-        Ok(Self { gpu: gpu.clone(), state, net, taken: vec![false; rows] })
+        let places = ExternalTensors { h0: Some(state.clone()), h_n: Some(state.clone()), ..places.clone() };
+        let net = Unrolled::new(layer, &options.unroll, &places, options.gather)?;
+        Ok(Self { gpu: gpu.clone(), state, net, rows })
     }
 
     /// What the layer is.
@@ -131,13 +130,13 @@ impl Stream {
     /// B.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.taken.len()
+        self.rows
     }
 
     /// T, the frames of a step.
     #[must_use]
     pub fn frames(&self) -> usize {
-        self.net.unroll().seq_len()
+        self.net.unroll().seq_len
     }
 
     /// What a step does: schedule, dispatches, FLOPs, bytes. The state is not among the buffers.
@@ -172,14 +171,14 @@ impl Stream {
     }
 
     /// From which row each row goes on, `[B]`, for shaders of the app to write as `array<u32>`: before a step row b becomes what
-    /// row `sources[b]` was after the last one, in all layers, and zero where that is no row, such as 0xffffffff. All rows
+    /// row `indices[b]` was after the last one, in all layers, and zero where that is no row, such as 0xffffffff. All rows
     /// change at once, so rows can be swapped or moved together. A step reads them and sets row b back to b.
     ///
     /// # Errors
     /// [`Error::OptionUnavailable`] for a stream that was made without.
-    pub fn sources(&self) -> Result<&Tensor> {
-        let because = "the stream was made without: see StreamOptions::sources";
-        self.net.sources().ok_or(Error::OptionUnavailable { option: "sources", because })
+    pub fn gather_indices(&self) -> Result<&Tensor> {
+        let because = "the stream was made without: see StreamOptions::gather";
+        self.net.gather_indices().ok_or(Error::OptionUnavailable { option: "gather_indices", because })
     }
 
     /// How many frames each row takes in a step, `[B]`, T at first, for shaders of the app to write as `array<u32>`. A row of 0
@@ -347,35 +346,6 @@ impl Stream {
         }
         self.state.mark_written();
         Ok(())
-    }
-
-    /// Takes the first free row, and records that it begins anew. Free rows are stepped as all others are; nobody looks at what
-    /// they become.
-    ///
-    /// # Errors
-    /// [`Error::NoFreeRow`], [`Error::BufferUsage`]; then nothing is recorded.
-    pub fn join(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<usize> {
-        let row = self.taken.iter().position(|taken| !taken).ok_or(Error::NoFreeRow { rows: self.rows() })?;
-        self.encode_reset_rows(encoder, &[row])?;
-        self.taken[row] = true;
-        Ok(row)
-    }
-
-    /// Gives a row back.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchRow`], [`Error::RowUnavailable`] if nobody has taken it.
-    pub fn leave(&mut self, row: usize) -> Result<()> {
-        self.expect_row(row)?;
-        if !std::mem::replace(&mut self.taken[row], false) {
-            return Err(Error::RowUnavailable { row, because: "nobody has taken it" });
-        }
-        Ok(())
-    }
-
-    /// The rows that are taken, in order.
-    pub fn taken(&self) -> impl Iterator<Item = usize> {
-        self.taken.iter().enumerate().filter_map(|(row, &taken)| taken.then_some(row))
     }
 
     fn expect_row(&self, row: usize) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result, expect_len, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::layer::memory::Memory;
 use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward};
-use crate::layer::{Parameters, Places, Recurrent};
+use crate::layer::{ExternalTensors, Parameters, Recurrent};
 use crate::lower::program;
 use crate::plan::Plan;
 use crate::plan::buffers::{External, TrainingRoles};
@@ -80,7 +80,7 @@ impl Unrolled {
     pub(super) fn new<C: Copy + Into<Cell>>(
         layer: &Recurrent<C>,
         unroll: &Unroll,
-        places: &Places,
+        places: &ExternalTensors,
         sources: bool,
     ) -> Result<Self> {
         let (gpu, config) = (layer.gpu(), layer.config().erased());
@@ -91,10 +91,10 @@ impl Unrolled {
         let memory = Memory::new(gpu, &plan, places, layer.parameters())?;
         let roles = plan.roles();
         if let Some(lengths) = roles.lengths {
-            memory.tensor(lengths).write_words(&vec![unroll.seq_len() as u32; unroll.batch()])?;
+            memory.tensor(lengths).write_words(&vec![unroll.seq_len as u32; unroll.batch])?;
         }
         if let Some(sources) = roles.sources {
-            memory.tensor(sources).write_words(&(0..unroll.batch() as u32).collect::<Vec<_>>())?;
+            memory.tensor(sources).write_words(&(0..unroll.batch as u32).collect::<Vec<_>>())?;
         }
         let [forward, backward] = plan.passes();
         let forward = program(gpu, "gru forward", &memory.tensors, forward)?;
@@ -190,8 +190,8 @@ impl Unrolled {
     /// [`Error::NoLengths`], [`Error::ShapeMismatch`], [`Error::LengthExceeded`]; then no length has changed.
     pub fn set_lengths(&self, lengths: &[usize]) -> Result<()> {
         let tensor = self.lengths().ok_or(Error::NoLengths)?;
-        expect_len("lengths", &[self.unroll.batch()], lengths.len())?;
-        let seq_len = self.unroll.seq_len();
+        expect_len("lengths", &[self.unroll.batch], lengths.len())?;
+        let seq_len = self.unroll.seq_len;
         if let Some(row) = lengths.iter().position(|&length| length > seq_len) {
             return Err(Error::LengthExceeded { row, length: lengths[row], seq_len });
         }
@@ -253,7 +253,7 @@ impl Unrolled {
         Ok(&self.forward)
     }
 
-    pub(super) fn sources(&self) -> Option<&Tensor> {
+    pub(super) fn gather_indices(&self) -> Option<&Tensor> {
         self.tensor(self.plan.roles().sources)
     }
 

@@ -48,7 +48,7 @@ impl Watch {
         // Biases are read again where gates are made again, and the weights of the input there or where its gradient is made.
         let again = layout.makes_gates_again(config);
         for (index, cell) in parameters.cells.iter().enumerate() {
-            let has_d_input = index >= config.directions() || unroll.has_input_gradient();
+            let has_d_input = index >= config.directions() || unroll.input_gradient;
             let wanted = [again || has_d_input, true, again, again];
             for ((name, tensor), wanted) in CellWeights::NAMES.into_iter().zip(cell.all()).zip(wanted) {
                 if let Some(tensor) = tensor.filter(|_| wanted) {

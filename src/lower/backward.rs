@@ -11,8 +11,8 @@ use crate::kernels::{
     GRU_STEP_BACKWARD_F16, GRU_STEP_BACKWARD_SCALAR, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
     RNN_STEP_BACKWARD_F16, RNN_STEP_BACKWARD_SCALAR, StepBackward, StepBackwardParams,
 };
-use crate::plan::Schedule;
 use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward};
+use crate::unroll::Schedule;
 
 /// Sums that a lane has: one for each of its four units.
 const SUMS: u32 = 4;

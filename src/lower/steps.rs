@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{On, Overrides};
 use crate::gpu::{Gpu, Kernel, KernelSpec, View, view_of_parts};
 use crate::plan::ops::{CellSteps, Id};
-use crate::plan::{Cut, Schedule, TimeLoop};
+use crate::plan::{Cut, TimeLoop};
+use crate::unroll::Schedule;
 
 /// A kernel that loads four numbers at once, for H that is a multiple of 4; one that loads single numbers; and one that loads
 /// four weights of 16 bits at once.

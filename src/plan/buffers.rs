@@ -146,7 +146,7 @@ pub(crate) type CellTensors = [Option<Id>; 4];
 /// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or each
 /// has its own.
 pub(super) fn cells_per_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
-    let hidden = config.hidden_size();
+    let hidden = config.hidden_size;
     let weights = |cells: usize| bytes(&[side_by_side(cells, &[config.cell().gates(), hidden, hidden], limits)[1]]);
     let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * INDICES);
     let all = [config.num_cells(), config.directions()];
@@ -169,7 +169,7 @@ pub(crate) fn parameters(
         let shapes = |index: usize| CellWeights::shapes(config, index / config.directions());
         let [_, of_weight, _, of_bias] = shapes(first);
         let weights = tensors.side_by_side((weight_hh, Owner::Layer), count, &of_weight, 0, limits);
-        let has_bias = config.has_bias();
+        let has_bias = config.bias;
         let biases = if has_bias {
             tensors.side_by_side((bias_hh, Owner::Layer), count, &of_bias, 0, limits)
         } else {
@@ -293,8 +293,8 @@ pub(super) struct Lists<'a> {
 impl Lists<'_> {
     /// `[T, B, features]`, or `[B, T, features]` if batch-first.
     fn outer(&self, features: usize) -> [usize; 3] {
-        let (t, b) = (self.unroll.seq_len(), self.unroll.batch());
-        if self.config.is_batch_first() { [b, t, features] } else { [t, b, features] }
+        let (t, b) = (self.unroll.seq_len, self.unroll.batch);
+        if self.config.batch_first { [b, t, features] } else { [t, b, features] }
     }
 
     fn longest_chunk(&self) -> usize {
@@ -305,10 +305,10 @@ impl Lists<'_> {
     pub(super) fn buffers(&self) -> (Tensors, Roles) {
         let Self { config, unroll, external, layout, .. } = *self;
         let mut list = Tensors::default();
-        let training = unroll.mode() == Mode::Training;
-        let (t, b) = (unroll.seq_len(), unroll.batch());
-        let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
-        let (cells, layers) = (config.num_cells(), config.layers());
+        let training = unroll.mode == Mode::Training;
+        let (t, b) = (unroll.seq_len, unroll.batch);
+        let (i, hidden, width) = (config.input_size, config.hidden_size, config.output_size());
+        let (cells, layers) = (config.num_cells(), config.num_layers);
         let state = [cells, b, hidden];
         let given = |list: &mut Tensors, phase: Option<usize>, name, shape: &[usize]| match phase {
             Some(phase) => list.external(name, shape, phase),
@@ -344,7 +344,7 @@ impl Lists<'_> {
         let packed = self.weight_copies(&mut list, layout.packs_weights, ("packed weight_hh", Owner::Scratch), &words);
         let of_f16 = ("f16 weight_hh", scratch_if(!training));
         let f16_weights = self.weight_copies(&mut list, layout.copies_f16_weights, of_f16, &words);
-        let lengths = unroll.has_lengths().then(|| list.make("lengths", &[b], Owner::Layer));
+        let lengths = unroll.lengths.then(|| list.make("lengths", &[b], Owner::Layer));
         let sources = external.sources.then(|| list.make("sources of rows", &[b], Owner::Layer));
         let dropout = layout.has_dropout.then(|| list.make("dropout", &[2], Owner::Layer));
         let weights = self.external_parameters(&mut list, &external.weights, CellWeights::NAMES);
@@ -392,7 +392,7 @@ impl Lists<'_> {
     /// The gates of cells and chunks.
     fn gates(&self, list: &mut Tensors) -> Vec<Vec<Id>> {
         let layout = self.layout;
-        let shape = |steps: usize| [steps, self.unroll.batch(), layout.gates_width, self.config.hidden_size()];
+        let shape = |steps: usize| [steps, self.unroll.batch, layout.gates_width, self.config.hidden_size];
         if layout.keeps != Keeps::Gates {
             let parts = list.in_a_row("gates", Owner::Scratch, layout.together, &shape(self.longest_chunk()));
             return parts.into_iter().map(|tensor| vec![tensor]).collect();
@@ -409,7 +409,7 @@ impl Lists<'_> {
 
     /// Room for the gates of cells and chunks as f16.
     fn f16_gates(&self, list: &mut Tensors) -> Vec<Vec<Id>> {
-        let shape = |steps: usize| [steps, self.unroll.batch(), 2, self.config.hidden_size()];
+        let shape = |steps: usize| [steps, self.unroll.batch, 2, self.config.hidden_size];
         let mut of_cell =
             || self.chunks.iter().map(|chunk| list.make("f16 gates", &shape(chunk.len()), Owner::Layer)).collect();
         (0..self.config.num_cells()).map(|_| of_cell()).collect()
@@ -453,9 +453,9 @@ impl Lists<'_> {
     fn training(&self, list: &mut Tensors) -> TrainingRoles {
         const GRADIENTS: [&str; 4] = ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"];
         let Self { config, unroll, external, layout, .. } = *self;
-        let (t, b) = (unroll.seq_len(), unroll.batch());
-        let (i, hidden, width) = (config.input_size(), config.hidden_size(), config.output_size());
-        let (cells, layers) = (config.num_cells(), config.layers());
+        let (t, b) = (unroll.seq_len, unroll.batch);
+        let (i, hidden, width) = (config.input_size, config.hidden_size, config.output_size());
+        let (cells, layers) = (config.num_cells(), config.num_layers);
         let state = [cells, b, hidden];
         let given = |list: &mut Tensors, phase: Option<usize>, name, shape: &[usize]| match phase {
             Some(phase) => list.external(name, shape, phase),
@@ -474,8 +474,8 @@ impl Lists<'_> {
         let scratch_if = |list: &mut Tensors, wanted: bool, name, shape: &[usize]| {
             wanted.then(|| list.make(name, shape, Owner::Scratch))
         };
-        let has_d_input = unroll.has_input_gradient();
-        let has_norms = unroll.has_gradient_norms();
+        let has_d_input = unroll.input_gradient;
+        let has_norms = unroll.gradient_norms;
         let groups = StepsBackward::groups(self.time_loop, b, hidden);
         let d_dropped = scratch_if(list, layout.has_dropout, "d_dropped", &[t, b, width]);
         let d_h_n = given(list, external.d_h_n, "d_h_n", &state);
@@ -485,7 +485,7 @@ impl Lists<'_> {
             None => parameters(list, config, &self.target.limits, GRADIENTS),
         };
         let d_input = has_d_input.then(|| given(list, external.d_input, "d_input", &self.outer(i)));
-        let has_arranged = has_d_input && config.is_batch_first();
+        let has_arranged = has_d_input && config.batch_first;
         let arranged_d_input = scratch_if(list, has_arranged, "arranged d_input", &[t, b, i]);
         let chunk = self.longest_chunk();
         let h_proj = scratch_if(list, layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden]);

@@ -55,7 +55,7 @@ pub(super) struct Sizes<'a> {
 impl Sizes<'_> {
     /// The time axis in pieces that every binding and every grid can hold.
     pub(super) fn chunks(&self) -> Result<Vec<Range<usize>>> {
-        let (seq_len, most) = (self.unroll.seq_len(), self.steps_in_a_chunk()?);
+        let (seq_len, most) = (self.unroll.seq_len, self.steps_in_a_chunk()?);
         let pieces = (seq_len.div_ceil(most) as u64).saturating_mul(self.config.num_cells() as u64);
         at_most("the pieces of time of all cells", "what a plan holds", pieces, PIECES)?;
         if !self.layout.wavefront {
@@ -64,7 +64,7 @@ impl Sizes<'_> {
         let steps = most.min(seq_len.div_ceil(WAVES));
         let chunk = |begin: usize| begin..(begin + steps).min(seq_len);
         let chunks: Vec<_> = (0..seq_len).step_by(steps).map(chunk).collect();
-        if self.config.layer_direction() == Direction::Forward {
+        if self.config.direction == Direction::Forward {
             return Ok(chunks);
         }
         // The last one of the direction is the one that may be shorter.
@@ -75,11 +75,11 @@ impl Sizes<'_> {
     fn steps_in_a_chunk(&self) -> Result<usize> {
         let Self { config, layout, .. } = *self;
         let limits = &self.target.limits;
-        let (t, b, h) = (self.unroll.seq_len(), self.unroll.batch(), config.hidden_size());
+        let (t, b, h) = (self.unroll.seq_len, self.unroll.batch, config.hidden_size);
         let workgroups = u64::from(limits.max_compute_workgroups_per_dimension);
         let [tile_rows, tile_columns] = MatmulKernel::of_class(self.target).tile().map(u64::from);
         let batch = b as u64;
-        let inputs = config.input_size().max(config.layer_input_size(config.layers() - 1));
+        let inputs = config.input_size.max(config.layer_input_size(config.num_layers - 1));
         let columns = (config.cell().gates() as u64).saturating_mul(h as u64).max(inputs as u64);
         at_most("the columns of the products", WORKGROUPS, columns.div_ceil(tile_rows.min(tile_columns)), workgroups)?;
         at_most("the rows of a step", WORKGROUPS, batch.div_ceil(u64::from(self.time_loop.forward.rows)), workgroups)?;
@@ -107,7 +107,7 @@ impl Sizes<'_> {
         }
         // What is copied as a whole is bound as a whole.
         let copies = [
-            (layout.copies_input, "input", bytes(&[t, b, config.input_size()])),
+            (layout.copies_input, "input", bytes(&[t, b, config.input_size])),
             (layout.copies_output || layout.has_dropout, "output", bytes(&[layout.slots, b, width])),
             (layout.copies_d_output, "d_output", bytes(&[t, b, width])),
         ];
@@ -115,7 +115,7 @@ impl Sizes<'_> {
             fits(what, if copied { size.saturating_add(slack) } else { 0 })?;
         }
         let mut steps = steps.min(t as u64) as usize;
-        if self.unroll.mode() == Mode::Training && layout.keeps != Keeps::Gates {
+        if self.unroll.mode == Mode::Training && layout.keeps != Keeps::Gates {
             // What one chunk keeps for a while is small beside what is kept for all steps.
             steps = steps.min(t.div_ceil(32));
         }

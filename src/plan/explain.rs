@@ -14,9 +14,9 @@ impl fmt::Display for Plan {
             Cell::Gru { .. } => "GRU",
             Cell::Rnn { .. } => "RNN",
         };
-        let [inputs, hidden, layers] = [config.input_size(), config.hidden_size(), config.layers()];
-        let (t, b) = (unroll.seq_len(), unroll.batch());
-        let (direction, mode) = (config.layer_direction(), unroll.mode());
+        let [inputs, hidden, layers] = [config.input_size, config.hidden_size, config.num_layers];
+        let (t, b) = (unroll.seq_len, unroll.batch);
+        let (direction, mode) = (config.direction, unroll.mode);
         writeln!(f, "{cell} {inputs} -> {hidden}, {layers} layer(s), {direction:?}, {mode:?} over T={t} B={b}")?;
         let wavefront = if self.layout.wavefront { ", layers in a wavefront" } else { "" };
         let (schedule, chunks) = (self.time_loop.schedule, self.chunks.len());
@@ -34,7 +34,7 @@ impl fmt::Display for Plan {
         }
         for saved in Saved::ALL {
             if let Some(bytes) = self.bytes_with(saved) {
-                let mark = if saved == unroll.saved_gates() { ", chosen" } else { "" };
+                let mark = if saved == unroll.saved { ", chosen" } else { "" };
                 write!(f, "\n  with Saved::{saved:?} {bytes} bytes{mark}")?;
             }
         }

@@ -11,12 +11,12 @@ use crate::unroll::{Mode, Saved, Schedule, Unroll};
 
 /// Refuses what was asked for by name and cannot be had.
 pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<()> {
-    let wants_wavefront = unroll.wanted_wavefront() == Some(true);
+    let wants_wavefront = unroll.wavefront == Some(true);
     for (option, wanted, because) in [
         ("wavefront", wants_wavefront, no_wavefront(config, unroll, external, &target.limits)),
-        ("Saved::Half", unroll.saved_gates() == Saved::Half, no_f16_gates(config)),
-        ("half_weights", unroll.has_half_weights(), no_f16_weights(config)),
-        ("half_products", unroll.has_half_products(), no_f16_products(target)),
+        ("Saved::F16", unroll.saved == Saved::F16, no_f16_gates(config)),
+        ("f16_weights", unroll.f16_weights, no_f16_weights(config)),
+        ("f16_products", unroll.f16_products, no_f16_products(target)),
     ] {
         if let (true, Some(because)) = (wanted, because) {
             return Err(Error::OptionUnavailable { option, because });
@@ -27,7 +27,7 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
 
 /// Refuses a schedule that was asked for by name and cannot be had.
 pub(super) fn check_schedule(unroll: &Unroll, layout: &Layout) -> Result<()> {
-    match unroll.wanted_schedule() {
+    match unroll.schedule {
         Some(schedule @ Schedule::PerSequence) => match no_loop_in_a_dispatch(layout) {
             Some(because) => Err(Error::ScheduleUnavailable { schedule, because }),
             None => Ok(()),
@@ -48,17 +48,17 @@ pub(super) fn no_wavefront(
     external: &External,
     limits: &wgpu::Limits,
 ) -> Option<&'static str> {
-    if config.layers() == 1 {
+    if config.num_layers == 1 {
         Some("there is one layer")
-    } else if config.layer_direction() == Direction::Bidirectional {
+    } else if config.direction == Direction::Bidirectional {
         Some("a layer above two directions needs all steps of both")
-    } else if unroll.mode() == Mode::Training && config.dropout_share() > 0.0 {
+    } else if unroll.mode == Mode::Training && config.dropout > 0.0 {
         Some("dropout acts on all steps of a layer at once")
-    } else if unroll.seq_len() == 1 {
+    } else if unroll.seq_len == 1 {
         Some("there is one step")
     } else if external.layers_apart {
         Some("the recurrent weights of the layers do not lie evenly in one buffer")
-    } else if !fit_together(config, unroll, limits, config.layers()) {
+    } else if !fit_together(config, unroll, limits, config.num_layers) {
         Some("a binding does not hold the states and recurrent weights of all layers")
     } else {
         None
@@ -70,7 +70,7 @@ pub(super) fn no_f16_gates(config: &Config) -> Option<&'static str> {
     let activations = config.cell().activations();
     if matches!(config.cell(), Cell::Rnn { .. }) {
         None
-    } else if config.clip_limit().is_some() {
+    } else if config.clip.is_some() {
         Some("slopes jump at the clip, which rounding might cross")
     } else if !activations.iter().all(|(_, activation)| activation.is_smooth_and_bounded()) {
         Some("an activation is not sigmoid, tanh or softsign")
@@ -81,7 +81,7 @@ pub(super) fn no_f16_gates(config: &Config) -> Option<&'static str> {
 
 /// Why the steps cannot read recurrent weights as f16.
 fn no_f16_weights(config: &Config) -> Option<&'static str> {
-    (!config.hidden_size().is_multiple_of(4)).then_some("hidden_size is not a multiple of 4")
+    (!config.hidden_size.is_multiple_of(4)).then_some("hidden_size is not a multiple of 4")
 }
 
 /// Why products cannot multiply f16 numbers.
@@ -96,11 +96,11 @@ pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limi
     let width = config.output_size();
     let layers = (cells / config.directions()).max(1);
     // States of several layers each begin so far behind a multiple of the alignment that the second slot is at one.
-    let state = unroll.batch().saturating_mul(width);
+    let state = unroll.batch.saturating_mul(width);
     let before = if layers > 1 && !state.is_multiple_of(in_elements(limits)) { in_elements(limits) } else { 0 };
-    let states = state.saturating_mul(unroll.seq_len().saturating_add(2)).saturating_add(before);
+    let states = state.saturating_mul(unroll.seq_len.saturating_add(2)).saturating_add(before);
     let states = bytes(&[side_by_side(layers, &[states], limits)[1]]);
-    let gates = bytes(&[cells, unroll.batch(), 4, config.hidden_size()]);
+    let gates = bytes(&[cells, unroll.batch, 4, config.hidden_size]);
     let slack = u64::from(limits.min_storage_buffer_offset_alignment);
     states.max(gates).saturating_add(slack) <= limits.max_storage_buffer_binding_size.min(4 * INDICES)
         && cells_per_buffer(config, limits) >= cells

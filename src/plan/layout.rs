@@ -79,62 +79,61 @@ impl Layout {
 
     /// The words of a cell's recurrent weights as the steps read them.
     pub(crate) fn words_of_weights(&self, config: &Config) -> [usize; 3] {
-        let hidden = config.hidden_size();
+        let hidden = config.hidden_size;
         [config.cell().gates(), hidden, if self.f16_weights { hidden / 2 } else { hidden }]
     }
 
     pub(super) fn new(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Self {
-        let (training, limits) = (unroll.mode() == Mode::Training, &target.limits);
-        let rearranged = config.is_batch_first() || unroll.has_lengths();
-        let reverse = config.layer_direction() != Direction::Forward;
+        let (training, limits) = (unroll.mode == Mode::Training, &target.limits);
+        let rearranged = config.batch_first || unroll.lengths;
+        let reverse = config.direction != Direction::Forward;
         let one_cell_forward = config.num_cells() == 1 && !reverse;
         let is_reset_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
-        let small = unroll.batch().saturating_mul(config.hidden_size()) <= WAVEFRONT_SIZE
-            && unroll.seq_len() >= WAVEFRONT_STEPS
+        let small = unroll.batch.saturating_mul(config.hidden_size) <= WAVEFRONT_SIZE
+            && unroll.seq_len >= WAVEFRONT_STEPS
             && !target.is_software();
-        let wavefront =
-            unroll.wanted_wavefront().unwrap_or(small) && no_wavefront(config, unroll, external, limits).is_none();
+        let wavefront = unroll.wavefront.unwrap_or(small) && no_wavefront(config, unroll, external, limits).is_none();
         // Where each weight is read once or so, as for a frame of few rows, reading them in another order costs as much as it saves.
-        let many_rows = unroll.seq_len().saturating_mul(unroll.batch()) > FEW_ROWS;
-        let packs_weights = !target.is_software() && config.hidden_size().is_multiple_of(4) && many_rows;
+        let many_rows = unroll.seq_len.saturating_mul(unroll.batch) > FEW_ROWS;
+        let packs_weights = !target.is_software() && config.hidden_size.is_multiple_of(4) && many_rows;
         let copies_output = rearranged || external.output.is_some();
         // Whatever is handed out begins at a multiple of the alignment of bindings: here so many elements.
         let alignment = in_elements(limits);
-        let state = unroll.batch().saturating_mul(config.output_size()) % alignment;
+        let state = unroll.batch.saturating_mul(config.output_size()) % alignment;
         let before_states = if copies_output { 0 } else { (alignment - state) % alignment };
         let is_bindable = |slot: usize| (before_states + slot % alignment * state).is_multiple_of(alignment);
         let copies_h0 = external.h0.is_some() || !one_cell_forward || !is_bindable(0);
-        let copies_h_n = external.h_n.is_some() || !one_cell_forward || !is_bindable(unroll.seq_len());
+        let copies_h_n = external.h_n.is_some() || !one_cell_forward || !is_bindable(unroll.seq_len);
         Self {
             copies_input: rearranged,
             copies_output,
             copies_h0,
             copies_h_n,
-            copies_d_output: config.is_batch_first() || (wavefront && external.d_output.is_some()),
+            copies_d_output: config.batch_first || (wavefront && external.d_output.is_some()),
             scratch_states: !training && copies_output && copies_h0 && copies_h_n,
-            has_dropout: training && config.dropout_share() > 0.0,
-            slots: unroll.seq_len().saturating_add(if reverse { 2 } else { 1 }),
+            has_dropout: training && config.dropout > 0.0,
+            slots: unroll.seq_len.saturating_add(if reverse { 2 } else { 1 }),
             before_states,
             gates_width: match config.cell() {
                 Cell::Rnn { .. } => 1,
                 Cell::Gru { .. } if training || is_reset_before => 4,
                 Cell::Gru { .. } => 3,
             },
-            keeps: match (unroll.saved_gates(), config.cell()) {
+            keeps: match (unroll.saved, config.cell()) {
                 _ if !training => Keeps::Nothing,
                 // Which states of a plain RNN the clip gave, its states do not tell.
-                (_, Cell::Rnn { .. }) if config.clip_limit().is_some() => Keeps::Gates,
+                (_, Cell::Rnn { .. }) if config.clip.is_some() => Keeps::Gates,
                 (Saved::Everything, _) => Keeps::Gates,
-                (Saved::StatesOnly, _) | (Saved::Half, Cell::Rnn { .. }) => Keeps::Nothing,
-                (Saved::Half, Cell::Gru { .. }) => Keeps::F16,
+                (Saved::Recompute, _) | (Saved::F16, Cell::Rnn { .. }) => Keeps::Nothing,
+                (Saved::F16, Cell::Gru { .. }) => Keeps::F16,
             },
             is_reset_before,
             packs_weights,
-            f16_weights: unroll.has_half_weights(),
-            copies_f16_weights: unroll.has_half_weights() && (training || !packs_weights),
+            f16_weights: unroll.f16_weights,
+            copies_f16_weights: unroll.f16_weights && (training || !packs_weights),
             wavefront,
             together: if wavefront {
-                config.layers()
+                config.num_layers
             } else if !external.directions_apart && fit_together(config, unroll, limits, config.directions()) {
                 config.directions()
             } else {

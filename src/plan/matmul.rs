@@ -38,7 +38,7 @@ pub enum MatmulKernel {
     /// Tiles of 32 x 32, whose rows go round subgroups of 8: CPU-class adapters that have these.
     Broadcast,
     /// Tiles of 64 x 64 of numbers of 16 bits, by cooperative matrices of 16 x 16:
-    /// [`Unroll::half_products`](crate::Unroll::half_products).
+    /// [`Unroll::f16_products`](crate::Unroll::f16_products).
     Cooperative16,
     /// Tiles of 32 x 32 of numbers of 16 bits, by cooperative matrices of 8 x 8.
     Cooperative8,
@@ -102,7 +102,7 @@ pub(crate) const FEW_ROWS: usize = 8;
 ///            few tiles, or a long sum: TiledSmall    else Tiled
 /// ```
 ///
-/// Measured in `benches/RECORD.md`. A GPU with fewer than [`ENOUGH`] large tiles stands half empty, so small ones win there; and
+/// Measured in `benches/RECORD.md`. A GPU with fewer than `ENOUGH` large tiles stands half empty, so small ones win there; and
 /// a long sum has parts, whose sums take as many registers again, of which the large tile has all already (1.4 times the
 /// time; with small tiles 1.3 times). On a software rasteriser loads cost most, and subgroups of 8 share them.
 pub(crate) fn choose(product: &Product, few_rows: bool, f16: bool, target: &Target) -> MatmulKernel {

@@ -30,7 +30,7 @@ mod passes;
 mod time_loop;
 mod turns;
 
-pub use crate::unroll::Schedule;
+use crate::unroll::Schedule;
 pub use matmul::MatmulKernel;
 pub use time_loop::{Cut, TimeLoop};
 
@@ -60,7 +60,7 @@ pub struct Allocation {
     pub scratch: bool,
 }
 
-/// What an unrolled layer does. See the [module](self).
+/// How a layer will be run: the list of its buffers and that of its operations. [`explain`](crate::Unrolled::explain) prints both.
 #[derive(Debug, Clone)]
 pub struct Plan {
     config: Config,
@@ -101,14 +101,14 @@ impl Plan {
     pub(crate) fn with(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<Self> {
         config.validate()?;
         unroll.validate()?;
-        let training = unroll.mode() == Mode::Training;
+        let training = unroll.mode == Mode::Training;
         if training {
             config.validate_training()?;
         }
-        let class = unroll.wanted_adapter_class().unwrap_or(target.class);
+        let class = unroll.adapter_class.unwrap_or(target.class);
         let target = &Target { class, ..target.clone() };
         // A step is told its number, to be compared with the lengths.
-        at_most("seq_len", "32-bit index of a step", unroll.seq_len() as u64, u64::from(u32::MAX))?;
+        at_most("seq_len", "32-bit index of a step", unroll.seq_len as u64, u64::from(u32::MAX))?;
         check_kernels(target)?;
         check_options(config, unroll, external, target)?;
         let layout = Layout::new(config, unroll, external, target);
@@ -132,7 +132,7 @@ impl Plan {
             at_most(name, "max_buffer_size", bytes, target.limits.max_buffer_size)?;
         }
         let bytes_with = |saved: Saved| {
-            if saved == Saved::Half && no_f16_gates(config).is_some() {
+            if saved == Saved::F16 && no_f16_gates(config).is_some() {
                 return None;
             }
             let unroll = &unroll.saved(saved);

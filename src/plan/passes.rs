@@ -19,13 +19,13 @@ pub(super) struct Passes<'a> {
 impl<'a> Passes<'a> {
     fn lister(&self) -> Lister<'a> {
         let unroll = self.lists.unroll;
-        let rows = unroll.seq_len().saturating_mul(unroll.batch());
-        let f16_products = unroll.has_half_products();
+        let rows = unroll.seq_len.saturating_mul(unroll.batch);
+        let f16_products = unroll.f16_products;
         Lister::new(self.tensors, self.lists.target, rows).with_f16_products(f16_products)
     }
 
     fn sizes(&self, width: usize) -> [usize; 3] {
-        [self.lists.unroll.seq_len(), self.lists.unroll.batch(), width]
+        [self.lists.unroll.seq_len, self.lists.unroll.batch, width]
     }
 
     /// Every cell of a block once.
@@ -53,13 +53,13 @@ impl<'a> Passes<'a> {
 
     fn steps(&self, at: Part, place: usize) -> CellSteps {
         let Lists { config, layout, .. } = self.lists;
-        let (roles, index, hidden) = (self.roles, self.index(at), config.hidden_size());
+        let (roles, index, hidden) = (self.roles, self.index(at), config.hidden_size);
         let ([_, weight_hh], [_, bias_hh]) = self.of_cell(&roles.weights, at);
         let gates = if layout.keeps == Keeps::Gates { [index, at.chunk] } else { [place, 0] };
         CellSteps {
             cell: config.cell(),
-            clip: config.clip_limit(),
-            batch: self.lists.unroll.batch(),
+            clip: config.clip,
+            batch: self.lists.unroll.batch,
             hidden,
             index,
             reverse: at.reverse,
@@ -83,7 +83,7 @@ impl<'a> Passes<'a> {
     }
 
     fn dropout(&self, layer: usize) -> Option<Dropout> {
-        let rate = self.lists.config.dropout_share();
+        let rate = self.lists.config.dropout;
         self.roles.dropout.map(|state| Dropout { state, layer, rate })
     }
 
@@ -130,7 +130,7 @@ impl<'a> Passes<'a> {
         let Roles { h, h0, h_n, sources, .. } = self.roles;
         let config = self.lists.config;
         let [seq_len, rows, width] = self.sizes(config.output_size());
-        let hidden = config.hidden_size();
+        let hidden = config.hidden_size;
         let slot = match (into_states, at.reverse) {
             (true, false) => 0,
             (true, true) => seq_len + 1,
@@ -150,7 +150,7 @@ impl<'a> Passes<'a> {
     fn pack(&self, list: &mut Lister<'_>, at: Part) {
         let Lists { config, layout, .. } = self.lists;
         let ([_, source], _) = self.of_cell(&self.roles.weights, at);
-        let size = [config.cell().gates() * config.hidden_size(), config.hidden_size()];
+        let size = [config.cell().gates() * config.hidden_size, config.hidden_size];
         for (copies, interleaved) in [(&self.roles.packed, true), (&self.roles.f16_weights, false)] {
             if let Some(&packed) = copies.get(self.index(at)) {
                 list.push(Op::Pack(Pack { source, packed, size, interleaved, f16: layout.f16_weights }));
@@ -163,13 +163,13 @@ impl<'a> Passes<'a> {
         let mut list = self.lister();
         let Lists { config, layout, time_loop, .. } = self.lists;
         let roles = self.roles;
-        let batch_first = config.is_batch_first();
+        let batch_first = config.batch_first;
         if let Some(state) = roles.dropout {
             list.push(Op::Count { state });
         }
         if let Some(arranged) = roles.arranged_input {
             let places = [(roles.input, batch_first), (arranged, false)];
-            Self::arrange(&mut list, self.sizes(config.input_size()), places, roles.lengths, None);
+            Self::arrange(&mut list, self.sizes(config.input_size), places, roles.lengths, None);
         }
         let size = self.sizes(config.output_size());
         for block in self.lists.blocks {
@@ -197,14 +197,14 @@ impl<'a> Passes<'a> {
                 cells.iter().for_each(|&at| self.move_state(&mut list, at, false));
             }
             // Dropout acts on the outputs of all layers but the last.
-            let dropped = block.layers.clone().filter(|&layer| layout.has_dropout && layer + 1 < config.layers());
+            let dropped = block.layers.clone().filter(|&layer| layout.has_dropout && layer + 1 < config.num_layers);
             for layer in dropped {
                 let places = [(roles.outputs[layer], false), (roles.layer_inputs[layer + 1], false)];
                 Self::arrange(&mut list, size, places, None, self.dropout(layer));
             }
         }
         if layout.copies_output {
-            let places = [(roles.outputs[config.layers() - 1], false), (roles.output, batch_first)];
+            let places = [(roles.outputs[config.num_layers - 1], false), (roles.output, batch_first)];
             Self::arrange(&mut list, size, places, roles.lengths, None);
         }
         if let Some(sources) = roles.sources {
@@ -219,14 +219,14 @@ impl<'a> Passes<'a> {
         let Some(d) = &self.roles.training else { return Vec::new() };
         let mut list = self.lister();
         let Lists { config, layout, .. } = self.lists;
-        let batch_first = config.is_batch_first();
+        let batch_first = config.batch_first;
         let size = self.sizes(config.output_size());
         if layout.copies_d_output {
-            let places = [(d.d_output, batch_first), (d.d_layers[config.layers() - 1], false)];
+            let places = [(d.d_output, batch_first), (d.d_layers[config.num_layers - 1], false)];
             Self::arrange(&mut list, size, places, None, None);
         }
         // Which chunks of each layer's d_input have what one direction adds to them: the other one adds to that.
-        let mut begun = vec![vec![false; self.lists.chunks.len()]; config.layers()];
+        let mut begun = vec![vec![false; self.lists.chunks.len()]; config.num_layers];
         for block in self.lists.blocks.iter().rev() {
             for turn in block.turns.iter().rev() {
                 self.turn_back(&mut list, turn, d, &mut begun);
@@ -242,7 +242,7 @@ impl<'a> Passes<'a> {
         }
         if let (Some(arranged), Some(d_input)) = (d.arranged_d_input, d.d_input) {
             let places = [(arranged, false), (d_input, batch_first)];
-            Self::arrange(&mut list, self.sizes(config.input_size()), places, None, None);
+            Self::arrange(&mut list, self.sizes(config.input_size), places, None, None);
         }
         list.done()
     }
@@ -261,7 +261,7 @@ impl<'a> Passes<'a> {
         list.push(Op::StepsBackward(StepsBackward {
             cells: cells.clone(),
             time_loop: *self.lists.time_loop,
-            seq_len: self.lists.unroll.seq_len(),
+            seq_len: self.lists.unroll.seq_len,
             is_first_chunk: turn.is_last,
             d_outputs: turn.parts.iter().map(|at| d.d_layers[at.layer]).collect(),
             d_h_n: d.d_h_n,
@@ -285,7 +285,7 @@ impl<'a> Passes<'a> {
 
     /// The norm of d_h at each step of a cell, from the sums of squares that its steps have left.
     fn norms(&self, list: &mut Lister<'_>, at: Part, squares: Id, norms: Id) {
-        let (seq_len, index) = (self.lists.unroll.seq_len(), self.index(at));
+        let (seq_len, index) = (self.lists.unroll.seq_len, self.index(at));
         let groups = self.tensors.placed(squares).shape[1];
         list.push(Op::SumRows(SumRows {
             input: Matrix::rows_of(squares, index * groups * seq_len, groups, seq_len),

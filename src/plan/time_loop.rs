@@ -62,10 +62,10 @@ impl TimeLoop {
     /// The choice for a layer on an adapter. `benches/RECORD.md` holds what was measured.
     pub(super) fn new(config: &Config, unroll: &Unroll, layout: &Layout, target: &Target) -> Result<Self> {
         check_schedule(unroll, layout)?;
-        let (batch, hidden) = (unroll.batch(), config.hidden_size());
+        let (batch, hidden) = (unroll.batch, config.hidden_size);
         let (device, limits) = (target.class, &target.limits);
-        let best = || Self::best_schedule(batch, hidden, unroll.seq_len(), layout, device);
-        let schedule = unroll.wanted_schedule().unwrap_or_else(best);
+        let best = || Self::best_schedule(batch, hidden, unroll.seq_len, layout, device);
+        let schedule = unroll.schedule.unwrap_or_else(best);
         let time_loop = Self::cut(schedule, batch, hidden, config.cell().gates(), device);
         for (what, cut, sums) in
             [("a step", time_loop.forward, FORWARD_SUMS), ("a step backward", time_loop.backward, BACKWARD_SUMS)]

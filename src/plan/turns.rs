@@ -41,8 +41,8 @@ pub(crate) struct Block {
 /// In a wavefront turn w takes chunk w of the first layer, chunk w - 1 of the second and so on, since a layer needs nothing
 /// but what lies below it. The last chunk, which may be shorter, has a turn of its own.
 pub(super) fn blocks(config: &Config, layout: &Layout, chunks: &[Range<usize>]) -> Vec<Block> {
-    let reversed = config.layer_direction().reversed();
-    let (layers, count) = (config.layers(), chunks.len());
+    let reversed = config.direction.reversed();
+    let (layers, count) = (config.num_layers, chunks.len());
     let part = |layer: usize, direction: usize, number: usize| {
         let reverse = reversed[direction];
         Part { layer, direction, reverse, chunk: if reverse { count - 1 - number } else { number } }

@@ -137,19 +137,19 @@ pub struct Gradients {
 /// If a length is wrong.
 #[must_use]
 pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h0: &[f64]) -> Forward {
-    let (units, directions) = (config.hidden_size(), config.directions());
+    let (units, directions) = (config.hidden_size, config.directions());
     let states = run.batch * units;
-    assert_eq!(x.len(), run.seq_len * run.batch * config.input_size(), "x is [T, B, I]");
+    assert_eq!(x.len(), run.seq_len * run.batch * config.input_size, "x is [T, B, I]");
     assert_eq!(h0.len(), config.num_cells() * states, "h0 is [LD, B, H]");
     assert_eq!(weights.len(), config.num_cells(), "one set of weights a cell");
 
-    let mut inputs = vec![swap_if(config.is_batch_first(), x, run.batch, run.seq_len, config.input_size())];
+    let mut inputs = vec![swap_if(config.batch_first, x, run.batch, run.seq_len, config.input_size)];
     let mut cells = Vec::new();
     let mut h_n = Vec::new();
     let mut output = Vec::new();
-    for layer in 0..config.layers() {
+    for layer in 0..config.num_layers {
         output = vec![0.0; run.seq_len * run.batch * directions * units];
-        for (direction, &reverse) in config.layer_direction().reversed().iter().enumerate() {
+        for (direction, &reverse) in config.direction.reversed().iter().enumerate() {
             let cell = layer * directions + direction;
             let mut steps = vec![Step::default(); run.seq_len * run.batch];
             for b in 0..run.batch {
@@ -166,12 +166,12 @@ pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h
             }
             cells.push(steps);
         }
-        if layer + 1 < config.layers() {
+        if layer + 1 < config.num_layers {
             let factors = run.dropout.get(layer);
             inputs.push(output.iter().enumerate().map(|(i, y)| y * factors.map_or(1.0, |f| f[i])).collect());
         }
     }
-    let output = swap_if(config.is_batch_first(), &output, run.seq_len, run.batch, directions * units);
+    let output = swap_if(config.batch_first, &output, run.seq_len, run.batch, directions * units);
     Forward { output, h_n, inputs, cells }
 }
 
@@ -209,7 +209,7 @@ fn gru_step(
     x: &[f64],
     h: &[f64],
 ) -> Step {
-    let units = config.hidden_size();
+    let units = config.hidden_size;
     let mut step = Step { h: h.to_vec(), sum: vec![0.0; 3 * units], argument: vec![0.0; 3 * units], ..Step::default() };
     let into = |step: &mut Step, row: usize, sum: f64| {
         (step.sum[row], step.argument[row]) = (sum, clip(config, sum));
@@ -246,7 +246,7 @@ fn gru_step(
 /// h' = f(W_ih x + b_ih + W_hh h + b_hh), one row.
 fn rnn_step(config: &Config, weights: &CellWeights, nonlinearity: Activation, x: &[f64], h: &[f64]) -> Step {
     let mut step = Step { h: h.to_vec(), ..Step::default() };
-    for j in 0..config.hidden_size() {
+    for j in 0..config.hidden_size {
         let sum = input_product(weights, x, j) + hidden_product(weights, h, j);
         let argument = clip(config, sum);
         step.sum.push(sum);
@@ -275,7 +275,7 @@ fn product(weight: &[f64], bias: &[f64], vector: &[f64], row: usize) -> f64 {
 }
 
 fn clip_limit(config: &Config) -> f64 {
-    config.clip_limit().map_or(f64::INFINITY, f64::from)
+    config.clip.map_or(f64::INFINITY, f64::from)
 }
 
 /// The argument of an activation.
@@ -297,7 +297,7 @@ pub fn backward(
     d_output: &[f64],
     d_h_n: &[f64],
 ) -> Gradients {
-    let (units, directions) = (config.hidden_size(), config.directions());
+    let (units, directions) = (config.hidden_size, config.directions());
     let (states, width) = (run.batch * units, directions * units);
     assert_eq!(d_output.len(), run.seq_len * run.batch * width, "d_output is [T, B, DH]");
     assert_eq!(d_h_n.len(), config.num_cells() * states, "d_h_n is [LD, B, H]");
@@ -308,11 +308,11 @@ pub fn backward(
         cells: weights.iter().map(CellWeights::zeros).collect(),
         d_h_norms: vec![0.0; config.num_cells() * run.seq_len],
     };
-    let mut d_layer = swap_if(config.is_batch_first(), d_output, run.batch, run.seq_len, width);
-    for layer in (0..config.layers()).rev() {
+    let mut d_layer = swap_if(config.batch_first, d_output, run.batch, run.seq_len, width);
+    for layer in (0..config.num_layers).rev() {
         let inputs = config.layer_input_size(layer);
         let mut d_input = vec![0.0; run.seq_len * run.batch * inputs];
-        for (direction, &reverse) in config.layer_direction().reversed().iter().enumerate() {
+        for (direction, &reverse) in config.direction.reversed().iter().enumerate() {
             let cell = layer * directions + direction;
             for b in 0..run.batch {
                 let mut d_h = d_h_n[cell * states + b * units..][..units].to_vec();
@@ -338,7 +338,7 @@ pub fn backward(
         d_layer = d_input;
     }
     gradients.d_h_norms.iter_mut().for_each(|sum| *sum = sum.sqrt());
-    gradients.d_x = swap_if(config.is_batch_first(), &d_layer, run.seq_len, run.batch, config.input_size());
+    gradients.d_x = swap_if(config.batch_first, &d_layer, run.seq_len, run.batch, config.input_size);
     gradients
 }
 
@@ -352,7 +352,7 @@ fn cell_backward(
     d_x: &mut [f64],
     d_weights: &mut CellWeights,
 ) -> Vec<f64> {
-    let units = config.hidden_size();
+    let units = config.hidden_size;
     let slope_at = |activation, row: usize| {
         if step.sum[row].abs() > clip_limit(config) { 0.0 } else { slope(activation, step.argument[row]) }
     };
@@ -414,7 +414,7 @@ fn cell_backward(
             }
             d_weights.weight_hh[row * units + k] += d_h_proj[row] * source[k];
         }
-        if config.has_bias() {
+        if config.bias {
             d_weights.bias_ih[row] += d_x_proj[row];
             d_weights.bias_hh[row] += d_h_proj[row];
         }

@@ -7,7 +7,7 @@ use crate::gpu::{Gpu, Program, Tensor};
 use crate::lower::program;
 use crate::plan::buffers::Tensors;
 use crate::plan::ops::{Id, Lister, Matrix, Op, Product, SumRows, Vector};
-use crate::weights::Uniform;
+use crate::rng::SplitMix64;
 
 /// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl Linear {
         at_least_one("out_features", out_features)?;
         Tensor::check_size(gpu, "weight", &[out_features, in_features])?;
         let bound = 1.0 / (in_features as f32).sqrt();
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         let weight = uniform.vec(out_features * in_features, bound);
         let bias = uniform.vec(out_features, bound);
         Self::with_weights(gpu, [out_features, in_features], &weight, &bias)

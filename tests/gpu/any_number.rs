@@ -9,15 +9,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use wgpu_gru::config::MAX_LAYERS;
-use wgpu_gru::plan::{Plan, Schedule};
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::verify::{Batch, verify, verify_batch};
+use wgpu_gru::verify;
+use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Activation, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, Result, RnnConfig, Saved, StreamOptions,
     Tensor, Unroll, Weights, wgpu,
 };
+use wgpu_gru::{Plan, Schedule};
 
 use crate::support::{open, property};
 
@@ -100,7 +100,7 @@ fn config() -> impl Strategy<Value = Config> {
 
 fn unroll() -> impl Strategy<Value = Unroll> {
     let schedule = select(vec![None, Some(Schedule::PerStep), Some(Schedule::PerSequence)]);
-    let saved = select(vec![Saved::Everything, Saved::StatesOnly, Saved::Half]);
+    let saved = select(vec![Saved::Everything, Saved::Recompute, Saved::F16]);
     let class = select(vec![None, Some(DeviceType::DiscreteGpu), Some(DeviceType::Cpu)]);
     (size(), size(), any::<[bool; 6]>(), schedule, saved, class).prop_map(
         |(
@@ -112,8 +112,8 @@ fn unroll() -> impl Strategy<Value = Unroll> {
             class,
         )| {
             let unroll = if training { Unroll::training(seq_len, batch) } else { Unroll::inference(seq_len, batch) };
-            let unroll = unroll.lengths(lengths).gradient_norms(norms && training).half_weights(half_weights);
-            let unroll = unroll.half_products(half_products && half_weights);
+            let unroll = unroll.lengths(lengths).gradient_norms(norms && training).f16_weights(half_weights);
+            let unroll = unroll.f16_products(half_products && half_weights);
             let unroll = if training { unroll.saved(saved) } else { unroll };
             let unroll = if wavefront { unroll.wavefront(true) } else { unroll };
             let unroll = schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
@@ -195,8 +195,8 @@ fn plans(_: &Gpu) {
         if let Some(plan) = call("Plan::new", || Plan::new(&config, &unroll, &limits, class)) {
             assert!(!plan.to_string().is_empty() && plan.bytes() > 0, "a plan says what it does");
             for chunk in plan.chunks() {
-                let rows = (chunk.len() as u64).saturating_mul(unroll.batch() as u64);
-                assert!(rows * config.hidden_size() as u64 <= u64::from(u32::MAX), "indices have 32 bits");
+                let rows = (chunk.len() as u64).saturating_mul(unroll.batch as u64);
+                assert!(rows * config.hidden_size as u64 <= u64::from(u32::MAX), "indices have 32 bits");
             }
         }
         call("Config::required_limits", || config.required_limits(&limits));
@@ -206,14 +206,14 @@ fn plans(_: &Gpu) {
 fn layers(gpu: &Gpu) {
     let gpu = &small(gpu);
     property(150, &(config(), unroll(), any::<u64>(), any::<u32>()), |(config, unroll, seed, word)| {
-        let [seq_len, batch] = [unroll.seq_len(), unroll.batch()];
+        let [seq_len, batch] = [unroll.seq_len, unroll.batch];
         // What is refused elsewhere, or small: what is large and can be had takes the memory that it takes.
         if config.validate().is_err() || config.num_parameters() < 1 << 20 {
             call("Weights::random", || Ok(Weights::random(&config, seed)));
             let sizes = [
-                [seq_len, batch, config.input_size()],
+                [seq_len, batch, config.input_size],
                 [seq_len, batch, config.output_size()],
-                [config.num_cells(), batch, config.hidden_size()],
+                [config.num_cells(), batch, config.hidden_size],
             ];
             let elements = |sizes: [usize; 3]| sizes.iter().fold(1_u128, |len, &size| len.saturating_mul(size as u128));
             if sizes.into_iter().all(|sizes| !(1 << 20..1 << 62).contains(&elements(sizes))) {
@@ -257,7 +257,7 @@ fn streams(gpu: &Gpu) {
         100,
         &(size(), size(), any::<[bool; 2]>(), rows(), rows()),
         |(rows, frames, [sources, lengths], from, to)| {
-            let options = StreamOptions::new(rows).frames(frames).sources(sources).lengths(lengths);
+            let options = StreamOptions::new(rows).frames(frames).gather(sources).lengths(lengths);
             let Some(stream) = call("stream", || layer.stream(options)) else { return };
             let pairs: Vec<_> = from.iter().copied().zip(to).collect();
             let snapshot = call("snapshot", || stream.snapshot()).expect("as large as the state");
@@ -331,7 +331,7 @@ fn layers_too_large(gpu: &Gpu) {
             let what = format!("{unroll:?}");
             if size > 1 << 26 {
                 assert!(is_typed(&what, layer.unroll(unroll)), "{what} cannot be");
-                let verified = verify(gpu, layer.config(), unroll.seq_len(), unroll.batch(), 1);
+                let verified = verify(gpu, layer.config(), unroll.seq_len, unroll.batch, 1);
                 assert!(is_typed(&what, pollster::block_on(verified)), "{what} cannot be");
             }
         }
@@ -346,7 +346,7 @@ fn layers_too_large(gpu: &Gpu) {
 
 /// As many layers as there may be, and one more.
 fn many_layers(gpu: &Gpu) {
-    let most = MAX_LAYERS;
+    let most = GruConfig::MAX_LAYERS;
     let deep: Config = RnnConfig::new(1, 1).num_layers(most).erased();
     let layer = Recurrent::new(gpu, deep, 1).expect("a layer");
     let net = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");

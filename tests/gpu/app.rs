@@ -1,7 +1,8 @@
 //! A layer in an app: in its open compute pass, on its threads, on a device with its limits.
 
 use wgpu_gru::{
-    Error, Gpu, Gru, GruConfig, Places, Recurrent, Rnn, Stream, Tensor, Tolerance, Unroll, Unrolled, Workspace, wgpu,
+    Error, ExternalTensors, Gpu, Gru, GruConfig, Recurrent, Rnn, Stream, Tensor, Tolerance, Unroll, Unrolled,
+    Workspace, wgpu,
 };
 
 use crate::support::{
@@ -99,7 +100,7 @@ fn is_send_and_sync<T: Send + Sync>() {}
 /// What wgpu lets cross threads, this crate does.
 fn on_another_thread(gpu: &Gpu) {
     is_send_and_sync::<(Gpu, Tensor, Gru, Rnn)>();
-    is_send_and_sync::<(Unrolled, Stream, Workspace, Places, Error)>();
+    is_send_and_sync::<(Unrolled, Stream, Workspace, ExternalTensors, Error)>();
     let layer = Gru::new(gpu, GruConfig::new(4, 8), 3).expect("a layer");
     let mut net = layer.unroll(Unroll::inference(3, 5)).expect("an unroll");
     let x = vec![0.5; 60];
@@ -133,7 +134,7 @@ fn default_and_best_limits(gpu: &Gpu) {
             let layer = Recurrent::new(&gpu, config.clone(), 3).expect("a layer");
             let mut net = layer.unroll(unroll).expect("an unroll");
             let mut batch = batch_of(&config, &unroll);
-            if !unroll.has_input_gradient() {
+            if !unroll.input_gradient {
                 batch.x.iter_mut().for_each(|x| *x *= 0.5);
             }
             let report = pollster::block_on(verify_batch(&layer, &mut net, &batch));

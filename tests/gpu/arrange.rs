@@ -5,7 +5,8 @@ use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
 use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
-use wgpu_gru::{Gpu, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, harness};
 
 use crate::support::{bits, flat, run, tensor, to_bits, words};
 
@@ -28,7 +29,7 @@ fn check(
 ) {
     let [steps, batch, width] = size;
     let place = |batch_first: bool, t: usize, b: usize| if batch_first { b * steps + t } else { t * batch + b };
-    let mut source = Uniform::new(1).vec(steps * batch * width, 1.0);
+    let mut source = SplitMix64::new(1).vec(steps * batch * width, 1.0);
     for (row, &length) in lengths.unwrap_or(&[]).iter().enumerate() {
         for t in length..steps {
             source[place(batch_first[0], t, row) * width..][..width].fill(f32::NAN);
@@ -72,7 +73,7 @@ fn transposes(gpu: &Gpu) {
 /// One step out of wider rows and from the middle of a tensor, and back into others; what lies between stays.
 fn gaps(gpu: &Gpu) {
     let (batch, width) = (5, 3);
-    let source = Uniform::new(2).vec(100, 1.0);
+    let source = SplitMix64::new(2).vec(100, 1.0);
     let (from, to) = (tensor(gpu, &[100], &source), tensor(gpu, &[200], &[f32::NAN; 200]));
     let places = [(&from, 9, 7), (&to, 70, 11)].map(|(tensor, begin, stride)| harness::Place {
         tensor,
@@ -106,7 +107,7 @@ fn moves_rows(gpu: &Gpu) {
         (70_000, 241, [0, 0]),
     ] {
         let strides = gaps.map(|gap| width + gap);
-        let source = Uniform::new(3).vec(rows * strides[0], 1.0);
+        let source = SplitMix64::new(3).vec(rows * strides[0], 1.0);
         let mut sources: Vec<u32> = (0..rows)
             .map(|row| match row % 5 {
                 0 => u32::MAX,
@@ -145,7 +146,7 @@ fn counts(gpu: &Gpu) {
 /// The weights as the steps forward of a GPU read them.
 fn packs(gpu: &Gpu) {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (96, 32), (385, 128)] {
-        let source = Uniform::new(4).vec(rows * hidden, 1.0);
+        let source = SplitMix64::new(4).vec(rows * hidden, 1.0);
         let mut expected = vec![f32::NAN; source.len()];
         let packed = flat(gpu, &expected);
         run(gpu, &harness::pack(rows, true, false, &flat(gpu, &source), &packed).expect("a program"));

@@ -1,7 +1,7 @@
 //! What cannot be a place, or a device, is told before anything is made.
 
 use wgpu_gru::wgpu::{self, BufferUsages};
-use wgpu_gru::{CellParameters, Error, Gpu, Gru, GruConfig, Parameters, Places, Tensor, Unroll};
+use wgpu_gru::{CellParameters, Error, ExternalTensors, Gpu, Gru, GruConfig, Parameters, Tensor, Unroll};
 
 use crate::support::{ALL, adapter, app_buffer, assert_error, encoder, open, own, shape};
 
@@ -83,28 +83,33 @@ fn bad_places(gpu: &Gpu) {
     let layer = Gru::new(gpu, GruConfig::new(2, 5), 1).expect("a layer");
     let (training, inference) = (Unroll::training(4, 3), Unroll::inference(4, 3));
     let zeros = |shape: &[usize]| Some(Tensor::zeros(gpu, shape).expect("a tensor"));
-    let none = Places::default;
-    let refused = |unroll, places: Places, expected: &Error| assert_error(layer.unroll_in(unroll, &places), expected);
+    let none = ExternalTensors::default;
+    let refused =
+        |unroll, places: ExternalTensors, expected: &Error| assert_error(layer.unroll_with(unroll, &places), expected);
 
-    refused(inference, Places { input: zeros(&[4, 2, 3]), ..none() }, &shape("input", &[4, 3, 2], &[4, 2, 3]));
-    refused(inference, Places { h0: zeros(&[3, 5]), ..none() }, &shape("h0", &[1, 3, 5], &[3, 5]));
-    refused(inference, Places { output: zeros(&[3, 4, 5]), ..none() }, &shape("output", &[4, 3, 5], &[3, 4, 5]));
-    refused(inference, Places { h_n: zeros(&[2, 3, 5]), ..none() }, &shape("h_n", &[1, 3, 5], &[2, 3, 5]));
-    refused(training, Places { d_output: zeros(&[1]), ..none() }, &shape("d_output", &[4, 3, 5], &[1]));
+    refused(inference, ExternalTensors { input: zeros(&[4, 2, 3]), ..none() }, &shape("input", &[4, 3, 2], &[4, 2, 3]));
+    refused(inference, ExternalTensors { h0: zeros(&[3, 5]), ..none() }, &shape("h0", &[1, 3, 5], &[3, 5]));
+    refused(
+        inference,
+        ExternalTensors { output: zeros(&[3, 4, 5]), ..none() },
+        &shape("output", &[4, 3, 5], &[3, 4, 5]),
+    );
+    refused(inference, ExternalTensors { h_n: zeros(&[2, 3, 5]), ..none() }, &shape("h_n", &[1, 3, 5], &[2, 3, 5]));
+    refused(training, ExternalTensors { d_output: zeros(&[1]), ..none() }, &shape("d_output", &[4, 3, 5], &[1]));
     let of_training = |option| Error::TrainingOption { option };
-    refused(inference, Places { d_output: zeros(&[4, 3, 5]), ..none() }, &of_training("d_output"));
-    refused(inference, Places { d_h_n: zeros(&[1, 3, 5]), ..none() }, &of_training("d_h_n"));
-    refused(inference, Places { d_input: zeros(&[4, 3, 2]), ..none() }, &of_training("d_input"));
-    refused(inference, Places { d_h0: zeros(&[1, 3, 5]), ..none() }, &of_training("d_h0"));
+    refused(inference, ExternalTensors { d_output: zeros(&[4, 3, 5]), ..none() }, &of_training("d_output"));
+    refused(inference, ExternalTensors { d_h_n: zeros(&[1, 3, 5]), ..none() }, &of_training("d_h_n"));
+    refused(inference, ExternalTensors { d_input: zeros(&[4, 3, 2]), ..none() }, &of_training("d_input"));
+    refused(inference, ExternalTensors { d_h0: zeros(&[1, 3, 5]), ..none() }, &of_training("d_h0"));
     let gradients = Some(layer.parameters().clone());
-    refused(inference, Places { gradients, ..none() }, &of_training("gradients"));
+    refused(inference, ExternalTensors { gradients, ..none() }, &of_training("gradients"));
     let because = "Unroll::input_gradient says that it is not wanted";
     let unwanted = Error::OptionUnavailable { option: "a place for d_input", because };
-    refused(training.input_gradient(false), Places { d_input: zeros(&[4, 3, 2]), ..none() }, &unwanted);
+    refused(training.input_gradient(false), ExternalTensors { d_input: zeros(&[4, 3, 2]), ..none() }, &unwanted);
 
     let other = own(gpu);
     let foreign = Some(Tensor::zeros(&other, &[4, 3, 2]).expect("a tensor"));
-    refused(inference, Places { input: foreign, ..none() }, &Error::ForeignDevice { tensor: "input".into() });
+    refused(inference, ExternalTensors { input: foreign, ..none() }, &Error::ForeignDevice { tensor: "input".into() });
 
     // Bound twice, to be read and to be written.
     let both = Tensor::zeros(gpu, &[1000]).expect("a tensor");
@@ -113,27 +118,27 @@ fn bad_places(gpu: &Gpu) {
         Some(both.outer(begin..begin + len).expect("a part").reshape(shape).expect("a shape"))
     };
     let aliased = |first, second| Error::Aliased { first, second };
-    let places = Places { input: part(0, &[4, 3, 2]), output: part(64, &[4, 3, 5]), ..none() };
+    let places = ExternalTensors { input: part(0, &[4, 3, 2]), output: part(64, &[4, 3, 5]), ..none() };
     refused(inference, places, &aliased("input", "output"));
-    let places = Places { output: part(0, &[4, 3, 5]), h_n: part(48, &[1, 3, 5]), ..none() };
+    let places = ExternalTensors { output: part(0, &[4, 3, 5]), h_n: part(48, &[1, 3, 5]), ..none() };
     refused(inference, places, &aliased("output", "h_n"));
-    let places = Places { h0: part(0, &[1, 3, 5]), h_n: part(4, &[1, 3, 5]), ..none() };
+    let places = ExternalTensors { h0: part(0, &[1, 3, 5]), h_n: part(4, &[1, 3, 5]), ..none() };
     refused(inference, places, &aliased("h0", "h_n"));
     let gradients = Some(layer.parameters().clone());
-    refused(training, Places { gradients, ..none() }, &aliased("a weight", "a gradient"));
+    refused(training, ExternalTensors { gradients, ..none() }, &aliased("a weight", "a gradient"));
     // What is only written may share a buffer, and so may what is only read.
-    let places = Places { output: part(0, &[4, 3, 5]), h_n: part(60, &[1, 3, 5]), ..none() };
-    layer.unroll_in(inference, &places).expect("two parts");
-    let places = Places { h0: part(0, &[1, 3, 5]), h_n: part(16, &[1, 3, 5]), ..none() };
-    layer.unroll_in(inference, &places).expect("two parts");
+    let places = ExternalTensors { output: part(0, &[4, 3, 5]), h_n: part(60, &[1, 3, 5]), ..none() };
+    layer.unroll_with(inference, &places).expect("two parts");
+    let places = ExternalTensors { h0: part(0, &[1, 3, 5]), h_n: part(16, &[1, 3, 5]), ..none() };
+    layer.unroll_with(inference, &places).expect("two parts");
 
     // Where H is a multiple of 4, steps read four numbers at a time.
-    let places = Places { h0: part(3, &[1, 3, 5]), ..none() };
-    layer.unroll_in(inference, &places).expect("steps by single numbers");
+    let places = ExternalTensors { h0: part(3, &[1, 3, 5]), ..none() };
+    layer.unroll_with(inference, &places).expect("steps by single numbers");
     let fours = Gru::new(gpu, GruConfig::new(2, 8), 1).expect("a layer");
-    let places = Places { h0: part(3, &[1, 3, 8]), ..none() };
+    let places = ExternalTensors { h0: part(3, &[1, 3, 8]), ..none() };
     let misaligned = Error::Misaligned { tensor: "h0".into(), offset: 12, alignment: 16 };
-    assert_error(fours.unroll_in(inference, &places), &misaligned);
+    assert_error(fours.unroll_with(inference, &places), &misaligned);
 }
 
 fn bad_parameters(gpu: &Gpu) {

@@ -91,7 +91,7 @@ fn handed_out(net: &Unrolled) -> Vec<(&'static str, &Tensor)> {
 fn check_layer(gpu: &Gpu, copier: &Copier, config: &Config, unroll: Unroll) {
     let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
     let mut net = layer.unroll(unroll).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
-    let batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
+    let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
     let (x, h0) = (tensor(gpu, net.input().shape(), &batch.x), tensor(gpu, net.h0().shape(), &batch.h0));
     net.forward(&x, Some(&h0)).expect("a forward pass");
     if net.gradients().is_ok() {
@@ -120,7 +120,7 @@ fn tensors_of_layers(gpu: &Gpu) {
             ] {
                 check_layer(&gpu, &copier, &config, Unroll::inference(t, b));
                 check_layer(&gpu, &copier, &config, Unroll::training(t, b).gradient_norms(true));
-                if t > 1 && config.layers() == 2 && config.directions() == 1 {
+                if t > 1 && config.num_layers == 2 && config.directions() == 1 {
                     check_layer(&gpu, &copier, &config, Unroll::training(t, b).wavefront(true));
                 }
             }
@@ -137,7 +137,7 @@ fn tensors_of_streams(gpu: &Gpu) {
     for (rows, h) in [(1, 1), (3, 5), (7, 4), (8, 8)] {
         for (layers, frames) in [(1, 1), (2, 1), (2, 3)] {
             let layer = Recurrent::new(&gpu, GruConfig::new(2, h).num_layers(layers), 3).expect("a layer");
-            let options = StreamOptions::new(rows).frames(frames).sources(true).lengths(true);
+            let options = StreamOptions::new(rows).frames(frames).gather(true).lengths(true);
             for options in [options, StreamOptions::new(rows).frames(frames)] {
                 let stream = layer.stream(options).expect("a stream");
                 let snapshot = stream.snapshot().expect("a snapshot");
@@ -153,7 +153,7 @@ fn tensors_of_streams(gpu: &Gpu) {
                     ("state", stream.state()),
                     ("snapshot", &snapshot),
                 ];
-                all.extend(stream.sources().ok().map(|tensor| ("sources", tensor)));
+                all.extend(stream.gather_indices().ok().map(|tensor| ("sources", tensor)));
                 all.extend(stream.lengths().ok().map(|tensor| ("lengths", tensor)));
                 for (name, tensor) in all {
                     copier.check(&format!("{name} of {rows} rows of {h}, {layers} layers, {frames} frames"), tensor);

@@ -7,8 +7,8 @@ use wgpu_gru::train::{Adam, AdamOptions, Linear};
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::wgpu::{self, BufferUsages};
 use wgpu_gru::{
-    CellParameters, Error, Gpu, Gru, GruConfig, Parameters, Places, Rnn, RnnConfig, StreamOptions, Tensor, Unroll,
-    Workspace, verify,
+    CellParameters, Error, ExternalTensors, Gpu, Gru, GruConfig, Parameters, Rnn, RnnConfig, StreamOptions, Tensor,
+    Unroll, Workspace, verify,
 };
 
 use crate::support::{ALL, adapter, app_buffer, assert_error, own, read, tensor};
@@ -68,14 +68,14 @@ fn destroyed(gpu: &Gpu) {
     assert_refused(net.backward(Some(&gone(&[4, 3, 5])), None));
     assert_refused(layer.forward(&gone(&[4, 3, 2]), None));
     for places in [
-        Places { input: Some(gone(&[4, 3, 2])), ..Places::default() },
-        Places { output: Some(gone(&[4, 3, 5])), ..Places::default() },
-        Places { d_h0: Some(gone(&[1, 3, 5])), ..Places::default() },
+        ExternalTensors { input: Some(gone(&[4, 3, 2])), ..ExternalTensors::default() },
+        ExternalTensors { output: Some(gone(&[4, 3, 5])), ..ExternalTensors::default() },
+        ExternalTensors { d_h0: Some(gone(&[1, 3, 5])), ..ExternalTensors::default() },
     ] {
-        assert_refused(layer.unroll_in(Unroll::training(4, 3), &places));
+        assert_refused(layer.unroll_with(Unroll::training(4, 3), &places));
     }
-    let places = Places { h0: Some(gone(&[1, 3, 5])), ..Places::default() };
-    assert_refused(layer.stream_in(StreamOptions::new(3), &places));
+    let places = ExternalTensors { h0: Some(gone(&[1, 3, 5])), ..ExternalTensors::default() };
+    assert_refused(layer.stream_with(StreamOptions::new(3), &places));
     let own = layer.parameters().cells[0].clone();
     let cells = vec![CellParameters { weight_hh: gone(&[15, 5]), ..own }];
     let of_the_app = Gru::with_parameters(&gpu, config, Parameters { cells }).expect("right shapes");
@@ -118,8 +118,8 @@ fn mapped(gpu: &Gpu) {
     net.backward(None, None).expect("a backward pass");
 
     let input = mapped(&[4, 3, 2], ALL);
-    let places = Places { input: Some(input.clone()), ..Places::default() };
-    let mut net = layer.unroll_in(Unroll::inference(4, 3), &places).expect("to be used later");
+    let places = ExternalTensors { input: Some(input.clone()), ..ExternalTensors::default() };
+    let mut net = layer.unroll_with(Unroll::inference(4, 3), &places).expect("to be used later");
     assert_refused(gpu.submit(|encoder| net.encode_forward(encoder)));
     input.buffer().unmap();
     gpu.submit(|encoder| net.encode_forward(encoder)).expect("it is not mapped any more");
@@ -154,35 +154,35 @@ fn a_cache_of_another_device(gpu: &Gpu) {
 /// Scratch that layers share is no place for anything: whoever runs next writes over it.
 fn scratch_as_a_place(gpu: &Gpu) {
     let workspace = Workspace::new(gpu);
-    let places = Places { workspace: Some(workspace), ..Places::default() };
+    let places = ExternalTensors { workspace: Some(workspace), ..ExternalTensors::default() };
     let below = Gru::new(gpu, GruConfig::new(5, 5).batch_first(true).num_layers(2), 1).expect("a layer");
-    let below = below.unroll_in(Unroll::inference(4, 3), &places).expect("an unroll");
+    let below = below.unroll_with(Unroll::inference(4, 3), &places).expect("an unroll");
     let states = below.states(0).expect("a layer");
     let part = states.outer(1..5).expect("the states after each step");
     let above = Gru::new(gpu, GruConfig::new(5, 5), 1).expect("a layer");
     for (first, input, places) in
-        [("input", Some(part.clone()), places.clone()), ("input", Some(part.clone()), Places::default())]
+        [("input", Some(part.clone()), places.clone()), ("input", Some(part.clone()), ExternalTensors::default())]
     {
-        let places = Places { input, ..places };
-        let refused = above.unroll_in(Unroll::inference(4, 3), &places);
+        let places = ExternalTensors { input, ..places };
+        let refused = above.unroll_with(Unroll::inference(4, 3), &places);
         assert_error(refused, &Error::Aliased { first, second: "the scratch of a workspace" });
     }
-    let given = Places { h0: states.outer(0..1).ok(), ..places };
-    let refused = above.unroll_in(Unroll::inference(4, 3), &given);
+    let given = ExternalTensors { h0: states.outer(0..1).ok(), ..places };
+    let refused = above.unroll_with(Unroll::inference(4, 3), &given);
     assert_error(refused, &Error::Aliased { first: "h0", second: "the scratch of a workspace" });
 }
 
 /// It grows for a layer that needs more, and then no more; the layers that were made before keep what they have.
 fn a_workspace_that_grows(gpu: &Gpu) {
     let workspace = Workspace::new(gpu);
-    let places = Places { workspace: Some(workspace.clone()), ..Places::default() };
+    let places = ExternalTensors { workspace: Some(workspace.clone()), ..ExternalTensors::default() };
     let mut nets = Vec::new();
     let mut sizes = vec![0];
     for hidden in [4, 16, 40, 16, 40] {
         let config = GruConfig::new(2, hidden);
         let layer = Gru::new(gpu, config.clone(), 1).expect("a layer");
         let unroll = Unroll::inference(4, 3).adapter_class(wgpu::DeviceType::DiscreteGpu);
-        let net = layer.unroll_in(unroll, &places).expect("an unroll");
+        let net = layer.unroll_with(unroll, &places).expect("an unroll");
         assert!(workspace.bytes() >= net.plan().scratch_bytes(), "{hidden}: what the plan says is there");
         let mut alone = layer.unroll(unroll).expect("an unroll");
         let batch = Batch::random(&config, 4, 3, 5);

@@ -4,10 +4,11 @@
 //! left out of the program. The twin is asked for one step of one direction at a time: so order, slots and columns are
 //! known here a second time.
 
-use wgpu_gru::plan::{Schedule, TimeLoop};
 use wgpu_gru::reference::activation::{activate, kept};
 use wgpu_gru::reference::gru_step::GruOptions;
-use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, harness};
+use wgpu_gru::{Schedule, TimeLoop};
 
 use crate::support::{ACTIVATIONS, flat, time_loops, words};
 
@@ -134,14 +135,14 @@ impl Case {
     }
 
     /// The weights and biases that go with a state.
-    fn parameters(&self, uniform: &mut Uniform) -> (Vec<f32>, Option<Vec<f32>>) {
+    fn parameters(&self, uniform: &mut SplitMix64) -> (Vec<f32>, Option<Vec<f32>>) {
         let hidden = self.sizes[2];
         let (gates, bound) = (self.cell.gates(), 1.0 / (hidden as f32).sqrt());
         (uniform.vec(gates * hidden * hidden, bound), self.has_bias.then(|| uniform.vec(gates * hidden, bound)))
     }
 
     /// Values of an activation, as they are kept for backward.
-    fn values(&self, uniform: &mut Uniform, len: usize, activation: Activation) -> Vec<f32> {
+    fn values(&self, uniform: &mut SplitMix64, len: usize, activation: Activation) -> Vec<f32> {
         let value = |x: f32| kept(self.clip, x, activate(activation, self.clip, x));
         uniform.vec(len, self.scale).into_iter().map(value).collect()
     }

@@ -1,7 +1,7 @@
 //! A device with small limits cuts the time axis into chunks: the same states bit by bit, and gradients that differ by
 //! the order of the sums alone.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolled, Weights, wgpu};
 
@@ -20,7 +20,7 @@ fn config() -> GruConfig {
 fn run(gpu: &Gpu, config: &GruConfig, unroll: Unroll) -> (Gru, Unrolled, Batch) {
     let gru = gru(gpu, config, &Weights::random(config, 1));
     let mut net = gru.unroll(unroll).expect("an unroll");
-    let batch = Batch::random(config, unroll.seq_len(), BATCH, 2);
+    let batch = Batch::random(config, unroll.seq_len, BATCH, 2);
     pollster::block_on(verify_batch(&gru, &mut net, &batch)).expect("verification");
     (gru, net, batch)
 }
@@ -56,7 +56,7 @@ fn compare_one(gpu: &Gpu, small: &Gpu, fewest_chunks: usize, schedule: Schedule)
 /// States, and gradients of states and input, bit by bit; gradients of weights within what another order of sums changes.
 fn same_numbers((gru, cut, batch): &(Gru, Unrolled, Batch), (_, whole, _): &(Gru, Unrolled, Batch)) {
     let config = gru.config();
-    for layer in 0..config.layers() {
+    for layer in 0..config.num_layers {
         let states = [cut, whole].map(|net| bits(net.states(layer).expect("a layer")));
         assert_eq!(states[0], states[1], "states of layer {layer}");
     }
@@ -83,7 +83,7 @@ fn both_directions(gpu: &Gpu, limits: wgpu::Limits, loops_a_layer: usize) {
     for (schedule, saved) in [
         (Schedule::PerStep, Saved::Everything),
         (Schedule::PerSequence, Saved::Everything),
-        (Schedule::PerStep, Saved::StatesOnly),
+        (Schedule::PerStep, Saved::Recompute),
     ] {
         let unroll = Unroll::training(STEPS + 1, BATCH).schedule(schedule).saved(saved);
         let (cut, whole) = (run(&small, &config, unroll), run(gpu, &config, unroll));

@@ -3,7 +3,7 @@
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Config, Direction, Gpu, GruConfig, Reset, RnnConfig, Saved, Unroll};
 
@@ -28,18 +28,18 @@ fn corners(gpu: &Gpu) {
     };
     // No row has a step.
     corner(gru().erased(), unroll(), &[0, 0]);
-    corner(all.erased(), unroll().saved(Saved::StatesOnly), &[0, 0]);
+    corner(all.erased(), unroll().saved(Saved::Recompute), &[0, 0]);
     // Planned as for a GPU: large tiles, slices, packed weights.
     let on_gpu = unroll().adapter_class(DeviceType::DiscreteGpu);
     let whole = GruConfig::new(3, 8).direction(Direction::Bidirectional).num_layers(2);
     for schedule in [Schedule::PerStep, Schedule::PerSequence] {
         corner(whole.erased(), on_gpu.schedule(schedule), &[3, 2]);
-        corner(RnnConfig::new(2, 12).erased(), on_gpu.schedule(schedule).saved(Saved::StatesOnly), &[1, 3]);
+        corner(RnnConfig::new(2, 12).erased(), on_gpu.schedule(schedule).saved(Saved::Recompute), &[1, 3]);
     }
     // The biases of gates that are made again in two passes.
-    corner(gru().erased(), unroll().saved(Saved::StatesOnly), &[3, 1]);
+    corner(gru().erased(), unroll().saved(Saved::Recompute), &[3, 1]);
     // Everything at once.
-    corner(all.erased(), unroll().saved(Saved::StatesOnly), &[3, 1]);
+    corner(all.erased(), unroll().saved(Saved::Recompute), &[3, 1]);
     corner(RnnConfig::new(1, 1).direction(Direction::Reverse).erased(), Unroll::training(1, 1).lengths(true), &[1]);
 }
 

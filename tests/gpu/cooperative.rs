@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
-use wgpu_gru::tolerance::HALF_ROUNDOFF;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, Expectation, expectation, expectation_of};
 use wgpu_gru::wgpu::CooperativeScalarType::{F16, F32};
 use wgpu_gru::wgpu::{CooperativeMatrixProperties, DeviceType, Features};
 use wgpu_gru::{
-    Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll, Weights, wgpu,
+    Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Unroll, Weights, wgpu,
 };
 
 use crate::matmul;
@@ -176,17 +176,17 @@ fn shapes(gpu: &Gpu) {
     }
 }
 
-/// Other numbers have the bound of halves: each operand of each product changes by `HALF_ROUNDOFF` of itself. They use some
+/// Other numbers have the bound of halves: each operand of each product changes by `Tolerance::F16_ROUNDOFF` of itself. They use some
 /// of it, or they would not have been rounded.
 fn rounded_operands(gpu: &Gpu) {
     for gpu in gpus(gpu) {
         for (seed, (params, has_bias)) in (0..).zip(SHAPES.into_iter().flat_map(matmul::forms)) {
-            let mut uniform = Uniform::new(seed);
+            let mut uniform = SplitMix64::new(seed);
             let a = uniform.vec(params.m * params.k, 1.0);
             let b = uniform.vec(params.k * params.n, 1.0 / (params.k as f32).sqrt());
             let (actual, exact) = product(gpu, &params, has_bias, &a, &b);
             let of_32_bits = Tolerance::matmul(params.k);
-            let tolerance = of_32_bits.plus(Tolerance::half()).plus(Tolerance::half());
+            let tolerance = of_32_bits.plus(Tolerance::f16()).plus(Tolerance::f16());
             let worst = tolerance.compare(&actual, &exact);
             let name = format!("{params:?}: {worst:?}");
             assert!(worst.passed(), "{name}");
@@ -219,7 +219,7 @@ fn ends_of_the_range(gpu: &Gpu) {
 /// without checks.
 fn the_same_bits_always_checked(gpu: &Gpu) {
     let gpu = opened(gpu).swap_remove(0);
-    let mut uniform = Uniform::new(1);
+    let mut uniform = SplitMix64::new(1);
     let [a, b] = [70 * 301, 301 * 50].map(|len| uniform.vec(len, 1.0));
     let bits = || {
         let (c, _) = product(&gpu, &plain([70, 50, 301]), false, &a, &b);
@@ -241,7 +241,7 @@ fn the_same_bits_always_checked(gpu: &Gpu) {
 fn layers(gpu: &Gpu) {
     for gpu in gpus(gpu) {
         for [inputs, hidden, seq_len, batch] in [[1, 1, 1, 1], [5, 7, 6, 3], [33, 36, 5, 17], [64, 16, 4, 16]] {
-            let unroll = Unroll::training(seq_len, batch).half_products(true);
+            let unroll = Unroll::training(seq_len, batch).f16_products(true);
             check(gpu, &GruConfig::new(inputs, hidden), unroll.adapter_class(DeviceType::DiscreteGpu));
             check(gpu, &RnnConfig::new(inputs, hidden), unroll.adapter_class(DeviceType::Cpu));
         }
@@ -251,15 +251,15 @@ fn layers(gpu: &Gpu) {
 fn layers_with_options(gpu: &Gpu) {
     let gpu = first(gpu);
     let gru = GruConfig::new(5, 8);
-    let unroll = Unroll::training(7, 5).half_products(true).adapter_class(DeviceType::DiscreteGpu);
-    check(gpu, &gru.clone().num_layers(2).direction(Direction::Bidirectional), unroll.half_weights(true));
+    let unroll = Unroll::training(7, 5).f16_products(true).adapter_class(DeviceType::DiscreteGpu);
+    check(gpu, &gru.clone().num_layers(2).direction(Direction::Bidirectional), unroll.f16_weights(true));
     check(gpu, &gru.clone().num_layers(3).bias(false).batch_first(true), unroll.wavefront(true));
     check(gpu, &gru.clone().num_layers(2).dropout(0.5), unroll.gradient_norms(true));
-    check(gpu, &gru.clone().direction(Direction::Reverse), unroll.saved(Saved::Half));
+    check(gpu, &gru.clone().direction(Direction::Reverse), unroll.saved(Saved::F16));
     for reset in [Reset::Before, Reset::After] {
         let config = gru.clone().reset(reset);
         check(gpu, &config, unroll.input_gradient(true));
-        check_lengths(gpu, &config, unroll.saved(Saved::StatesOnly), &[7, 0, 3, 6, 1]);
+        check_lengths(gpu, &config, unroll.saved(Saved::Recompute), &[7, 0, 3, 6, 1]);
     }
 }
 
@@ -273,7 +273,7 @@ fn leaves_a_trace(gpu: &Gpu) {
     let gpu = first(gpu);
     let layer = Recurrent::with_weights(gpu, config.erased(), &weights).expect("a layer");
     let results = |wanted: bool| {
-        let unroll = Unroll::training(9, 5).half_products(wanted);
+        let unroll = Unroll::training(9, 5).f16_products(wanted);
         let mut net = layer.unroll(unroll).expect("an unroll");
         let [_, backward] = net.recorded();
         let count = backward.iter().find(|(label, _)| *label == "matmul_cooperative").map(|(_, count)| *count);
@@ -286,13 +286,17 @@ fn leaves_a_trace(gpu: &Gpu) {
         (tensors.map(read), report)
     };
     let ((half, report), (whole, _)) = (results(true), results(false));
-    let budgets = expectation_of(&config, &Unroll::training(9, 5).half_products(true), &weights, &batch);
+    let budgets = expectation_of(&config, &Unroll::training(9, 5).f16_products(true), &weights, &batch);
     for (place, (half, whole)) in [0, 2, 3, 4].into_iter().zip(half.iter().zip(&whole)) {
         let Expectation { values, tolerance, .. } = &expected[place];
         assert!(tolerance.compare(whole, values).passed(), "{}", expected[place].tensor);
         let worst = tolerance.compare(half, values);
         assert!(!worst.passed(), "{} is as good as with 32 bits", expected[place].tensor);
-        assert!(worst.max_error < 2.0 * HALF_ROUNDOFF * largest(values), "{}: {worst:?}", expected[place].tensor);
+        assert!(
+            worst.max_error < 2.0 * Tolerance::F16_ROUNDOFF * largest(values),
+            "{}: {worst:?}",
+            expected[place].tensor
+        );
         let share = budgets[place].tolerance.compare(half, values).share;
         assert!(share > 0.002, "{} uses {share} of its budget\n{report}", expected[place].tensor);
     }

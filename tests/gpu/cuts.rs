@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
-use wgpu_gru::plan::{Cut, Schedule, TimeLoop};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Unroll};
+use wgpu_gru::{Cut, Schedule, TimeLoop};
 
 use crate::support::verify_batch;
 

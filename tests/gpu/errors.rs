@@ -358,7 +358,7 @@ fn timeout(gpu: &Gpu) {
             gpu.submit(|encoder| (0..work).try_for_each(|_| net.encode_forward(encoder))).expect("a submission");
             gpu.set_readback_timeout(waited);
             let error = attempt(&gpu, &large);
-            gpu.set_readback_timeout(wgpu_gru::gpu::DEFAULT_TIMEOUT);
+            gpu.set_readback_timeout(Duration::from_secs(60));
             gpu.wait_blocking().expect("a later wait works");
             assert_eq!(read(&large).last(), Some(&7.0), "a later readback works");
             assert_eq!(pollster::block_on(large.read()).expect("a readback").last(), Some(&7.0), "and an async one");

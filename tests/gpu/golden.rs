@@ -1,7 +1,6 @@
 //! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every option of
 //! PyTorch, Keras, ONNX Runtime and ONNX's reference. Only the budgets are the crate's own.
 
-use wgpu_gru::tolerance::UNIT_ROUNDOFF;
 use wgpu_gru::verify::{self, Batch};
 use wgpu_gru::{Error, Gpu, Recurrent, Tolerance, Unroll};
 
@@ -100,7 +99,7 @@ fn every_source(gpu: &Gpu) {
             };
             let budget = budgets.iter().find(|budget| budget.tensor == name).expect("a budget").tolerance;
             // Some sources have rounded a parameter, or all of their numbers, to f32.
-            let source = Tolerance { abs: 32.0 * UNIT_ROUNDOFF, rel: 32.0 * UNIT_ROUNDOFF };
+            let source = Tolerance { abs: 32.0 * Tolerance::UNIT_ROUNDOFF, rel: 32.0 * Tolerance::UNIT_ROUNDOFF };
             assert_close(&format!("{golden}: {name}"), actual, expected, budget.plus(source));
             compared += 1;
         }

@@ -1,14 +1,14 @@
 //! Numbers of 16 bits: gates that are kept so, recurrent weights that are read so; and that nothing else changes.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::reference::f16::{f16_from_gates, from_f16, gates_from_f16, to_f16};
 use wgpu_gru::reference::pack::pack;
-use wgpu_gru::tolerance::HALF_ROUNDOFF;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, expectation, expectation_of};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Uniform, Unroll,
-    Unrolled, Weights, harness,
+    Cell, Config, Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Unroll, Unrolled,
+    Weights, harness,
 };
 
 use crate::support::{
@@ -34,7 +34,7 @@ trials![
 fn numbers(len: usize, seed: u64) -> Vec<f32> {
     const ENDS: [f32; 12] =
         [0.0, -0.0, 1.0, -1.0, 65504.0, -65504.0, 65519.0, 1e9, -1e30, 6.1e-5, 5.9e-8, f32::MIN_POSITIVE];
-    let mut uniform = Uniform::new(seed);
+    let mut uniform = SplitMix64::new(seed);
     let number = |place: usize| {
         let size = 2_f32.powi((uniform.next_f32() * 34.0) as i32 - 24);
         ENDS.get(place).copied().unwrap_or(uniform.next_f32() * 2.0 * size - size)
@@ -72,7 +72,7 @@ fn gates_as_halves(gpu: &Gpu) {
 fn gates_from_halves(gpu: &Gpu) {
     for shape in SHAPES {
         let [t, b, hidden] = shape;
-        let mut uniform = Uniform::new(4);
+        let mut uniform = SplitMix64::new(4);
         let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
         let mut expected = vec![f32::NAN; 2 * words.len()];
         gates_from_f16(hidden, &words, &mut expected);
@@ -116,7 +116,7 @@ fn everywhere(unroll: Unroll) -> impl Iterator<Item = Unroll> {
 fn saved(gpu: &Gpu) {
     let both = GruConfig::new(5, 7).direction(Direction::Bidirectional);
     for seq_len in [1, 6, 70] {
-        let unroll = Unroll::training(seq_len, 3).saved(Saved::Half);
+        let unroll = Unroll::training(seq_len, 3).saved(Saved::F16);
         for unroll in everywhere(unroll) {
             check(gpu, &GruConfig::new(5, 8), unroll);
         }
@@ -124,9 +124,9 @@ fn saved(gpu: &Gpu) {
         check(gpu, &RnnConfig::new(5, 7), unroll);
         check_lengths(gpu, &both.clone().num_layers(2), unroll.gradient_norms(true), &[seq_len, seq_len / 2, 0]);
     }
-    let wavefront = Unroll::training(19, 3).wavefront(true).saved(Saved::Half);
+    let wavefront = Unroll::training(19, 3).wavefront(true).saved(Saved::F16);
     check(gpu, &GruConfig::new(5, 7).num_layers(3).batch_first(true), wavefront);
-    check(gpu, &GruConfig::new(5, 7).num_layers(2).dropout(0.5), Unroll::training(9, 3).saved(Saved::Half));
+    check(gpu, &GruConfig::new(5, 7).num_layers(2).dropout(0.5), Unroll::training(9, 3).saved(Saved::F16));
 }
 
 fn layer<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, weights: &Weights) -> Recurrent {
@@ -147,7 +147,7 @@ fn saved_costs_what_it_says(gpu: &Gpu) {
     let batch = Batch::random(&config, 160, 4, 2);
     let layer = layer(gpu, &config, &Weights::random(&config, 1));
     let unroll = Unroll::training(160, 4);
-    let [whole, half] = [Saved::Everything, Saved::Half].map(|saved| passes(&layer, unroll.saved(saved), &batch));
+    let [whole, half] = [Saved::Everything, Saved::F16].map(|saved| passes(&layer, unroll.saved(saved), &batch));
     let states = |net: &Unrolled| bits(net.states(0).expect("a layer"));
     assert_eq!(states(&whole), states(&half), "states");
     let d_h0 = |net: &Unrolled| bits(&net.gradients().expect("training").h0);
@@ -160,11 +160,11 @@ fn saved_costs_what_it_says(gpu: &Gpu) {
     };
     let kept = of(&half, "h") + of(&half, "gates") + of(&half, "f16 gates");
     assert!((3.0..3.3).contains(&kept), "{kept} states a step");
-    assert_eq!(whole.plan().bytes_with(Saved::Half), Some(half.plan().bytes()), "what the plan says beforehand");
+    assert_eq!(whole.plan().bytes_with(Saved::F16), Some(half.plan().bytes()), "what the plan says beforehand");
 }
 
 fn weights(gpu: &Gpu) {
-    let half = |seq_len| Unroll::training(seq_len, 5).half_weights(true);
+    let half = |seq_len| Unroll::training(seq_len, 5).f16_weights(true);
     for hidden in [4, 36] {
         let config = GruConfig::new(5, hidden);
         for unroll in everywhere(half(9)) {
@@ -176,8 +176,8 @@ fn weights(gpu: &Gpu) {
             check(gpu, &config.clone().reset(Reset::Before).direction(Direction::Reverse), unroll);
             check(gpu, &config.clone().direction(Direction::Bidirectional).num_layers(2), unroll);
             check(gpu, &config.clone().num_layers(3).bias(false), unroll.wavefront(true));
-            check_lengths(gpu, &config, unroll.saved(Saved::Half), &[9, 0, 3, 8, 1]);
-            check_lengths(gpu, &config, unroll.saved(Saved::StatesOnly), &[9, 0, 3, 8, 1]);
+            check_lengths(gpu, &config, unroll.saved(Saved::F16), &[9, 0, 3, 8, 1]);
+            check_lengths(gpu, &config, unroll.saved(Saved::Recompute), &[9, 0, 3, 8, 1]);
         }
     }
 }
@@ -192,14 +192,14 @@ fn weights_that_are_halves(gpu: &Gpu) {
         let (layer, batch) = (layer(gpu, &cell, &weights), Batch::random(&cell, 9, 5, 2));
         let expected = expectation(&cell, &weights, &batch);
         for unroll in everywhere(Unroll::training(9, 5)) {
-            let [half, whole] = [true, false].map(|half| passes(&layer, unroll.half_weights(half), &batch));
+            let [half, whole] = [true, false].map(|half| passes(&layer, unroll.f16_weights(half), &batch));
             let states = [&half, &whole].map(|net| read(net.output()));
             let worst = expected[0].tolerance.compare(&states[0], &expected[0].values);
             assert!(worst.passed(), "{unroll:?}: {worst:?}");
             let d_h0 = read(&half.gradients().expect("training").h0);
             let worst = expected[3].tolerance.compare(&d_h0, &expected[3].values);
             assert!(worst.passed(), "{unroll:?}: {worst:?}");
-            if unroll.wanted_adapter_class() == Some(DeviceType::DiscreteGpu) {
+            if unroll.adapter_class == Some(DeviceType::DiscreteGpu) {
                 // The sums are in the same order there.
                 assert_eq!(states[0], states[1], "{unroll:?}");
             }
@@ -214,13 +214,13 @@ fn weights_differ(gpu: &Gpu) {
     let (layer, batch) = (layer(gpu, &config, &weights), Batch::random(&config, 9, 5, 2));
     let expected = expectation(&config, &weights, &batch);
     for unroll in everywhere(Unroll::training(9, 5)) {
-        let net = passes(&layer, unroll.half_weights(true), &batch);
+        let net = passes(&layer, unroll.f16_weights(true), &batch);
         let tensors =
             [(read(net.output()), &expected[0]), (read(&net.gradients().expect("training").h0), &expected[3])];
         for (actual, expected) in tensors {
             let worst = expected.tolerance.compare(&actual, &expected.values);
             assert!(!worst.passed(), "{unroll:?}: {} is as good as with 32 bits", expected.tensor);
-            assert!(worst.max_error < HALF_ROUNDOFF * largest(&expected.values), "{unroll:?}: {worst:?}");
+            assert!(worst.max_error < Tolerance::F16_ROUNDOFF * largest(&expected.values), "{unroll:?}: {worst:?}");
         }
     }
 }
@@ -235,8 +235,8 @@ fn products_need_matrices(gpu: &Gpu) {
     let config = GruConfig::new(5, 8);
     let layer = layer(&gpu, &config, &Weights::random(&config, 1));
     let before = gpu.activity();
-    let unrolled = layer.unroll(Unroll::inference(3, 2).half_products(true)).map(drop);
-    assert!(matches!(unrolled, Err(Error::OptionUnavailable { option: "half_products", .. })), "{unrolled:?}");
+    let unrolled = layer.unroll(Unroll::inference(3, 2).f16_products(true)).map(drop);
+    assert!(matches!(unrolled, Err(Error::OptionUnavailable { option: "f16_products", .. })), "{unrolled:?}");
     assert_eq!(gpu.activity(), before, "nothing is made");
 }
 
@@ -271,14 +271,14 @@ fn assert_found(shares: &[(String, f64)], tensors: &str, times: f64) {
 }
 
 fn the_budget_of_weights(gpu: &Gpu) {
-    let shares = shares(gpu, Unroll::training(9, 5).half_weights(true));
+    let shares = shares(gpu, Unroll::training(9, 5).f16_weights(true));
     assert_found(&shares, "output", 64.0);
     assert_found(&shares, "d_", 192.0);
 }
 
 /// Forward they play no part.
 fn the_budget_of_gates(gpu: &Gpu) {
-    let shares = shares(gpu, Unroll::training(9, 5).saved(Saved::Half));
+    let shares = shares(gpu, Unroll::training(9, 5).saved(Saved::F16));
     assert_found(&shares, "d_h0", 16.0);
     assert_found(&shares, "d_weight", 16.0);
     assert_found(&shares, "d_", 48.0);

@@ -1,7 +1,8 @@
 //! The linear layer: for inference, without a gradient of its input, on parts of tensors, and what it refuses.
 
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Linear, MeanSquaredError, UnrolledLinear};
-use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll};
+use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Tolerance, Unroll};
 
 use crate::support::{assert_close, assert_error, bits, read, record, tensor, wide, zeros};
 
@@ -20,7 +21,7 @@ const SIZES: [usize; 3] = [11, 5, 3];
 fn linear(gpu: &Gpu) -> (Linear, Tensor) {
     let [rows, inputs, out] = SIZES;
     let linear = Linear::new(gpu, inputs, out, 4).expect("a head");
-    (linear, tensor(gpu, &[rows, inputs], &Uniform::new(9).vec(rows * inputs, 1.0)))
+    (linear, tensor(gpu, &[rows, inputs], &SplitMix64::new(9).vec(rows * inputs, 1.0)))
 }
 
 /// Forward and backward from these gradients of the output.
@@ -58,7 +59,7 @@ fn the_first_layer_of_a_net(gpu: &Gpu) {
     let (linear, x) = linear(gpu);
     let d_x = zeros(gpu, x.shape());
     let (with, without) = (linear.unroll(&x, &d_x).expect("an unroll"), linear.unroll(&x, None).expect("an unroll"));
-    let d_output = Uniform::new(3).vec(SIZES[0] * SIZES[2], 1.0);
+    let d_output = SplitMix64::new(3).vec(SIZES[0] * SIZES[2], 1.0);
     run(gpu, &with, &d_output);
     run(gpu, &without, &d_output);
     assert_eq!(with.gradients().map(bits), without.gradients().map(bits), "the same gradients");
@@ -77,7 +78,7 @@ fn part(gpu: &Gpu, begin: usize, shape: [usize; 2], host: &[f32]) -> (Tensor, Te
 fn at_an_offset(gpu: &Gpu) {
     for [rows, inputs, out] in [[3, 4, 8], [3, 5, 2], [70, 8, 4], [70, 7, 33], [300_007, 1, 1]] {
         for [first, second] in [[3, 129], [64, 1], [68, 4]] {
-            let mut uniform = Uniform::new(7);
+            let mut uniform = SplitMix64::new(7);
             let host = uniform.vec(rows * inputs, 1.0);
             let d_output = uniform.vec(rows * out, 1.0 / rows as f32);
             let linear = Linear::new(gpu, inputs, out, 1).expect("a head");
@@ -201,16 +202,16 @@ fn what_changed_since_the_forward_pass(gpu: &Gpu) {
 /// Two linear layers around a GRU: the order of a training step is no change behind anybody's back.
 fn through_the_layers_of_a_net(gpu: &Gpu) {
     let (t, b) = (3, 2);
-    let x = tensor(gpu, &[t, b, 2], &Uniform::new(1).vec(t * b * 2, 1.0));
+    let x = tensor(gpu, &[t, b, 2], &SplitMix64::new(1).vec(t * b * 2, 1.0));
     let first = Linear::new(gpu, 2, 4, 1).expect("a layer");
     let first = first.unroll(&x, None).expect("an unroll");
     let gru = Gru::new(gpu, GruConfig::new(4, 4), 2).expect("a layer");
-    let places = wgpu_gru::Places {
+    let places = wgpu_gru::ExternalTensors {
         input: Some(first.output().clone()),
         d_input: Some(first.d_output().clone()),
-        ..wgpu_gru::Places::default()
+        ..wgpu_gru::ExternalTensors::default()
     };
-    let mut net = gru.unroll_in(Unroll::training(t, b), &places).expect("an unroll");
+    let mut net = gru.unroll_with(Unroll::training(t, b), &places).expect("an unroll");
     let head = Linear::new(gpu, 4, 1, 3).expect("a head");
     let head = head.unroll(net.output(), net.d_output().expect("training")).expect("an unroll");
     let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");

@@ -3,8 +3,8 @@
 //! the same numbers.
 
 use proptest::strategy::Strategy;
+use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::Placed;
-use wgpu_gru::plan::MatmulKernel;
 use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
@@ -25,8 +25,8 @@ fn layers(gpu: &Gpu) {
             let gru = GruConfig::new(inputs, hidden);
             let lengths: Vec<_> = (0..batch).map(|row| row % (seq_len + 1)).collect();
             check(&gpu, &gru.clone().reset(Reset::Before).direction(Direction::Reverse), unroll.gradient_norms(true));
-            check(&gpu, &RnnConfig::new(inputs, hidden), unroll.half_weights(hidden % 4 == 0));
-            check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::Half), &lengths);
+            check(&gpu, &RnnConfig::new(inputs, hidden), unroll.f16_weights(hidden % 4 == 0));
+            check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::F16), &lengths);
         }
     }
     assert_none_out_of_range(&gpu);

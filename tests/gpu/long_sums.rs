@@ -1,8 +1,8 @@
 //! Sums of a million numbers of one sign, each within 10^-5 of what it is: by every product, by the sum over rows, and as the
 //! gradients of a layer. Such numbers are all rounded the same way, so that errors add up: one chain of them is off by 10^-3.
 
+use wgpu_gru::Schedule;
 use wgpu_gru::harness;
-use wgpu_gru::plan::Schedule;
 use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Gpu, Gru, GruConfig, Rnn, RnnConfig, Tolerance, Unroll, Weights};

@@ -1,11 +1,12 @@
 //! Every matrix product against its twin in f32 and in f64.
 
 use proptest::prelude::*;
+use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::{self, Placed};
-use wgpu_gru::plan::MatmulKernel;
 use wgpu_gru::reference::f16::{from_f16, to_f16};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
-use wgpu_gru::{Gpu, Tolerance, Uniform, wgpu};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, Tolerance, wgpu};
 
 use crate::support::{assert_close, bits, open, property, read, run, tensor, wide};
 
@@ -76,7 +77,7 @@ fn check_in(
     seed: u64,
 ) -> &'static str {
     let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
-    let mut uniform = Uniform::new(seed);
+    let mut uniform = SplitMix64::new(seed);
     let a = operands(kernel, uniform.vec(m * k, 1.0));
     let b = operands(kernel, uniform.vec(k * n, 1.0 / (k as f32).sqrt()));
     let bias = has_bias.then(|| uniform.vec(n, 1.0));
@@ -203,7 +204,7 @@ pub(crate) fn gap(gpu: &Gpu) {
         for (rows, hidden, columns) in
             [(1, 1, 1), (7, 5, 3), (64, 16, 32), (131, 23, 37), (65, 65, 2), (33, 6, 8), (18, 20, 12)]
         {
-            let mut uniform = Uniform::new(rows as u64);
+            let mut uniform = SplitMix64::new(rows as u64);
             let mut gates = operands(kernel, uniform.vec(rows * 4 * hidden, 1.0));
             let b = operands(kernel, uniform.vec(rows * columns, 1.0 / (rows as f32).sqrt()));
             let mut dense = Vec::new();
@@ -264,7 +265,7 @@ fn the_same_bits(gpu: &Gpu) {
     let bare = open(gpu, wgpu::Limits::downlevel_defaults());
     assert!(!harness::supports(&bare, MatmulKernel::Broadcast), "it has no subgroups");
     let params = plain(70, 50, 301);
-    let mut uniform = Uniform::new(1);
+    let mut uniform = SplitMix64::new(1);
     let [a, b] = [70 * 301, 301 * 50].map(|len| uniform.vec(len, 1.0));
     let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
     for gpu in [gpu, &bare] {

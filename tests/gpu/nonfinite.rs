@@ -70,7 +70,7 @@ fn gru_of_nan_with_a_clip(gpu: &Gpu) {
 fn half_weights_of_nan(gpu: &Gpu) {
     for (class, half) in CLASSES.into_iter().flat_map(|class| [false, true].map(|half| (class, half))) {
         let layer = Gru::with_weights(gpu, GruConfig::new(1, 4).bias(false), &cell([0.0, f32::NAN], 3, 4));
-        let unroll = Unroll::inference(1, 1).adapter_class(class).half_weights(half);
+        let unroll = Unroll::inference(1, 1).adapter_class(class).f16_weights(half);
         let mut net = layer.expect("a layer").unroll(unroll).expect("an unroll");
         let h0 = tensor(gpu, &[1, 1, 4], &[1.0; 4]);
         let output = net.forward(&tensor(gpu, &[1, 1, 1], &[0.0]), Some(&h0)).expect("a forward pass").output;
@@ -157,8 +157,8 @@ fn row_and_step(batch: &Batch, batch_first: bool, width: usize, element: usize) 
 fn poisoned(options: &Options, place: Place, value: f32, draw: u64) -> Option<(Weights, Batch, Option<usize>)> {
     let (mut weights, mut batch) = (weights_of_drawn(options), batch_of_drawn(options));
     let config = &options.config;
-    let batch_first = config.is_batch_first();
-    let (hidden, rows, seq_len) = (config.hidden_size(), batch.batch, batch.seq_len);
+    let batch_first = config.batch_first;
+    let (hidden, rows, seq_len) = (config.hidden_size, batch.batch, batch.seq_len);
     let length = |row: usize| options.lengths.as_ref().map_or(seq_len, |lengths| lengths[row]);
     let pick = |places: Vec<usize>| (!places.is_empty()).then(|| places[(draw % places.len() as u64) as usize]);
     // An element of a tensor over all steps, before the end of its row or past it.
@@ -176,7 +176,7 @@ fn poisoned(options: &Options, place: Place, value: f32, draw: u64) -> Option<(W
         let element = pick((0..config.num_cells() * rows * hidden).filter(is_wanted).collect())?;
         Some((element, Some(row(element))))
     };
-    let (inputs, outputs) = (config.input_size(), config.output_size());
+    let (inputs, outputs) = (config.input_size, config.output_size());
     let row = match place {
         Place::Input | Place::Padding => {
             let (element, row) = of_steps(&batch, inputs, place == Place::Padding)?;
@@ -248,11 +248,11 @@ impl Subject {
 /// Which elements of a result are of other rows than this one; none, of what is no row's.
 fn of_other_rows(options: &Options, name: &str, len: usize, row: usize) -> Vec<usize> {
     let (config, batch) = (&options.config, batch_of_drawn(options));
-    let of_steps = |width: usize, element: usize| row_and_step(&batch, config.is_batch_first(), width, element)[0];
+    let of_steps = |width: usize, element: usize| row_and_step(&batch, config.batch_first, width, element)[0];
     let is_other = |&element: &usize| match name {
         "output" => of_steps(config.output_size(), element) != row,
-        "d_input" => of_steps(config.input_size(), element) != row,
-        "h_n" | "d_h0" => element / config.hidden_size() % batch.batch != row,
+        "d_input" => of_steps(config.input_size, element) != row,
+        "h_n" | "d_h0" => element / config.hidden_size % batch.batch != row,
         _ => false,
     };
     (0..len).filter(is_other).collect()
@@ -347,9 +347,9 @@ fn plain_rnns(gpu: &Gpu) {
     for (index, activation) in ACTIVATIONS.into_iter().enumerate() {
         let config = RnnConfig::new(3, 4).nonlinearity(activation);
         let half = index / 2 % 2 == 0;
-        check_kinds(gpu, config.erased(), CLASSES[index % 2], |unroll| unroll.half_weights(half));
+        check_kinds(gpu, config.erased(), CLASSES[index % 2], |unroll| unroll.f16_weights(half));
         let clipped = config.clip(0.5).erased();
-        check_kinds(gpu, clipped, CLASSES[(index + 1) % 2], |unroll| unroll.saved(Saved::StatesOnly));
+        check_kinds(gpu, clipped, CLASSES[(index + 1) % 2], |unroll| unroll.saved(Saved::Recompute));
     }
 }
 
@@ -359,11 +359,11 @@ fn grus(gpu: &Gpu) {
         let reset = if index % 2 == 0 { Reset::After } else { Reset::Before };
         let config = GruConfig::new(3, 4).reset(reset);
         let config = config.gate_activation(gate).candidate_activation(ACTIVATIONS[(index + 3) % count]);
-        let [saved, other] = [Saved::StatesOnly, Saved::Everything];
+        let [saved, other] = [Saved::Recompute, Saved::Everything];
         let [saved, other] = if index % 3 == 0 { [saved, other] } else { [other, saved] };
         check_kinds(gpu, config.erased(), CLASSES[index / 2 % 2], |unroll| unroll.saved(saved));
         let clipped = config.clip(0.5).erased();
-        check_kinds(gpu, clipped, CLASSES[(index / 2 + 1) % 2], |unroll| unroll.saved(other).half_weights(true));
+        check_kinds(gpu, clipped, CLASSES[(index / 2 + 1) % 2], |unroll| unroll.saved(other).f16_weights(true));
     }
 }
 
@@ -371,7 +371,7 @@ fn kept_as_halves(gpu: &Gpu) {
     for class in CLASSES {
         for reset in [Reset::After, Reset::Before] {
             let config = GruConfig::new(3, 4).reset(reset).candidate_activation(Activation::Softsign);
-            check_kinds(gpu, config.erased(), class, |unroll| unroll.saved(Saved::Half));
+            check_kinds(gpu, config.erased(), class, |unroll| unroll.saved(Saved::F16));
         }
     }
 }

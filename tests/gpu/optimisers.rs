@@ -5,8 +5,9 @@ use wgpu_gru::reference::adam::adam;
 use wgpu_gru::reference::adam_prepare::adam_prepare;
 use wgpu_gru::reference::sgd::sgd;
 use wgpu_gru::reference::sum_squares::sum_squares;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Direction, Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Uniform, Unroll, wgpu};
+use wgpu_gru::{Direction, Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
 use crate::support::{assert_close, bits, read, record, tensor, wide};
 
@@ -129,7 +130,7 @@ fn steps_are_left_out(gpu: &Gpu) {
     const LENS: [usize; 2] = [3, 5000];
     for (new, max_norm) in Any::BOTH.into_iter().flat_map(|new| [(new, None), (new, Some(0.5))]) {
         let make = || {
-            let mut uniform = Uniform::new(4);
+            let mut uniform = SplitMix64::new(4);
             let parameters = LENS.map(|len| tensor(gpu, &[len], &uniform.vec(len, 1.0)));
             let gradients = LENS.map(|len| tensor(gpu, &[len], &vec![0.0; len]));
             let pairs: Vec<_> = parameters.iter().zip(&gradients).collect();
@@ -137,7 +138,7 @@ fn steps_are_left_out(gpu: &Gpu) {
             (parameters, gradients, optimiser)
         };
         let ((expected, expected_gradients, without), (parameters, gradients, with)) = (make(), make());
-        let mut uniform = Uniform::new(5);
+        let mut uniform = SplitMix64::new(5);
         let mut left_out = 0.0;
         for round in 0..6 {
             for (tensor, bad) in [(0, f32::NAN), (1, f32::INFINITY), (1, NANS[1]), (0, -f32::INFINITY)] {
@@ -224,7 +225,7 @@ fn huge_and_tiny_norms(gpu: &Gpu) {
 
 /// Sums of millions of terms of one sign, where a long chain of additions would lose digits.
 fn long_sums(gpu: &Gpu) {
-    let mut uniform = Uniform::new(6);
+    let mut uniform = SplitMix64::new(6);
     for (len, spread) in [(1_000_003, 0.0), (1_000_003, 0.5), (10_000_019, 0.0), (10_000_019, 0.5)] {
         let host: Vec<f32> = uniform.vec(len, spread).into_iter().map(|value| 0.7 + value).collect();
         let exact = sum_squares(&wide(&host));
@@ -271,7 +272,7 @@ impl Part {
 const LENS: [usize; 7] = [300_007, 1, 300_008, 257, 300_009, 1009, 300_010];
 
 fn at_an_offset(gpu: &Gpu) {
-    let mut uniform = Uniform::new(12);
+    let mut uniform = SplitMix64::new(12);
     let begins = [3, 70, 1, 129, 64, 2, 67];
     let hosts = LENS.map(|len| uniform.vec(len, 1.0));
     let make = |from: usize| -> Vec<Part> {
@@ -337,7 +338,7 @@ fn parameters_of_many_cells(gpu: &Gpu) {
     assert!(pairs.iter().any(|(parameter, _)| parameter.byte_offset() > 0), "some cell's weights begin elsewhere");
     let options = SgdOptions { learning_rate: 0.5, max_norm: Some(2.0), ..SgdOptions::default() };
     let step = Any::Sgd(Sgd::new(&pairs, &options).expect("sgd"));
-    let mut uniform = Uniform::new(2);
+    let mut uniform = SplitMix64::new(2);
     let fresh: Vec<_> = pairs.iter().map(|(parameter, _)| uniform.vec(parameter.len(), 1.0)).collect();
     let state = adam_prepare(1, 0.5, [0.0; 2], Some(2.0), sum_squares(&wide(&fresh.concat())));
     let mut expected: Vec<_> = pairs.iter().map(|(parameter, _)| wide(&read(parameter))).collect();

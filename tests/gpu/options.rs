@@ -1,6 +1,6 @@
 //! Every option of a layer, forward and backward, against the oracle; and that the plan counts what is recorded.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll};
@@ -45,7 +45,7 @@ fn few_rows(gpu: &Gpu) {
         let unroll = Unroll::training(t, b).adapter_class(DeviceType::DiscreteGpu);
         let net = check(gpu, &config, unroll);
         assert!(net.explain().contains("matmul_few_rows"), "{}", net.explain());
-        check(gpu, &config, unroll.saved(Saved::StatesOnly));
+        check(gpu, &config, unroll.saved(Saved::Recompute));
     }
     let net = check(gpu, &GRU(), Unroll::training(3, 3).adapter_class(DeviceType::DiscreteGpu));
     assert!(!net.explain().contains("matmul_few_rows"), "{}", net.explain());
@@ -61,7 +61,7 @@ fn wavefront(gpu: &Gpu) {
                 check(gpu, &config, unroll.schedule(schedule));
                 check(gpu, &config, unroll.schedule(schedule).adapter_class(DeviceType::DiscreteGpu));
             }
-            check(gpu, &config, unroll.saved(Saved::StatesOnly).gradient_norms(true));
+            check(gpu, &config, unroll.saved(Saved::Recompute).gradient_norms(true));
             check(gpu, &config.clone().reset(Reset::Before).batch_first(true), unroll);
             check(gpu, &RNN().num_layers(layers).direction(direction).bias(false), unroll);
             check_lengths(gpu, &config, unroll, &[seq_len, 0, seq_len / 2]);
@@ -128,9 +128,9 @@ fn reset_before(gpu: &Gpu) {
 
 /// Gates made again give the same gradients within the budget, over many chunks.
 fn states_only(gpu: &Gpu) {
-    let unroll = Unroll::training(70, 3).saved(Saved::StatesOnly);
+    let unroll = Unroll::training(70, 3).saved(Saved::Recompute);
     let both = Direction::Bidirectional;
-    check(gpu, &GRU(), UNROLL().saved(Saved::StatesOnly));
+    check(gpu, &GRU(), UNROLL().saved(Saved::Recompute));
     for config in [GRU(), GRU().reset(Reset::Before).bias(false)] {
         check(gpu, &config.clone().direction(both), unroll);
         check_lengths(gpu, &config.direction(both).num_layers(2), unroll, &[70, 33, 0]);
@@ -146,7 +146,7 @@ fn states_only(gpu: &Gpu) {
         };
         of("h") + of("gates") + of("h_proj")
     };
-    let (everything, states_only) = (memory(Saved::Everything), memory(Saved::StatesOnly));
+    let (everything, states_only) = (memory(Saved::Everything), memory(Saved::Recompute));
     assert!((4.9..5.1).contains(&everything), "{everything} states a step");
     assert!((1.0..1.3).contains(&states_only), "{states_only} states a step");
 }

@@ -3,7 +3,8 @@
 
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul_with_lengths};
-use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Uniform, Unroll, Weights};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Unroll, Weights};
 
 use crate::matmul::{kernels, operands};
 use crate::support::{assert_close, read, run, tensor, wide, words};
@@ -19,7 +20,7 @@ fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2])
         first[0] + row / batch >= lengths[row % batch]
     };
     for kernel in kernels(gpu) {
-        let mut uniform = Uniform::new((m * n * k) as u64);
+        let mut uniform = SplitMix64::new((m * n * k) as u64);
         let mut a = operands(kernel, uniform.vec(m * k, 1.0));
         let mut b = operands(kernel, uniform.vec(k * n, 1.0 / (k as f32).sqrt()));
         let c = if params.accumulate { uniform.vec(m * n, 1.0) } else { vec![f32::NAN; m * n] };

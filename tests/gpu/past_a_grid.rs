@@ -4,7 +4,8 @@
 use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::{Gpu, Tolerance, Uniform, harness, wgpu};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, Tolerance, harness, wgpu};
 
 use crate::support::{assert_close, assert_halves, bits, flat, open, read, run, tensor, to_bits, wide, words};
 
@@ -22,7 +23,7 @@ fn packs(gpu: &Gpu) {
     let gpu = small(gpu);
     // One row of the grid; just more; nearly three.
     for (rows, hidden) in [(256, 28), (257, 28), (521, 36)] {
-        let source = Uniform::new(4).vec(rows * hidden, 1.0);
+        let source = SplitMix64::new(4).vec(rows * hidden, 1.0);
         let from = flat(&gpu, &source);
         for side_by_side in [true, false] {
             let mut expected = source.clone();
@@ -45,7 +46,7 @@ fn moves_rows(gpu: &Gpu) {
     let gpu = small(gpu);
     for (rows, width) in [(112, 64), (113, 64), (180, 65)] {
         let strides = [width + 4, width];
-        let source = Uniform::new(3).vec(rows * strides[0], 1.0);
+        let source = SplitMix64::new(3).vec(rows * strides[0], 1.0);
         let sources: Vec<u32> = (0..rows as u32).map(|row| (row * 7 + 1) % (rows as u32 + 3)).collect();
         for wanted in [false, true] {
             let mut expected = vec![f32::NAN; rows * strides[1]];
@@ -74,7 +75,7 @@ fn numbers(gpu: &Gpu) {
 fn arranges(gpu: &Gpu) {
     let gpu = small(gpu);
     for [steps, batch, width] in [[7, 1, 65], [4, 2, 448], [3, 13, 130]] {
-        let source = Uniform::new(2).vec(steps * batch * width, 1.0);
+        let source = SplitMix64::new(2).vec(steps * batch * width, 1.0);
         let [from, to] = [source.clone(), vec![f32::NAN; source.len()]].map(|host| flat(&gpu, &host));
         let strides = [[batch * width, width], [width, steps * width]];
         let places = [(&from, strides[0]), (&to, strides[1])];
@@ -94,7 +95,7 @@ fn sums(gpu: &Gpu) {
     let gpu = small(gpu);
     for columns in [7 * 32, 7 * 32 + 1, 33 * 32 - 5] {
         let rows = 11;
-        let input = Uniform::new(5).vec(rows * columns, 1.0);
+        let input = SplitMix64::new(5).vec(rows * columns, 1.0);
         let from = tensor(&gpu, &[input.len()], &input);
         let total = tensor(&gpu, &[columns], &vec![f32::NAN; columns]);
         run(&gpu, &harness::sum_rows(false, &from, &total).expect("a program"));

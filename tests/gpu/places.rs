@@ -3,8 +3,8 @@
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    CellParameters, Config, Direction, Error, Gpu, Gru, GruConfig, Parameters, Places, Recurrent, Saved, Tensor,
-    Unroll, Unrolled, Workspace,
+    CellParameters, Config, Direction, Error, ExternalTensors, Gpu, Gru, GruConfig, Parameters, Recurrent, Saved,
+    Tensor, Unroll, Unrolled, Workspace,
 };
 
 use crate::support::{assert_as_planned, assert_error, batch_of, bits, cases, given, own, read, shape, tensor};
@@ -53,9 +53,9 @@ fn results(gpu: &Gpu, net: &mut Unrolled, batch: &Batch) -> Vec<Vec<u32>> {
 }
 
 /// The places of everything that an unrolled layer would make.
-fn places_like(gpu: &Gpu, net: &Unrolled) -> Places {
+fn places_like(gpu: &Gpu, net: &Unrolled) -> ExternalTensors {
     let gradients = net.gradients().expect("training");
-    Places {
+    ExternalTensors {
         input: like(gpu, net.input()),
         h0: like(gpu, net.h0()),
         output: like(gpu, net.output()),
@@ -70,16 +70,16 @@ fn places_like(gpu: &Gpu, net: &Unrolled) -> Places {
 }
 
 /// The same numbers, to the last bit, in the buffers of the app; the layer makes fewer of its own, as the plan says.
-fn check(gpu: &Gpu, config: &Config, unroll: Unroll, choose: impl Fn(Places) -> Places) {
+fn check(gpu: &Gpu, config: &Config, unroll: Unroll, choose: impl Fn(ExternalTensors) -> ExternalTensors) {
     let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
     let batch = batch_of(config, &unroll);
     let mut net = layer.unroll(unroll).expect("an unroll");
     let expected = results(gpu, &mut net, &batch);
     let places = choose(places_like(gpu, &net));
-    let mut given = layer.unroll_in(unroll, &places).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
+    let mut given = layer.unroll_with(unroll, &places).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
     assert_eq!(results(gpu, &mut given, &batch), expected, "{config:?} {unroll:?}");
     // Again, with what the first pass left.
-    if config.dropout_share() == 0.0 {
+    if config.dropout == 0.0 {
         assert_eq!(results(gpu, &mut given, &batch), expected, "again {config:?} {unroll:?}");
     }
     for (place, used) in [(&places.input, given.input()), (&places.output, given.output()), (&places.h_n, given.h_n())]
@@ -101,16 +101,16 @@ fn everything_in_buffers_of_the_app(gpu: &Gpu) {
 /// One tensor at a time.
 fn each_alone(gpu: &Gpu) {
     let (config, unroll) = (GruConfig::new(5, 8).erased(), Unroll::training(6, 3));
-    let none = Places::default;
-    check(gpu, &config, unroll, |all| Places { input: all.input, ..none() });
-    check(gpu, &config, unroll, |all| Places { h0: all.h0, ..none() });
-    check(gpu, &config, unroll, |all| Places { output: all.output, ..none() });
-    check(gpu, &config, unroll, |all| Places { h_n: all.h_n, ..none() });
-    check(gpu, &config, unroll, |all| Places { d_output: all.d_output, ..none() });
-    check(gpu, &config, unroll, |all| Places { d_h_n: all.d_h_n, ..none() });
-    check(gpu, &config, unroll, |all| Places { d_input: all.d_input, ..none() });
-    check(gpu, &config, unroll, |all| Places { d_h0: all.d_h0, ..none() });
-    check(gpu, &config, unroll, |all| Places { gradients: all.gradients, ..none() });
+    let none = ExternalTensors::default;
+    check(gpu, &config, unroll, |all| ExternalTensors { input: all.input, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { h0: all.h0, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { output: all.output, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { h_n: all.h_n, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { d_output: all.d_output, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { d_h_n: all.d_h_n, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { d_input: all.d_input, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { d_h0: all.d_h0, ..none() });
+    check(gpu, &config, unroll, |all| ExternalTensors { gradients: all.gradients, ..none() });
 }
 
 /// Weights one behind the other in one buffer of the app, and each in one of its own: what cells take together goes by that.
@@ -124,7 +124,7 @@ fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
         let batch = batch_of(&config, &unroll);
         // A wavefront is not to be had then, so its sums are taken in another order.
         let refused = layer.unroll(unroll);
-        if unroll.wanted_wavefront() == Some(true) {
+        if unroll.wavefront == Some(true) {
             let because = "the recurrent weights of the layers do not lie evenly in one buffer";
             assert_error(refused, &Error::OptionUnavailable { option: "wavefront", because });
         } else {
@@ -150,12 +150,12 @@ fn a_layer_on_another(gpu: &Gpu) {
     let mut whole = both.unroll(Unroll::training(4, 6)).expect("an unroll");
     batch_into(&whole, &batch);
     let mut first = below.unroll(Unroll::training(4, 6)).expect("an unroll");
-    let places = Places {
+    let places = ExternalTensors {
         input: Some(first.output().clone()),
         d_input: Some(first.d_output().expect("training").clone()),
-        ..Places::default()
+        ..ExternalTensors::default()
     };
-    let mut second = above.unroll_in(Unroll::training(4, 6), &places).expect("an unroll");
+    let mut second = above.unroll_with(Unroll::training(4, 6), &places).expect("an unroll");
     first.input().write(&batch.x).expect("x");
     let (lower, upper) = (6 * 5, 2 * 6 * 5);
     for (net, states) in [(&first, 0..lower), (&second, lower..upper)] {
@@ -197,8 +197,8 @@ fn first_and_last_states_in_one(gpu: &Gpu) {
     let batch = Batch::random(&config, 8, 3, 2);
     let state = given(gpu, &[2, 3, 8]);
     state.write(&batch.h0).expect("h0");
-    let places = Places { h0: Some(state.clone()), h_n: Some(state.clone()), ..Places::default() };
-    let mut half = layer.unroll_in(Unroll::inference(4, 3), &places).expect("an unroll");
+    let places = ExternalTensors { h0: Some(state.clone()), h_n: Some(state.clone()), ..ExternalTensors::default() };
+    let mut half = layer.unroll_with(Unroll::inference(4, 3), &places).expect("an unroll");
     let mut output = Vec::new();
     for x in batch.x.chunks(4 * 3 * 3) {
         half.input().write(x).expect("x");
@@ -245,12 +245,12 @@ fn swapped_weights(gpu: &Gpu) {
 fn a_workspace_of_several(gpu: &Gpu) {
     let workspace = Workspace::new(gpu);
     assert_eq!(workspace.bytes(), 0, "it is empty at first");
-    let places = Places { workspace: Some(workspace.clone()), ..Places::default() };
+    let places = ExternalTensors { workspace: Some(workspace.clone()), ..ExternalTensors::default() };
     // The largest first.
     let poison = GruConfig::new(40, 40).num_layers(4).direction(Direction::Bidirectional).batch_first(true).erased();
     let poison = Recurrent::new(gpu, poison, 1).expect("a layer");
-    let large = Unroll::training(9, 9).saved(Saved::StatesOnly).adapter_class(DeviceType::DiscreteGpu);
-    let mut poison = poison.unroll_in(large, &places).expect("an unroll");
+    let large = Unroll::training(9, 9).saved(Saved::Recompute).adapter_class(DeviceType::DiscreteGpu);
+    let mut poison = poison.unroll_with(large, &places).expect("an unroll");
     let nan = |net: &Unrolled| {
         for tensor in [net.input(), net.d_output().expect("training")] {
             tensor.write(&vec![f32::NAN; tensor.len()]).expect("as many numbers");
@@ -262,7 +262,7 @@ fn a_workspace_of_several(gpu: &Gpu) {
         let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
         let batch = batch_of(&config, &unroll);
         let expected = results(gpu, &mut layer.unroll(unroll).expect("an unroll"), &batch);
-        let mut net = layer.unroll_in(unroll, &places).expect("an unroll");
+        let mut net = layer.unroll_with(unroll, &places).expect("an unroll");
         gpu.submit(|encoder| {
             poison.encode_forward(encoder)?;
             poison.encode_backward(encoder)
@@ -278,6 +278,6 @@ fn a_workspace_of_several(gpu: &Gpu) {
 
     let other = own(gpu);
     let refused =
-        Gru::new(&other, GruConfig::new(2, 3), 1).expect("a layer").unroll_in(Unroll::inference(1, 1), &places);
+        Gru::new(&other, GruConfig::new(2, 3), 1).expect("a layer").unroll_with(Unroll::inference(1, 1), &places);
     assert_error(refused, &Error::ForeignDevice { tensor: "workspace".into() });
 }

@@ -1,11 +1,11 @@
 //! Recording makes nothing and submits nothing, by the crate's own count and by wgpu's; and it records as many dispatches
 //! as the plan says.
 
-use wgpu_gru::gpu::Activity;
-use wgpu_gru::plan::{Schedule, TimeLoop};
+use wgpu_gru::Activity;
 use wgpu_gru::train::{Adam, AdamOptions, Linear};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Gpu, Gru, GruConfig, StreamOptions, Tensor, Unroll, Unrolled, harness, wgpu};
+use wgpu_gru::{Schedule, TimeLoop};
 
 use crate::support::{Trainer, adapter, bits, counts, encoder, forward, objects, open_with, own, settings};
 
@@ -116,7 +116,7 @@ fn assert_as_planned(net: &Unrolled) {
     let (plan, text) = (net.plan(), net.explain());
     let time_loop = plan.time_loop();
     let [forward, backward] = net.recorded();
-    let steps = net.unroll().seq_len().div_ceil(time_loop.steps);
+    let steps = net.unroll().seq_len.div_ceil(time_loop.steps);
     assert!(forward.contains(&("gru_step", steps)), "{steps} of gru_step: {forward:?}");
     assert!(text.contains(&format!("forward: {} dispatches", plan.forward_dispatches())), "{text}");
     if net.gradients().is_ok() {

@@ -1,11 +1,12 @@
 //! The fused step and its backward, over some steps, against their twins in f32 and in f64.
 
 use proptest::prelude::*;
-use wgpu_gru::plan::TimeLoop;
+use wgpu_gru::TimeLoop;
 use wgpu_gru::reference::Real;
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
-use wgpu_gru::{Gpu, Tensor, Tolerance, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
 
 use crate::support::{assert_close, bits, largest, property, read, run, tensor, time_loops, wide};
 
@@ -44,7 +45,7 @@ pub(crate) struct Steps {
 impl Steps {
     pub(crate) fn random(shape: [usize; 3], save: bool, scale: f32, seed: u64) -> Self {
         let [t, b, hidden] = shape;
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         let bound = 1.0 / (hidden as f32).sqrt();
         let weight_hh = uniform.vec(3 * hidden * hidden, bound);
         let bias_hh = uniform.vec(3 * hidden, bound);
@@ -114,7 +115,7 @@ fn twin_backward<R: Real>(
 
 pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, seed: u64) {
     let [t, batch, hidden] = steps.shape;
-    let mut uniform = Uniform::new(seed);
+    let mut uniform = SplitMix64::new(seed);
     let (d_output, d_h_n) = (uniform.vec(t * batch * hidden, 1.0), uniform.vec(batch * hidden, 1.0));
     // From the twin's own forward, rounded to f32: so that only the backward kernel is looked at.
     let [h, gates] = steps.twin(<[f32]>::to_vec);

@@ -1,9 +1,10 @@
 //! Streams: step after step what a forward pass over all frames gives, whatever happens to the rows in between.
 
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Config, Direction, Error, Gpu, GruConfig, Places, Recurrent, Reset, RnnConfig, Stream, StreamOptions, Tensor,
-    Tolerance, Uniform, Unroll, wgpu,
+    Config, Direction, Error, ExternalTensors, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Stream, StreamOptions,
+    Tensor, Tolerance, Unroll, wgpu,
 };
 
 use crate::support::{
@@ -55,7 +56,7 @@ fn step(gpu: &Gpu, stream: &Stream, frames: &[f32]) {
 /// Both sides compute the same sums, maybe in another order.
 #[track_caller]
 fn assert_near(what: &str, config: &Config, actual: &[f32], expected: &[f32]) {
-    let sum = Tolerance::matmul(config.input_size() + config.hidden_size());
+    let sum = Tolerance::matmul(config.input_size + config.hidden_size);
     assert_close(what, actual, expected, sum.plus(sum));
 }
 
@@ -63,11 +64,10 @@ fn assert_near(what: &str, config: &Config, actual: &[f32], expected: &[f32]) {
 /// pass over the whole time axis. Gives the last states.
 fn whole(gpu: &Gpu, layer: &Recurrent, frames: &[f32], state: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let config = layer.config();
-    let seq_len = frames.len() / config.input_size();
-    let x_shape =
-        if config.is_batch_first() { [1, seq_len, config.input_size()] } else { [seq_len, 1, config.input_size()] };
+    let seq_len = frames.len() / config.input_size;
+    let x_shape = if config.batch_first { [1, seq_len, config.input_size] } else { [seq_len, 1, config.input_size] };
     let x = tensor(gpu, &x_shape, frames);
-    let h0 = tensor(gpu, &[config.num_cells(), 1, config.hidden_size()], state);
+    let h0 = tensor(gpu, &[config.num_cells(), 1, config.hidden_size], state);
     let out = layer.forward(&x, Some(&h0)).expect("a forward pass");
     (read(&out.output), read(&out.h_n))
 }
@@ -83,8 +83,8 @@ fn equals_a_forward_pass(gpu: &Gpu) {
     for config in configs() {
         for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
             let layer = layer(gpu, &config);
-            let (frames, rows, inputs) = (7, 9, config.input_size());
-            let x = Uniform::new(5).vec(frames * rows * inputs, 1.0);
+            let (frames, rows, inputs) = (7, 9, config.input_size);
+            let x = SplitMix64::new(5).vec(frames * rows * inputs, 1.0);
             let options = |frames| StreamOptions::new(rows).frames(frames).with(|unroll| unroll.adapter_class(class));
             let stream = layer.stream(options(1)).expect("a stream");
             let mut outputs = Vec::new();
@@ -111,9 +111,9 @@ fn chunks_on_one_state(gpu: &Gpu) {
     let layer = layer(gpu, &config);
     let rows = 5;
     let single = layer.stream(StreamOptions::new(rows)).expect("a stream");
-    let places = Places { h0: Some(single.state().clone()), ..Places::default() };
-    let four = layer.stream_in(StreamOptions::new(rows).frames(4), &places).expect("a stream");
-    let x = Uniform::new(6).vec(10 * rows * 3, 1.0);
+    let places = ExternalTensors { h0: Some(single.state().clone()), ..ExternalTensors::default() };
+    let four = layer.stream_with(StreamOptions::new(rows).frames(4), &places).expect("a stream");
+    let x = SplitMix64::new(6).vec(10 * rows * 3, 1.0);
     let mut begin = 0;
     for frames in [1, 4, 1, 4] {
         let chunk = &x[begin * rows * 3..][..frames * rows * 3];
@@ -136,13 +136,13 @@ struct Life {
 fn rows_come_and_go(gpu: &Gpu) {
     for config in [GruConfig::new(3, 5).erased(), GruConfig::new(2, 8).num_layers(2).erased()] {
         let layer = layer(gpu, &config);
-        let (rows, inputs) = (6, config.input_size());
-        let zero = vec![0.0; config.num_cells() * config.hidden_size()];
-        let mut stream = layer.stream(StreamOptions::new(rows)).expect("a stream");
+        let (rows, inputs) = (6, config.input_size);
+        let zero = vec![0.0; config.num_cells() * config.hidden_size];
+        let stream = layer.stream(StreamOptions::new(rows)).expect("a stream");
         let mut lives = vec![Life { frames: Vec::new(), first: zero.clone() }; rows];
-        let mut random = Uniform::new(11);
+        let mut random = SplitMix64::new(11);
         let mut draw = |below: usize| ((random.vec(1, 0.5)[0] + 0.5) * below as f32) as usize % below;
-        let mut numbers = Uniform::new(12);
+        let mut numbers = SplitMix64::new(12);
         for _ in 0..24 {
             let frame = numbers.vec(rows * inputs, 1.0);
             stream.input().write(&frame).expect("a frame");
@@ -164,13 +164,9 @@ fn rows_come_and_go(gpu: &Gpu) {
                         stream.encode_copy_rows(encoder, &pairs)?;
                         lives.swap(a, b);
                     }
-                    3 => match stream.join(encoder) {
-                        Ok(row) => lives[row] = Life { frames: Vec::new(), first: zero.clone() },
-                        Err(error) => assert_eq!(stream.taken().count(), rows, "{error}"),
-                    },
                     _ => {
-                        let first = stream.taken().next();
-                        first.map_or(Ok(()), |row| stream.leave(row))?;
+                        stream.encode_reset_rows(encoder, &[b])?;
+                        lives[b] = Life { frames: Vec::new(), first: zero.clone() };
                     }
                 }
                 stream.encode_step(encoder)
@@ -197,18 +193,18 @@ fn rows_as_shaders_say(gpu: &Gpu) {
     for config in [GruConfig::new(3, 5).erased(), GruConfig::new(2, 8).num_layers(2).erased()] {
         for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
             let layer = layer(gpu, &config);
-            let (rows, inputs) = (5, config.input_size());
-            let zero = vec![0.0; config.num_cells() * config.hidden_size()];
-            let options = StreamOptions::new(rows).sources(true).with(|unroll| unroll.adapter_class(class));
+            let (rows, inputs) = (5, config.input_size);
+            let zero = vec![0.0; config.num_cells() * config.hidden_size];
+            let options = StreamOptions::new(rows).gather(true).with(|unroll| unroll.adapter_class(class));
             let stream = layer.stream(options).expect("a stream");
             let mut lives = vec![Life { frames: Vec::new(), first: zero.clone() }; rows];
-            let mut numbers = Uniform::new(13);
+            let mut numbers = SplitMix64::new(13);
             let fresh = u32::MAX;
             for sources in
                 [None, Some([1, 0, 2, fresh, 3]), None, Some([4, 4, 4, 1, 0]), Some([5, 1, 2, 3, 1000]), None]
             {
                 if let Some(sources) = sources {
-                    stream.sources().expect("sources").write(&words(&sources)).expect("as many as rows");
+                    stream.gather_indices().expect("sources").write(&words(&sources)).expect("as many as rows");
                     lives = sources
                         .iter()
                         .map(|&row| {
@@ -221,7 +217,7 @@ fn rows_as_shaders_say(gpu: &Gpu) {
                 for (life, frame) in lives.iter_mut().zip(frame.chunks(inputs)) {
                     life.frames.extend(frame);
                 }
-                let after = bits(stream.sources().expect("sources"));
+                let after = bits(stream.gather_indices().expect("sources"));
                 assert_eq!(after, (0..rows as u32).collect::<Vec<_>>(), "each goes on from itself");
                 for (row, life) in lives.iter().enumerate() {
                     let (_, expected) = whole(gpu, &layer, &life.frames, &life.first);
@@ -236,8 +232,8 @@ fn rows_as_shaders_say(gpu: &Gpu) {
 fn sources_out_of_range(gpu: &Gpu) {
     let gpu = counting(gpu);
     let layer = layer(&gpu, &GruConfig::new(3, 5).num_layers(2).erased());
-    let stream = layer.stream(StreamOptions::new(4).sources(true).lengths(true)).expect("a stream");
-    stream.sources().expect("sources").write(&words(&[u32::MAX, 4, 1 << 31, 3])).expect("as many as rows");
+    let stream = layer.stream(StreamOptions::new(4).gather(true).lengths(true)).expect("a stream");
+    stream.gather_indices().expect("sources").write(&words(&[u32::MAX, 4, 1 << 31, 3])).expect("as many as rows");
     stream.lengths().expect("lengths").write(&words(&[u32::MAX, 2, 0, 1])).expect("as many as rows");
     step(&gpu, &stream, &[0.5; 12]);
     assert!(read(stream.state()).iter().all(|state| state.abs() < 1.0), "states of a GRU");
@@ -294,8 +290,8 @@ fn many_rows(gpu: &Gpu) {
     let config = GruConfig::new(4, 16).erased();
     let layer = layer(gpu, &config);
     let rows = 5000;
-    let stream = layer.stream(StreamOptions::new(rows).sources(true)).expect("a stream");
-    let x = Uniform::new(8).vec(2 * rows * 4, 1.0);
+    let stream = layer.stream(StreamOptions::new(rows).gather(true)).expect("a stream");
+    let x = SplitMix64::new(8).vec(2 * rows * 4, 1.0);
     step(gpu, &stream, &x[..rows * 4]);
     let even: Vec<usize> = (0..rows).step_by(2).collect();
     submit(gpu, |encoder| stream.encode_reset_rows(encoder, &even));
@@ -311,7 +307,7 @@ fn many_rows(gpu: &Gpu) {
 fn recording_makes_nothing(gpu: &Gpu) {
     let gpu = own(gpu);
     let layer = layer(&gpu, &GruConfig::new(4, 8).num_layers(2).erased());
-    let mut stream = layer.stream(StreamOptions::new(9).sources(true).lengths(true)).expect("a stream");
+    let stream = layer.stream(StreamOptions::new(9).gather(true).lengths(true)).expect("a stream");
     let snapshot = stream.snapshot().expect("room");
     let mut commands = encoder(&gpu);
     let before = counts(&gpu);
@@ -320,14 +316,12 @@ fn recording_makes_nothing(gpu: &Gpu) {
         let mut pass = commands.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         stream.record_step(&mut pass).expect("a step");
         drop(pass);
-        let row = stream.join(&mut commands).expect("a row");
         stream.encode_reset_rows(&mut commands, &[8, 0, 1]).expect("rows");
         stream.encode_copy_rows(&mut commands, &[(0, 1), (1, 0)]).expect("rows");
         stream.encode_save(&mut commands, &snapshot).expect("a snapshot");
         stream.encode_restore(&mut commands, &snapshot).expect("a snapshot");
         stream.encode_restore_rows(&mut commands, &snapshot, &[(0, 1), (1, 0)]).expect("rows");
         stream.encode_reset(&mut commands).expect("all rows");
-        stream.leave(row).expect("it was taken");
         assert_eq!(counts(&gpu), before, "recording makes nothing");
     }
     gpu.queue().submit([commands.finish()]);
@@ -359,7 +353,7 @@ fn ten_thousand_steps(gpu: &Gpu) {
 fn bad_input(gpu: &Gpu) {
     let of = |config: Config| layer(gpu, &config);
     let gru = of(GruConfig::new(2, 5).num_layers(2).erased());
-    let mut stream = gru.stream(StreamOptions::new(3)).expect("a stream");
+    let stream = gru.stream(StreamOptions::new(3)).expect("a stream");
     let other = own(gpu);
     let foreign = Tensor::zeros(&other, &[2, 3, 5]).expect("a tensor");
     let zeros = |shape: &[usize]| Tensor::zeros(gpu, shape).expect("a tensor");
@@ -376,11 +370,11 @@ fn bad_input(gpu: &Gpu) {
     let training = StreamOptions::new(1).with(|_| Unroll::training(1, 1));
     assert_error(gru.stream(training), &Error::OptionUnavailable { option: "training", because });
     let because = "h_n of a stream is the state, which is to be given as h0";
-    let places = Places { h_n: Some(zeros(&[2, 3, 5])), ..Places::default() };
-    let refused = gru.stream_in(StreamOptions::new(3), &places);
+    let places = ExternalTensors { h_n: Some(zeros(&[2, 3, 5])), ..ExternalTensors::default() };
+    let refused = gru.stream_with(StreamOptions::new(3), &places);
     assert_error(refused, &Error::OptionUnavailable { option: "a place for h_n", because });
-    let because = "the stream was made without: see StreamOptions::sources";
-    assert_error(stream.sources(), &Error::OptionUnavailable { option: "sources", because });
+    let because = "the stream was made without: see StreamOptions::gather";
+    assert_error(stream.gather_indices(), &Error::OptionUnavailable { option: "sources", because });
     assert_error(stream.lengths(), &Error::NoLengths);
     assert_error(stream.set_lengths(&[1; 3]), &Error::NoLengths);
 
@@ -408,21 +402,11 @@ fn bad_input(gpu: &Gpu) {
     let itself = stream.encode_restore_rows(&mut encoder, stream.state(), &[(0, 0)]);
     assert_error(itself, &Error::Aliased { first: "snapshot", second: "state" });
 
-    assert_error(stream.leave(3), &no_row(3, 3));
-    let free = Error::RowUnavailable { row: 1, because: "nobody has taken it" };
-    assert_error(stream.leave(1), &free);
-    for row in 0..3 {
-        assert_eq!(stream.join(&mut encoder).expect("a free row"), row, "the first free one");
-    }
-    assert_error(stream.join(&mut encoder), &Error::NoFreeRow { rows: 3 });
-    stream.leave(1).expect("it was taken");
-    assert_eq!(stream.join(&mut encoder).expect("a free row"), 1, "the one that was given back");
-
     // A state in a buffer that nothing can be copied to.
     let bare = app_buffer(gpu, 2 * 3 * 5, wgpu::BufferUsages::STORAGE);
     let state = Tensor::from_buffer(gpu, bare.slice(..), &[2, 3, 5]).expect("a tensor");
-    let places = Places { h0: Some(state), ..Places::default() };
-    let stream = gru.stream_in(StreamOptions::new(3), &places).expect("a stream");
+    let places = ExternalTensors { h0: Some(state), ..ExternalTensors::default() };
+    let stream = gru.stream_with(StreamOptions::new(3), &places).expect("a stream");
     stream.encode_step(&mut encoder).expect("shaders can write it");
     let lacks = |tensor, required| Error::BufferUsage { tensor, required, actual: wgpu::BufferUsages::STORAGE };
     let (from, to) = (wgpu::BufferUsages::COPY_SRC, wgpu::BufferUsages::COPY_DST);

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::{Gpu, Tolerance, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, Tolerance, harness};
 
 use crate::support::{assert_close, property, read, run, tensor, wide};
 
@@ -12,7 +13,7 @@ trials![around_the_lanes, random_sums];
 const LANES: [usize; 2] = [32, 8];
 
 fn check(gpu: &Gpu, [rows, columns]: [usize; 2], accumulate: bool, seed: u64) {
-    let mut uniform = Uniform::new(seed);
+    let mut uniform = SplitMix64::new(seed);
     let input = uniform.vec(rows * columns, 1.0);
     let total = if accumulate { uniform.vec(columns, 1.0) } else { vec![f32::NAN; columns] };
 

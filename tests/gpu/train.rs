@@ -6,8 +6,9 @@ use wgpu_gru::reference::adam_prepare::adam_prepare;
 use wgpu_gru::reference::mse::mse;
 use wgpu_gru::reference::sgd::sgd;
 use wgpu_gru::reference::sum_squares::sum_squares;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll, Unrolled};
+use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Unroll, Unrolled};
 
 use crate::support::adam as pytorch;
 use crate::support::{Trainer, assert_close, bits, largest, own, read, record, tensor, wide, zeros};
@@ -35,7 +36,7 @@ const LENGTHS: [usize; 6] = [1, 255, 256, 257, 1009, 300_007];
 
 fn mean_squared_error(gpu: &Gpu) {
     for len in LENGTHS {
-        let mut uniform = Uniform::new(len as u64);
+        let mut uniform = SplitMix64::new(len as u64);
         let (prediction, expected) = (uniform.vec(len, 1.0), uniform.vec(len, 1.0));
         let mut exact_d = vec![0.0; len];
         let exact = mse(&wide(&prediction), &wide(&expected), &mut exact_d);
@@ -57,7 +58,7 @@ fn mean_squared_error(gpu: &Gpu) {
 
 /// Over several parameters of different sizes, all parts together.
 fn global_norm(gpu: &Gpu) {
-    let mut uniform = Uniform::new(5);
+    let mut uniform = SplitMix64::new(5);
     let hosts = LENGTHS.map(|len| uniform.vec(len, 1.0));
     let gradients = hosts.each_ref().map(|host| tensor(gpu, &[host.len()], host));
     let parameters = LENGTHS.map(|len| zeros(gpu, &[len]));
@@ -76,7 +77,7 @@ fn adam_against_the_twin(gpu: &Gpu) {
     const LENS: [usize; 3] = [1, 257, 1009];
     for max_norm in [None, Some(0.5_f32), Some(1e6)] {
         let options = AdamOptions { learning_rate: 0.01, max_norm, ..AdamOptions::default() };
-        let mut uniform = Uniform::new(9);
+        let mut uniform = SplitMix64::new(9);
         let hosts = LENS.map(|len| uniform.vec(len, 1.0));
         let parameters = hosts.each_ref().map(|host| tensor(gpu, &[host.len()], host));
         let gradients = LENS.map(|len| zeros(gpu, &[len]));
@@ -170,7 +171,7 @@ fn descend(gpu: &Gpu, sgd: &Sgd) {
 fn sgd_against_the_twin(gpu: &Gpu) {
     const STEPS: usize = 20;
     for max_norm in [None, Some(0.5_f32), Some(1e6)] {
-        let mut uniform = Uniform::new(11);
+        let mut uniform = SplitMix64::new(11);
         let hosts = LENGTHS.map(|len| uniform.vec(len, 1.0));
         let parameters = hosts.each_ref().map(|host| tensor(gpu, &[host.len()], host));
         let gradients = LENGTHS.map(|len| zeros(gpu, &[len]));
@@ -228,7 +229,7 @@ fn training_lowers_the_loss(gpu: &Gpu) {
     let gpu = own(gpu);
     let (t, b) = (12, 6);
     let mut trainer = Trainer::new(&gpu, [t, b, 1, 9, 1]);
-    let mut uniform = Uniform::new(3);
+    let mut uniform = SplitMix64::new(3);
     let (mut first, mut last) = (0.0, 0.0);
     for step in 0..120 {
         let x = uniform.vec(t * b, 1.0);
@@ -286,7 +287,7 @@ fn differences(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
 
 fn gradients_of_head_and_loss(gpu: &Gpu) {
     for [rows, inputs, out] in [[1, 1, 1], [5, 3, 2], [7, 33, 5], [13, 4, 1], [3, 2, 35]] {
-        let mut uniform = Uniform::new((rows * inputs * out) as u64);
+        let mut uniform = SplitMix64::new((rows * inputs * out) as u64);
         let x = uniform.vec(rows * inputs, 1.0);
         let weight = uniform.vec(out * inputs, 1.0 / (inputs as f32).sqrt());
         let bias = uniform.vec(out, 1.0);
@@ -331,7 +332,7 @@ fn gradient_through_head_into_the_layer(gpu: &Gpu) {
     let mut net = gru.unroll(Unroll::training(t, b)).expect("an unroll");
     let head = linear.unroll(net.output(), net.d_output().expect("training")).expect("a head");
     let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");
-    let mut uniform = Uniform::new(8);
+    let mut uniform = SplitMix64::new(8);
     net.input().write(&uniform.vec(t * b * i, 1.0)).expect("a write");
     loss.expected().write(&uniform.vec(t * b * out, 1.0)).expect("a write");
     let evaluate = |net: &mut Unrolled| {

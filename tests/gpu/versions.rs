@@ -2,7 +2,7 @@
 
 use wgpu_gru::verify::Batch;
 use wgpu_gru::{
-    Activation, CellWeights, Config, Error, Gpu, GruConfig, Places, Recurrent, Rnn, RnnConfig, Saved, Stream,
+    Activation, CellWeights, Config, Error, ExternalTensors, Gpu, GruConfig, Recurrent, Rnn, RnnConfig, Saved, Stream,
     StreamOptions, Tensor, Unroll, Unrolled, Weights, wgpu,
 };
 
@@ -32,7 +32,7 @@ fn cases() -> Vec<(Config, Unroll)> {
         (GruConfig::new(2, 5).erased(), unroll()),
         // States of whole alignments: first and last ones are parts of them.
         (GruConfig::new(2, 64).erased(), Unroll::training(4, 8)),
-        (GruConfig::new(2, 64).erased(), Unroll::training(4, 8).saved(Saved::StatesOnly)),
+        (GruConfig::new(2, 64).erased(), Unroll::training(4, 8).saved(Saved::Recompute)),
         (GruConfig::new(2, 5).batch_first(true).erased(), unroll().lengths(true)),
         (GruConfig::new(2, 5).num_layers(2).dropout(0.5).erased(), unroll()),
         (RnnConfig::new(2, 5).num_layers(2).erased(), unroll().wavefront(true)),
@@ -52,7 +52,7 @@ impl Pass {
     fn new(gpu: &Gpu, config: &Config, unroll: Unroll) -> Self {
         let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
         let net = layer.unroll(unroll).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
-        let batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
+        let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
         let mut pass = Self { layer, net, batch, gradients: Vec::new() };
         pass.forward(gpu);
         pass.backward(gpu).expect("nothing was changed");
@@ -61,7 +61,7 @@ impl Pass {
     }
 
     fn forward(&mut self, gpu: &Gpu) {
-        if self.net.config().dropout_share() > 0.0 && self.net.config().layers() > 1 {
+        if self.net.config().dropout > 0.0 && self.net.config().num_layers > 1 {
             self.net.set_dropout_seed(7).expect("a seed");
         }
         let (x, h0) = (&self.batch.x, &self.batch.h0);
@@ -155,7 +155,7 @@ fn what_is_read_again(gpu: &Gpu) {
         let mut pass = Pass::new(gpu, &config, unroll);
         let fill = |tensor: &Tensor| tensor.write(&vec![100.0; tensor.len()]).expect("a write");
         let refused = pass.is_refused(gpu, "input", |pass| fill(pass.net.input()));
-        assert_eq!(refused, !(config.is_batch_first() || unroll.has_lengths()), "{config:?}: a copy is read again");
+        assert_eq!(refused, !(config.batch_first || unroll.lengths), "{config:?}: a copy is read again");
         pass.is_refused(gpu, "h0", |pass| fill(pass.net.h0()));
         pass.is_refused(gpu, "output", |pass| fill(pass.net.output()));
         pass.is_refused(gpu, "a part of the output", |pass| fill(&pass.net.output().outer(1..2).expect("a part")));
@@ -165,13 +165,13 @@ fn what_is_read_again(gpu: &Gpu) {
             let clear = |encoder: &mut _| pass.net.output().reshape(&[pass.net.output().len()])?.encode_clear(encoder);
             gpu.submit(clear).expect("a submission");
         });
-        if unroll.has_lengths() {
-            let shorter = vec![1; unroll.batch()];
+        if unroll.lengths {
+            let shorter = vec![1; unroll.batch];
             let refused = pass.is_refused(gpu, "lengths", |pass| pass.net.set_lengths(&shorter).expect("lengths"));
             assert!(refused, "lengths are read again");
-            pass.net.set_lengths(&vec![unroll.seq_len(); unroll.batch()]).expect("lengths");
+            pass.net.set_lengths(&vec![unroll.seq_len; unroll.batch]).expect("lengths");
         }
-        if config.dropout_share() > 0.0 {
+        if config.dropout > 0.0 {
             let refused = pass.is_refused(gpu, "the seed", |pass| pass.net.set_dropout_seed(8).expect("a seed"));
             assert!(refused, "masks are drawn again");
         }
@@ -200,8 +200,8 @@ fn what_is_read_again(gpu: &Gpu) {
 fn what_may_change(gpu: &Gpu) {
     let layer = Recurrent::new(gpu, GruConfig::new(2, 5), 3).expect("a layer");
     let h0 = Tensor::zeros(gpu, &[1, 3, 5]).expect("a tensor");
-    let places = Places { h0: Some(h0.clone()), ..Places::default() };
-    let mut net = layer.unroll_in(Unroll::training(4, 3), &places).expect("an unroll");
+    let places = ExternalTensors { h0: Some(h0.clone()), ..ExternalTensors::default() };
+    let mut net = layer.unroll_with(Unroll::training(4, 3), &places).expect("an unroll");
     let mut other = layer.unroll(Unroll::training(4, 3)).expect("an unroll");
     gpu.submit(|encoder| {
         net.encode_forward(encoder)?;
@@ -222,8 +222,8 @@ fn layers_on_each_other(gpu: &Gpu) {
     let below = Recurrent::new(gpu, GruConfig::new(2, 5), 3).expect("a layer");
     let above = Recurrent::new(gpu, GruConfig::new(5, 4), 4).expect("a layer");
     let mut below = below.unroll(Unroll::training(4, 3)).expect("an unroll");
-    let places = Places { input: Some(below.output().clone()), ..Places::default() };
-    let mut above = above.unroll_in(Unroll::training(4, 3), &places).expect("an unroll");
+    let places = ExternalTensors { input: Some(below.output().clone()), ..ExternalTensors::default() };
+    let mut above = above.unroll_with(Unroll::training(4, 3), &places).expect("an unroll");
     gpu.submit(|encoder| {
         for _ in 0..2 {
             below.encode_forward(encoder)?;
@@ -245,8 +245,8 @@ fn one_buffer_of_two_tensors(gpu: &Gpu) {
     let layer = Recurrent::new(gpu, GruConfig::new(2, 5), 3).expect("a layer");
     let frames = Tensor::zeros(gpu, &[8, 3, 2]).expect("a tensor");
     let [now, next] = [0..4, 4..8].map(|range| frames.outer(range).expect("a part"));
-    let places = Places { input: Some(now.clone()), ..Places::default() };
-    let mut net = layer.unroll_in(Unroll::training(4, 3), &places).expect("an unroll");
+    let places = ExternalTensors { input: Some(now.clone()), ..ExternalTensors::default() };
+    let mut net = layer.unroll_with(Unroll::training(4, 3), &places).expect("an unroll");
     gpu.submit(|encoder| {
         net.encode_forward(encoder)?;
         next.encode_clear(encoder)?;
@@ -265,17 +265,16 @@ fn rows_of_a_stream(gpu: &Gpu) {
     let mut stream = agents.stream(StreamOptions::new(3)).expect("a stream");
     let snapshot = stream.snapshot().expect("a snapshot");
     let layer = Recurrent::new(gpu, GruConfig::new(4, 5), 3).expect("a layer");
-    let places = Places { input: Some(stream.state().clone()), ..Places::default() };
-    let mut net = layer.unroll_in(Unroll::training(2, 3), &places).expect("an unroll");
+    let places = ExternalTensors { input: Some(stream.state().clone()), ..ExternalTensors::default() };
+    let mut net = layer.unroll_with(Unroll::training(2, 3), &places).expect("an unroll");
     type Change<'a> = (&'a str, bool, &'a dyn Fn(&mut Stream, &mut wgpu::CommandEncoder) -> Result<(), Error>);
-    let changes: [Change<'_>; 8] = [
+    let changes: [Change<'_>; 7] = [
         ("a step", true, &|stream, encoder| stream.encode_step(encoder)),
         ("all rows begin anew", true, &|stream, encoder| stream.encode_reset(encoder)),
         ("a row begins anew", true, &|stream, encoder| stream.encode_reset_rows(encoder, &[1])),
         ("a row is copied", true, &|stream, encoder| stream.encode_copy_rows(encoder, &[(0, 2)])),
         ("all rows come back", true, &|stream, encoder| stream.encode_restore(encoder, &snapshot)),
         ("a row comes back", true, &|stream, encoder| stream.encode_restore_rows(encoder, &snapshot, &[(0, 1)])),
-        ("a row is taken", true, &|stream, encoder| stream.join(encoder).map(drop)),
         ("they are saved", false, &|stream, encoder| stream.encode_save(encoder, &snapshot)),
     ];
     for (what, is_write, change) in changes {
@@ -372,9 +371,9 @@ fn forward_from_its_own_states(gpu: &Gpu) {
             // Two parts of one buffer of the app.
             let both = Tensor::zeros(gpu, &[2, layers, batch, hidden]).expect("a tensor");
             let part = |at: usize| both.outer(at..at + 1).and_then(|part| part.reshape(&[layers, batch, hidden]));
-            let places = Places { h0: part(0).ok(), h_n: part(1).ok(), ..Places::default() };
+            let places = ExternalTensors { h0: part(0).ok(), h_n: part(1).ok(), ..ExternalTensors::default() };
             if hidden % 4 == 0 {
-                let mut net = layer.unroll_in(Unroll::inference(4, batch), &places).expect("an unroll");
+                let mut net = layer.unroll_with(Unroll::inference(4, batch), &places).expect("an unroll");
                 let out = net.forward(&x, None).expect("a forward pass");
                 assert_eq!(bits(&out.h_n), bits(&h_n), "the same pass");
                 let out = net.forward(&x, Some(&out.h_n)).expect("from its own last states");

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Cell, Config, Direction, GruConfig, Reset, RnnConfig, Saved, Unroll};
 
@@ -86,23 +86,22 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             let lengths = lengths.map(|drawn| drawn[..batch].iter().map(|&length| length.min(seq_len)).collect());
             let (as_for_a_gpu, schedule, wavefront, [half_gates, half_weights]) = planned;
             let saved = match states_only {
-                true => Saved::StatesOnly,
-                false if half_gates && can_halve(&config) => Saved::Half,
+                true => Saved::Recompute,
+                false if half_gates && can_halve(&config) => Saved::F16,
                 false => Saved::Everything,
             };
             let unroll =
                 Unroll::training(seq_len, batch).saved(saved).gradient_norms(norms).input_gradient(!no_d_input);
             let unroll = unroll.lengths(Option::is_some(&lengths));
-            let unroll =
-                unroll.half_weights(half_weights && is_smooth(&config) && config.hidden_size().is_multiple_of(4));
+            let unroll = unroll.f16_weights(half_weights && is_smooth(&config) && config.hidden_size.is_multiple_of(4));
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
             let unroll = match (schedule, config.cell()) {
                 // The one schedule that a cell cannot have.
                 (None, _) | (Some(Schedule::PerSequence), Cell::Gru { reset: Reset::Before, .. }) => unroll,
                 (Some(schedule), _) => unroll.schedule(schedule),
             };
-            let one_direction = config.layer_direction() != Direction::Bidirectional;
-            let possible = config.layers() > 1 && one_direction && config.dropout_share() == 0.0 && seq_len > 1;
+            let one_direction = config.direction != Direction::Bidirectional;
+            let possible = config.num_layers > 1 && one_direction && config.dropout == 0.0 && seq_len > 1;
             let unroll = if possible { unroll.wavefront(wavefront) } else { unroll };
             Options { config, unroll, lengths, has_h0, seed }
         },
@@ -117,7 +116,7 @@ fn can_halve(config: &Config) -> bool {
 /// Whether no slope has a jump, which the rounding of a weight to 16 bits might cross.
 fn is_smooth(config: &Config) -> bool {
     let smooth = |activation| matches!(activation, Activation::Sigmoid | Activation::Tanh | Activation::Softsign);
-    config.clip_limit().is_none()
+    config.clip.is_none()
         && match config.cell() {
             Cell::Rnn { nonlinearity } => smooth(nonlinearity),
             Cell::Gru { gate, candidate, .. } => smooth(gate) && smooth(candidate),

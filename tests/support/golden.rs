@@ -28,7 +28,7 @@ pub(crate) struct Golden {
     pub weight_scale: f32,
     /// Row b of step t of `x` is drawn from [-s, s) with s number (t + b) mod len of these.
     pub x_scales: Vec<f32>,
-    /// The seed of the `Uniform` that all numbers that go in were drawn from.
+    /// The seed of the `SplitMix64` that all numbers that go in were drawn from.
     pub seed: u64,
     /// The version of `torch` that made the expected numbers.
     pub torch: String,

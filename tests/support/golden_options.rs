@@ -45,7 +45,7 @@ pub(crate) struct Golden {
     pub seq_len: usize,
     /// B.
     pub batch: usize,
-    /// The seed of the `Uniform` that all numbers that go in were drawn from; `None`: they are the source's own.
+    /// The seed of the `SplitMix64` that all numbers that go in were drawn from; `None`: they are the source's own.
     pub seed: Option<u64>,
     /// What the weights and biases were multiplied by after they were drawn from U(-1/sqrt(H), 1/sqrt(H)).
     pub weight_scale: f32,
@@ -265,7 +265,7 @@ impl Golden {
     /// Checks every length, and that every number is finite.
     fn check(&self) {
         let config = self.config();
-        let (steps, states) = (self.seq_len * self.batch, config.num_cells() * self.batch * config.hidden_size());
+        let (steps, states) = (self.seq_len * self.batch, config.num_cells() * self.batch * config.hidden_size);
         assert!(steps > 0, "{self}: no steps or no rows");
         config.validate().unwrap_or_else(|error| panic!("{self}: {error}"));
         let weights = self.weights();
@@ -281,7 +281,7 @@ impl Golden {
             assert!(values.iter().all(|v| v.is_finite()), "{self}: {tensor} holds a number that is not finite");
         };
         self.weights.iter().for_each(|(name, values)| finite(name, values));
-        let (x, output) = (steps * config.input_size(), steps * config.output_size());
+        let (x, output) = (steps * config.input_size, steps * config.output_size());
         for (tensor, values, len) in [
             ("x", Some(&self.x), x),
             ("h0", Some(&self.h0), states),

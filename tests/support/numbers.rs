@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use wgpu_gru::tolerance::Comparison;
+use wgpu_gru::Comparison;
 use wgpu_gru::{Activation, Tolerance};
 
 /// Every activation.

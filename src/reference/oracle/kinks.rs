@@ -26,7 +26,7 @@ impl Forward {
         let distance = |(row, &sum): (usize, &f64)| {
             let activation = match config.cell() {
                 Cell::Rnn { nonlinearity: activation } => activation,
-                Cell::Gru { candidate: activation, .. } if row >= 2 * config.hidden_size() => activation,
+                Cell::Gru { candidate: activation, .. } if row >= 2 * config.hidden_size => activation,
                 Cell::Gru { gate: activation, .. } => activation,
             };
             let of_activation = if sum.abs() > limit { f64::INFINITY } else { distance_to_kink(activation, sum) };

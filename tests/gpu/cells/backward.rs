@@ -7,7 +7,8 @@ use wgpu_gru::reference::gru_step::{GruOptions, GruStepParams};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
 use wgpu_gru::reference::rnn_step::RnnStepParams;
 use wgpu_gru::reference::rnn_step_backward::rnn_step_backward as rnn_step_backward_twin;
-use wgpu_gru::{Cell, Gpu, Reset, Tolerance, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Cell, Gpu, Reset, Tolerance, harness};
 
 use super::{Case, OnGpu, cases, grus, pick, rnns};
 use crate::support::{assert_close, flat, largest, read, run, to_bits, wide};
@@ -45,7 +46,7 @@ impl Numbers {
     /// gave.
     fn new(case: &Case, kernel: &str, seed: u64) -> Self {
         let [seq_len, batch, hidden] = case.sizes;
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         let (weight_hh, _) = case.parameters(&mut uniform);
         let states = batch * case.directions * hidden;
         let (mut h, mut d_output) = (vec![f32::NAN; (seq_len + 2) * states], vec![f32::NAN; seq_len * states]);

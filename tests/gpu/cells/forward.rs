@@ -5,7 +5,8 @@ use wgpu_gru::reference::gru_gates::gru_gates as gru_gates_twin;
 use wgpu_gru::reference::gru_reset::gru_reset as gru_reset_twin;
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step_with};
 use wgpu_gru::reference::rnn_step::{RnnStepParams, rnn_step as rnn_step_twin};
-use wgpu_gru::{Cell, Gpu, Reset, Tolerance, Uniform, harness};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Cell, Gpu, Reset, Tolerance, harness};
 
 use super::{Case, OnGpu, cases, grus, pick, rnns};
 use crate::support::{assert_close, flat, largest, read, run, to_bits, wide};
@@ -55,7 +56,7 @@ impl Numbers {
     /// none. NaN too in the columns of the other direction.
     fn new(case: &Case, kernel: &str, seed: u64) -> Self {
         let [seq_len, batch, hidden] = case.sizes;
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         let (weight_hh, bias_hh) = case.parameters(&mut uniform);
         let mut h = vec![f32::NAN; (seq_len + 2) * batch * case.directions * hidden];
         let written = kernel == "gru_step" || kernel == "rnn_step";
@@ -204,7 +205,7 @@ fn hold(
 fn check_gates(gpu: &Gpu, case: &Case, pass: u32, seed: u64) -> bool {
     let [seq_len, batch, hidden] = case.sizes;
     let Numbers { weight_hh, h, gates, .. } = Numbers::new(case, "gru_gates", seed);
-    let h_proj = Uniform::new(seed + 100).vec(seq_len * batch * 3 * hidden, 1.0);
+    let h_proj = SplitMix64::new(seed + 100).vec(seq_len * batch * 3 * hidden, 1.0);
     let on_gpu = OnGpu::new(gpu, case, &weight_hh, None, &h, &gates);
     let projected = flat(gpu, &h_proj);
     run(gpu, &case.steps(&on_gpu).gates_again(&projected, pass).expect("a program"));

@@ -1,6 +1,6 @@
 //! Buffers as an app makes them, and layers that work in them.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{BufferUsages, DeviceType};
 use wgpu_gru::{Config, Direction, Gpu, GruConfig, Reset, RnnConfig, Saved, Tensor, Unroll, wgpu};
@@ -35,8 +35,8 @@ pub(crate) fn cases() -> Vec<(Config, Unroll)> {
         (GruConfig::new(3, 7).erased(), unroll().schedule(Schedule::PerStep)),
         (gru().num_layers(2).direction(Direction::Bidirectional).erased(), gpu(unroll().lengths(true))),
         (gru().num_layers(3).erased(), gpu(unroll().wavefront(true))),
-        (gru().num_layers(2).batch_first(true).reset(Reset::Before).erased(), unroll().saved(Saved::StatesOnly)),
-        (gru().direction(Direction::Reverse).erased(), gpu(unroll().saved(Saved::Half).half_weights(true))),
+        (gru().num_layers(2).batch_first(true).reset(Reset::Before).erased(), unroll().saved(Saved::Recompute)),
+        (gru().direction(Direction::Reverse).erased(), gpu(unroll().saved(Saved::F16).f16_weights(true))),
         (gru().num_layers(2).dropout(0.5).bias(false).erased(), unroll().gradient_norms(true)),
         (RnnConfig::new(4, 6).num_layers(2).erased(), unroll().input_gradient(false)),
     ]
@@ -44,7 +44,7 @@ pub(crate) fn cases() -> Vec<(Config, Unroll)> {
 
 /// A batch for one of the cases.
 pub(crate) fn batch_of(config: &Config, unroll: &Unroll) -> Batch {
-    let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
-    batch.lengths = unroll.has_lengths().then(|| vec![6, 0, 3]);
+    let mut batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
+    batch.lengths = unroll.lengths.then(|| vec![6, 0, 3]);
     batch
 }

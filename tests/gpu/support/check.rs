@@ -36,7 +36,7 @@ pub(crate) fn results(net: &mut Unrolled, batch: &Batch) -> Vec<(String, Vec<f32
     if let Some(lengths) = &batch.lengths {
         net.set_lengths(lengths).expect("lengths");
     }
-    if net.gradients().is_ok() && net.config().dropout_share() > 0.0 {
+    if net.gradients().is_ok() && net.config().dropout > 0.0 {
         net.set_dropout_seed(batch.dropout_seed).expect("a seed");
     }
     let (x, h0) = (like(net.input(), &batch.x), like(net.h0(), &batch.h0));
@@ -65,15 +65,15 @@ pub(crate) fn check_batch(layer: &Recurrent, unroll: Unroll, batch: &Batch) -> U
         Err(error) => panic!("{config:?} {unroll:?}\n{error}"),
     };
     // Output, h_n, d_h0 and the gradients of all parameters, and what was asked for.
-    let parameters = config.num_cells() * if config.has_bias() { 4 } else { 2 };
-    let wanted = usize::from(unroll.has_gradient_norms()) + usize::from(unroll.has_input_gradient());
+    let parameters = config.num_cells() * if config.bias { 4 } else { 2 };
+    let wanted = usize::from(unroll.gradient_norms) + usize::from(unroll.input_gradient);
     assert_eq!(report.tensors.len(), 3 + parameters + wanted, "{config:?} {unroll:?}\n{report}");
     net
 }
 
 /// [`check_batch`] of random numbers; and the same output and last states without training.
 pub(crate) fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) -> Unrolled {
-    check_both(gpu, &config.erased(), unroll, &Batch::random(config, unroll.seq_len(), unroll.batch(), 5))
+    check_both(gpu, &config.erased(), unroll, &Batch::random(config, unroll.seq_len, unroll.batch, 5))
 }
 
 /// [`check`] where rows have lengths.
@@ -83,7 +83,7 @@ pub(crate) fn check_lengths<C: Copy + Into<Cell>>(
     unroll: Unroll,
     lengths: &[usize],
 ) -> Unrolled {
-    let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
+    let mut batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
     batch.lengths = Some(lengths.to_vec());
     check_both(gpu, &config.erased(), unroll.lengths(true), &batch)
 }
@@ -91,7 +91,7 @@ pub(crate) fn check_lengths<C: Copy + Into<Cell>>(
 fn check_both(gpu: &Gpu, config: &Config, unroll: Unroll, batch: &Batch) -> Unrolled {
     let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
     let net = check_batch(&layer, unroll, batch);
-    if config.dropout_share() == 0.0 {
+    if config.dropout == 0.0 {
         check_inference(&layer, unroll, batch);
     }
     net
@@ -101,10 +101,10 @@ fn check_both(gpu: &Gpu, config: &Config, unroll: Unroll, batch: &Batch) -> Unro
 fn check_inference(layer: &Recurrent, unroll: Unroll, batch: &Batch) {
     let weights = pollster::block_on(layer.read_weights()).expect("weights");
     let expected = expectation_of(layer.config(), &unroll, &weights, batch);
-    let inference = Unroll::inference(unroll.seq_len(), unroll.batch());
-    let inference = inference.lengths(unroll.has_lengths()).half_weights(unroll.has_half_weights());
-    let inference = inference.half_products(unroll.has_half_products());
-    let inference = unroll.wanted_wavefront().map_or(inference, |wanted| inference.wavefront(wanted));
+    let inference = Unroll::inference(unroll.seq_len, unroll.batch);
+    let inference = inference.lengths(unroll.lengths).f16_weights(unroll.f16_weights);
+    let inference = inference.f16_products(unroll.f16_products);
+    let inference = unroll.wavefront.map_or(inference, |wanted| inference.wavefront(wanted));
     let made = results(&mut layer.unroll(inference).expect("an unroll"), batch);
     for ((_, actual), expected) in made.iter().zip(&expected) {
         let name = format!("{:?} {inference:?}: {}", layer.config(), expected.tensor);

@@ -2,8 +2,8 @@
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use wgpu_gru::gpu::{Activity, Program};
 use wgpu_gru::wgpu::{DeviceDescriptor, Features, Limits};
+use wgpu_gru::{Activity, Program};
 use wgpu_gru::{Gpu, Gru, GruConfig, Output, Tensor, Unrolled, Weights, harness, wgpu};
 
 use super::common::numbers::{from_bits, to_bits};

@@ -1,8 +1,9 @@
 //! Layers as `any_options` draws them: their numbers, whether they say anything, and the check of one against the oracle.
 
 use wgpu_gru::reference::oracle;
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, Expectation, expectation};
-use wgpu_gru::{CellWeights, Gpu, Recurrent, Uniform, Unrolled, Weights};
+use wgpu_gru::{CellWeights, Gpu, Recurrent, Unrolled, Weights};
 
 use super::check::check_batch;
 use super::common::any_options::Options;
@@ -15,7 +16,7 @@ pub(crate) fn weights_of_drawn(options: &Options) -> Weights {
 
 pub(crate) fn batch_of_drawn(options: &Options) -> Batch {
     let Options { config, unroll, lengths, has_h0, seed } = options;
-    let mut batch = Batch::random(config, unroll.seq_len(), unroll.batch(), seed.wrapping_add(1));
+    let mut batch = Batch::random(config, unroll.seq_len, unroll.batch, seed.wrapping_add(1));
     batch.lengths.clone_from(lengths);
     if !has_h0 {
         batch.h0.fill(0.0);
@@ -48,12 +49,12 @@ pub(crate) fn is_told(options: &Options) -> bool {
 }
 
 /// Moves every number by at most two units in its last place.
-fn moved(uniform: &mut Uniform, values: &mut [f32]) {
+fn moved(uniform: &mut SplitMix64, values: &mut [f32]) {
     values.iter_mut().for_each(|value| *value *= 1.0 + (uniform.next_f32() * 2.5).round() * f32::EPSILON);
 }
 
 fn moved_weights(mut weights: Weights) -> Weights {
-    let mut uniform = Uniform::new(1);
+    let mut uniform = SplitMix64::new(1);
     for CellWeights { weight_ih, weight_hh, bias_ih, bias_hh } in &mut weights.cells {
         [weight_ih, weight_hh, bias_ih, bias_hh].into_iter().for_each(|values| moved(&mut uniform, values));
     }
@@ -61,7 +62,7 @@ fn moved_weights(mut weights: Weights) -> Weights {
 }
 
 fn moved_batch(mut batch: Batch) -> Batch {
-    let mut uniform = Uniform::new(2);
+    let mut uniform = SplitMix64::new(2);
     let Batch { x, h0, d_output, d_h_n, .. } = &mut batch;
     [x, h0, d_output, d_h_n].into_iter().for_each(|values| moved(&mut uniform, values));
     batch
@@ -82,7 +83,7 @@ pub(crate) fn check_drawn(gpu: &Gpu, options: &Options) {
     let x = tensor(gpu, net.input().shape(), &batch.x);
     let other = tensor(gpu, net.h0().shape(), &vec![0.5; batch.h0.len()]);
     for h0 in [Some(&other), None] {
-        if config.dropout_share() > 0.0 {
+        if config.dropout > 0.0 {
             net.set_dropout_seed(batch.dropout_seed).expect("a seed");
         }
         net.forward(&x, h0).expect("a forward pass");

@@ -1,6 +1,6 @@
 //! Ways to make the steps of a layer.
 
-use wgpu_gru::plan::{Cut, Schedule, TimeLoop};
+use wgpu_gru::{Cut, Schedule, TimeLoop};
 
 /// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and with odd ones: lanes, slices, rows.
 pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {

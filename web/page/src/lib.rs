@@ -20,7 +20,8 @@ mod model;
 mod score;
 
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
-use wgpu_gru::{Gpu, Uniform};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, };
 
 use data::{Month, Series};
 use features::Features;
@@ -59,7 +60,7 @@ struct Model {
     trainer: Trainer,
     forecaster: Forecaster,
     follower: Follower,
-    random: Uniform,
+    random: SplitMix64,
     /// The last batch.
     batch: [Vec<f32>; 2],
     steps: usize,
@@ -168,7 +169,7 @@ impl Model {
         let mut follower = Follower::new(gpu, &trainer)?;
         follower.begin(features, held_out.months.start)?;
         // The same batches as the example's, which has used the first one before it trains.
-        let mut random = Uniform::new(SEED.wrapping_add(1000));
+        let mut random = SplitMix64::new(SEED.wrapping_add(1000));
         let (mut x, mut y) = (Vec::new(), Vec::new());
         features.batch(held_out.months.start, BATCH, &mut random, &mut x, &mut y);
         Ok(Self { trainer, forecaster, follower, random, batch: [x, y], steps: 0, forecasts: None })

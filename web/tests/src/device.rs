@@ -4,9 +4,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::train::{Adam, AdamOptions};
-use wgpu_gru::{Error, Gpu, GpuOptions, Gru, GruConfig, Tensor, Uniform, Unroll, Weights, wgpu};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Error, Gpu, GpuOptions, Gru, GruConfig, Tensor, Unroll, Weights, wgpu};
 
 use crate::run::{Beyond, Failure, Outcome, Run, bits, checks, ensure, open};
 
@@ -38,7 +39,7 @@ async fn capabilities(run: &Run) -> Outcome {
 /// Parts, sizes that are no multiple of anything, and several readbacks at a time.
 async fn readback(run: &Run) -> Outcome {
     for len in [1, 3, 64, 1009, 300_007] {
-        let host = Uniform::new(len as u64).vec(len, 1.0);
+        let host = SplitMix64::new(len as u64).vec(len, 1.0);
         let tensor = run.tensor(&host)?;
         ensure(bits(&tensor.read().await?) == bits(&host), || format!("{len} numbers came back as others"))?;
         let half = tensor.outer(len / 2..len)?;
@@ -149,8 +150,8 @@ async fn mistakes(run: &Run) -> Outcome {
 async fn native_only(run: &Run) -> Outcome {
     let gpu = run.gpu();
     let gru = Gru::new(gpu, GruConfig::new(8, 8), 1)?;
-    refused("products of halves", gru.unroll(Unroll::inference(4, 2).half_products(true)), |e| {
-        matches!(e, Error::OptionUnavailable { option: "half_products", .. })
+    refused("products of halves", gru.unroll(Unroll::inference(4, 2).f16_products(true)), |e| {
+        matches!(e, Error::OptionUnavailable { option: "f16_products", .. })
     })?;
     refused("cooperative matrices", gpu.set_cooperative_matrices(&[]), |e| {
         matches!(e, Error::OptionUnavailable { option: "cooperative matrices", .. })

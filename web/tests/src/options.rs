@@ -1,6 +1,6 @@
 //! Every option of a layer, forward and backward.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Direction, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll};
 
@@ -55,7 +55,7 @@ async fn wavefront(run: &Run) -> Outcome {
             for unroll in everywhere(wave) {
                 run.layer(&config, unroll).await?;
             }
-            run.layer(&config, wave.saved(Saved::StatesOnly)).await?;
+            run.layer(&config, wave.saved(Saved::Recompute)).await?;
             run.layer(&config.clone().reset(Reset::Before), wave).await?;
             run.layer_of_lengths(&config, wave, &[seq_len, 0, seq_len / 2]).await?;
         }
@@ -112,7 +112,7 @@ async fn reset_before(run: &Run) -> Outcome {
 
 /// Over many chunks.
 async fn states_only(run: &Run) -> Outcome {
-    let unroll = Unroll::training(70, 3).saved(Saved::StatesOnly);
+    let unroll = Unroll::training(70, 3).saved(Saved::Recompute);
     let both = Direction::Bidirectional;
     for config in [GRU(), GRU().reset(Reset::Before), GRU().bias(false)] {
         run.layer(&config.clone().direction(both), unroll).await?;
@@ -127,7 +127,7 @@ async fn states_only(run: &Run) -> Outcome {
 async fn half_gates(run: &Run) -> Outcome {
     let both = GRU().direction(Direction::Bidirectional);
     for seq_len in [1, 70] {
-        let unroll = Unroll::training(seq_len, 3).saved(Saved::Half);
+        let unroll = Unroll::training(seq_len, 3).saved(Saved::F16);
         for unroll in everywhere(unroll) {
             run.layer(&GruConfig::new(5, 8), unroll).await?;
         }
@@ -138,8 +138,8 @@ async fn half_gates(run: &Run) -> Outcome {
     Ok(())
 }
 
-async fn half_weights(run: &Run) -> Outcome {
-    let unroll = Unroll::training(5, 3).half_weights(true);
+async fn f16_weights(run: &Run) -> Outcome {
+    let unroll = Unroll::training(5, 3).f16_weights(true);
     for unroll in everywhere(unroll) {
         run.layer(&GruConfig::new(5, 4), unroll).await?;
         run.layer(&RnnConfig::new(5, 12), unroll).await?;
@@ -149,8 +149,8 @@ async fn half_weights(run: &Run) -> Outcome {
         run.layer(&GruConfig::new(5, 12).reset(Reset::Before), unroll.adapter_class(class)).await?;
     }
     let both = GruConfig::new(5, 8).num_layers(2).direction(Direction::Bidirectional);
-    run.layer_of_lengths(&both, UNROLL().half_weights(true).saved(Saved::Half), &LENGTHS).await?;
-    run.inference(&GruConfig::new(5, 8), Unroll::inference(6, 3).half_weights(true)).await
+    run.layer_of_lengths(&both, UNROLL().f16_weights(true).saved(Saved::F16), &LENGTHS).await?;
+    run.inference(&GruConfig::new(5, 8), Unroll::inference(6, 3).f16_weights(true)).await
 }
 
 /// The masks of GPU and oracle are the same; another pass draws others.
@@ -212,7 +212,7 @@ async fn activations(run: &Run) -> Outcome {
 
 async fn clip(run: &Run) -> Outcome {
     run.layer(&GRU().clip(0.3), UNROLL()).await?;
-    run.layer(&GRU().clip(0.3), UNROLL().saved(Saved::StatesOnly)).await?;
+    run.layer(&GRU().clip(0.3), UNROLL().saved(Saved::Recompute)).await?;
     run.layer(&RNN().clip(0.3), UNROLL()).await?;
     Ok(())
 }
@@ -226,7 +226,7 @@ async fn without_input_gradient(run: &Run) -> Outcome {
 async fn state_carried_over(run: &Run) -> Outcome {
     for config in [GRU(), GRU().num_layers(2)] {
         let layer = Recurrent::new(run.gpu(), config, 3)?;
-        let x: Vec<f32> = wgpu_gru::Uniform::new(9).vec(8 * 3 * 5, 1.0);
+        let x: Vec<f32> = wgpu_gru::SplitMix64::new(9).vec(8 * 3 * 5, 1.0);
         let whole = layer.forward(&Tensor::from_slice(run.gpu(), &[8, 3, 5], &x)?, None)?.output.read().await?;
         let mut net = layer.unroll(Unroll::inference(4, 3))?;
         let mut states = Vec::new();

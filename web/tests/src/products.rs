@@ -1,12 +1,13 @@
 //! Single kernels against their twins in f64: products, sums, packed weights, gates as halves.
 
 use wgpu_gru::harness;
-use wgpu_gru::plan::MatmulKernel;
+use wgpu_gru::MatmulKernel;
 use wgpu_gru::reference::f16::gates_from_f16;
 use wgpu_gru::reference::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::reference::sum_rows::sum_rows;
-use wgpu_gru::{Tolerance, Uniform};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Tolerance, };
 
 use crate::run::{Outcome, Run, bits, checks, ensure, wide};
 
@@ -29,7 +30,7 @@ async fn which(run: &Run) -> Outcome {
 
 async fn product(run: &Run, kernel: MatmulKernel, params: &MatmulParams, has_bias: bool) -> Outcome {
     let &MatmulParams { m, n, k, accumulate, .. } = params;
-    let mut uniform = Uniform::new((m * n * k) as u64);
+    let mut uniform = SplitMix64::new((m * n * k) as u64);
     let a = uniform.vec(m * k, 1.0);
     let b = uniform.vec(k * n, 1.0 / (k as f32).sqrt());
     let bias = has_bias.then(|| uniform.vec(n, 1.0));
@@ -82,7 +83,7 @@ async fn all_forms(run: &Run) -> Outcome {
 async fn gap(run: &Run) -> Outcome {
     for kernel in kernels(run) {
         for (rows, hidden, columns) in [(1, 1, 1), (7, 5, 3), (64, 16, 32), (65, 65, 2), (33, 6, 8)] {
-            let mut uniform = Uniform::new(rows as u64);
+            let mut uniform = SplitMix64::new(rows as u64);
             let mut gates = uniform.vec(rows * 4 * hidden, 1.0);
             let b = uniform.vec(rows * columns, 1.0 / (rows as f32).sqrt());
             let mut dense = Vec::new();
@@ -107,7 +108,7 @@ async fn gap(run: &Run) -> Outcome {
 async fn sums(run: &Run) -> Outcome {
     for (rows, columns) in [(1, 1), (8, 32), (9, 33), (101, 97)] {
         for accumulate in [false, true] {
-            let mut uniform = Uniform::new((rows * columns) as u64);
+            let mut uniform = SplitMix64::new((rows * columns) as u64);
             let input = uniform.vec(rows * columns, 1.0);
             let total = if accumulate { uniform.vec(columns, 1.0) } else { vec![f32::NAN; columns] };
             let mut exact = wide(&total);
@@ -124,7 +125,7 @@ async fn sums(run: &Run) -> Outcome {
 
 async fn packed_weights(run: &Run) -> Outcome {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (385, 128)] {
-        let source = Uniform::new(5).vec(rows * hidden, 1.0);
+        let source = SplitMix64::new(5).vec(rows * hidden, 1.0);
         let mut expected = source.clone();
         pack(rows, &source, &mut expected);
         let (source, packed) = (run.tensor(&source)?, run.tensor(&vec![f32::NAN; source.len()])?);
@@ -139,7 +140,7 @@ async fn packed_weights(run: &Run) -> Outcome {
 async fn gates_from_halves(run: &Run) -> Outcome {
     for shape in [[1, 1, 1], [2, 3, 5], [3, 5, 8], [2, 9, 33]] {
         let [t, b, hidden] = shape;
-        let mut uniform = Uniform::new(4);
+        let mut uniform = SplitMix64::new(4);
         let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
         let mut expected = vec![f32::NAN; 2 * words.len()];
         gates_from_f16(hidden, &words, &mut expected);

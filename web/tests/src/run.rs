@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wgpu_gru::gpu::Program;
+use wgpu_gru::Program;
 use wgpu_gru::harness;
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{Cell as CellKind, Config, Error, Gpu, Recurrent, Tensor, Tolerance, Unroll, Unrolled, wgpu};
@@ -177,7 +177,7 @@ impl Run {
         config: &Config<C>,
         unroll: Unroll,
     ) -> Outcome<Unrolled> {
-        let batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
+        let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
         self.layer_over(config, unroll, &batch).await
     }
 
@@ -188,7 +188,7 @@ impl Run {
         unroll: Unroll,
         lengths: &[usize],
     ) -> Outcome<Unrolled> {
-        let batch = Batch::random(config, unroll.seq_len(), unroll.batch(), 5);
+        let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
         self.layer_over(config, unroll.lengths(true), &Batch { lengths: Some(lengths.to_vec()), ..batch }).await
     }
 
@@ -206,8 +206,8 @@ impl Run {
             Err(Error::OverBudget(report)) => return Err(Failure(format!("{config:?} {unroll:?}\n{report}"))),
             Err(error) => return Err(Failure(format!("{config:?} {unroll:?}: {error}"))),
         };
-        let parameters = config.num_cells() * if config.has_bias() { 4 } else { 2 };
-        let wanted = usize::from(unroll.has_gradient_norms()) + usize::from(unroll.has_input_gradient());
+        let parameters = config.num_cells() * if config.bias { 4 } else { 2 };
+        let wanted = usize::from(unroll.gradient_norms) + usize::from(unroll.input_gradient);
         ensure(report.tensors.len() == 3 + parameters + wanted, || format!("{config:?} {unroll:?}\n{report}"))?;
         report.tensors.iter().for_each(|tensor| self.compared(tensor.worst.share));
         Ok(net)
@@ -217,7 +217,7 @@ impl Run {
     pub(crate) async fn inference<C: Copy + Into<CellKind>>(&self, config: &Config<C>, unroll: Unroll) -> Outcome {
         let config = config.erased();
         let layer = Recurrent::new(&self.gpu, config.clone(), 3)?;
-        let batch = Batch::random(&config, unroll.seq_len(), unroll.batch(), 5);
+        let batch = Batch::random(&config, unroll.seq_len, unroll.batch, 5);
         let expected = wgpu_gru::verify::expectation_of(&config, &unroll, &layer.read_weights().await?, &batch);
         let mut net = layer.unroll(unroll)?;
         let [x, h0] = [(net.input(), &batch.x), (net.h0(), &batch.h0)]

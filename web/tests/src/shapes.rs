@@ -1,6 +1,6 @@
 //! Sizes around the tiles, for both classes of adapters and both schedules.
 
-use wgpu_gru::plan::Schedule;
+use wgpu_gru::Schedule;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{GruConfig, RnnConfig, Unroll};
 

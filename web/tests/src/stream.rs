@@ -2,8 +2,9 @@
 
 use wgpu_gru::verify::{Batch, expectation_of};
 use wgpu_gru::wgpu::{CommandEncoder, DeviceType};
+use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{
-    Config, Error, GruConfig, Recurrent, Reset, Result, RnnConfig, Stream, StreamOptions, Tensor, Uniform, Unroll,
+    Config, Error, GruConfig, Recurrent, Reset, Result, RnnConfig, Stream, StreamOptions, Tensor, Unroll,
     Weights,
 };
 
@@ -29,19 +30,19 @@ struct Held<'a> {
     layer: Recurrent,
     weights: Weights,
     stream: Stream,
-    numbers: Uniform,
+    numbers: SplitMix64,
 }
 
 impl<'a> Held<'a> {
     async fn new(run: &'a Run, config: &Config, options: StreamOptions) -> Outcome<Self> {
         let layer = Recurrent::new(run.gpu(), config.clone(), 3)?;
         let weights = layer.read_weights().await?;
-        Ok(Self { run, stream: layer.stream(options)?, layer, weights, numbers: Uniform::new(7) })
+        Ok(Self { run, stream: layer.stream(options)?, layer, weights, numbers: SplitMix64::new(7) })
     }
 
     /// Each row of the states in all layers is that of the row of the same place before, or zero.
     async fn moved(&self, states: &[f32], from: [Option<usize>; ROWS]) -> Outcome<Vec<f32>> {
-        let width = self.layer.config().hidden_size();
+        let width = self.layer.config().hidden_size;
         let layers = states.chunks_exact(ROWS * width);
         let rows = layers.flat_map(|states| {
             from.map(|row| row.map_or(vec![0.0; width], |row| states[row * width..][..width].to_vec()))
@@ -57,7 +58,7 @@ impl<'a> Held<'a> {
     ) -> Outcome {
         let config = self.layer.config().erased();
         let (frames, unroll) = (self.stream.frames(), Unroll::inference(self.stream.frames(), ROWS));
-        let x = self.numbers.vec(frames * ROWS * config.input_size(), 1.0);
+        let x = self.numbers.vec(frames * ROWS * config.input_size, 1.0);
         self.stream.input().write(&x)?;
         self.run.gpu().submit(|encoder| {
             record(&self.stream, encoder)?;
@@ -113,15 +114,15 @@ async fn rows(run: &Run) -> Outcome {
 async fn sources_of_rows(run: &Run) -> Outcome {
     const FRESH: u32 = u32::MAX;
     for config in configs() {
-        let mut held = Held::new(run, &config, StreamOptions::new(ROWS).sources(true)).await?;
+        let mut held = Held::new(run, &config, StreamOptions::new(ROWS).gather(true)).await?;
         held.step(vec![0.0; held.stream.state().len()], |_, _| Ok(())).await?;
         for sources in [[1, 0, FRESH, 2], [3, 3, 3, 4], [0, 1, 2, 3]] {
             let from = sources.map(|row| (row < ROWS as u32).then_some(row as usize));
             let before = held.moved(&held.stream.state().read().await?, from).await?;
             let words: Vec<f32> = sources.iter().map(|&row| f32::from_bits(row)).collect();
-            held.stream.sources()?.write(&words)?;
+            held.stream.gather_indices()?.write(&words)?;
             held.step(before, |_, _| Ok(())).await?;
-            let after = bits(&held.stream.sources()?.read().await?);
+            let after = bits(&held.stream.gather_indices()?.read().await?);
             ensure(after == [0, 1, 2, 3], || format!("sources are {after:?} after a step"))?;
         }
     }

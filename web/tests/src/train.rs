@@ -7,7 +7,8 @@ use wgpu_gru::reference::mse::mse;
 use wgpu_gru::reference::sgd::sgd;
 use wgpu_gru::reference::sum_squares::sum_squares;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Gru, GruConfig, Tensor, Tolerance, Uniform, Unroll};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gru, GruConfig, Tensor, Tolerance, Unroll};
 
 use crate::run::{Failure, Outcome, Run, checks, ensure, largest, wide};
 
@@ -17,7 +18,7 @@ checks!["train": mean_squared_error, global_norm, adam_with_clipping, sgd_with_c
 const LENGTHS: [usize; 6] = [1, 255, 256, 257, 1009, 300_007];
 
 /// A gradient of each length.
-fn fresh(uniform: &mut Uniform, lengths: &[usize]) -> Vec<Vec<f32>> {
+fn fresh(uniform: &mut SplitMix64, lengths: &[usize]) -> Vec<Vec<f32>> {
     lengths.iter().map(|&len| uniform.vec(len, 1.0)).collect()
 }
 
@@ -27,7 +28,7 @@ fn upload(run: &Run, hosts: &[Vec<f32>]) -> Outcome<Vec<Tensor>> {
 
 async fn mean_squared_error(run: &Run) -> Outcome {
     for len in LENGTHS {
-        let mut uniform = Uniform::new(len as u64);
+        let mut uniform = SplitMix64::new(len as u64);
         let (prediction, expected) = (uniform.vec(len, 1.0), uniform.vec(len, 1.0));
         let mut exact_d = vec![0.0; len];
         let exact = mse(&wide(&prediction), &wide(&expected), &mut exact_d);
@@ -47,7 +48,7 @@ async fn mean_squared_error(run: &Run) -> Outcome {
 
 /// Over several parameters of different sizes, all parts together.
 async fn global_norm(run: &Run) -> Outcome {
-    let hosts = fresh(&mut Uniform::new(5), &LENGTHS);
+    let hosts = fresh(&mut SplitMix64::new(5), &LENGTHS);
     let gradients = upload(run, &hosts)?;
     let parameters = upload(run, &LENGTHS.map(|len| vec![0.0; len]))?;
     let pairs: Vec<_> = parameters.iter().zip(&gradients).collect();
@@ -66,7 +67,7 @@ async fn adam_with_clipping(run: &Run) -> Outcome {
     const LENS: [usize; 3] = [1, 257, 1009];
     for max_norm in [None, Some(0.5_f32), Some(1e6)] {
         let options = AdamOptions { learning_rate: 0.01, max_norm, ..AdamOptions::default() };
-        let mut uniform = Uniform::new(9);
+        let mut uniform = SplitMix64::new(9);
         let hosts = fresh(&mut uniform, &LENS);
         let parameters = upload(run, &hosts)?;
         let gradients = upload(run, &LENS.map(|len| vec![0.0; len]))?;
@@ -101,7 +102,7 @@ async fn adam_with_clipping(run: &Run) -> Outcome {
 async fn sgd_with_clipping(run: &Run) -> Outcome {
     const STEPS: usize = 10;
     for max_norm in [None, Some(0.5_f32), Some(1e6)] {
-        let mut uniform = Uniform::new(11);
+        let mut uniform = SplitMix64::new(11);
         let hosts = fresh(&mut uniform, &LENGTHS);
         let parameters = upload(run, &hosts)?;
         let gradients = upload(run, &LENGTHS.map(|len| vec![0.0; len]))?;
@@ -132,7 +133,7 @@ async fn sgd_with_clipping(run: &Run) -> Outcome {
 /// A linear head, the loss, and their gradients.
 async fn head(run: &Run) -> Outcome {
     for [rows, inputs, out] in [[1, 1, 1], [5, 3, 2], [7, 33, 5], [13, 4, 1], [3, 2, 35]] {
-        let mut uniform = Uniform::new((rows * inputs * out) as u64);
+        let mut uniform = SplitMix64::new((rows * inputs * out) as u64);
         let x = uniform.vec(rows * inputs, 1.0);
         let weight = uniform.vec(out * inputs, 1.0 / (inputs as f32).sqrt());
         let bias = uniform.vec(out, 1.0);
@@ -190,7 +191,7 @@ async fn training_lowers_the_loss(run: &Run) -> Outcome {
     let options = AdamOptions { learning_rate: 0.02, max_norm: Some(1.0), ..AdamOptions::default() };
     let adam = Adam::new(&pairs, &options)?;
 
-    let mut uniform = Uniform::new(3);
+    let mut uniform = SplitMix64::new(3);
     let (mut first, mut last) = (None, 0.0);
     for step in 0..120 {
         let x = uniform.vec(t * b, 1.0);
@@ -215,7 +216,7 @@ async fn training_lowers_the_loss(run: &Run) -> Outcome {
             Ok(())
         })?;
         let after = gpu.activity();
-        let only_submitted = wgpu_gru::gpu::Activity { submissions: before.submissions + 1, ..before };
+        let only_submitted = wgpu_gru::Activity { submissions: before.submissions + 1, ..before };
         ensure(after == only_submitted, || format!("a step did more than submit: {before:?}, {after:?}"))?;
         if step % 10 == 0 || step >= 110 {
             last = loss.loss().read().await?[0];

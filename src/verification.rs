@@ -7,10 +7,11 @@ use crate::gpu::{Gpu, Tensor};
 use crate::layer::{Recurrent, Unrolled};
 use crate::reference::arrange::dropout_factor;
 use crate::reference::oracle;
-pub use crate::report::{Report, TensorReport};
+use crate::report::{Report, TensorReport};
+use crate::rng::SplitMix64;
 use crate::tolerance::Tolerance;
 use crate::unroll::{Saved, Unroll};
-use crate::weights::{CellWeights, Uniform, Weights, cell_names};
+use crate::weights::{CellWeights, Weights, cell_names};
 
 /// A batch on the host: what goes into a forward and a backward pass. L is the number of layers, D that of directions.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,17 +41,17 @@ impl Batch {
     /// Numbers from U(-1, 1), from a seed; no lengths. Arrays that no memory holds are empty: what takes the batch says so.
     #[must_use]
     pub fn random<C>(config: &Config<C>, seq_len: usize, batch: usize, seed: u64) -> Self {
-        let mut uniform = Uniform::new(seed);
+        let mut uniform = SplitMix64::new(seed);
         let mut array = |sizes: [usize; 3]| {
             let len = sizes.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
             uniform.vec(len.filter(|&len| len <= MAX_ELEMENTS).unwrap_or(0), 1.0)
         };
-        let state = [config.num_cells(), batch, config.hidden_size()];
+        let state = [config.num_cells(), batch, config.hidden_size];
         Self {
             seq_len,
             batch,
             lengths: None,
-            x: array([seq_len, batch, config.input_size()]),
+            x: array([seq_len, batch, config.input_size]),
             h0: array(state),
             d_output: array([seq_len, batch, config.output_size()]),
             d_h_n: array(state),
@@ -59,11 +60,11 @@ impl Batch {
     }
 
     fn arrays<C>(&self, config: &Config<C>) -> [(&'static str, Vec<usize>, &[f32]); 4] {
-        let (t, b, h) = (self.seq_len, self.batch, config.hidden_size());
-        let outer = |width| if config.is_batch_first() { vec![b, t, width] } else { vec![t, b, width] };
+        let (t, b, h) = (self.seq_len, self.batch, config.hidden_size);
+        let outer = |width| if config.batch_first { vec![b, t, width] } else { vec![t, b, width] };
         let states = || vec![config.num_cells(), b, h];
         [
-            ("x", outer(config.input_size()), &self.x),
+            ("x", outer(config.input_size), &self.x),
             ("h0", states(), &self.h0),
             ("d_output", outer(config.output_size()), &self.d_output),
             ("d_h_n", states(), &self.d_h_n),
@@ -74,9 +75,9 @@ impl Batch {
     #[must_use]
     pub fn run<C>(&self, config: &Config<C>) -> oracle::Run {
         let elements = self.seq_len * self.batch * config.output_size();
-        let share = config.dropout_share();
+        let share = config.dropout;
         let factor = |layer| move |element| f64::from(dropout_factor(element, layer, self.dropout_seed, 1, share));
-        let layers = if share > 0.0 { config.layers() - 1 } else { 0 };
+        let layers = if share > 0.0 { config.num_layers - 1 } else { 0 };
         let dropout = (0..layers).map(|layer| (0..elements).map(factor(layer)).collect()).collect();
         oracle::Run { seq_len: self.seq_len, batch: self.batch, lengths: self.lengths.clone(), dropout }
     }
@@ -135,10 +136,10 @@ pub async fn verify_batch<C: Copy + Into<Cell>>(
     match &batch.lengths {
         Some(lengths) => net.set_lengths(lengths)?,
         // Those of an earlier batch may be there still.
-        None if net.unroll().has_lengths() => net.set_lengths(&vec![batch.seq_len; batch.batch])?,
+        None if net.unroll().lengths => net.set_lengths(&vec![batch.seq_len; batch.batch])?,
         None => {}
     }
-    if config.dropout_share() > 0.0 {
+    if config.dropout > 0.0 {
         net.set_dropout_seed(batch.dropout_seed)?;
     }
     let [x, h0, d_output, d_h_n] = &arrays;
@@ -187,7 +188,7 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
     expectation_of(config, &Unroll::training(batch.seq_len, batch.batch), weights, batch)
 }
 
-/// [`expectation`] where an option of the unroll costs precision: [`Tolerance::half`] a layer more for the numbers that are
+/// [`expectation`] where an option of the unroll costs precision: [`Tolerance::f16`] a layer more for the numbers that are
 /// stored as ones of 16 bits, scaled as the rest of the budget is; and for products of such numbers once for each operand: in a
 /// layer forward, in one backward, and in the gradients of its weights. It is not multiplied by the root of T: these errors are so
 /// much larger than those of rounding sums that it shows how they die away, as what a step adds to the state does.
@@ -198,15 +199,15 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     weights: &Weights,
     batch: &Batch,
 ) -> Vec<Expectation> {
-    let half_if = |wanted: bool| if wanted { Tolerance::half() } else { Tolerance::EXACT };
-    let half_weights = half_if(unroll.has_half_weights());
-    let half_gates = half_if(unroll.saved_gates() == Saved::Half);
+    let half_if = |wanted: bool| if wanted { Tolerance::f16() } else { Tolerance::EXACT };
+    let half_weights = half_if(unroll.f16_weights);
+    let half_gates = half_if(unroll.saved == Saved::F16);
     // Both operands of a product.
-    let half_products = half_if(unroll.has_half_products()).plus(half_if(unroll.has_half_products()));
+    let half_products = half_if(unroll.f16_products).plus(half_if(unroll.f16_products));
     // Gates that are made again come from a product more, where the steps forward had 32 bits.
-    let gates_again = if unroll.saved_gates() == Saved::StatesOnly { half_products } else { Tolerance::EXACT };
+    let gates_again = if unroll.saved == Saved::Recompute { half_products } else { Tolerance::EXACT };
     let config = &config.erased();
-    let (t, h) = (batch.seq_len, config.hidden_size());
+    let (t, h) = (batch.seq_len, config.hidden_size);
     let (run, cells) = (batch.run(config), oracle::cells(weights));
     let forward = oracle::forward(config, &cells, &run, &oracle::widen(&batch.x), &oracle::widen(&batch.h0));
     let (d_output, d_h_n) = (oracle::widen(&batch.d_output), oracle::widen(&batch.d_h_n));
@@ -219,7 +220,7 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     let x = largest(&batch.x);
     let term = |weight: &[f32], k: usize, source: f64| largest(weight) * (k as f64).sqrt() * source;
     let mut through_time = Tolerance::EXACT;
-    for layer in 0..config.layers() {
+    for layer in 0..config.num_layers {
         let inputs = config.layer_input_size(layer);
         let source = if layer == 0 { x } else { state };
         let (mut terms, mut terms_ih, mut terms_hh) = (1.0_f64, 0.0_f64, 0.0_f64);
@@ -235,7 +236,7 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     }
     let of_halves = half_weights.plus(half_gates).plus(half_products).plus(gates_again);
     let back_step = Tolerance::through_time(config.cell().gates() * h, t).plus(of_halves);
-    let back = (0..config.layers()).fold(through_time, |sum, _| sum.plus(back_step));
+    let back = (0..config.num_layers).fold(through_time, |sum, _| sum.plus(back_step));
     let of_weights = back.plus(Tolerance::matmul(t * batch.batch)).plus(half_products);
     let incoming = largest(&batch.d_output).max(largest(&batch.d_h_n));
     let relative = |budget: Tolerance, values: &[f64], source: f64| {
