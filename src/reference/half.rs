@@ -35,9 +35,28 @@ pub fn from_half(bits: u16) -> f32 {
     (if bits & 0x8000 == 0 { size } else { -size }) as f32
 }
 
+/// The two halves that a number lies between, the one nearer to zero first. A half lies between itself and itself, as
+/// do infinities and NaN; beyond the largest half both are that.
+#[must_use]
+pub fn neighbours(value: f32) -> [f32; 2] {
+    if !value.is_finite() {
+        return [value; 2];
+    }
+    let bits = to_half(value);
+    let nearest = from_half(bits);
+    let size = value.abs().min(LARGEST);
+    if nearest.abs() > size {
+        [from_half(bits - 1), nearest]
+    } else if nearest.abs() < size {
+        [nearest, from_half(bits + 1)]
+    } else {
+        [nearest; 2]
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LARGEST, from_half, to_half};
+    use super::{LARGEST, from_half, neighbours, to_half};
 
     #[test]
     fn known_halves() {
@@ -65,6 +84,27 @@ mod tests {
         for bits in (0..=u16::MAX).filter(|bits| bits >> 10 & 31 != 31) {
             assert_eq!(to_half(from_half(bits)), bits);
         }
+    }
+
+    #[test]
+    fn neighbours_on_both_sides() {
+        let (unit, least) = (2_f32.powi(-10), 2_f32.powi(-24));
+        for (value, expected) in [
+            (1.0, [1.0, 1.0]),
+            (1.0 + 0.1 * unit, [1.0, 1.0 + unit]),
+            (1.0 + 0.9 * unit, [1.0, 1.0 + unit]),
+            (2.0 - 0.1 * unit, [2.0 - unit, 2.0]),
+            (0.3 * least, [0.0, least]),
+            (65503.0, [65472.0, LARGEST]),
+            (65519.0, [LARGEST, LARGEST]),
+            (1e9, [LARGEST, LARGEST]),
+            (0.0, [0.0, 0.0]),
+        ] {
+            assert_eq!(neighbours(value), expected, "{value:e}");
+            assert_eq!(neighbours(-value), expected.map(|half| -half), "-{value:e}");
+        }
+        assert_eq!(neighbours(f32::INFINITY), [f32::INFINITY; 2], "no finite half is near it");
+        assert!(neighbours(f32::NAN).into_iter().all(f32::is_nan), "NaN stays NaN");
     }
 
     #[test]

@@ -65,6 +65,8 @@ mod promises;
 mod recurrence;
 mod report;
 mod resident;
+#[path = "../support/rounded.rs"]
+mod rounded;
 mod settings;
 mod small_devices;
 mod stream;
