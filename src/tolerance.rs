@@ -57,8 +57,14 @@ impl Tolerance {
         Self { abs: step.abs * t.sqrt(), rel: step.rel * t.sqrt() }
     }
 
-    /// For a function, or a sum of about 1, of numbers that are stored as ones of 16 bits: [`F16_ROUNDOFF`](Self::F16_ROUNDOFF) of each, where
-    /// the roundings do not conspire.
+    /// For a function, or a sum of about 1, of numbers that are stored as ones of 16 bits: [`LAMBDA`](Self::LAMBDA) times
+    /// [`F16_ROUNDOFF`](Self::F16_ROUNDOFF).
+    ///
+    /// A number 2^e m with 1 <= m < 2 has neighbours 2^(e-10) apart. A device that cuts off (as AMD's v_cvt_pkrtz does)
+    /// is wrong by 2^(e-10) u with u uniform in [0, 1), and relative to the number by 2^-10 u / m; the mean of u^2 is
+    /// 1/3 and that of 1/m^2 is 1/2, so the root mean square is 2^-10 / √6. One that rounds to the nearest is wrong by
+    /// half of that. So the bound is five standard deviations of the former, ten of the latter: room for the few
+    /// numbers that such a function has, each rounded by itself.
     #[must_use]
     pub fn f16() -> Self {
         Self { abs: Self::LAMBDA * Self::F16_ROUNDOFF, rel: Self::LAMBDA * Self::F16_ROUNDOFF }

@@ -161,12 +161,13 @@ impl Unroll {
         self
     }
 
-    /// Whether the steps read the recurrent weights as numbers of 16 bits, by default no. They are half the bytes, of which a
-    /// GPU loads all at every step; all sums have 32 bits. Each forward pass rounds the weights anew, which themselves keep
-    /// their 32 bits, so that they can be trained. It needs no feature of the device, but a `hidden_size` that is a multiple
-    /// of 4. A weight changes by up to 2^-10 of itself, below 2^-14 by up to 2^-24, and beyond 65504 to that; the states
-    /// and gradients of a layer are off by [`Tolerance::f16`](crate::Tolerance::f16) more. The weights of the input stay as they are: one large product reads
-    /// them once for all steps.
+    /// Whether the steps read the recurrent weights as numbers of 16 bits, at first no. They are half the bytes, of
+    /// which a GPU loads all at every step; all sums have 32 bits. Each forward pass rounds the weights anew, which
+    /// themselves keep their 32 bits, so that they can be trained. It needs no feature of the device, but a
+    /// `hidden_size` that is a multiple of 4. A weight changes by up to 2^-10 of itself, below 2^-14 by up to 2^-24,
+    /// and beyond 65504 to that; what that makes of the states and gradients of a layer is in their budgets, see
+    /// [`expectation_of`](crate::verify::expectation_of). The weights of the input stay as they are: one large product
+    /// reads them once for all steps.
     #[must_use]
     pub fn f16_weights(mut self, wanted: bool) -> Self {
         self.f16_weights = wanted;
@@ -178,10 +179,11 @@ impl Unroll {
     /// that; the device must have them, see [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices). All sums
     /// have 32 bits, and so have weights, states and gradients in memory.
     ///
-    /// Each product changes by up to 2^-10 of itself for each of its two operands; the states and gradients of a layer are
-    /// off by [`Tolerance::f16`](crate::Tolerance::f16) for each operand more. Numbers beyond 65504 become that. Below 2^-14
-    /// a number changes by up to 2^-24, so below 2^-24 it may become zero, and a device may take any of these for zero: where
-    /// gradients are that small, scale the loss and divide the gradients of the weights by as much.
+    /// Each product changes by up to 2^-10 of itself for each of its two operands; what that makes of the states and
+    /// gradients of a layer is in their budgets, see [`expectation_of`](crate::verify::expectation_of). Numbers beyond
+    /// 65504 become that. Below 2^-14 a number changes by up to 2^-24, so below 2^-24 it may become zero, and a device
+    /// may take any of these for zero: where gradients are that small, scale the loss and divide the gradients of the
+    /// weights by as much.
     #[must_use]
     pub fn f16_products(mut self, wanted: bool) -> Self {
         self.f16_products = wanted;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, expect_len};
 use crate::gpu::{Gpu, Tensor};
 use crate::layer::{Recurrent, Unrolled};
 use crate::reference::arrange::dropout_factor;
+use crate::reference::f16::{from_f16, neighbours, to_f16};
 use crate::reference::oracle;
 use crate::report::{Report, TensorReport};
 use crate::rng::SplitMix64;
@@ -188,10 +189,20 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
     expectation_of(config, &Unroll::training(batch.seq_len, batch.batch), weights, batch)
 }
 
-/// [`expectation`] where an option of the unroll costs precision: [`Tolerance::f16`] a layer more for the numbers that are
-/// stored as ones of 16 bits, scaled as the rest of the budget is; and for products of such numbers once for each operand: in a
-/// layer forward, in one backward, and in the gradients of its weights. It is not multiplied by the root of T: these errors are so
-/// much larger than those of rounding sums that it shows how they die away, as what a step adds to the state does.
+/// [`expectation`] where an option of the unroll costs precision.
+///
+/// - Weights of 16 bits ([`Unroll::f16_weights`]): the oracle runs again with weights that are rounded, once in each
+///   of the directions that a device may round in: to the nearest, towards zero, up or down. [`Tolerance::LAMBDA`] times the
+///   largest change of any element of a tensor is added to its budget, so a device uses about half of that at most. How
+///   far the error of a weight goes depends on all that lies between it and the tensor: how many errors average out in
+///   a product, what the slopes let through, how soon the update gate forgets, whether a plain RNN forgets at all. A
+///   formula of the sizes has to allow for the worst of these, and a GRU used a thirtieth of it.
+/// - Products of 16 bits ([`Unroll::f16_products`]): the same for the weights of the input, each moved by twice its
+///   rounding since the other operand is rounded as well. The gradients of the weights, whose operands both come from
+///   the batch, have [`Tolerance::f16`] more for the two roundings of each term.
+/// - Gates of 16 bits ([`Saved::F16`]): [`Tolerance::f16`] a layer in the gradients, scaled as the rest of the budget
+///   is. It is not multiplied by the root of T: d_h carries an error of one step into the step before it only times the
+///   update gate, so the errors die away as fast as what is added to d_h itself.
 #[must_use]
 pub fn expectation_of<C: Copy + Into<Cell>>(
     config: &Config<C>,
@@ -200,18 +211,15 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     batch: &Batch,
 ) -> Vec<Expectation> {
     let half_if = |wanted: bool| if wanted { Tolerance::f16() } else { Tolerance::EXACT };
-    let half_weights = half_if(unroll.f16_weights);
     let half_gates = half_if(unroll.saved == Saved::F16);
-    // Both operands of a product.
-    let half_products = half_if(unroll.f16_products).plus(half_if(unroll.f16_products));
+    let half_products = half_if(unroll.f16_products);
     // Gates that are made again come from a product more, where the steps forward had 32 bits.
     let gates_again = if unroll.saved == Saved::Recompute { half_products } else { Tolerance::EXACT };
     let config = &config.erased();
     let (t, h) = (batch.seq_len, config.hidden_size);
-    let (run, cells) = (batch.run(config), oracle::cells(weights));
-    let forward = oracle::forward(config, &cells, &run, &oracle::widen(&batch.x), &oracle::widen(&batch.h0));
-    let (d_output, d_h_n) = (oracle::widen(&batch.d_output), oracle::widen(&batch.d_h_n));
-    let d = oracle::backward(config, &cells, &run, &forward, &d_output, &d_h_n);
+    let exact = Passes::new(config, &oracle::cells(weights), batch);
+    let mut of_roundings = exact.changes(config, unroll, weights, batch).into_iter();
+    let Passes { forward, gradients: d } = exact;
 
     // Terms of a pre-activation are about largest weight * sqrt(k) * largest input: 1 for weights from U(+-1/sqrt(k)) and
     // states up to 1.
@@ -223,19 +231,13 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     for layer in 0..config.num_layers {
         let inputs = config.layer_input_size(layer);
         let source = if layer == 0 { x } else { state };
-        let (mut terms, mut terms_ih, mut terms_hh) = (1.0_f64, 0.0_f64, 0.0_f64);
+        let mut terms = 1.0_f64;
         for cell in &weights.cells[layer * config.directions()..][..config.directions()] {
-            let term_hh = term(&cell.weight_hh, h, state);
-            let term_ih = term(&cell.weight_ih, inputs, source);
-            terms = terms.max(term_ih + term_hh);
-            (terms_ih, terms_hh) = (terms_ih.max(term_ih), terms_hh.max(term_hh));
+            terms = terms.max(term(&cell.weight_ih, inputs, source) + term(&cell.weight_hh, h, state));
         }
-        let of_layer = Tolerance::through_time(inputs + h, t).scaled(terms * state);
-        through_time = through_time.plus(of_layer).plus(half_weights.scaled(terms_hh * state));
-        through_time = through_time.plus(half_products.scaled(terms_ih * state));
+        through_time = through_time.plus(Tolerance::through_time(inputs + h, t).scaled(terms * state));
     }
-    let of_halves = half_weights.plus(half_gates).plus(half_products).plus(gates_again);
-    let back_step = Tolerance::through_time(config.cell().gates() * h, t).plus(of_halves);
+    let back_step = Tolerance::through_time(config.cell().gates() * h, t).plus(half_gates).plus(gates_again);
     let back = (0..config.num_layers).fold(through_time, |sum, _| sum.plus(back_step));
     let of_weights = back.plus(Tolerance::matmul(t * batch.batch)).plus(half_products);
     let incoming = largest(&batch.d_output).max(largest(&batch.d_h_n));
@@ -244,7 +246,10 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     };
 
     let mut list = Vec::new();
-    let mut add = |tensor: String, values: Vec<f64>, tolerance| list.push(Expectation { tensor, values, tolerance });
+    let mut add = |tensor: String, values: Vec<f64>, tolerance: Tolerance| {
+        let of_roundings = Tolerance { abs: Tolerance::LAMBDA * of_roundings.next().unwrap_or(0.0), rel: 0.0 };
+        list.push(Expectation { tensor, values, tolerance: tolerance.plus(of_roundings) });
+    };
     add("output".into(), forward.output, through_time);
     add("h_n".into(), forward.h_n, through_time);
     let tolerance = relative(back, &d.d_x, 1.0);
@@ -266,3 +271,75 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     add("norms of d_h".into(), d.d_h_norms, tolerance);
     list
 }
+
+/// Both passes of the oracle.
+struct Passes {
+    forward: oracle::Forward,
+    gradients: oracle::Gradients,
+}
+
+impl Passes {
+    fn new(config: &Config, cells: &[oracle::CellWeights], batch: &Batch) -> Self {
+        let run = batch.run(config);
+        let [x, h0, d_output, d_h_n] =
+            [&batch.x, &batch.h0, &batch.d_output, &batch.d_h_n].map(|host| oracle::widen(host));
+        let forward = oracle::forward(config, cells, &run, &x, &h0);
+        let gradients = oracle::backward(config, cells, &run, &forward, &d_output, &d_h_n);
+        Self { forward, gradients }
+    }
+
+    /// Every tensor, in the order of the expectations.
+    fn tensors(&self) -> Vec<&[f64]> {
+        let mut list: Vec<&[f64]> =
+            vec![&self.forward.output, &self.forward.h_n, &self.gradients.d_x, &self.gradients.d_h0];
+        for cell in &self.gradients.cells {
+            let arrays = [&cell.weight_ih, &cell.weight_hh, &cell.bias_ih, &cell.bias_hh];
+            list.extend(arrays.into_iter().filter(|array| !array.is_empty()).map(Vec::as_slice));
+        }
+        list.push(&self.gradients.d_h_norms);
+        list
+    }
+
+    /// The largest change of any element of each tensor where the weights are rounded as the options of the unroll have
+    /// it.
+    fn changes(&self, config: &Config, unroll: &Unroll, weights: &Weights, batch: &Batch) -> Vec<f64> {
+        let mut largest = vec![0.0_f64; self.tensors().len()];
+        if !unroll.f16_weights && !unroll.f16_products {
+            return largest;
+        }
+        for round in ROUNDINGS {
+            let moved = |weights: &[f32], times: f64| {
+                let moved = |&weight: &f32| {
+                    let rounded = round(weight);
+                    let change = if weight.is_finite() { f64::from(rounded) - f64::from(weight) } else { 0.0 };
+                    f64::from(weight) + times * change
+                };
+                weights.iter().map(moved).collect()
+            };
+            let mut cells = oracle::cells(weights);
+            for (cell, weights) in cells.iter_mut().zip(&weights.cells) {
+                if unroll.f16_weights {
+                    cell.weight_hh = moved(&weights.weight_hh, 1.0);
+                }
+                if unroll.f16_products {
+                    cell.weight_ih = moved(&weights.weight_ih, 2.0);
+                }
+            }
+            let rounded = Self::new(config, &cells, batch);
+            for ((largest, exact), rounded) in largest.iter_mut().zip(self.tensors()).zip(rounded.tensors()) {
+                let changes = exact.iter().zip(rounded).map(|(exact, rounded)| (rounded - exact).abs());
+                *largest = changes.fold(*largest, f64::max);
+            }
+        }
+        largest
+    }
+}
+
+/// How a device may round a number to 16 bits, where WGSL leaves it the choice of the neighbour: in one of the
+/// directions of IEEE 754, to the nearest, towards zero, up or down. What is below 2^-14 it may take for zero.
+const ROUNDINGS: [fn(f32) -> f32; 4] = [
+    |number| from_f16(to_f16(number)),
+    |number| if number.abs() < 2_f32.powi(-14) { 0.0 } else { neighbours(number)[0] },
+    |number| neighbours(number)[usize::from(number > 0.0)],
+    |number| neighbours(number)[usize::from(number < 0.0)],
+];

@@ -36,6 +36,25 @@ pub fn from_f16(bits: u16) -> f32 {
     (if bits & 0x8000 == 0 { size } else { -size }) as f32
 }
 
+/// The two f16 that a number lies between, the one nearer to zero first. An f16 lies between itself and itself, as
+/// do infinities and NaN; beyond the largest f16 both are that.
+#[must_use]
+pub fn neighbours(value: f32) -> [f32; 2] {
+    if !value.is_finite() {
+        return [value; 2];
+    }
+    let bits = to_f16(value);
+    let nearest = from_f16(bits);
+    let size = value.abs().min(LARGEST);
+    if nearest.abs() > size {
+        [from_f16(bits - 1), nearest]
+    } else if nearest.abs() < size {
+        [nearest, from_f16(bits + 1)]
+    } else {
+        [nearest; 2]
+    }
+}
+
 /// `gates` `[rows, 4, H]` as `packed` `[rows, 2, H]`: the first and second of a unit in a word, then the third and
 /// fourth.
 pub fn f16_from_gates(hidden: usize, gates: &[f32], packed: &mut [u32]) {
@@ -61,7 +80,7 @@ pub fn gates_from_f16(hidden: usize, packed: &[u32], gates: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LARGEST, from_f16, to_f16};
+    use super::{LARGEST, from_f16, neighbours, to_f16};
 
     #[test]
     fn known_numbers() {
@@ -108,5 +127,26 @@ mod tests {
         ] {
             assert_eq!(to_f16(value), expected, "{value:e}");
         }
+    }
+
+    #[test]
+    fn neighbours_on_both_sides() {
+        let (unit, least) = (2_f32.powi(-10), 2_f32.powi(-24));
+        for (value, expected) in [
+            (1.0, [1.0, 1.0]),
+            (1.0 + 0.1 * unit, [1.0, 1.0 + unit]),
+            (1.0 + 0.9 * unit, [1.0, 1.0 + unit]),
+            (2.0 - 0.1 * unit, [2.0 - unit, 2.0]),
+            (0.3 * least, [0.0, least]),
+            (65503.0, [65472.0, LARGEST]),
+            (65519.0, [LARGEST, LARGEST]),
+            (1e9, [LARGEST, LARGEST]),
+            (0.0, [0.0, 0.0]),
+        ] {
+            assert_eq!(neighbours(value), expected, "{value:e}");
+            assert_eq!(neighbours(-value), expected.map(|half| -half), "-{value:e}");
+        }
+        assert_eq!(neighbours(f32::INFINITY), [f32::INFINITY; 2], "no finite half is near it");
+        assert!(neighbours(f32::NAN).into_iter().all(f32::is_nan), "NaN stays NaN");
     }
 }

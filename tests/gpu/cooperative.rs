@@ -186,12 +186,12 @@ fn rounded_operands(gpu: &Gpu) {
             let b = uniform.vec(params.k * params.n, 1.0 / (params.k as f32).sqrt());
             let (actual, exact) = product(gpu, &params, has_bias, &a, &b);
             let of_32_bits = Tolerance::matmul(params.k);
-            let tolerance = of_32_bits.plus(Tolerance::f16()).plus(Tolerance::f16());
+            let tolerance = of_32_bits.plus(Tolerance::f16());
             let worst = tolerance.compare(&actual, &exact);
             let name = format!("{params:?}: {worst:?}");
             assert!(worst.passed(), "{name}");
             assert!(!of_32_bits.compare(&actual, &exact).passed(), "as good as with 32 bits: {name}");
-            assert!(worst.share > 0.01 || params.m * params.n < 100, "{name}");
+            assert!(worst.share > 0.05 || params.m * params.n < 100, "{name}");
         }
     }
 }
@@ -298,7 +298,7 @@ fn leaves_a_trace(gpu: &Gpu) {
             expected[place].tensor
         );
         let share = budgets[place].tolerance.compare(half, values).share;
-        assert!(share > 0.002, "{} uses {share} of its budget\n{report}", expected[place].tensor);
+        assert!(share > 0.05, "{} uses {share} of its budget\n{report}", expected[place].tensor);
     }
 }
 

@@ -12,8 +12,8 @@ use wgpu_gru::{
 };
 
 use crate::support::{
-    assert_close, assert_halves, bits, check, check_lengths, flat, from_bits, largest, open, read, results, run,
-    to_bits, verify_batch,
+    assert_close, assert_halves, bits, check, check_lengths, flat, from_bits, largest, mistakes, open, read, results,
+    run, to_bits, verify_batch,
 };
 
 trials![
@@ -26,6 +26,7 @@ trials![
     weights_that_are_halves,
     weights_differ,
     the_budget_of_weights,
+    wrong_weights,
     the_budget_of_gates,
     products_need_matrices,
 ];
@@ -272,14 +273,37 @@ fn assert_found(shares: &[(String, f64)], tensors: &str, times: f64) {
 
 fn the_budget_of_weights(gpu: &Gpu) {
     let shares = shares(gpu, Unroll::training(9, 5).f16_weights(true));
-    assert_found(&shares, "output", 64.0);
-    assert_found(&shares, "d_", 192.0);
+    // Of a device that rounds to the nearest. One that cuts off uses up to half.
+    assert_found(&shares, "output", 8.0);
+    assert_found(&shares, "d_", 8.0);
+}
+
+/// A layer that runs with other weights than it is held to fails.
+fn wrong_weights(gpu: &Gpu) {
+    let gru = GruConfig::new(5, 16);
+    let configs: [Config; 4] = [
+        gru.clone().erased(),
+        gru.clone().reset(Reset::Before).erased(),
+        gru.num_layers(2).direction(Direction::Bidirectional).erased(),
+        RnnConfig::new(5, 16).erased(),
+    ];
+    for config in configs {
+        let (weights, batch) = (Weights::random(&config, 1), Batch::random(&config, 9, 5, 2));
+        let unroll = Unroll::training(9, 5).f16_weights(true);
+        let budget = &expectation_of(&config, &unroll, &weights, &batch)[0];
+        for (mistake, instead) in mistakes(&weights) {
+            let layer = Recurrent::with_weights(gpu, config.clone(), &instead).expect("a layer");
+            let made = results(&mut layer.unroll(unroll).expect("an unroll"), &batch);
+            let share = budget.tolerance.compare(&made[0].1, &budget.values).share;
+            assert!(share > 1.0, "{mistake}: the output of {config:?} uses {share} of its budget");
+        }
+    }
 }
 
 /// Forward they play no part.
 fn the_budget_of_gates(gpu: &Gpu) {
     let shares = shares(gpu, Unroll::training(9, 5).saved(Saved::F16));
-    assert_found(&shares, "d_h0", 16.0);
-    assert_found(&shares, "d_weight", 16.0);
-    assert_found(&shares, "d_", 48.0);
+    assert_found(&shares, "d_h0", 12.0);
+    assert_found(&shares, "d_weight", 12.0);
+    assert_found(&shares, "d_", 32.0);
 }

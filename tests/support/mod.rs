@@ -9,4 +9,5 @@ pub(crate) mod golden;
 pub(crate) mod golden_options;
 pub(crate) mod numbers;
 pub(crate) mod plain;
+pub(crate) mod rounded;
 mod vectors;

@@ -18,6 +18,7 @@ pub(crate) use common::any_options::{Options, any_options};
 pub(crate) use common::error::{assert_error, shape};
 pub(crate) use common::numbers::{ACTIVATIONS, assert_close, from_bits, largest, take_largest_share, to_bits, wide};
 pub(crate) use common::plain::expectation;
+pub(crate) use common::rounded::mistakes;
 pub(crate) use common::{adam, golden, golden_options};
 pub(crate) use device::{
     adapter, assert_none_out_of_range, bits, counting, counts, encoder, flat, forward, gru, objects, open, open_with,
