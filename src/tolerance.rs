@@ -57,7 +57,7 @@ impl Tolerance {
         Self { abs: step.abs * t.sqrt(), rel: step.rel * t.sqrt() }
     }
 
-    /// For a function, or a sum of about 1, of numbers that are stored as ones of 16 bits: [`LAMBDA`](Self::LAMBDA) times
+    /// For a function, or a sum of about 1, of numbers that are stored as f16: [`LAMBDA`](Self::LAMBDA) times
     /// [`F16_ROUNDOFF`](Self::F16_ROUNDOFF).
     ///
     /// A number 2^e m with 1 <= m < 2 has neighbours 2^(e-10) apart. A device that cuts off (as AMD's v_cvt_pkrtz does)

@@ -25,7 +25,7 @@ pub enum Saved {
     /// [`Saved::Everything`] ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`,
     /// `states_only`).
     Recompute,
-    /// The states as they are, and the gates as numbers of 16 bits: 3 numbers of 4 bytes a unit and step of a GRU, so
+    /// The states as they are, and the gates as f16 numbers: 3 numbers of 4 bytes a unit and step of a GRU, so
     /// 12 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all cells together. Backward works with numbers of
     /// 32 bits. It needs no feature of the device. The gradients of a layer are off by
     /// [`Tolerance::f16`](crate::Tolerance::f16) more; states and outputs are the same to the last bit. A plain RNN
@@ -113,7 +113,7 @@ impl Unroll {
     }
 
     /// Whether each row has a length of its own, by default no. The lengths themselves are set on the unrolled layer, and are
-    /// T at first.
+    /// T by default.
     #[must_use]
     pub fn lengths(mut self, wanted: bool) -> Self {
         self.lengths = wanted;
@@ -161,7 +161,7 @@ impl Unroll {
         self
     }
 
-    /// Whether the steps read the recurrent weights as numbers of 16 bits, at first no. They are half the bytes, of
+    /// Whether the steps read the recurrent weights as f16 numbers, by default no. They are half the bytes, of
     /// which a GPU loads all at every step; all sums have 32 bits. Each forward pass rounds the weights anew, which
     /// themselves keep their 32 bits, so that they can be trained. It needs no feature of the device, but a
     /// `hidden_size` that is a multiple of 4. A weight changes by up to 2^-10 of itself, below 2^-14 by up to 2^-24,
@@ -174,7 +174,7 @@ impl Unroll {
         self
     }
 
-    /// Whether the large products, those over all steps of a chunk, multiply numbers of 16 bits, by default no: x_proj, the
+    /// Whether the large products, those over all steps of a chunk, multiply f16 numbers, by default no: x_proj, the
     /// gradients of inputs and weights, and gates that are made again. The cooperative matrices of a GPU (tensor cores) do
     /// that; the device must have them, see [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices). All sums
     /// have 32 bits, and so have weights, states and gradients in memory.

@@ -250,7 +250,7 @@ impl Gpu {
         self.expect_alive()
     }
 
-    /// Whether kernels are checked while they run, at first yes: every index against the end of what it points into, every
+    /// Whether kernels are checked while they run, by default yes: every index against the end of what it points into, every
     /// loop against running forever. Without that a pass took 0.66 to 0.98 of its time on an NVIDIA H100, and 0.91 to 1.11 on
     /// lavapipe (`benches/RECORD.md`); a driver may have checks of its own. It acts on what is unrolled from now on, and not in
     /// a browser, which always checks.

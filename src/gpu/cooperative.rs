@@ -20,7 +20,7 @@ const FEATURES: [(wgpu::Features, &str); 3] = [
 /// Subgroups of a workgroup.
 const SUBGROUPS: u64 = 4;
 
-/// Bytes of workgroup memory of a workgroup with matrices of `size` rows: two slabs of numbers of 16 bits, and a quarter of
+/// Bytes of workgroup memory of a workgroup with matrices of `size` rows: two slabs of f16 numbers, and a quarter of
 /// the tile.
 fn workgroup_memory(size: u64) -> u64 {
     let (tile, depth, quarter) = (4 * size, 32, 2 * size);
@@ -30,7 +30,7 @@ fn workgroup_memory(size: u64) -> u64 {
 
 impl Gpu {
     /// Tells what the adapter says of its cooperative matrices (tensor cores and the like), from
-    /// [`wgpu::Adapter::cooperative_matrix_properties`]; a device does not tell. Of those that multiply numbers of 16 bits into
+    /// [`wgpu::Adapter::cooperative_matrix_properties`]; a device does not tell. Of those that multiply f16 numbers into
     /// sums of 32 bits, matrices of 16 x 16 x 16 are taken, or else 8 x 8 x 8. From then on
     /// [`Unroll::f16_products`](crate::Unroll::f16_products) can be had; what is unrolled already stays as it is. Nothing
     /// else may be told than what this device's adapter said.

@@ -138,7 +138,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// Lays the layer out over time: plans, and makes every buffer, bind group and pipeline, once.
     ///
     /// # Errors
-    /// Before anything is made those of [`Plan::new`](crate::plan::Plan::new), and [`Error::OptionUnavailable`] for
+    /// Before anything is made those of [`Plan::new`](crate::Plan::new), and [`Error::OptionUnavailable`] for
     /// [`Unroll::f16_products`] on a [`Gpu`] that was told of no cooperative matrices; [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
     pub fn unroll(&self, unroll: Unroll) -> Result<Unrolled> {

@@ -26,21 +26,21 @@ impl StreamOptions {
         Self { unroll: Unroll::inference(1, rows), gather: false }
     }
 
-    /// How many frames T a step takes at once, at first 1. The products over all of them are one.
+    /// How many frames T a step takes at once, by default 1. The products over all of them are one.
     #[must_use]
     pub fn frames(mut self, frames: usize) -> Self {
         self.unroll.seq_len = frames;
         self
     }
 
-    /// Whether shaders of the app say from which row each row goes on, at first no. See [`Stream::gather_indices`].
+    /// Whether shaders of the app say from which row each row goes on, by default no. See [`Stream::gather_indices`].
     #[must_use]
     pub fn gather(mut self, wanted: bool) -> Self {
         self.gather = wanted;
         self
     }
 
-    /// Whether each row has a number of frames of its own, at first no: a row of 0 rests, and keeps its state. See
+    /// Whether each row has a number of frames of its own, by default no: a row of 0 rests, and keeps its state. See
     /// [`Stream::lengths`].
     #[must_use]
     pub fn lengths(mut self, wanted: bool) -> Self {
@@ -164,7 +164,7 @@ impl Stream {
         self.net.output()
     }
 
-    /// The state of each layer after the last step, `[L, B, H]`, zero at first. It stays where it is, and may be written.
+    /// The state of each layer after the last step, `[L, B, H]`, initially zero. It stays where it is, and may be written.
     #[must_use]
     pub fn state(&self) -> &Tensor {
         &self.state
@@ -181,7 +181,7 @@ impl Stream {
         self.net.gather_indices().ok_or(Error::OptionUnavailable { option: "gather_indices", because })
     }
 
-    /// How many frames each row takes in a step, `[B]`, T at first, for shaders of the app to write as `array<u32>`. A row of 0
+    /// How many frames each row takes in a step, `[B]`, initially T, for shaders of the app to write as `array<u32>`. A row of 0
     /// rests: its state stays and its output is zero. What is over T counts as T.
     ///
     /// # Errors

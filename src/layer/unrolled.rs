@@ -16,9 +16,9 @@ use crate::unroll::Unroll;
 /// nothing, submits nothing, and waits for nothing.
 ///
 /// Write the input into [`input`](Self::input) (from the host, or on the GPU), and the first states into
-/// [`h0`](Self::h0), which are zero at first and keep what is written. After a forward pass
+/// [`h0`](Self::h0), which are initially zero and keep what is written. After a forward pass
 /// [`output`](Self::output) and [`h_n`](Self::h_n) hold the states. For training write the gradients of the loss into
-/// [`d_output`](Self::d_output) and [`d_h_n`](Self::d_h_n), which are zero at first; after a backward pass
+/// [`d_output`](Self::d_output) and [`d_h_n`](Self::d_h_n), which are initially zero; after a backward pass
 /// [`gradients`](Self::gradients) holds the rest. A backward pass reads again what its forward pass has read, so write that
 /// before the forward pass is recorded ([`Error::ChangedSinceForward`]).
 ///
@@ -156,7 +156,7 @@ impl Unrolled {
         self.memory.tensor(self.plan.roles().input)
     }
 
-    /// The first states, `[LD, B, H]`, to be written; zero at first. Layer by layer, the forward direction first.
+    /// The first states, `[LD, B, H]`, to be written; initially zero. Layer by layer, the forward direction first.
     #[must_use]
     pub fn h0(&self) -> &Tensor {
         self.memory.tensor(self.plan.roles().h0)
@@ -183,7 +183,7 @@ impl Unrolled {
         self.plan.roles().h.get(layer).map(|&id| self.memory.tensor(id))
     }
 
-    /// Sets how long each row is, before the next submission's commands run. They are T at first. A length of 0 is allowed:
+    /// Sets how long each row is, before the next submission's commands run. They are T by default. A length of 0 is allowed:
     /// such a row has no output, and keeps its first state.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ impl Unrolled {
     }
 
     /// Sets the seed of dropout, before the next submission's commands run, and begins to count the forward passes anew:
-    /// the masks of the first, second, .. forward pass from here on are those of the seed. It is 0 at first.
+    /// the masks of the first, second, .. forward pass from here on are those of the seed. It is 0 by default.
     ///
     /// # Errors
     /// [`Error::NoDropout`].
@@ -207,7 +207,7 @@ impl Unrolled {
         self.tensor(self.plan.roles().dropout).ok_or(Error::NoDropout)?.write_words(&[seed, 0])
     }
 
-    /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; zero at first. What
+    /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; initially zero. What
     /// it holds past a row's end does not matter.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl Unrolled {
         Ok(self.memory.tensor(self.training_roles()?.d_output))
     }
 
-    /// The gradient of the loss with respect to [`h_n`](Self::h_n), `[LD, B, H]`, to be written; zero at first. It is added
+    /// The gradient of the loss with respect to [`h_n`](Self::h_n), `[LD, B, H]`, to be written; initially zero. It is added
     /// to that of the last step of [`d_output`](Self::d_output).
     ///
     /// # Errors

@@ -37,10 +37,10 @@ pub enum MatmulKernel {
     Direct,
     /// Tiles of 32 x 32, whose rows go round subgroups of 8: CPU-class adapters that have these.
     Broadcast,
-    /// Tiles of 64 x 64 of numbers of 16 bits, by cooperative matrices of 16 x 16:
+    /// Tiles of 64 x 64 of f16 numbers, by cooperative matrices of 16 x 16:
     /// [`Unroll::f16_products`](crate::Unroll::f16_products).
     Cooperative16,
-    /// Tiles of 32 x 32 of numbers of 16 bits, by cooperative matrices of 8 x 8.
+    /// Tiles of 32 x 32 of f16 numbers, by cooperative matrices of 8 x 8.
     Cooperative8,
 }
 

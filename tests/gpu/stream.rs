@@ -374,7 +374,7 @@ fn bad_input(gpu: &Gpu) {
     let refused = gru.stream_with(StreamOptions::new(3), &places);
     assert_error(refused, &Error::OptionUnavailable { option: "a place for h_n", because });
     let because = "the stream was made without: see StreamOptions::gather";
-    assert_error(stream.gather_indices(), &Error::OptionUnavailable { option: "sources", because });
+    assert_error(stream.gather_indices(), &Error::OptionUnavailable { option: "gather_indices", because });
     assert_error(stream.lengths(), &Error::NoLengths);
     assert_error(stream.set_lengths(&[1; 3]), &Error::NoLengths);
 
