@@ -360,3 +360,23 @@ pub fn number(sources: &Tensor) -> Result<Program> {
     ops::number(&mut builder, sources.view().0, sources.len());
     builder.build()
 }
+
+/// A kernel of the table.
+#[derive(Debug, Clone)]
+pub struct KernelText {
+    pub name: String,
+    /// In `shaders/`.
+    pub file: &'static str,
+    /// Which variant of the file it is.
+    pub defines: &'static [&'static str],
+    /// The whole text, as it is compiled.
+    pub text: &'static str,
+}
+
+/// Every kernel of the table, with its text.
+pub fn kernel_texts() -> impl Iterator<Item = KernelText> {
+    kernels::ALL.iter().zip(kernels::FILES).map(|(spec, &(file, defines))| {
+        let (name, text) = (spec.name.to_lowercase(), spec.source());
+        KernelText { name, file, defines, text }
+    })
+}
