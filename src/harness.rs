@@ -418,3 +418,23 @@ pub fn run_by_twins<R: Real>(plan: &Plan, weights: &Weights, batch: &Batch) -> V
     }
     list.into_iter().map(|(name, id)| (name, machine.numbers(id).to_vec())).collect()
 }
+
+/// A kernel of the table.
+#[derive(Debug, Clone)]
+pub struct KernelText {
+    pub name: String,
+    /// In `shaders/`.
+    pub file: &'static str,
+    /// Which variant of the file it is.
+    pub defines: &'static [&'static str],
+    /// The whole text, as it is compiled.
+    pub text: &'static str,
+}
+
+/// Every kernel of the table, with its text.
+pub fn kernel_texts() -> impl Iterator<Item = KernelText> {
+    kernels::ALL.iter().zip(kernels::FILES).map(|(spec, &(file, defines))| {
+        let (name, text) = (spec.name.to_lowercase(), spec.source());
+        KernelText { name, file, defines, text }
+    })
+}

@@ -269,6 +269,32 @@ fn examples_take_any_words() {
     }
 }
 
+/// The texts of kernels, by a program that needs no GPU.
+#[test]
+fn kernel_texts_are_printed() {
+    let folder = Folder::new("kernels");
+    let text = |words: &[&str]| {
+        let output = run(&folder, "kernel_text", words, &[("WGPU_BACKEND", "junk")]);
+        assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("a text")
+    };
+    let list = text(&[]);
+    for line in list.lines() {
+        let name = line.split_whitespace().next().expect("a name");
+        let kernel = text(&[name]);
+        assert!(kernel.contains("fn main(") && !kernel.lines().any(|line| line.starts_with('#')), "{name}: {kernel}");
+    }
+    let has = |name: &str, part: &str| text(&[name]).contains(part);
+    assert!(
+        has("gru_step", "weight_hh: array<vec4<f32>>") && has("gru_step_scalar", "weight_hh: array<f32>"),
+        "{list}"
+    );
+    assert!(text(&["--help"]).contains("Usage: cargo run --example kernel_text"), "help");
+    for words in [&["gru"][..], &[""], &["--foo"], &["gru_step", "gru_step"]] {
+        expect_refused(&folder, &run(&folder, "kernel_text", words, &[]), 2, &format!("{words:?}"));
+    }
+}
+
 /// The benches are not built for tests: these are the tables that they read their command lines by.
 #[test]
 fn benches_refuse_what_they_do_not_know() {

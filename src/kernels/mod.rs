@@ -69,9 +69,8 @@ macro_rules! kernels {
         /// Every kernel of the table.
         pub(crate) static ALL: &[&KernelSpec] = &[$(&$name),*];
 
-        /// Of every kernel its file, and what its variant defines.
-        #[cfg(test)]
-        pub(super) const FILES: &[(&str, &[&str])] = &[$(($file, &[$(stringify!($define)),*])),*];
+        /// Of every kernel, in the same order, its file in `shaders/` and what its variant defines.
+        pub(crate) const FILES: &[(&str, &[&str])] = &[$(($file, &[$(stringify!($define)),*])),*];
     };
 }
 
