@@ -119,15 +119,6 @@ pub enum Error {
         available: u64,
     },
 
-    /// A schedule was asked for that this layer cannot have.
-    #[error("the schedule {schedule:?} is not available: {because}")]
-    ScheduleUnavailable {
-        /// The schedule.
-        schedule: crate::unroll::Schedule,
-        /// Why not.
-        because: &'static str,
-    },
-
     /// An option was asked for that this layer cannot have.
     #[error("{option} is not available: {because}")]
     OptionUnavailable {

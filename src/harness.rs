@@ -6,11 +6,11 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::kernels;
 use crate::lower;
-use crate::plan::buffers::Tensors;
 use crate::plan::ops::{
-    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Id, Lengths, Matrix, MoveRows, Op, Pack, Product,
+    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lengths, Matrix, MoveRows, Op, Pack, Product,
     RecomputeGates, StepsBackward, SumRows, Vector,
 };
+use crate::plan::tensors::{Id, Tensors};
 use crate::plan::{MatmulKernel, Plan, TimeLoop};
 use crate::reference::Real;
 use crate::reference::matmul::MatmulParams;

@@ -63,3 +63,8 @@ pub(crate) fn in_elements(limits: &Limits) -> usize {
 pub(crate) fn at_most(what: &'static str, limit: &'static str, required: u64, available: u64) -> Result<()> {
     if required > available { Err(Error::LimitExceeded { what, limit, required, available }) } else { Ok(()) }
 }
+
+/// Bytes of f32 numbers. What does not fit 64 bits saturates, and is over every limit.
+pub(crate) fn bytes(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
+}

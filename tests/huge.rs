@@ -36,7 +36,6 @@ fn plan<C: Copy + Into<Cell> + std::fmt::Debug>(config: &Config<C>, unroll: &Unr
                 assert!(required > available, "{what} {config:?} {unroll:?}");
             }
             Err(Error::InvalidOption { option: "num_layers", .. } | Error::OptionUnavailable { .. }) => {}
-            Err(Error::ScheduleUnavailable { .. }) => {}
             Err(error) => panic!("{config:?} {unroll:?}: {error}"),
         }
     }

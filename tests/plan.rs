@@ -326,7 +326,7 @@ fn schedules() {
     let plan = Plan::new(&before, &unroll, &Limits::default(), DeviceType::Cpu).expect("it fits");
     assert_eq!(plan.schedule(), Schedule::PerStep);
     let error = Plan::new(&before, &unroll.schedule(Schedule::PerSequence), &Limits::default(), DeviceType::Cpu);
-    assert!(matches!(error, Err(Error::ScheduleUnavailable { .. })), "{error:?}");
+    assert!(matches!(error, Err(Error::OptionUnavailable { option: "Schedule::PerSequence", .. })), "{error:?}");
 }
 
 /// A wavefront where one layer leaves room for the next one; by name where it can be had at all.

@@ -303,6 +303,11 @@ impl Tensor {
         self.written.last(self.offset..self.offset + self.len())
     }
 
+    /// Checks that it lives on a device.
+    pub(crate) fn expect_on(&self, gpu: &Gpu, name: impl Into<Cow<'static, str>>) -> Result<()> {
+        if self.gpu.is_same_device(gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name.into() }) }
+    }
+
     /// Checks that another tensor lives on the same device.
     pub(crate) fn expect_same_device(&self, name: &'static str, other: &Self) -> Result<()> {
         if self.gpu.is_same_device(&other.gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name.into() }) }

@@ -2,10 +2,11 @@
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::layer::{ExternalTensors, Parameters, Workspace};
+use crate::layer::make::make;
+use crate::layer::{ExternalTensors, Parameters};
 use crate::plan::Plan;
-use crate::plan::buffers::{CellTensors, Owner, Placed, Roles, Tensors};
-use crate::plan::ops::Id;
+use crate::plan::buffers::{CellTensors, Roles};
+use crate::plan::tensors::Id;
 
 /// The tensors of an unrolled layer, by their numbers in the plan.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl Memory {
             given[id.index()] = Some(tensor.clone());
         }
         let tensors = make(gpu, plan.tensors(), given, places.workspace.as_ref())?;
-        let d_parameters = roles.training.as_ref().map(|d| parameters_of(&d.d_weights, &tensors));
+        let d_parameters = roles.training.as_ref().map(|d| Parameters::of(&d.d_weights, &tensors));
         Ok(Self { tensors, d_parameters })
     }
 
@@ -56,50 +57,4 @@ fn given_of<'a>(roles: &Roles, places: &'a ExternalTensors, parameters: &'a Para
     given.extend(gradients.into_iter().flat_map(|(d, gradients)| of(&d.d_weights, gradients)));
     given.extend(of(&roles.weights, parameters));
     given
-}
-
-/// Parameters, or their gradients, out of the tensors of a list.
-pub(super) fn parameters_of(ids: &[CellTensors], tensors: &[Tensor]) -> Parameters {
-    let tensor = |id: Option<Id>| id.map(|id| tensors[id.index()].clone());
-    let cells = ids.iter().filter_map(|&[weight_ih, weight_hh, bias_ih, bias_hh]| {
-        let (bias_ih, bias_hh) = (tensor(bias_ih), tensor(bias_hh));
-        Some(super::CellParameters { weight_ih: tensor(weight_ih)?, weight_hh: tensor(weight_hh)?, bias_ih, bias_hh })
-    });
-    Parameters { cells: cells.collect() }
-}
-
-/// The tensors of a list, in zeroed buffers of their own but for those that are given, and for scratch where there is a
-/// workspace: its n-th buffer is that of the n-th scratch buffer of every list.
-pub(super) fn make(
-    gpu: &Gpu,
-    list: &Tensors,
-    mut given: Vec<Option<Tensor>>,
-    workspace: Option<&Workspace>,
-) -> Result<Vec<Tensor>> {
-    if let Some(workspace) = workspace {
-        workspace.expect_device(gpu)?;
-    }
-    let mut scratch = 0;
-    let mut buffers: Vec<Option<Tensor>> = Vec::with_capacity(list.buffers.len());
-    for buffer in &list.buffers {
-        let shape = [buffer.elements];
-        buffers.push(match (buffer.owner, workspace) {
-            (Owner::External, _) => None,
-            (Owner::Scratch, Some(workspace)) => {
-                scratch += 1;
-                Some(workspace.take(scratch - 1, buffer.name, &shape)?)
-            }
-            (Owner::Scratch | Owner::Layer, _) => Some(Tensor::named(gpu, buffer.name, &shape, None)?),
-        });
-    }
-    given.resize(list.placed.len(), None);
-    let tensors = list.placed.iter().zip(given).map(|(placed, given)| {
-        let Placed { buffer, offset, shape } = placed;
-        match (&buffers[*buffer], given) {
-            (Some(whole), _) => whole.part(*offset, shape),
-            (None, Some(given)) => given,
-            (None, None) => unreachable!("{} is given", list.buffers[*buffer].name),
-        }
-    });
-    Ok(tensors.collect())
 }

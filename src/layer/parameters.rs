@@ -1,11 +1,13 @@
 //! Weights and biases on the GPU, or their gradients.
 
+use std::borrow::Cow;
+
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
-use crate::layer::memory::{make, parameters_of};
-use crate::layer::places::{expect_device, expect_fours};
-use crate::plan::buffers::{self, Tensors};
+use crate::layer::make::make;
+use crate::plan::buffers::{self, CellTensors};
+use crate::plan::tensors::Tensors;
 use crate::weights::{CellWeights, Weights, suffix_of};
 
 /// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
@@ -66,11 +68,20 @@ impl Parameters {
         Ok(())
     }
 
+    /// Out of the tensors of a list.
+    pub(super) fn of(ids: &[CellTensors], tensors: &[Tensor]) -> Self {
+        let cells = ids.iter().filter_map(|ids| {
+            let [weight_ih, weight_hh, bias_ih, bias_hh] = ids.map(|id| id.map(|id| tensors[id.index()].clone()));
+            Some(CellParameters { weight_ih: weight_ih?, weight_hh: weight_hh?, bias_ih, bias_hh })
+        });
+        Self { cells: cells.collect() }
+    }
+
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
         let mut list = Tensors::default();
         let cells = buffers::parameters(&mut list, config, gpu.limits(), CellWeights::NAMES);
-        let parameters = parameters_of(&cells, &make(gpu, &list, Vec::new(), None)?);
+        let parameters = Self::of(&cells, &make(gpu, &list, Vec::new(), None)?);
         if let Some(weights) = weights {
             parameters.write(weights)?;
         }
@@ -107,7 +118,7 @@ impl Parameters {
                     expect_shape(name(), expected, actual)?;
                 }
                 if let Some(tensor) = tensor {
-                    expect_device(gpu, name(), tensor)?;
+                    tensor.expect_on(gpu, name())?;
                     expect_fours(config, name(), tensor)?;
                 }
             }
@@ -172,4 +183,9 @@ impl Parameters {
         }
         Ok(Weights { cells })
     }
+}
+
+/// Checks that a tensor that steps read begins where they can load as many numbers at once as they do.
+pub(super) fn expect_fours(config: &Config, name: impl Into<Cow<'static, str>>, tensor: &Tensor) -> Result<()> {
+    if config.hidden_size.is_multiple_of(4) { tensor.expect_fours(name) } else { Ok(()) }
 }

@@ -1,12 +1,11 @@
 //! Tensors that an unrolled layer is to work on instead of making its own.
 
-use std::borrow::Cow;
-
 use crate::config::Config;
 use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Gpu, Tensor};
+use crate::layer::parameters::expect_fours;
 use crate::layer::{Parameters, Workspace};
-use crate::plan::buffers::External;
+use crate::plan::External;
 use crate::unroll::{Mode, Unroll};
 
 /// Tensors that an unrolled layer is to work on instead of making its own: buffers of the app
@@ -89,7 +88,7 @@ impl ExternalTensors {
                     return Err(Error::TrainingOption { option: name });
                 }
                 expect_shape(name, &shape, tensor.shape())?;
-                expect_device(gpu, name, &tensor)?;
+                tensor.expect_on(gpu, name)?;
                 if !matches!(name, "input" | "output" | "d_input") {
                     expect_fours(config, name, &tensor)?;
                 }
@@ -130,15 +129,6 @@ impl ExternalTensors {
             layers_apart: !parameters.lie_evenly(config.num_cells()),
         })
     }
-}
-
-pub(super) fn expect_device(gpu: &Gpu, name: impl Into<Cow<'static, str>>, tensor: &Tensor) -> Result<()> {
-    if tensor.gpu().is_same_device(gpu) { Ok(()) } else { Err(Error::ForeignDevice { tensor: name.into() }) }
-}
-
-/// Checks that a tensor that steps read begins where they can load as many numbers at once as they do.
-pub(super) fn expect_fours(config: &Config, name: impl Into<Cow<'static, str>>, tensor: &Tensor) -> Result<()> {
-    if config.hidden_size.is_multiple_of(4) { tensor.expect_fours(name) } else { Ok(()) }
 }
 
 /// Checks that what is written overlaps with nothing else that is written, and shares no buffer with what is read.

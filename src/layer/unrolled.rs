@@ -7,9 +7,10 @@ use crate::layer::memory::Memory;
 use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward};
 use crate::layer::{ExternalTensors, Parameters, Recurrent};
 use crate::lower::program;
+use crate::plan::External;
 use crate::plan::Plan;
-use crate::plan::buffers::{External, TrainingRoles};
-use crate::plan::ops::Id;
+use crate::plan::buffers::TrainingRoles;
+use crate::plan::tensors::Id;
 use crate::unroll::Unroll;
 
 /// A layer laid out over T steps of B rows. Every buffer, bind group and pipeline is made when this is; recording makes

@@ -14,7 +14,8 @@ pub(crate) use sums::{element_workgroups, reduction_workgroups, sum_squares};
 use crate::activation::Activation;
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor, View};
-use crate::plan::ops::{Id, Matrix, Op, Vector};
+use crate::plan::ops::{Matrix, Op, Vector};
+use crate::plan::tensors::Id;
 
 /// A list of overrides, in the order of the table.
 type Overrides = Vec<(&'static str, f64)>;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{On, Overrides};
 use crate::gpu::{Gpu, Kernel, KernelSpec, View, view_of_parts};
-use crate::plan::ops::{CellSteps, Id};
+use crate::plan::ops::CellSteps;
+use crate::plan::tensors::Id;
 use crate::plan::{Cut, TimeLoop};
 use crate::unroll::Schedule;
 

@@ -1,157 +1,20 @@
-//! The list of buffers, and the tensors that lie in them. The layer makes what it says and nothing else.
+//! The list of buffers, and what the tensors in them are. The layer makes what it says and nothing else.
 
 use std::ops::Range;
 
+use super::external::External;
+use super::feasible::cells_per_buffer;
 use super::layout::{Keeps, Layout};
-use super::ops::{Id, StepsBackward};
+use super::tensors::{Id, Owner, Tensors};
 use super::time_loop::TimeLoop;
 use super::turns::{Block, Part};
 use crate::config::Config;
 use crate::target::Target;
-use crate::target::{INDICES, side_by_side};
 use crate::unroll::{Mode, Unroll};
 use crate::weights::CellWeights;
 
-/// Whose a buffer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
-    /// The layer's own: its numbers stay between passes.
-    Layer,
-    /// Nothing but a pass needs it while that runs: layers can share it in a [`Workspace`](crate::Workspace).
-    Scratch,
-    /// Given: parameters, tensors of the app, or those of another layer.
-    External,
-}
-
-/// A buffer of an unrolled layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Buffer {
-    pub(crate) name: &'static str,
-    /// Of 4 bytes each.
-    pub(crate) elements: usize,
-    pub(crate) owner: Owner,
-}
-
-/// Where a tensor lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Placed {
-    /// Which buffer of the list.
-    pub(crate) buffer: usize,
-    /// Elements before it in that buffer; of an external one, those before it beyond a multiple of four.
-    pub(crate) offset: usize,
-    pub(crate) shape: Vec<usize>,
-}
-
-/// Buffers, and tensors that lie in them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tensors {
-    pub(crate) buffers: Vec<Buffer>,
-    pub(crate) placed: Vec<Placed>,
-}
-
-impl Tensors {
-    pub(crate) fn placed(&self, tensor: Id) -> &Placed {
-        &self.placed[tensor.index()]
-    }
-
-    /// The number of elements of a tensor.
-    pub(crate) fn len(&self, tensor: Id) -> usize {
-        elements(&self.placed(tensor).shape)
-    }
-
-    /// How many elements behind a multiple of 16 bytes a tensor begins.
-    pub(crate) fn phase(&self, tensor: Id) -> usize {
-        self.placed(tensor).offset % 4
-    }
-
-    fn place(&mut self, buffer: usize, offset: usize, shape: &[usize]) -> Id {
-        self.placed.push(Placed { buffer, offset, shape: shape.to_vec() });
-        Id((self.placed.len() - 1) as u32)
-    }
-
-    fn buffer(&mut self, name: &'static str, elements: usize, owner: Owner) -> usize {
-        self.buffers.push(Buffer { name, elements, owner });
-        self.buffers.len() - 1
-    }
-
-    /// A tensor with a buffer of its own.
-    pub(crate) fn make(&mut self, name: &'static str, shape: &[usize], owner: Owner) -> Id {
-        let buffer = self.buffer(name, elements(shape), owner);
-        self.place(buffer, 0, shape)
-    }
-
-    /// A tensor that is given, so many elements behind a multiple of 16 bytes.
-    pub(crate) fn external(&mut self, name: &'static str, shape: &[usize], phase: usize) -> Id {
-        let buffer = self.buffer(name, elements(shape), Owner::External);
-        self.place(buffer, phase, shape)
-    }
-
-    /// So many tensors of one shape in one buffer, each `before` elements behind a multiple of the alignment of bindings.
-    pub(crate) fn side_by_side(
-        &mut self,
-        (name, owner): (&'static str, Owner),
-        count: usize,
-        shape: &[usize],
-        before: usize,
-        limits: &wgpu::Limits,
-    ) -> Vec<Id> {
-        let [stride, all] = side_by_side(count, &[before.saturating_add(elements(shape))], limits);
-        let buffer = self.buffer(name, all, owner);
-        let at = |index: usize| index.saturating_mul(stride).saturating_add(before);
-        (0..count).map(|index| self.place(buffer, at(index), shape)).collect()
-    }
-
-    /// So many tensors of one shape, one behind the other in one buffer. They are not handed out, so they begin anywhere.
-    pub(crate) fn in_a_row(&mut self, name: &'static str, owner: Owner, count: usize, shape: &[usize]) -> Vec<Id> {
-        let len = elements(shape);
-        let buffer = self.buffer(name, len.saturating_mul(count), owner);
-        (0..count).map(|index| self.place(buffer, index.saturating_mul(len), shape)).collect()
-    }
-
-    /// The part with these indices of the outermost axis of a tensor.
-    fn outer(&mut self, tensor: Id, range: Range<usize>) -> Id {
-        let Placed { buffer, offset, mut shape } = self.placed(tensor).clone();
-        let row = elements(&shape[1..]);
-        shape[0] = range.len();
-        self.place(buffer, offset.saturating_add(range.start.saturating_mul(row)), &shape)
-    }
-
-    /// Buffers of one name, size and owner, with how many there are of each, in the order of the list; without external ones.
-    pub(crate) fn grouped(&self) -> Vec<(&Buffer, usize)> {
-        let mut places = std::collections::HashMap::new();
-        let mut groups: Vec<(&Buffer, usize)> = Vec::new();
-        for buffer in self.buffers.iter().filter(|buffer| buffer.owner != Owner::External) {
-            let next = groups.len();
-            match *places.entry((buffer.name, buffer.elements, buffer.owner)).or_insert(next) {
-                place if place == next => groups.push((buffer, 1)),
-                place => groups[place].1 += 1,
-            }
-        }
-        groups
-    }
-}
-
-fn elements(shape: &[usize]) -> usize {
-    shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size))
-}
-
-/// Bytes of f32 numbers. What does not fit 64 bits saturates, and is over every limit.
-pub(super) fn bytes(sizes: &[usize]) -> u64 {
-    sizes.iter().fold(4_u64, |bytes, &size| bytes.saturating_mul(size as u64))
-}
-
 /// The tensors of a cell's weights and biases, or of their gradients, in the order of [`CellWeights::NAMES`].
 pub(crate) type CellTensors = [Option<Id>; 4];
-
-/// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or each
-/// has its own.
-pub(super) fn cells_per_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
-    let hidden = config.hidden_size;
-    let weights = |cells: usize| bytes(&[side_by_side(cells, &[config.cell().gates(), hidden, hidden], limits)[1]]);
-    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * INDICES);
-    let all = [config.num_cells(), config.directions()];
-    all.into_iter().find(|&cells| weights(cells) <= most).unwrap_or(1)
-}
 
 /// Weights and biases of all cells, or their gradients. Cells take their steps together: so their recurrent weights lie in one
 /// buffer, where it holds them.
@@ -183,32 +46,6 @@ pub(crate) fn parameters(
         }
     }
     list
-}
-
-/// Which tensors are given to an unrolled layer, so that it does not make them: for each how many elements behind a multiple
-/// of 16 bytes it begins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct External {
-    pub(crate) input: Option<usize>,
-    pub(crate) output: Option<usize>,
-    pub(crate) h0: Option<usize>,
-    pub(crate) h_n: Option<usize>,
-    pub(crate) d_output: Option<usize>,
-    pub(crate) d_h_n: Option<usize>,
-    pub(crate) d_input: Option<usize>,
-    pub(crate) d_h0: Option<usize>,
-    /// Of each cell, in the order of [`CellWeights::NAMES`].
-    pub(crate) gradients: Option<Vec<[usize; 4]>>,
-    /// As `gradients`. Empty: they begin at multiples of 16 bytes, as those that the crate makes.
-    pub(crate) weights: Vec<[usize; 4]>,
-    /// `h0` and `h_n` are two parts of one buffer.
-    pub(crate) states_share: bool,
-    /// The rows of the first states are taken from `h0` as numbers say that the app writes.
-    pub(crate) sources: bool,
-    /// The recurrent weights of the directions of a layer do not lie evenly in one buffer.
-    pub(crate) directions_apart: bool,
-    /// Nor do those of all layers.
-    pub(crate) layers_apart: bool,
 }
 
 /// What each tensor of a forward pass is.
@@ -476,7 +313,7 @@ impl Lists<'_> {
         };
         let has_d_input = unroll.input_gradient;
         let has_norms = unroll.gradient_norms;
-        let groups = StepsBackward::groups(self.time_loop, b, hidden);
+        let groups = self.time_loop.groups(b, hidden);
         let d_dropped = scratch_if(list, layout.has_dropout, "d_dropped", &[t, b, width]);
         let d_h_n = given(list, external.d_h_n, "d_h_n", &state);
         let d_h0 = given(list, external.d_h0, "d_h0", &state);

@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use super::buffers::bytes;
 use super::layout::{Keeps, Layout};
 use super::matmul::MatmulKernel;
 use super::time_loop::TimeLoop;
 use crate::config::{Config, Direction};
 use crate::error::Result;
 use crate::target::Target;
-use crate::target::{INDEX, INDICES, at_most};
+use crate::target::{INDEX, INDICES, at_most, bytes};
 use crate::unroll::{Mode, Unroll};
 
 const BINDING: &str = "max_storage_buffer_binding_size";

@@ -1,12 +1,11 @@
 //! Why an option cannot be had, if it cannot: every such reason, in one place. And what no option can help: limits that a
 //! device is below.
 
-use super::buffers::{External, bytes, cells_per_buffer};
-use super::layout::Layout;
+use super::external::External;
 use super::matmul::MatmulKernel;
-use crate::config::{Cell, Config, Direction};
+use crate::config::{Cell, Config, Direction, Reset};
 use crate::error::{Error, Result};
-use crate::target::{INDICES, Target, at_most, in_elements, side_by_side};
+use crate::target::{INDICES, Target, at_most, bytes, in_elements, side_by_side};
 use crate::unroll::{Mode, Saved, Schedule, Unroll};
 
 /// Refuses what was asked for by name and cannot be had.
@@ -26,19 +25,18 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
 }
 
 /// Refuses a schedule that was asked for by name and cannot be had.
-pub(super) fn check_schedule(unroll: &Unroll, layout: &Layout) -> Result<()> {
-    match unroll.schedule {
-        Some(schedule @ Schedule::PerSequence) => match no_loop_in_a_dispatch(layout) {
-            Some(because) => Err(Error::ScheduleUnavailable { schedule, because }),
-            None => Ok(()),
-        },
-        Some(Schedule::PerStep) | None => Ok(()),
+pub(super) fn check_schedule(config: &Config, unroll: &Unroll) -> Result<()> {
+    let wanted = unroll.schedule == Some(Schedule::PerSequence);
+    match no_loop_in_a_dispatch(config).filter(|_| wanted) {
+        Some(because) => Err(Error::OptionUnavailable { option: "Schedule::PerSequence", because }),
+        None => Ok(()),
     }
 }
 
 /// Why one dispatch cannot take many steps. What such a reset gate makes is needed by all units in the middle of a step.
-pub(super) fn no_loop_in_a_dispatch(layout: &Layout) -> Option<&'static str> {
-    layout.is_reset_before.then_some("the reset gate acts before the product")
+pub(super) fn no_loop_in_a_dispatch(config: &Config) -> Option<&'static str> {
+    let is_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
+    is_before.then_some("the reset gate acts before the product")
 }
 
 /// Why the layers cannot take their steps in a wavefront.
@@ -88,6 +86,16 @@ fn no_f16_weights(config: &Config) -> Option<&'static str> {
 fn no_f16_products(target: &Target) -> Option<&'static str> {
     let because = "the Gpu was told of no cooperative matrices: see Gpu::set_cooperative_matrices";
     target.cooperative.is_none().then_some(because)
+}
+
+/// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or each
+/// has its own.
+pub(super) fn cells_per_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
+    let hidden = config.hidden_size;
+    let weights = |cells: usize| bytes(&[side_by_side(cells, &[config.cell().gates(), hidden, hidden], limits)[1]]);
+    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * INDICES);
+    let all = [config.num_cells(), config.directions()];
+    all.into_iter().find(|&cells| weights(cells) <= most).unwrap_or(1)
 }
 
 /// Whether a binding holds what so many cells need at a time: the states of the directions of one layer, or of so many layers,

@@ -1,6 +1,6 @@
 //! What the options of a layer mean for its buffers and copies.
 
-use super::buffers::External;
+use super::external::External;
 use super::feasible::{fit_together, no_wavefront};
 use super::matmul::FEW_ROWS;
 use crate::config::{Cell, Config, Direction, Reset};

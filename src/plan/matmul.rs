@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::ops::Product;
 use crate::target::Target;
 
 /// Rows of a batch that one dispatch of a weight's gradient sums up at most. In a kernel a sum has
@@ -93,7 +92,7 @@ impl MatmulKernel {
 /// a longer one whose time axis is cut into chunks has the same bits as one that is not.
 pub(crate) const FEW_ROWS: usize = 8;
 
-/// The kernel for a product.
+/// The kernel for a product of m rows, n columns and sums of k, over rows of a batch if `transpose_a`.
 ///
 /// ```text
 /// cooperative matrices, if they are wanted and there, and the grid can have their tiles
@@ -105,11 +104,16 @@ pub(crate) const FEW_ROWS: usize = 8;
 /// Measured in `benches/RECORD.md`. A GPU with fewer than `ENOUGH` large tiles stands half empty, so small ones win there; and
 /// a long sum has parts, whose sums take as many registers again, of which the large tile has all already (1.4 times the
 /// time; with small tiles 1.3 times). On a software rasteriser loads cost most, and subgroups of 8 share them.
-pub(crate) fn choose(product: &Product, few_rows: bool, f16: bool, target: &Target) -> MatmulKernel {
+pub(crate) fn choose(
+    [m, n, k]: [usize; 3],
+    transpose_a: bool,
+    few_rows: bool,
+    f16: bool,
+    target: &Target,
+) -> MatmulKernel {
     use MatmulKernel::{Broadcast, Cooperative8, Cooperative16, Direct, FewRows, Tiled, TiledSmall};
     /// Tiles of 64 x 64 from which on they are enough to fill a large GPU.
     const ENOUGH: u64 = 256;
-    let [m, n, k] = product.size;
     let most = target.limits.max_compute_workgroups_per_dimension;
     let fits = |kernel: MatmulKernel| kernel.grid(m, n).iter().all(|&count| count <= most);
     if let Some(size) = target.cooperative.filter(|_| f16) {
@@ -123,7 +127,7 @@ pub(crate) fn choose(product: &Product, few_rows: bool, f16: bool, target: &Targ
         return FewRows;
     }
     let tiles: u64 = Tiled.grid(m, n).iter().map(|&count| u64::from(count)).product();
-    let is_long_sum = product.transpose_a && is_long(k);
+    let is_long_sum = transpose_a && is_long(k);
     if (tiles < ENOUGH || is_long_sum) && fits(TiledSmall) { TiledSmall } else { Tiled }
 }
 
@@ -133,23 +137,7 @@ mod tests {
 
     use super::MatmulKernel::{Broadcast, Cooperative8, Cooperative16, Direct, FewRows, Tiled, TiledSmall};
     use super::{MatmulKernel, choose};
-    use crate::plan::ops::{Id, Matrix, Product};
     use crate::target::Target;
-
-    fn product([m, n, k]: [usize; 3], transpose_a: bool) -> Product {
-        let matrix = || Matrix::rows_of(Id(0), 0, 1, 1);
-        Product {
-            size: [m, n, k],
-            a: matrix(),
-            transpose_a,
-            b: matrix(),
-            transpose_b: false,
-            bias: None,
-            c: matrix(),
-            accumulate: false,
-            lengths: None,
-        }
-    }
 
     fn target(class: DeviceType, workgroups: u32) -> Target {
         let limits = Limits { max_compute_workgroups_per_dimension: workgroups, ..Limits::default() };
@@ -157,7 +145,7 @@ mod tests {
     }
 
     fn of(target: &Target, [m, n]: [usize; 2], few_rows: bool, f16: bool) -> MatmulKernel {
-        choose(&product([m, n, 100], true), few_rows, f16, target)
+        choose([m, n, 100], true, few_rows, f16, target)
     }
 
     #[test]
@@ -176,9 +164,9 @@ mod tests {
         assert_eq!(of(&whole, [9, 1024], true, false), TiledSmall);
 
         // A long sum: 32 small tiles across.
-        let long = |k, workgroups| choose(&product([1024, 1024, k], true), false, false, &gpu(workgroups));
+        let long = |k, workgroups| choose([1024, 1024, k], true, false, false, &gpu(workgroups));
         assert_eq!([long(256, 32), long(257, 32), long(257, 31)], [Tiled, TiledSmall, Tiled]);
-        let rows = choose(&product([1024, 1024, 257], false), false, false, &whole);
+        let rows = choose([1024, 1024, 257], false, false, false, &whole);
         assert_eq!(rows, Tiled, "a sum along rows of weights is as long as the layer is wide");
 
         let mut software = target(DeviceType::Cpu, 65_535);

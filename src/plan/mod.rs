@@ -16,17 +16,19 @@ use std::ops::Range;
 
 use crate::config::{Cell, Config};
 use crate::error::Result;
-use crate::target::{Target, at_most};
+use crate::target::{Target, at_most, bytes};
 use crate::unroll::{Mode, Saved, Unroll};
 
 pub(crate) mod buffers;
 mod chunks;
 mod explain;
+mod external;
 mod feasible;
 mod layout;
 mod matmul;
 pub(crate) mod ops;
 mod passes;
+pub(crate) mod tensors;
 mod time_loop;
 mod turns;
 
@@ -34,16 +36,18 @@ use crate::unroll::Schedule;
 pub use matmul::MatmulKernel;
 pub use time_loop::{Cut, TimeLoop};
 
+pub(crate) use external::External;
 #[cfg(test)]
 pub(crate) use feasible::LARGEST_UNIFORM;
 pub(crate) use layout::Layout;
 pub(crate) use matmul::is_long;
 
-use buffers::{External, Lists, Owner, Roles, Tensors};
+use buffers::{Lists, Roles};
 use chunks::Sizes;
 use feasible::{check_kernels, check_options, no_f16_gates};
 use ops::Op;
 use passes::Passes;
+use tensors::{Buffer, Owner, Tensors};
 
 /// Buffers of one name and size that an unrolled layer makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +88,6 @@ impl Plan {
     /// # Errors
     /// Those of [`Config::validate`] and [`Unroll::validate`], for training
     /// [`Error::NoDerivative`](crate::Error::NoDerivative);
-    /// [`Error::ScheduleUnavailable`](crate::Error::ScheduleUnavailable) and
     /// [`Error::OptionUnavailable`](crate::Error::OptionUnavailable) for what was asked for by name; and
     /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) where no cutting of the time axis makes the layer fit.
     pub fn new<C: Copy + Into<Cell>>(
@@ -112,7 +115,7 @@ impl Plan {
         check_kernels(target)?;
         check_options(config, unroll, external, target)?;
         let layout = Layout::new(config, unroll, external, target);
-        let time_loop = TimeLoop::new(config, unroll, &layout, target)?;
+        let time_loop = TimeLoop::new(config, unroll, target)?;
         let sizes = Sizes { config, unroll, target, layout: &layout, time_loop: &time_loop };
         let chunks = sizes.chunks()?;
         let blocks = turns::blocks(config, &layout, &chunks);
@@ -284,10 +287,10 @@ impl Plan {
 }
 
 fn allocations(tensors: &Tensors) -> Vec<Allocation> {
-    let of = |(buffer, count): (&buffers::Buffer, usize)| Allocation {
+    let of = |(buffer, count): (&Buffer, usize)| Allocation {
         name: buffer.name,
         count,
-        bytes: buffers::bytes(&[buffer.elements]),
+        bytes: bytes(&[buffer.elements]),
         scratch: buffer.owner == Owner::Scratch,
     };
     tensors.grouped().into_iter().map(of).collect()

@@ -8,21 +8,11 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::buffers::Tensors;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
+use super::tensors::{Id, Tensors};
 use super::time_loop::{Cut, TimeLoop};
 use crate::config::{Cell, Reset};
 use crate::target::Target;
-
-/// A tensor of a list, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Id(pub(crate) u32);
-
-impl Id {
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// A matrix in a tensor: rows of `stride` elements, of which the columns in use may have a gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -384,26 +374,17 @@ pub(crate) struct StepsBackward {
     pub(crate) unused: Id,
 }
 
-/// Units that a lane of a step backward owns.
-const BACKWARD_UNITS: usize = 4;
-
 impl StepsBackward {
-    /// How many sums of squares of d_h a step has: one per workgroup.
-    pub(crate) fn groups(time_loop: &TimeLoop, batch: usize, hidden: usize) -> usize {
-        let [columns, rows, _] = time_loop.workgroups(time_loop.backward, BACKWARD_UNITS, batch, hidden, 1);
-        (columns as usize).saturating_mul(rows as usize)
-    }
-
     pub(crate) fn workgroups(&self) -> [u32; 3] {
         let any = &self.cells[0];
-        self.time_loop.workgroups(self.time_loop.backward, BACKWARD_UNITS, any.batch, any.hidden, self.cells.len())
+        self.time_loop.backward_workgroups(any.batch, any.hidden, self.cells.len())
     }
 }
 
 impl Steps {
     pub(crate) fn workgroups(&self) -> [u32; 3] {
         let any = &self.cells[0];
-        self.time_loop.workgroups(self.time_loop.forward, 1, any.batch, any.hidden, self.cells.len())
+        self.time_loop.forward_workgroups(any.batch, any.hidden, self.cells.len())
     }
 }
 
@@ -572,7 +553,7 @@ impl<'a> Lister<'a> {
     }
 
     pub(crate) fn matmul(&mut self, product: Product) {
-        let kernel = matmul::choose(&product, self.few_rows, self.f16_products, self.target);
+        let kernel = matmul::choose(product.size, product.transpose_a, self.few_rows, self.f16_products, self.target);
         self.list.push(Op::Matmul(Matmul::new(product, kernel, self.tensors, self.target)));
     }
 

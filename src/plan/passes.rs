@@ -1,11 +1,12 @@
 //! The two passes of an unrolled layer: which operations, on which parts of which tensors, in which order.
 
-use super::buffers::{CellTensors, Lists, Roles, Tensors, TrainingRoles};
+use super::buffers::{CellTensors, Lists, Roles, TrainingRoles};
 use super::layout::Keeps;
 use super::ops::{
-    Arrange, Arrangement, CellSteps, Dropout, F16Gates, Id, Lister, Matrix, MoveRows, Op, Pack, Product,
-    RecomputeGates, Steps, StepsBackward, SumRows, Vector,
+    Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lister, Matrix, MoveRows, Op, Pack, Product, RecomputeGates,
+    Steps, StepsBackward, SumRows, Vector,
 };
+use super::tensors::{Id, Tensors};
 use super::turns::{Block, Part, Turn};
 use crate::config::Cell;
 

@@ -3,7 +3,6 @@
 use wgpu::DeviceType;
 
 use super::feasible::{check_schedule, no_loop_in_a_dispatch};
-use super::layout::Layout;
 use crate::config::Config;
 use crate::error::Result;
 use crate::target::{Target, at_most};
@@ -60,11 +59,11 @@ const CPU_SEQUENCE_STEPS: usize = 16;
 
 impl TimeLoop {
     /// The choice for a layer on an adapter. `benches/RECORD.md` holds what was measured.
-    pub(super) fn new(config: &Config, unroll: &Unroll, layout: &Layout, target: &Target) -> Result<Self> {
-        check_schedule(unroll, layout)?;
+    pub(super) fn new(config: &Config, unroll: &Unroll, target: &Target) -> Result<Self> {
+        check_schedule(config, unroll)?;
         let (batch, hidden) = (unroll.batch, config.hidden_size);
         let (device, limits) = (target.class, &target.limits);
-        let best = || Self::best_schedule(batch, hidden, unroll.seq_len, layout, device);
+        let best = || Self::best_schedule(config, unroll, device);
         let schedule = unroll.schedule.unwrap_or_else(best);
         let time_loop = Self::cut(schedule, batch, hidden, config.cell().gates(), device);
         for (what, cut, sums) in
@@ -102,13 +101,14 @@ impl TimeLoop {
         Self { schedule, steps, forward, backward }
     }
 
-    fn best_schedule(batch: usize, hidden: usize, seq_len: usize, layout: &Layout, device: DeviceType) -> Schedule {
+    fn best_schedule(config: &Config, unroll: &Unroll, device: DeviceType) -> Schedule {
+        let (hidden, Unroll { batch, seq_len, .. }) = (config.hidden_size, *unroll);
         let small = if device == DeviceType::Cpu {
             batch.saturating_mul(hidden.saturating_mul(hidden)) <= CPU_SEQUENCE_SIZE && seq_len >= CPU_SEQUENCE_STEPS
         } else {
             hidden <= GPU_SEQUENCE_HIDDEN
         };
-        if small && seq_len > 1 && no_loop_in_a_dispatch(layout).is_none() {
+        if small && seq_len > 1 && no_loop_in_a_dispatch(config).is_none() {
             Schedule::PerSequence
         } else {
             Schedule::PerStep
@@ -164,8 +164,23 @@ impl TimeLoop {
         }
     }
 
-    /// Workgroups of a dispatch over so many cells, whose lanes own `units` units each.
-    pub(crate) fn workgroups(&self, cut: Cut, units: usize, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
+    /// Workgroups of a dispatch of steps forward over so many cells: a lane owns one unit.
+    pub(crate) fn forward_workgroups(&self, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
+        self.workgroups(self.forward, 1, [batch, hidden, cells])
+    }
+
+    /// The same backward: a lane owns four units.
+    pub(crate) fn backward_workgroups(&self, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
+        self.workgroups(self.backward, 4, [batch, hidden, cells])
+    }
+
+    /// How many sums of squares of d_h a step of a cell has: one per workgroup.
+    pub(crate) fn groups(&self, batch: usize, hidden: usize) -> usize {
+        let [columns, rows, _] = self.backward_workgroups(batch, hidden, 1);
+        (columns as usize).saturating_mul(rows as usize)
+    }
+
+    fn workgroups(&self, cut: Cut, units: usize, [batch, hidden, cells]: [usize; 3]) -> [u32; 3] {
         let columns = match self.schedule {
             Schedule::PerStep => hidden.div_ceil(cut.lanes as usize * units),
             Schedule::PerSequence => 1,

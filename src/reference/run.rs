@@ -20,11 +20,12 @@ use super::rnn_step_backward::rnn_step_backward;
 use super::sum_rows::sum_rows;
 use super::{Real, pack};
 use crate::config::{Cell, Reset};
-use crate::plan::buffers::{Owner, Placed, Tensors};
 use crate::plan::ops::{
-    Arrange, Arrangement, CellSteps, F16Gates, Id, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
+    Arrange, Arrangement, CellSteps, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
     StepsBackward, SumRows, Vector,
 };
+use crate::plan::tensors::Id;
+use crate::plan::tensors::{Owner, Placed, Tensors};
 
 /// The buffers of a plan on the host: of numbers, and of the same places as whole numbers, for tensors that hold those.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::error::{Error, Result, at_least_one, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::lower::program;
-use crate::plan::buffers::Tensors;
-use crate::plan::ops::{Id, Lister, Matrix, Op, Product, SumRows, Vector};
+use crate::plan::ops::{Lister, Matrix, Op, Product, SumRows, Vector};
+use crate::plan::tensors::{Id, Tensors};
 use crate::rng::SplitMix64;
 
 /// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`.

@@ -4,7 +4,8 @@ use crate::error::{Error, Result, expect_shape};
 use crate::gpu::{Program, ProgramBuilder, Tensor};
 use crate::kernels::{MSE, Mse, MseParams};
 use crate::lower::{lower, reduction_workgroups};
-use crate::plan::ops::{Id, Matrix, Op, SumRows, Vector};
+use crate::plan::ops::{Matrix, Op, SumRows, Vector};
+use crate::plan::tensors::Id;
 
 /// The mean over all elements of (prediction - expected)^2, as `nn.MSELoss`, and its gradient.
 #[derive(Debug)]
