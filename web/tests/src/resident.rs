@@ -5,9 +5,10 @@ use wgpu_gru::plan::Schedule;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Direction, GruConfig, RnnConfig, Saved, Unroll, harness, wgpu};
 
-use crate::run::{Outcome, Run, checks, open};
+use crate::checks::{Outcome, check, check_lengths};
+use crate::run::{Run, browser_checks, open};
 
-checks!["resident": layers];
+browser_checks![layers];
 
 /// The name of this module among the checks, which are left out where the adapter is none; the last check names the kernels.
 pub(crate) const MODULE: &str = "resident";
@@ -17,7 +18,7 @@ async fn layers(run: &Run) -> Outcome {
     let limits = wgpu::Limits { max_storage_buffers_per_shader_stage: 9, ..wgpu::Limits::default() };
     let own = Run::new(open(limits).await?, run.beyond());
     harness::assume_coherent_memory(own.gpu());
-    run.note(own.check(("on a device of its own", |own| Box::pin(against_the_oracle(own)))).await?);
+    run.note(own.check(against_the_oracle(&own)).await?);
     run.also_made(own.gpu());
     Ok(())
 }
@@ -27,12 +28,12 @@ async fn against_the_oracle(run: &Run) -> Outcome {
         // One workgroup, which always goes on; two, forward and backward, many times; and more than there are cores.
         for [steps, batch, hidden] in [[7, 1, 4], [200, 1, 16], [200, 1, 64], [7, 9, 132]] {
             let unroll = Unroll::training(steps, batch).schedule(Schedule::Resident).adapter_class(class);
-            run.layer(&GruConfig::new(5, hidden), unroll).await?;
+            check(run.gpu(), &GruConfig::new(5, hidden), unroll).await?;
             let config = RnnConfig::new(5, hidden).direction(Direction::Reverse);
-            run.layer(&config, unroll.saved(Saved::StatesOnly)).await?;
+            check(run.gpu(), &config, unroll.saved(Saved::StatesOnly)).await?;
         }
     }
     let unroll = Unroll::training(9, 3).schedule(Schedule::Resident);
-    run.layer_of_lengths(&GruConfig::new(5, 8).direction(Direction::Bidirectional), unroll, &[9, 0, 4]).await?;
+    check_lengths(run.gpu(), &GruConfig::new(5, 8).direction(Direction::Bidirectional), unroll, &[9, 0, 4]).await?;
     Ok(())
 }
