@@ -4,13 +4,12 @@
 use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
 use wgpu_gru::reference::move_rows::{move_rows, number};
-use wgpu_gru::reference::pack::pack;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, harness};
 
 use crate::support::{bits, flat, run, tensor, to_bits, words};
 
-trials![transposes, gaps, more_rows_than_a_grid, moves_rows, counts, packs];
+trials![transposes, gaps, more_rows_than_a_grid, moves_rows, counts];
 
 /// T, B, F: ones, primes, and the neighbours of the 64 elements of a workgroup.
 const SHAPES: [[usize; 3]; 8] =
@@ -140,17 +139,5 @@ fn counts(gpu: &Gpu) {
         run(gpu, &harness::count(&state).expect("a program"));
         count(1, &mut expected);
         assert_eq!(bits(&state), expected, "one more pass, the same seed");
-    }
-}
-
-/// The weights as the steps forward of a GPU read them.
-fn packs(gpu: &Gpu) {
-    for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (96, 32), (385, 128)] {
-        let source = SplitMix64::new(4).vec(rows * hidden, 1.0);
-        let mut expected = vec![f32::NAN; source.len()];
-        let packed = flat(gpu, &expected);
-        run(gpu, &harness::pack(rows, true, false, &flat(gpu, &source), &packed).expect("a program"));
-        pack(rows, &source, &mut expected);
-        assert_eq!(bits(&packed), to_bits(&expected), "{rows} rows of {hidden}");
     }
 }

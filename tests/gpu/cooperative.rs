@@ -13,9 +13,10 @@ use wgpu_gru::{
     Direction, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tolerance, Unroll, Weights, wgpu,
 };
 
-use crate::matmul;
-use crate::support::{adapter, check, check_lengths, largest, open_with, read, run, tensor, verify_batch, wide};
-use crate::{long_sums, over};
+use crate::checks::{long_sums, matmul, over};
+use crate::support::{
+    adapter, check, check_lengths, largest, open_with, passed, read, run, tensor, verify_batch, wide,
+};
 
 trials![
     all_forms,
@@ -104,30 +105,32 @@ fn first(gpu: &Gpu) -> &'static Gpu {
 }
 
 fn all_forms(gpu: &Gpu) {
-    matmul::all_forms(first(gpu));
+    passed(pollster::block_on(matmul::all_forms(first(gpu))));
 }
 
 fn anywhere_in_a_buffer(gpu: &Gpu) {
-    matmul::anywhere_in_a_buffer(first(gpu));
+    passed(pollster::block_on(matmul::anywhere_in_a_buffer(first(gpu))));
 }
 
 fn gap(gpu: &Gpu) {
-    matmul::gap(first(gpu));
+    passed(pollster::block_on(matmul::gap(first(gpu))));
 }
 
 fn nothing_past_k(gpu: &Gpu) {
-    matmul::nothing_past_k(first(gpu));
+    passed(pollster::block_on(matmul::nothing_past_k(first(gpu))));
 }
 
 fn nothing_of_rows_that_are_over(gpu: &Gpu) {
     for gpu in gpus(gpu) {
-        over::sums_over_rows(gpu);
-        over::rows_of_the_result(gpu);
+        passed(pollster::block_on(over::sums_over_rows(gpu)));
+        passed(pollster::block_on(over::rows_of_the_result(gpu)));
     }
 }
 
 fn long_sums(gpu: &Gpu) {
-    gpus(gpu).iter().for_each(long_sums::products);
+    for gpu in gpus(gpu) {
+        passed(pollster::block_on(long_sums::products(gpu)));
+    }
 }
 
 /// One product of operands as they are: its numbers on the GPU and by the twin in f64. What is added is zero.
@@ -171,7 +174,7 @@ fn shapes(gpu: &Gpu) {
     for gpu in gpus(gpu) {
         let kernel = matmul::kernels(gpu).next().expect("a kernel");
         for (seed, (params, has_bias)) in (0..).zip(SHAPES.into_iter().flat_map(matmul::forms)) {
-            matmul::check(gpu, kernel, &params, has_bias, seed);
+            passed(pollster::block_on(matmul::check(gpu, kernel, &params, has_bias, seed)));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Numbers of 16 bits: gates that are kept so, recurrent weights that are read so; and that nothing else changes.
 
-use wgpu_gru::Schedule;
-use wgpu_gru::reference::f16::{f16_from_gates, from_f16, gates_from_f16, to_f16};
+use wgpu_gru::reference::f16::{f16_from_gates, from_f16, to_f16};
 use wgpu_gru::reference::pack::pack;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, expectation, expectation_of};
@@ -11,18 +10,15 @@ use wgpu_gru::{
     Weights, harness,
 };
 
+use crate::checks::everywhere;
 use crate::support::{
-    assert_close, assert_halves, bits, check, check_lengths, flat, from_bits, largest, mistakes, open, read, results,
-    run, to_bits, verify_batch,
+    assert_close, assert_halves, bits, flat, largest, mistakes, open, read, results, run, to_bits, verify_batch,
 };
 
 trials![
     gates_as_halves,
-    gates_from_halves,
     weights_as_halves,
-    saved,
     saved_costs_what_it_says,
-    weights,
     weights_that_are_halves,
     weights_differ,
     the_budget_of_weights,
@@ -69,26 +65,6 @@ fn gates_as_halves(gpu: &Gpu) {
     }
 }
 
-/// Every half there is, exactly.
-fn gates_from_halves(gpu: &Gpu) {
-    for shape in SHAPES {
-        let [t, b, hidden] = shape;
-        let mut uniform = SplitMix64::new(4);
-        let words: Vec<u32> = (0..t * b * 2 * hidden).map(|_| uniform.next_u64() as u32 & 0x7bff_7bff).collect();
-        let mut expected = vec![f32::NAN; 2 * words.len()];
-        gates_from_f16(hidden, &words, &mut expected);
-        let (halves, gates) = (flat(gpu, &from_bits(&words)), flat(gpu, &vec![f32::NAN; expected.len()]));
-        let steps = harness::Steps::gru(shape, &halves, &halves, &gates);
-        run(gpu, &steps.halves(true, &halves).expect("a program"));
-        // A device may take the smallest ones, below 2^-14, for zero.
-        let distance = Tolerance { abs: 2_f64.powi(-14), rel: 0.0 };
-        let (actual, small) = (read(&gates), |number: &f32| number.abs() < 2_f32.powi(-14));
-        assert!(distance.compare(&actual, &expected).passed(), "{shape:?}");
-        let differs = actual.iter().zip(&expected).any(|(a, e)| !small(e) && a.to_bits() != e.to_bits());
-        assert!(!differs, "{shape:?}: exact but for the smallest ones");
-    }
-}
-
 fn weights_as_halves(gpu: &Gpu) {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (385, 128)] {
         let source = numbers(rows * hidden, 5);
@@ -103,31 +79,6 @@ fn weights_as_halves(gpu: &Gpu) {
             assert_halves(&format!("{rows} rows of {hidden}, {side_by_side}"), &bits(&packed), &expected);
         }
     }
-}
-
-/// The schedules and cuts of both classes of adapters.
-fn everywhere(unroll: Unroll) -> impl Iterator<Item = Unroll> {
-    let schedules = [Schedule::PerStep, Schedule::PerSequence];
-    schedules.into_iter().flat_map(move |schedule| {
-        [DeviceType::Cpu, DeviceType::DiscreteGpu].map(|class| unroll.schedule(schedule).adapter_class(class))
-    })
-}
-
-/// Gates kept as halves, over many chunks and one.
-fn saved(gpu: &Gpu) {
-    let both = GruConfig::new(5, 7).direction(Direction::Bidirectional);
-    for seq_len in [1, 6, 70] {
-        let unroll = Unroll::training(seq_len, 3).saved(Saved::F16);
-        for unroll in everywhere(unroll) {
-            check(gpu, &GruConfig::new(5, 8), unroll);
-        }
-        check(gpu, &both.clone().reset(Reset::Before).bias(false), unroll);
-        check(gpu, &RnnConfig::new(5, 7), unroll);
-        check_lengths(gpu, &both.clone().num_layers(2), unroll.gradient_norms(true), &[seq_len, seq_len / 2, 0]);
-    }
-    let wavefront = Unroll::training(19, 3).wavefront(true).saved(Saved::F16);
-    check(gpu, &GruConfig::new(5, 7).num_layers(3).batch_first(true), wavefront);
-    check(gpu, &GruConfig::new(5, 7).num_layers(2).dropout(0.5), Unroll::training(9, 3).saved(Saved::F16));
 }
 
 fn layer<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, weights: &Weights) -> Recurrent {
@@ -162,25 +113,6 @@ fn saved_costs_what_it_says(gpu: &Gpu) {
     let kept = of(&half, "h") + of(&half, "gates") + of(&half, "f16 gates");
     assert!((3.0..3.3).contains(&kept), "{kept} states a step");
     assert_eq!(whole.plan().bytes_with(Saved::F16), Some(half.plan().bytes()), "what the plan says beforehand");
-}
-
-fn weights(gpu: &Gpu) {
-    let half = |seq_len| Unroll::training(seq_len, 5).f16_weights(true);
-    for hidden in [4, 36] {
-        let config = GruConfig::new(5, hidden);
-        for unroll in everywhere(half(9)) {
-            check(gpu, &config, unroll);
-            check(gpu, &RnnConfig::new(5, hidden), unroll);
-        }
-        for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
-            let unroll = half(9).adapter_class(class);
-            check(gpu, &config.clone().reset(Reset::Before).direction(Direction::Reverse), unroll);
-            check(gpu, &config.clone().direction(Direction::Bidirectional).num_layers(2), unroll);
-            check(gpu, &config.clone().num_layers(3).bias(false), unroll.wavefront(true));
-            check_lengths(gpu, &config, unroll.saved(Saved::F16), &[9, 0, 3, 8, 1]);
-            check_lengths(gpu, &config, unroll.saved(Saved::Recompute), &[9, 0, 3, 8, 1]);
-        }
-    }
 }
 
 /// Weights that are halves already lose nothing: everything is as it is without the option, within the rounding of sums.

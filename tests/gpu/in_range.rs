@@ -9,9 +9,10 @@ use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
 
+use crate::checks::train::Trainer;
 use crate::support::{
-    Trainer, any_options, assert_none_out_of_range, bits, check, check_drawn, check_lengths, counting, is_told, own,
-    property_from, read, record, run, tensor,
+    any_options, assert_none_out_of_range, bits, check, check_drawn, check_lengths, counting, is_told, own,
+    property_from, read, run, tensor,
 };
 
 trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks,];
@@ -43,9 +44,9 @@ fn any_options_in_range(gpu: &Gpu) {
 fn training_steps(gpu: &Gpu) {
     let gpu = counting(gpu);
     for sizes in [[1, 1, 1, 1, 1], [4, 3, 2, 7, 5], [9, 17, 3, 33, 2]] {
-        let mut trainer = Trainer::new(&gpu, sizes);
+        let mut trainer = Trainer::new(&gpu, sizes).expect("a trainer");
         for _ in 0..3 {
-            record(&gpu, |encoder| trainer.encode(encoder));
+            gpu.submit(|encoder| trainer.encode(encoder)).expect("a submission");
         }
     }
     assert_none_out_of_range(&gpu);

@@ -13,6 +13,7 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgpu_gru::{Error, Gpu};
 
+use checks::Check;
 use support::report::Report;
 use support::settings;
 
@@ -31,6 +32,8 @@ mod bad_places;
 mod bindings;
 mod buffers_of_the_app;
 mod cells;
+#[path = "../checks/mod.rs"]
+mod checks;
 mod chunks;
 mod combinations;
 mod controls;
@@ -43,13 +46,10 @@ mod half;
 mod heads;
 mod in_range;
 mod layer;
-mod long_sums;
 mod lost;
 mod matmul;
 mod nonfinite;
 mod optimisers;
-mod options;
-mod over;
 mod past_a_grid;
 mod places;
 mod promises;
@@ -58,10 +58,26 @@ mod small_devices;
 mod stream;
 mod sums;
 mod support;
-mod train;
 mod versions;
 
 type Test = fn(&Gpu);
+
+/// What runs here alone, or here and in browsers.
+#[derive(Clone, Copy)]
+enum Body {
+    Test(Test),
+    Check(Check),
+}
+
+impl Body {
+    fn run(self, gpu: &Gpu) -> Result<(), Failed> {
+        match self {
+            Self::Test(test) => test(gpu),
+            Self::Check(check) => pollster::block_on(check(gpu)).map_err(|failure| failure.describe())?,
+        }
+        Ok(())
+    }
+}
 
 /// The module whose tests need cooperative matrices: where the adapter says nothing of them each is reported as ignored; where
 /// `WGPU_GRU_REQUIRE_COOPERATIVE` is on, as failed.
@@ -69,13 +85,10 @@ const COOPERATIVE: &str = "cooperative";
 
 const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("matmul", matmul::TRIALS),
-    ("options", options::TRIALS),
     ("combinations", combinations::TRIALS),
     ("sums", sums::TRIALS),
-    ("over", over::TRIALS),
     ("past_a_grid", past_a_grid::TRIALS),
     ("nonfinite", nonfinite::TRIALS),
-    ("long_sums", long_sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
     ("cuts", cuts::TRIALS),
     ("cells", cells::forward::TRIALS),
@@ -84,7 +97,6 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("half", half::TRIALS),
     (COOPERATIVE, cooperative::TRIALS),
     ("in_range", in_range::TRIALS),
-    ("train", train::TRIALS),
     ("optimisers", optimisers::TRIALS),
     ("heads", heads::TRIALS),
     ("small_devices", small_devices::TRIALS),
@@ -109,7 +121,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
 /// another class than the adapter is, they would do the same once more.
-const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "sums"];
+const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "single", "sums"];
 
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {
@@ -142,7 +154,7 @@ fn main() -> ExitCode {
     let devices = Arc::new(Mutex::new(vec![gpu]));
     let report = Arc::new(Report::default());
 
-    let trial = |module: &'static str, name: &str, test: Test| {
+    let trial = |module: &'static str, name: &str, body: Body| {
         let is_ignored = (absent && !required)
             || (module == COOPERATIVE && without_matrices)
             || (planned_as.is_some() && IN_ANY_PLAN.contains(&module));
@@ -152,7 +164,7 @@ fn main() -> ExitCode {
             let gpu = free.unwrap_or_else(opened).map_err(Failed::from)?;
             let begin = Instant::now();
             support::take_largest_share();
-            test(&gpu);
+            body.run(&gpu)?;
             report.add(module, begin.elapsed(), support::take_largest_share());
             devices.lock().unwrap_or_else(PoisonError::into_inner).push(Ok(gpu));
             Ok(())
@@ -161,9 +173,13 @@ fn main() -> ExitCode {
         Trial::test(name, run).with_ignored_flag(is_ignored)
     };
     let has_name: Test = |gpu| assert!(!gpu.describe().is_empty(), "an adapter has a name");
-    let mut trials = vec![trial("", "adapter", has_name), trial("", "settings", |_| settings::they_are_understood())];
+    let understood: Test = |_| settings::they_are_understood();
+    let mut trials = vec![trial("", "adapter", Body::Test(has_name)), trial("", "settings", Body::Test(understood))];
+    for &(module, checks) in checks::MODULES {
+        trials.extend(checks.iter().map(|&(name, check)| trial(module, name, Body::Check(check))));
+    }
     for &(module, tests) in MODULES {
-        trials.extend(tests.iter().map(|&(name, test)| trial(module, name, test)));
+        trials.extend(tests.iter().map(|&(name, test)| trial(module, name, Body::Test(test))));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if settings::is_on(settings::REPORT) {

@@ -1,250 +1,16 @@
-//! Every matrix product against its twin in f32 and in f64.
+//! Products beside the checks of `tests/checks/matmul.rs`: drawn ones, and what only another device shows.
 
 use proptest::prelude::*;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::{self, Placed};
-use wgpu_gru::reference::f16::{from_f16, to_f16};
-use wgpu_gru::reference::matmul::{MatmulParams, matmul};
+use wgpu_gru::reference::matmul::MatmulParams;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::{Gpu, Tolerance, wgpu};
+use wgpu_gru::{Gpu, wgpu};
 
-use crate::support::{assert_close, bits, open, property, read, run, tensor, wide};
+use crate::checks::matmul::{Room, check, forms, kernels, plain, spread};
+use crate::support::{bits, flat, open, passed, property, run, tensor};
 
-trials![
-    around_the_tiles,
-    all_forms,
-    anywhere_in_a_buffer,
-    gap,
-    nothing_past_k,
-    random_products,
-    the_same_bits,
-    few_rows
-];
-
-/// The products by cooperative matrices.
-const COOPERATIVE: [MatmulKernel; 2] = [MatmulKernel::Cooperative16, MatmulKernel::Cooperative8];
-
-/// All that the GPU can run; where it was told of cooperative matrices (`cooperative.rs`), those alone.
-pub(crate) fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
-    let told = gpu.cooperative_matrices().is_some();
-    let is_wanted = move |kernel: &MatmulKernel| COOPERATIVE.contains(kernel) == told;
-    MatmulKernel::ALL.into_iter().filter(is_wanted).filter(|&kernel| harness::supports(gpu, kernel))
-}
-
-/// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of f32.
-pub(crate) fn operands(kernel: MatmulKernel, numbers: Vec<f32>) -> Vec<f32> {
-    let half = |number: f32| from_f16(to_f16(number));
-    if COOPERATIVE.contains(&kernel) { numbers.into_iter().map(half).collect() } else { numbers }
-}
-
-/// Where a matrix lies: elements before its stored rows, elements of each row before it and after it, rows after it.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    before: usize,
-    left: usize,
-    right: usize,
-    below: usize,
-}
-
-impl Room {
-    const NONE: Self = Self { before: 0, left: 0, right: 0, below: 0 };
-
-    fn stride(&self, columns: usize) -> usize {
-        self.left + columns + self.right
-    }
-}
-
-/// Rows of `columns` in a buffer with NaN all around.
-fn spread(dense: &[f32], columns: usize, room: Room) -> Vec<f32> {
-    let mut buffer = vec![f32::NAN; room.before];
-    for row in dense.chunks_exact(columns) {
-        buffer.resize(buffer.len() + room.left, f32::NAN);
-        buffer.extend_from_slice(row);
-        buffer.resize(buffer.len() + room.right, f32::NAN);
-    }
-    buffer.resize(buffer.len() + room.below * room.stride(columns), f32::NAN);
-    buffer
-}
-
-/// One product on the GPU and by the twin. a is from U(-1, 1), b from U(+-1/sqrt(k)), as weights are. `rooms` are those
-/// of a, b, c and the bias. Gives the name of the kernel.
-fn check_in(
-    gpu: &Gpu,
-    kernel: MatmulKernel,
-    params: &MatmulParams,
-    has_bias: bool,
-    rooms: [Room; 4],
-    seed: u64,
-) -> &'static str {
-    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
-    let mut uniform = SplitMix64::new(seed);
-    let a = operands(kernel, uniform.vec(m * k, 1.0));
-    let b = operands(kernel, uniform.vec(k * n, 1.0 / (k as f32).sqrt()));
-    let bias = has_bias.then(|| uniform.vec(n, 1.0));
-    // Without accumulate what c held must not matter.
-    let c = if accumulate { uniform.vec(m * n, 1.0) } else { vec![f32::NAN; m * n] };
-
-    let mut narrow = c.clone();
-    matmul(params, &a, &b, bias.as_deref(), &mut narrow);
-    let mut exact = wide(&c);
-    matmul(params, &wide(&a), &wide(&b), bias.as_deref().map(wide).as_deref(), &mut exact);
-
-    let [a_columns, b_columns] = [if transpose_a { m } else { k }, if transpose_b { k } else { n }];
-    let upload = |host: &[f32]| tensor(gpu, &[host.len()], host);
-    let [a_room, b_room, c_room, bias_room] = rooms;
-    let a = upload(&spread(&a, a_columns, a_room));
-    let b = upload(&spread(&b, b_columns, b_room));
-    let c = upload(&spread(&c, n, c_room));
-    let bias = bias.map(|bias| upload(&spread(&bias, n, bias_room)));
-    let place = |tensor, columns, room: Room| Placed {
-        tensor,
-        begin: room.before,
-        column: room.left,
-        stride: room.stride(columns),
-    };
-    let placed = [place(&a, a_columns, a_room), place(&b, b_columns, b_room), place(&c, n, c_room)];
-    let bias = bias.as_ref().map(|bias| (bias, bias_room.before));
-    let program = harness::matmul_placed(kernel, params, placed, bias).expect("a program");
-    run(gpu, &program);
-
-    let name = format!("{kernel:?} {params:?} bias {has_bias} {rooms:?}: c");
-    let (mut actual, mut around) = (Vec::new(), read(&c));
-    for row in around[c_room.before..].chunks_exact_mut(c_room.stride(n)).take(m) {
-        let row = &mut row[c_room.left..c_room.left + n];
-        actual.extend_from_slice(row);
-        row.fill(f32::NAN);
-    }
-    assert!(around.iter().all(|value| value.is_nan()), "{name}: something was written outside of the matrix");
-    let tolerance = Tolerance::matmul(k);
-    assert_close(&format!("{name} against f64"), &actual, &exact, tolerance);
-    // Both round.
-    assert_close(&format!("{name} against f32"), &actual, &narrow, tolerance.plus(tolerance));
-    program.kernels()[0].0
-}
-
-pub(crate) fn check(gpu: &Gpu, kernel: MatmulKernel, params: &MatmulParams, has_bias: bool, seed: u64) {
-    check_in(gpu, kernel, params, has_bias, [Room::NONE; 4], seed);
-}
-
-fn plain(m: usize, n: usize, k: usize) -> MatmulParams {
-    MatmulParams { m, n, k, transpose_a: false, transpose_b: false, accumulate: false }
-}
-
-/// The four pairs of transposes, each with one of the four of bias and accumulation: these end a product, the others begin
-/// it. Each form is a pipeline, and those take their time on a software adapter.
-pub(crate) fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams, bool)> {
-    [(false, false), (false, true), (true, false), (true, true)].into_iter().map(move |(transpose_a, transpose_b)| {
-        let (has_bias, accumulate) = (transpose_a != transpose_b, transpose_a);
-        (MatmulParams { m, n, k, transpose_a, transpose_b, accumulate }, has_bias)
-    })
-}
-
-/// One less than a tile, a tile, one more, for each of m, n, k; sizes of 1; and sizes of four more, which vec4 loads allow.
-fn around_the_tiles(gpu: &Gpu) {
-    for kernel in kernels(gpu) {
-        let [rows, columns] = kernel.tile().map(|size| size as usize);
-        for m in [1, rows - 1, rows, rows + 1, rows + 4] {
-            for (n, k) in [(1, 16), (columns - 1, 15), (columns, 17), (columns + 1, 1), (columns + 4, 36)] {
-                check(gpu, kernel, &plain(m, n, k), true, (m * n * k) as u64);
-            }
-        }
-    }
-}
-
-/// Every form, on prime sizes, on multiples of 4 that are none of a tile, on whole tiles.
-pub(crate) fn all_forms(gpu: &Gpu) {
-    for kernel in kernels(gpu) {
-        for size in [[67, 37, 131], [68, 44, 132], [64, 128, 64]] {
-            for (seed, (params, has_bias)) in (0..).zip(forms(size)) {
-                check(gpu, kernel, &params, has_bias, seed);
-            }
-        }
-    }
-}
-
-/// Every form with room around the matrices: with all of it in fours around sizes that are none, which vec4 loads allow,
-/// and with one operand after the other out of line.
-pub(crate) fn anywhere_in_a_buffer(gpu: &Gpu) {
-    let sizes = [[35, 39, 37], [70, 66, 23]];
-    // What is missing to a multiple of four.
-    let to_four = |size: usize| size.next_multiple_of(4) - size;
-    for kernel in kernels(gpu) {
-        for (seed, (params, has_bias)) in (0..).zip(sizes.into_iter().flat_map(forms)) {
-            let MatmulParams { m, n, k, transpose_a, transpose_b, .. } = params;
-            let columns = [if transpose_a { m } else { k }, if transpose_b { k } else { n }, n];
-            let rows = [if transpose_a { k } else { m }, if transpose_b { n } else { k }, m];
-            let room = |i: usize| Room {
-                before: 4 + 100 * i,
-                left: 4 * i,
-                right: to_four(columns[i]) + 4,
-                below: to_four(rows[i]) + 40,
-            };
-            let aligned = [room(0), room(1), room(2), Room { before: 3, ..Room::NONE }];
-            let name = check_in(gpu, kernel, &params, has_bias, aligned, seed);
-            assert!(!name.ends_with("_scalar"), "{params:?} {aligned:?} runs by {name}");
-            // Where the rows begin, their length, the column.
-            for (operand, [before, left, longer]) in
-                (0..3).flat_map(|operand| [[1, 0, 0], [0, 0, 1], [0, 1, 0]].map(|wrong| (operand, wrong)))
-            {
-                let mut rooms = aligned;
-                rooms[operand].before += before;
-                rooms[operand].left += left;
-                rooms[operand].right += longer;
-                rooms[operand].right -= left;
-                let name = check_in(gpu, kernel, &params, has_bias, rooms, seed);
-                assert!(name.ends_with("_scalar"), "{params:?} {rooms:?} runs by {name}");
-            }
-        }
-    }
-}
-
-/// The gates r, z and hn are taken out of rows of r, z, n, hn. The skipped n is NaN, so that touching it shows.
-pub(crate) fn gap(gpu: &Gpu) {
-    for kernel in kernels(gpu) {
-        for (rows, hidden, columns) in
-            [(1, 1, 1), (7, 5, 3), (64, 16, 32), (131, 23, 37), (65, 65, 2), (33, 6, 8), (18, 20, 12)]
-        {
-            let mut uniform = SplitMix64::new(rows as u64);
-            let mut gates = operands(kernel, uniform.vec(rows * 4 * hidden, 1.0));
-            let b = operands(kernel, uniform.vec(rows * columns, 1.0 / (rows as f32).sqrt()));
-            let mut dense = Vec::new();
-            for row in gates.chunks_exact_mut(4 * hidden) {
-                row[2 * hidden..3 * hidden].fill(f32::NAN);
-                dense.extend_from_slice(&row[..2 * hidden]);
-                dense.extend_from_slice(&row[3 * hidden..]);
-            }
-            let params = MatmulParams { transpose_a: true, ..plain(3 * hidden, columns, rows) };
-            let mut expected = vec![0.0; 3 * hidden * columns];
-            matmul(&params, &wide(&dense), &wide(&b), None, &mut expected);
-
-            let (gates, b) = (tensor(gpu, &[gates.len()], &gates), tensor(gpu, &[b.len()], &b));
-            let c = tensor(gpu, &[expected.len()], &vec![f32::NAN; expected.len()]);
-            run(gpu, &harness::matmul_with_gap(kernel, hidden, &gates, &b, &c).expect("a program"));
-            let name = format!("{kernel:?} rows {rows} hidden {hidden} columns {columns}: c");
-            assert_close(&name, &read(&c), &expected, Tolerance::matmul(rows));
-        }
-    }
-}
-
-/// What lies past the end of k in either operand is never multiplied: there are NaN in one, and infinities in the other's
-/// rows, which times a zero would be NaN. k ends within four neighbours, or with them.
-pub(crate) fn nothing_past_k(gpu: &Gpu) {
-    for (kernel, k, transpose_b) in
-        kernels(gpu).flat_map(|kernel| [(kernel, 5, false), (kernel, 5, true), (kernel, 4, false), (kernel, 4, true)])
-    {
-        let columns: Vec<f32> = (0..64).map(|i| if i % 8 < k { 1.0 } else { f32::NAN }).collect();
-        let rows: Vec<f32> = (0..64).map(|i| if i / 8 < k { 1.0 } else { f32::INFINITY }).collect();
-        for transpose_a in [false, true] {
-            let a = tensor(gpu, &[64], if transpose_a { &rows } else { &columns });
-            let b = tensor(gpu, &[64], if transpose_b { &columns } else { &rows });
-            let c = tensor(gpu, &[64], &[f32::NAN; 64]);
-            let params = MatmulParams { transpose_a, transpose_b, ..plain(8, 8, k) };
-            let placed = [&a, &b, &c].map(|tensor| Placed::whole(tensor, 8));
-            run(gpu, &harness::matmul_placed(kernel, &params, placed, None).expect("a program"));
-            assert_eq!(read(&c), vec![k as f32; 64], "{kernel:?} {params:?}");
-        }
-    }
-}
+trials![random_products, the_same_bits, few_rows];
 
 fn random_products(gpu: &Gpu) {
     let flags = (0..8_usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
@@ -255,7 +21,7 @@ fn random_products(gpu: &Gpu) {
     let kernels: Vec<_> = kernels(gpu).collect();
     property(32, &cases, |(m, n, k, (kernel, transpose_a, transpose_b, has_bias, accumulate), seed)| {
         let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate };
-        check(gpu, kernels[kernel % kernels.len()], &params, has_bias, seed);
+        passed(pollster::block_on(check(gpu, kernels[kernel % kernels.len()], &params, has_bias, seed)));
     });
 }
 
@@ -275,7 +41,7 @@ fn the_same_bits(gpu: &Gpu) {
                 let rooms = [right + 1, right].map(|right| Room { right, ..Room::NONE });
                 let a = spread(&a, 301, rooms[0]);
                 let b = spread(&b, 50, rooms[1]);
-                let [a, b] = [a, b].map(|host| tensor(gpu, &[host.len()], &host));
+                let [a, b] = [a, b].map(|host| flat(gpu, &host));
                 let c = tensor(gpu, &[70, 52], &[0.0; 70 * 52]);
                 let placed = [(&a, rooms[0].stride(301)), (&b, rooms[1].stride(50)), (&c, 52)];
                 let placed = placed.map(|(tensor, stride)| Placed::whole(tensor, stride));
@@ -307,7 +73,7 @@ fn few_rows(gpu: &Gpu) {
     for (gpu, has_subgroups) in [(gpu, has_subgroups), (&bare, false)] {
         for [m, n, k] in [[1, 44, 132], [5, 192, 20], [8, 4, 4], [9, 68, 36]] {
             for (seed, (params, has_bias)) in (0..).zip(forms([m, n, k])) {
-                let kernel = check_in(gpu, MatmulKernel::FewRows, &params, has_bias, [Room::NONE; 4], seed);
+                let kernel = passed(pollster::block_on(check(gpu, MatmulKernel::FewRows, &params, has_bias, seed)));
                 let aligned = !params.transpose_a || m % 4 == 0;
                 let by_subgroup = has_subgroups && params.transpose_b && aligned;
                 assert_eq!(kernel == "matmul_few_rows_subgroup", by_subgroup, "{kernel} {params:?}");

@@ -7,7 +7,8 @@ use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Gpu, Gru, GruConfig, StreamOptions, Tensor, Unroll, Unrolled, harness, wgpu};
 use wgpu_gru::{Schedule, TimeLoop};
 
-use crate::support::{Trainer, adapter, bits, counts, encoder, forward, objects, open_with, own, settings};
+use crate::checks::train::Trainer;
+use crate::support::{adapter, bits, counts, encoder, forward, objects, open_with, own, settings};
 
 trials![
     recording_makes_nothing,
@@ -24,11 +25,11 @@ trials![
 /// Layer, head, loss and optimiser, each at the first time and again.
 fn recording_makes_nothing(gpu: &Gpu) {
     let gpu = own(gpu);
-    let mut trainer = Trainer::new(&gpu, [7, 3, 2, 9, 4]);
+    let mut trainer = Trainer::new(&gpu, [7, 3, 2, 9, 4]).expect("a trainer");
     let mut commands = encoder(&gpu);
     let before = counts(&gpu);
     for _ in 0..3 {
-        trainer.encode(&mut commands);
+        trainer.encode(&mut commands).expect("a step");
         assert_eq!(counts(&gpu), before, "recording makes nothing");
     }
     gpu.queue().submit([commands.finish()]);

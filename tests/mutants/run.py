@@ -25,15 +25,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-# Which modules of tests/gpu know a file, the quick ones first.
+# Which modules of tests/gpu and tests/checks know a file, the quick ones first.
 MODULES = [
     (r"matmul_cooperative", ["cooperative"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
-    (r"sum_rows", ["sums", "long_sums", "in_range", "options"]),
+    (r"sum_rows", ["single", "sums", "long_sums", "in_range", "options"]),
     (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "in_range"]),
     (r"move_rows|number|copies", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
-    (r"pack|f16", ["half", "past_a_grid", "nonfinite", "in_range"]),
+    (r"pack|f16", ["single", "half", "past_a_grid", "nonfinite", "in_range"]),
     (r"", ["recurrence", "cells", "activations", "options", "half", "chunks", "cuts", "nonfinite", "in_range"]),
 ]
 FILES = ["shaders/*.wgsl", "shaders/shared/*.wgsl"]

@@ -45,6 +45,11 @@ pub(crate) fn own(gpu: &Gpu) -> Gpu {
     planned(pollster::block_on(Gpu::with_options(options)).expect("the adapter opens once more"))
 }
 
+/// The same for a check.
+pub(crate) async fn own_device(gpu: &Gpu) -> wgpu_gru::Result<Gpu> {
+    Ok(own(gpu))
+}
+
 /// A tensor that holds these numbers.
 pub(crate) fn tensor(gpu: &Gpu, shape: &[usize], host: &[f32]) -> Tensor {
     Tensor::from_slice(gpu, shape, host).expect("a tensor")

@@ -5,10 +5,11 @@ use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, Expectation, expectation};
 use wgpu_gru::{CellWeights, Gpu, Recurrent, Unrolled, Weights};
 
-use super::check::check_batch;
+use super::check::passed;
 use super::common::any_options::Options;
 use super::common::numbers::largest;
 use super::device::{bits, tensor};
+use crate::checks::layer::check_batch;
 
 pub(crate) fn weights_of_drawn(options: &Options) -> Weights {
     Weights::random(&options.config, options.seed)
@@ -73,7 +74,7 @@ pub(crate) fn check_drawn(gpu: &Gpu, options: &Options) {
     let Options { config, unroll, has_h0, .. } = options;
     let batch = batch_of_drawn(options);
     let layer = Recurrent::with_weights(gpu, config.clone(), &weights_of_drawn(options)).expect("a layer");
-    let mut net = check_batch(&layer, *unroll, &batch);
+    let mut net = passed(pollster::block_on(check_batch(&layer, *unroll, &batch)));
     if *has_h0 {
         return;
     }

@@ -10,21 +10,21 @@ mod halves;
 mod loops;
 pub(crate) mod report;
 pub(crate) mod settings;
-mod trainer;
 
 pub(crate) use buffers::{ALL, app_buffer, batch_of, cases, given};
-pub(crate) use check::{assert_as_planned, check, check_lengths, results, verify_batch};
+pub(crate) use check::{assert_as_planned, check, check_lengths, passed, results, verify_batch};
 pub(crate) use common::any_options::{Options, any_options};
 pub(crate) use common::error::{assert_error, shape};
-pub(crate) use common::numbers::{ACTIVATIONS, assert_close, from_bits, largest, take_largest_share, to_bits, wide};
+pub(crate) use common::numbers::{
+    ACTIVATIONS, assert_close, close, from_bits, largest, note, take_largest_share, to_bits, wide,
+};
 pub(crate) use common::plain::expectation;
 pub(crate) use common::rounded::mistakes;
 pub(crate) use common::{adam, golden, golden_options};
 pub(crate) use device::{
     adapter, assert_none_out_of_range, bits, counting, counts, encoder, flat, forward, gru, objects, open, open_with,
-    own, planned, property, property_from, read, record, run, tensor, words, zeros,
+    own, own_device, planned, property, property_from, read, record, run, tensor, words, zeros,
 };
 pub(crate) use drawn::{batch_of_drawn, check_drawn, is_told, weights_of_drawn};
 pub(crate) use halves::assert_halves;
 pub(crate) use loops::time_loops;
-pub(crate) use trainer::Trainer;

@@ -1,8 +1,9 @@
 //! Which kernels the checks before have made: all that a browser can have.
 
-use crate::run::{Outcome, Run, checks, ensure};
+use crate::checks::{Outcome, ensure};
+use crate::run::{Run, browser_checks};
 
-checks!["kernels": every_kernel_was_made];
+browser_checks![every_kernel_was_made];
 
 /// The name of this module among the checks.
 pub(crate) const MODULE: &str = "kernels";
@@ -37,12 +38,12 @@ async fn every_kernel_was_made(run: &Run) -> Outcome {
         names.map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(" ")
     };
     let missed = of(&|name, made| !made && !is_out(name));
-    ensure(missed.is_empty(), || format!("no check made these kernels: {missed}"))?;
+    ensure(missed.is_empty(), format_args!("no check made these kernels: {missed}"))?;
     let wrong = of(&|name, made| made && is_out(name));
-    ensure(wrong.is_empty(), || format!("a browser made these kernels, which are said not to be there: {wrong}"))?;
+    ensure(wrong.is_empty(), format_args!("a browser made these kernels, which are said not to be there: {wrong}"))?;
     for (what, _, names) in out() {
         let unknown = names.iter().find(|&&name| !all.iter().any(|&(known, _)| known == name));
-        ensure(unknown.is_none(), || format!("there is no kernel {unknown:?}"))?;
+        ensure(unknown.is_none(), format_args!("there is no kernel {unknown:?}"))?;
         run.note(format!("not in browsers, for want of {what}: {}", names.join(" ").to_lowercase()));
     }
     let made = all.iter().filter(|(_, made)| *made).count();

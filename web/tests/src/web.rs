@@ -3,8 +3,9 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 use wgpu_gru::Gpu;
 
-use crate::run::{Beyond, Check, Run};
-use crate::{device, kernels, options, products, shapes, stream, train};
+use crate::checks::{self, Check};
+use crate::run::{Beyond, BrowserCheck, Run};
+use crate::{device, kernels, shapes};
 
 #[wasm_bindgen]
 extern "C" {
@@ -17,16 +18,27 @@ extern "C" {
     fn now() -> f64;
 }
 
-/// In this order; the last one asks what the others have made.
-const CHECKS: [&[Check]; 7] = [
-    device::CHECKS,
-    products::CHECKS,
-    shapes::CHECKS,
-    options::CHECKS,
-    stream::CHECKS,
-    train::CHECKS,
-    kernels::CHECKS,
-];
+/// What only browsers have, before and after what they share with native tests; the last one asks what all others have made.
+const BEFORE: [(&str, &[(&str, BrowserCheck)]); 2] = [("device", device::CHECKS), ("shapes", shapes::CHECKS)];
+const AFTER: [(&str, &[(&str, BrowserCheck)]); 1] = [(kernels::MODULE, kernels::CHECKS)];
+
+/// A check of either sort.
+#[derive(Clone, Copy)]
+enum Body {
+    Browser(BrowserCheck),
+    Shared(Check),
+}
+
+/// All of them by name.
+fn all() -> Vec<(String, Body)> {
+    let browser = |&(module, checks): &(&'static str, &'static [(&'static str, BrowserCheck)])| {
+        checks.iter().map(move |&(name, check)| (format!("{module}::{name}"), Body::Browser(check)))
+    };
+    let shared = checks::MODULES.iter().flat_map(|&(module, checks)| {
+        checks.iter().map(move |&(name, check)| (format!("{module}::{name}"), Body::Shared(check)))
+    });
+    BEFORE.iter().flat_map(browser).chain(shared).chain(AFTER.iter().flat_map(browser)).collect()
+}
 
 /// Runs the checks whose names hold the text, a line each; gives how many failed. Of the device it is told what wgpu does
 /// not know, as in [`Beyond`].
@@ -45,9 +57,12 @@ pub async fn run(only: String, subgroups: bool) -> u32 {
     let (mut passed, mut failed) = (0, 0);
     // What was made is told of a whole run only.
     let wanted = |name: &str| only.is_empty() || (name.contains(&only) && !name.starts_with(kernels::MODULE));
-    for &check in CHECKS.into_iter().flatten().filter(|(name, _)| wanted(name)) {
-        let (name, begin) = (check.0, now());
-        let outcome = run.check(check).await;
+    for (name, body) in all().into_iter().filter(|(name, _)| wanted(name)) {
+        let begin = now();
+        let outcome = match body {
+            Body::Browser(check) => run.check(check(&run)).await,
+            Body::Shared(check) => run.check(check(run.gpu())).await,
+        };
         let seconds = (now() - begin) / 1e3;
         match outcome {
             Ok(said) => {

@@ -6,13 +6,14 @@ use wgpu_gru::reference::matmul::{MatmulParams, matmul_with_lengths};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Unroll, Weights};
 
-use crate::matmul::{kernels, operands};
-use crate::support::{assert_close, read, run, tensor, wide, words};
+use super::matmul::{kernels, operands};
+use super::{Outcome, ensure, flat, run};
+use crate::support::{close, from_bits, wide};
 
-trials![sums_over_rows, rows_of_the_result, an_example, long_sums];
+checks![sums_over_rows, rows_of_the_result, an_example, long_sums];
 
 /// A product whose lines are rows of a batch, step by step; what is over holds NaN or infinity in both operands.
-fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2]) {
+async fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2]) -> Outcome {
     let &MatmulParams { m, n, k, transpose_a, .. } = params;
     let batch = lengths.len();
     let is_over = |line: usize| {
@@ -40,57 +41,65 @@ fn check(gpu: &Gpu, params: &MatmulParams, lengths: &[usize], first: [usize; 2])
         let mut exact = wide(&c);
         matmul_with_lengths(params, &wide(&a), &wide(&b), lengths, first, &mut exact);
         let tensors = [(&a, if transpose_a { m } else { k }), (&b, if params.transpose_b { k } else { n }), (&c, n)];
-        let tensors = tensors.map(|(host, stride)| (tensor(gpu, &[host.len()], host), stride));
-        let [a, b, c] = [0, 1, 2].map(|i| Placed::whole(&tensors[i].0, tensors[i].1));
-        let on_gpu = words(gpu, &lengths.iter().map(|&length| length as u32).collect::<Vec<_>>());
-        let program = harness::matmul_with_lengths(kernel, params, [a, b, c], &on_gpu, first);
-        run(gpu, &program.expect("a program"));
+        let [a, b, c] = tensors.map(|(host, _)| flat(gpu, host));
+        let [a, b, c] = [a?, b?, c?];
+        let placed = [(&a, tensors[0].1), (&b, tensors[1].1), (&c, n)];
+        let placed = placed.map(|(tensor, stride)| Placed::whole(tensor, stride));
+        let words: Vec<_> = lengths.iter().map(|&length| length as u32).collect();
+        let on_gpu = flat(gpu, &from_bits(&words))?;
+        run(gpu, &harness::matmul_with_lengths(kernel, params, placed, &on_gpu, first)?)?;
         let name = format!("{kernel:?} {params:?} {lengths:?} from {first:?}");
-        assert_close(&name, &read(&tensors[2].0), &exact, Tolerance::matmul(k));
+        close(&name, &c.read().await?, &exact, Tolerance::matmul(k))?;
     }
+    Ok(())
 }
 
 /// Of a chunk from its first step on; with rows that are none; by fours and one by one.
-pub(crate) fn sums_over_rows(gpu: &Gpu) {
+pub(crate) async fn sums_over_rows(gpu: &Gpu) -> Outcome {
     let lengths = [3, 0, 9, 1, 5];
     for (m, n, steps, first, transpose_b) in [(4, 8, 4, 0, false), (5, 3, 7, 2, false), (36, 35, 16, 1, true)] {
         let k = steps * lengths.len();
         let params = MatmulParams { m, n, k, transpose_a: true, transpose_b, accumulate: transpose_b };
-        check(gpu, &params, &lengths, [first, 0]);
+        check(gpu, &params, &lengths, [first, 0]).await?;
     }
     let params = MatmulParams { m: 5, n: 3, k: 9, transpose_a: true, transpose_b: false, accumulate: false };
-    check(gpu, &params, &lengths, [1, 3]);
+    check(gpu, &params, &lengths, [1, 3]).await?;
+    Ok(())
 }
 
-pub(crate) fn rows_of_the_result(gpu: &Gpu) {
+pub(crate) async fn rows_of_the_result(gpu: &Gpu) -> Outcome {
     let lengths = [3, 0, 4, 1, 5];
     for (n, k, steps, first, transpose_b) in [(36, 12, 13, 1, true), (33, 35, 7, 2, false)] {
         let m = steps * lengths.len();
         let params = MatmulParams { m, n, k, transpose_a: false, transpose_b, accumulate: n == 36 };
-        check(gpu, &params, &lengths, [first, 0]);
+        check(gpu, &params, &lengths, [first, 0]).await?;
     }
+    Ok(())
 }
 
 /// Where a sum has parts, and where it is several dispatches that begin in the middle of a step.
-fn long_sums(gpu: &Gpu) {
+pub(crate) async fn long_sums(gpu: &Gpu) -> Outcome {
     let lengths: Vec<usize> = (0..700).map(|row| row * 5 % 13).collect();
     let params = MatmulParams { m: 4, n: 4, k: 12 * 700, transpose_a: true, transpose_b: false, accumulate: false };
-    check(gpu, &params, &lengths, [0, 0]);
+    check(gpu, &params, &lengths, [0, 0]).await?;
+    Ok(())
 }
 
 /// T 2, B 2, H 1: the second row takes no step, and its first state is no number.
-fn an_example(gpu: &Gpu) {
+pub(crate) async fn an_example(gpu: &Gpu) -> Outcome {
     let config = RnnConfig::new(1, 1);
-    let layer = Rnn::with_weights(gpu, config.clone(), &Weights::random(&config, 1)).expect("a layer");
-    let mut net = layer.unroll(Unroll::training(2, 2).lengths(true)).expect("an unroll");
-    net.set_lengths(&[2, 0]).expect("lengths");
-    let like = |of: &Tensor, host: &[f32]| tensor(gpu, of.shape(), host);
-    let (x, h0) = (like(net.input(), &[0.5; 4]), like(net.h0(), &[0.1, f32::NAN]));
-    let d_output = like(net.output(), &[1.0; 4]);
-    net.forward(&x, Some(&h0)).expect("a forward pass");
-    assert!(read(net.h_n())[1].is_nan(), "it is kept");
-    let gradients = net.backward(Some(&d_output), None).expect("a backward pass");
+    let layer = Rnn::with_weights(gpu, config.clone(), &Weights::random(&config, 1))?;
+    let mut net = layer.unroll(Unroll::training(2, 2).lengths(true))?;
+    net.set_lengths(&[2, 0])?;
+    let like = |of: &Tensor, host: &[f32]| Tensor::from_slice(gpu, of.shape(), host);
+    let (x, h0) = (like(net.input(), &[0.5; 4])?, like(net.h0(), &[0.1, f32::NAN])?);
+    let d_output = like(net.output(), &[1.0; 4])?;
+    net.forward(&x, Some(&h0))?;
+    ensure(net.h_n().read().await?[1].is_nan(), "it is kept")?;
+    let gradients = net.backward(Some(&d_output), None)?;
     for (name, gradient) in gradients.parameters.named(&config) {
-        assert!(read(gradient)[0].is_finite() && read(gradient)[0] != 0.0, "{name} is {:?}", read(gradient));
+        let gradient = gradient.read().await?;
+        ensure(gradient[0].is_finite() && gradient[0] != 0.0, format_args!("{name} is {gradient:?}"))?;
     }
+    Ok(())
 }
