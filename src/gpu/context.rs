@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpu::kernel::{Kernel, KernelSpec};
 use crate::gpu::open::OPTIONAL_FEATURES;
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
+#[cfg(feature = "harness")]
 use crate::gpu::trace::Trace;
 use crate::target::Target;
 
@@ -32,6 +33,7 @@ struct Inner {
     /// How many invocations a subgroup has, least and most, where kernels may use them.
     subgroups: OnceLock<[u32; 2]>,
     /// For tests: the class of adapter to plan for, in place of the adapter's own.
+    #[cfg(feature = "harness")]
     planned_as: OnceLock<wgpu::DeviceType>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     staging: StagingPool,
@@ -43,6 +45,7 @@ struct Inner {
     cooperative_size: AtomicU32,
     pipeline_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// For tests: where kernels count their indices out of range.
+    #[cfg(feature = "harness")]
     trace: OnceLock<Trace>,
 }
 
@@ -95,6 +98,7 @@ impl Gpu {
             info,
             limits: device.limits(),
             subgroups,
+            #[cfg(feature = "harness")]
             planned_as: OnceLock::new(),
             device,
             queue,
@@ -106,6 +110,7 @@ impl Gpu {
             runtime_checks: AtomicBool::new(true),
             cooperative_size: AtomicU32::new(0),
             pipeline_cache: Mutex::default(),
+            #[cfg(feature = "harness")]
             trace: OnceLock::new(),
         });
         Self { inner }
@@ -143,7 +148,11 @@ impl Gpu {
 
     /// The class of adapter that kernels, tiles and schedules are chosen for.
     pub(crate) fn adapter_class(&self) -> wgpu::DeviceType {
-        self.inner.planned_as.get().copied().unwrap_or(self.inner.info.device_type)
+        #[cfg(feature = "harness")]
+        if let Some(&class) = self.inner.planned_as.get() {
+            return class;
+        }
+        self.inner.info.device_type
     }
 
     /// What a plan has to know of this device.
@@ -157,11 +166,13 @@ impl Gpu {
     }
 
     /// For tests: plan for another class of adapter than this one is.
+    #[cfg(feature = "harness")]
     pub(crate) fn plan_as(&self, class: wgpu::DeviceType) {
         self.inner.planned_as.get_or_init(|| class);
     }
 
     /// For tests: subgroups of 8 that wgpu does not know of.
+    #[cfg(feature = "harness")]
     pub(crate) fn assume_subgroups_of_8(&self) {
         self.inner.subgroups.get_or_init(|| [8, 8]);
     }
@@ -318,6 +329,7 @@ impl Gpu {
         lock(&self.inner.pipeline_cache).clone()
     }
 
+    #[cfg(feature = "harness")]
     pub(super) fn trace(&self) -> &OnceLock<Trace> {
         &self.inner.trace
     }
@@ -462,6 +474,7 @@ impl Gpu {
     }
 
     /// For tests: the kernels made without checks while they run.
+    #[cfg(feature = "harness")]
     pub(crate) fn unchecked_kernels(&self) -> Vec<&'static str> {
         let kernels = lock(&self.inner.kernels);
         kernels
@@ -474,6 +487,7 @@ impl Gpu {
     }
 
     /// Whether a kernel was made, with any overrides.
+    #[cfg(feature = "harness")]
     pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
         lock(&self.inner.kernels).keys().any(|(made, ..)| *made == spec.name)
     }

@@ -67,9 +67,11 @@ macro_rules! kernels {
         );)*
 
         /// Every kernel of the table.
+        #[cfg(any(test, feature = "harness"))]
         pub(crate) static ALL: &[&KernelSpec] = &[$(&$name),*];
 
         /// Of every kernel, in the same order, its file in `shaders/` and what its variant defines.
+        #[cfg(any(test, feature = "harness"))]
         pub(crate) const FILES: &[(&str, &[&str])] = &[$(($file, &[$(stringify!($define)),*])),*];
     };
 }

@@ -44,6 +44,7 @@ impl Matrix {
     }
 
     /// Where an element lies in the tensor.
+    #[cfg(feature = "harness")]
     pub(crate) fn at(&self, row: usize, column: usize) -> usize {
         let gap = self.gap.filter(|&(split, _)| column >= split).map_or(0, |(_, skip)| skip);
         self.elements.start + self.offset + row * self.stride + column + gap

@@ -58,6 +58,7 @@ impl Tensors {
     }
 
     /// The number of elements of a tensor.
+    #[cfg(feature = "harness")]
     pub(crate) fn len(&self, tensor: Id) -> usize {
         elements(&self.placed(tensor).shape)
     }

@@ -22,6 +22,7 @@ pub mod oracle;
 pub mod pack;
 pub mod rnn_step;
 pub mod rnn_step_backward;
+#[cfg(feature = "harness")]
 pub(crate) mod run;
 pub mod sgd;
 pub mod sum_rows;
