@@ -6,7 +6,5 @@ pub(crate) mod adam;
 pub(crate) mod any_options;
 pub(crate) mod error;
 pub(crate) mod golden;
-pub(crate) mod golden_options;
 pub(crate) mod numbers;
 pub(crate) mod plain;
-mod vectors;
