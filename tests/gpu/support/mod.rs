@@ -16,7 +16,7 @@ pub(crate) use check::{assert_as_planned, check, check_lengths, passed, results,
 pub(crate) use common::any_options::{Options, any_options};
 pub(crate) use common::error::{assert_error, shape};
 pub(crate) use common::numbers::{
-    ACTIVATIONS, assert_close, close, from_bits, largest, note, take_largest_share, to_bits, wide,
+    ACTIVATIONS, assert_close, close, from_bits, kinds, largest, note, take_largest_share, to_bits, wide,
 };
 pub(crate) use common::plain::expectation;
 pub(crate) use common::{adam, golden};
