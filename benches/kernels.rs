@@ -1,5 +1,5 @@
-//! Single kernels on the GPU, each validated against its twin before it is timed. Throughput counts the FLOPs of the
-//! products, or the numbers that are summed: "Gelem/s" reads GFLOP/s, or 10^9 numbers a second.
+//! How fast is each kernel by itself, in each of its variants? Each is validated against its twin before it is timed. Throughput
+//! counts the FLOPs of the products, or the numbers that are summed: "Gelem/s" reads GFLOP/s, or 10^9 numbers a second.
 
 mod support;
 #[path = "support/timing.rs"]

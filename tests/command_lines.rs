@@ -1,12 +1,14 @@
 //! What the examples and benches make of wrong command lines: one line on stderr and exit code 2, at once, and no file.
 
+#[path = "../benches/ablation/command_line.rs"]
+mod ablation;
 #[expect(dead_code, reason = "its main is for programs")]
 #[path = "../examples/support/args.rs"]
 mod args;
-#[path = "../benches/growth/command_line.rs"]
-mod growth;
-#[path = "../benches/switches/command_line.rs"]
-mod switches;
+#[path = "../benches/latency/command_line.rs"]
+mod latency;
+#[path = "../benches/scaling/command_line.rs"]
+mod scaling;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -300,7 +302,7 @@ fn kernel_texts_are_printed() {
 fn benches_refuse_what_they_do_not_know() {
     let read =
         |program: &Program, line: &[&str]| program.read(line.iter().map(OsString::from)).map(|args| args.is_some());
-    for program in [&growth::PROGRAM, &switches::PROGRAM] {
+    for program in [&scaling::PROGRAM, &ablation::PROGRAM, &latency::PROGRAM] {
         assert_eq!(read(program, &["--bench"]), Ok(true), "what cargo says");
         assert_eq!(read(program, &["--quick", "--bench"]), Ok(true), "quick");
         assert_eq!(read(program, &["--help", "--bench"]), Ok(false), "help");
@@ -318,7 +320,9 @@ fn benches_refuse_what_they_do_not_know() {
     }
     let middle = |value: &str| {
         let words = ["--middle", value].map(OsString::from);
-        growth::PROGRAM.read(words)?.map_or_else(|| panic!("no help is asked for"), |args: Args| growth::middle(&args))
+        scaling::PROGRAM
+            .read(words)?
+            .map_or_else(|| panic!("no help is asked for"), |args: Args| scaling::middle(&args))
     };
     assert_eq!(middle("128, 64,256"), Ok([128, 64, 256]), "T, B, H");
     assert_eq!(middle("4096,16,1024"), Ok([4096, 16, 1024]), "the most");

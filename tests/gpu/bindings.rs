@@ -6,7 +6,7 @@ use wgpu_gru::{
     Config, Direction, Error, Gpu, GruConfig, Recurrent, RnnConfig, StreamOptions, Tensor, Unroll, Unrolled, wgpu,
 };
 
-use crate::support::{assert_as_planned, assert_error, bits, encoder, open, tensor};
+use crate::support::{assert_as_planned, assert_error, bits, encoder, open, results, tensor};
 
 trials![tensors_of_layers, tensors_of_streams, tensors_of_heads, parts_of_tensors];
 
@@ -92,13 +92,7 @@ fn check_layer(gpu: &Gpu, copier: &Copier, config: &Config, unroll: Unroll) {
     let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
     let mut net = layer.unroll(unroll).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
     let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
-    let (x, h0) = (tensor(gpu, net.input().shape(), &batch.x), tensor(gpu, net.h0().shape(), &batch.h0));
-    net.forward(&x, Some(&h0)).expect("a forward pass");
-    if net.gradients().is_ok() {
-        let d_output = tensor(gpu, net.output().shape(), &batch.d_output);
-        let d_h_n = tensor(gpu, net.h_n().shape(), &batch.d_h_n);
-        net.backward(Some(&d_output), Some(&d_h_n)).expect("a backward pass");
-    }
+    results(&mut net, &batch);
     let of_layer = layer.parameters().tensors().map(|tensor| ("a parameter", tensor));
     for (name, tensor) in handed_out(&net).into_iter().chain(of_layer) {
         copier.check(&format!("{name} of {config:?} {unroll:?}"), tensor);

@@ -6,13 +6,14 @@ use proptest::strategy::Strategy;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::Placed;
 use wgpu_gru::reference::matmul::MatmulParams;
+use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll, harness};
+use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, harness};
 
 use crate::checks::train::Trainer;
 use crate::support::{
-    any_options, assert_none_out_of_range, bits, check, check_drawn, check_lengths, counting, is_told, own,
-    property_from, read, run, tensor,
+    any_options, assert_none_out_of_range, check, check_drawn, check_lengths, counting, is_told, own, property_from,
+    read, results, run, tensor, to_bits,
 };
 
 trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks,];
@@ -97,16 +98,11 @@ fn they_are_counted(gpu: &Gpu) {
     assert_eq!(product(3), [("matmul_tiled_scalar", 1)], "one of 4 places is not there");
 }
 
-/// Everything a forward and a backward pass makes.
-fn results<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) -> Vec<Vec<u32>> {
-    let layer = Recurrent::new(gpu, config.erased(), 3).expect("a layer");
-    let mut net = layer.unroll(unroll).expect("an unroll");
-    let ones = |of: &Tensor| tensor(gpu, of.shape(), &vec![0.5; of.len()]);
-    let (x, d_output) = (ones(net.input()), ones(net.d_output().expect("training")));
-    let out = net.forward(&x, None).expect("a forward pass");
-    let gradients = net.backward(Some(&d_output), None).expect("a backward pass");
-    let tensors = [&out.output, &out.h_n, &gradients.h0].into_iter().chain(gradients.parameters.tensors());
-    tensors.map(bits).collect()
+/// The bits of everything that a forward and a backward pass makes.
+fn made<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) -> Vec<Vec<u32>> {
+    let mut net = Recurrent::new(gpu, config.erased(), 3).and_then(|layer| layer.unroll(unroll)).expect("an unroll");
+    let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
+    results(&mut net, &batch).iter().map(|(_, values)| to_bits(values)).collect()
 }
 
 /// Kernels without checks at run time are other pipelines with the same numbers.
@@ -118,7 +114,7 @@ fn without_checks(gpu: &Gpu) {
         let unroll = Unroll::training(3, 9).adapter_class(class);
         let gru = GruConfig::new(4, 36).num_layers(2);
         for config in [gru.clone().reset(Reset::Before).erased(), gru.erased()] {
-            let [with, without] = [&checked, &unchecked].map(|gpu| results(gpu, &config, unroll));
+            let [with, without] = [&checked, &unchecked].map(|gpu| made(gpu, &config, unroll));
             assert_eq!(with, without, "{config:?} {unroll:?}");
         }
     }
@@ -129,11 +125,11 @@ fn without_checks(gpu: &Gpu) {
     // One that is there already is made anew.
     let before = checked.activity().pipelines;
     checked.set_runtime_checks(false);
-    results(&checked, &GruConfig::new(3, 5), Unroll::training(3, 2));
-    let made = checked.activity().pipelines - before;
+    made(&checked, &GruConfig::new(3, 5), Unroll::training(3, 2));
+    let others = checked.activity().pipelines - before;
     assert!(
-        made > 0 && without(&checked) == made,
-        "other pipelines: {made}, {:?}",
+        others > 0 && without(&checked) == others,
+        "other pipelines: {others}, {:?}",
         harness::unchecked_kernels(&checked)
     );
 }

@@ -13,8 +13,8 @@ use wgpu_gru::{
 };
 
 use crate::support::{
-    ACTIVATIONS, Options, any_options, batch_of_drawn, bits, is_told, property_from, read, record, results, run,
-    settings, tensor, weights_of_drawn,
+    ACTIVATIONS, Options, any_options, batch_of_drawn, bits, is_told, kinds, property_from, read, record, results, run,
+    settings, tensor, weights_of_drawn, wide,
 };
 
 trials![
@@ -268,16 +268,6 @@ fn same_bits(a: &[(String, Vec<f32>)], b: &[(String, Vec<f32>)]) -> bool {
     a.iter().zip(b).all(|((_, a), (_, b))| a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits())))
 }
 
-/// What kind of number each is.
-fn kinds(values: impl Iterator<Item = f64>) -> Vec<&'static str> {
-    let kind = |value: f64| match (value.is_nan(), value.is_infinite()) {
-        (true, _) => "NaN",
-        (_, true) => "inf",
-        _ => "",
-    };
-    values.map(kind).collect()
-}
-
 /// Which of its results may be NaN where the oracle has an infinity, and the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kinds {
@@ -320,8 +310,7 @@ fn check(gpu: &Gpu, options: &Options, draw: u64, allowed: Kinds) -> usize {
                     assert!(agree, "{name}[{element}] is {value}, {of_oracle} by the oracle: {case}\n{values:?}");
                 }
                 if allowed == Kinds::Same && !name.ends_with(STEPPED) {
-                    let actual = kinds(values.iter().map(|&value| f64::from(value)));
-                    assert_eq!(actual, kinds(of_oracle.values.iter().copied()), "{name}: {case}");
+                    assert_eq!(kinds(&wide(values)), kinds(&of_oracle.values), "{name}: {case}");
                 }
                 for element in row.map(|row| of_other_rows(options, name, values.len(), row)).unwrap_or_default() {
                     let [with, without] = [values, without].map(|values| values[element]);

@@ -4,12 +4,15 @@
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
-use crate::support::{assert_close, open, read, settings, tensor};
+use crate::support::{assert_close, open, read, record, settings, tensor};
 
 trials![devices_of_low_limits, the_message_says_what_to_do];
 
 /// Makes an object and uses it.
 type Use = fn(&Gpu) -> Result<()>;
+
+/// Makes the limits of a device lower.
+type Lower = fn(&mut wgpu::Limits);
 
 /// What is made, with a use of it whose numbers are looked at.
 const OBJECTS: [(&str, Use); 7] = [
@@ -30,10 +33,7 @@ fn use_adam(gpu: &Gpu) -> Result<()> {
     let [parameter, gradient] = pair(gpu)?;
     let options = AdamOptions { learning_rate: 0.5, max_norm: Some(1.0), ..AdamOptions::default() };
     let adam = Adam::new(&[(&parameter, &gradient)], &options)?;
-    gpu.submit(|encoder| {
-        adam.encode(encoder);
-        Ok(())
-    })?;
+    record(gpu, |encoder| adam.encode(encoder));
     let tolerance = Tolerance { abs: 1e-6, rel: 0.0 };
     assert_close("parameter", &read(&parameter), &[0.5, 1.5], tolerance);
     Ok(())
@@ -43,10 +43,7 @@ fn use_sgd(gpu: &Gpu) -> Result<()> {
     let [parameter, gradient] = pair(gpu)?;
     let options = SgdOptions { learning_rate: 0.5, max_norm: Some(1.0), ..SgdOptions::default() };
     let sgd = Sgd::new(&[(&parameter, &gradient)], &options)?;
-    gpu.submit(|encoder| {
-        sgd.encode(encoder);
-        Ok(())
-    })?;
+    record(gpu, |encoder| sgd.encode(encoder));
     assert_close("parameter", &read(&parameter), &[0.7, 1.6], Tolerance { abs: 1e-6, rel: 0.0 });
     Ok(())
 }
@@ -54,10 +51,7 @@ fn use_sgd(gpu: &Gpu) -> Result<()> {
 fn use_loss(gpu: &Gpu) -> Result<()> {
     let [prediction, d_prediction] = pair(gpu)?;
     let loss = MeanSquaredError::new(&prediction, &d_prediction)?;
-    gpu.submit(|encoder| {
-        loss.encode(encoder);
-        Ok(())
-    })?;
+    record(gpu, |encoder| loss.encode(encoder));
     assert_close("loss", &read(loss.loss()), &[2.5], Tolerance::pointwise());
     assert_close("d_prediction", &read(&d_prediction), &[1.0, 2.0], Tolerance::pointwise());
     Ok(())
@@ -81,10 +75,7 @@ fn use_linear(gpu: &Gpu) -> Result<()> {
 fn use_linear_inference(gpu: &Gpu) -> Result<()> {
     let linear = Linear::with_weights(gpu, [1, 2], &[0.5, 0.25], &[1.0])?;
     let head = linear.unroll_inference(&Tensor::from_slice(gpu, &[1, 2], &[1.0, 2.0])?)?;
-    gpu.submit(|encoder| {
-        head.encode_forward(encoder);
-        Ok(())
-    })?;
+    record(gpu, |encoder| head.encode_forward(encoder));
     assert_close("output", &read(head.output()), &[2.0], Tolerance::pointwise());
     Ok(())
 }
@@ -121,78 +112,40 @@ fn use_gru_inference(gpu: &Gpu) -> Result<()> {
 }
 
 fn devices_of_low_limits(gpu: &Gpu) {
-    let least = wgpu::Limits::downlevel_defaults();
-    let all = wgpu::Limits::default;
     // Which objects work as planned for a software adapter, in the order of OBJECTS; other plans have other kernels.
     let told = gpu.is_software() && settings::planned_as().is_none_or(|class| class == wgpu::DeviceType::Cpu);
-    let devices: [(&str, wgpu::Limits, [bool; 7]); 21] = [
-        ("WebGPU's defaults", all(), [true; 7]),
-        ("downlevel_defaults", least, [false, true, true, true, true, false, false]),
-        (
-            "3 storage buffers",
-            wgpu::Limits { max_storage_buffers_per_shader_stage: 3, ..all() },
-            [false, false, false, false, false, false, false],
-        ),
-        (
-            "4 storage buffers",
-            wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..all() },
-            [false, true, true, true, true, false, false],
-        ),
-        (
-            "workgroups of 64",
-            wgpu::Limits { max_compute_workgroup_size_x: 64, ..all() },
-            [false, false, false, true, true, false, false],
-        ),
-        (
-            "workgroups of 4 lines",
-            wgpu::Limits { max_compute_workgroup_size_y: 4, ..all() },
-            [true, true, false, false, true, false, false],
-        ),
-        ("3 bindings", wgpu::Limits { max_bindings_per_bind_group: 3, ..all() }, [false; 7]),
-        (
-            "128 invocations",
-            wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..all() },
-            [false, false, false, false, true, false, false],
-        ),
-        (
-            "1 KiB of workgroup memory",
-            wgpu::Limits { max_compute_workgroup_storage_size: 1024, ..all() },
-            [false, false, true, true, true, true, true],
-        ),
-        ("uniforms of 16 bytes", wgpu::Limits { max_uniform_buffer_binding_size: 16, ..all() }, [false; 7]),
-        (
-            "uniforms of 40 bytes",
-            wgpu::Limits { max_uniform_buffer_binding_size: 40, ..all() },
-            [true, true, true, false, false, false, false],
-        ),
-        ("no uniform", wgpu::Limits { max_uniform_buffers_per_shader_stage: 0, ..all() }, [false; 7]),
-        ("no bind group", wgpu::Limits { max_bind_groups: 0, ..all() }, [false; 7]),
-        (
-            "no dynamic uniform",
-            wgpu::Limits { max_dynamic_uniform_buffers_per_pipeline_layout: 0, ..all() },
-            [true, true, true, true, true, false, false],
-        ),
-        (
-            "4 buffers",
-            wgpu::Limits { max_buffers_and_acceleration_structures_per_shader_stage: 4, ..all() },
-            [false; 7],
-        ),
-        ("workgroups without depth", wgpu::Limits { max_compute_workgroup_size_z: 0, ..all() }, [false; 7]),
-        ("buffers of 4 bytes", wgpu::Limits { max_buffer_size: 4, ..all() }, [false; 7]),
-        ("bindings of 4 bytes", wgpu::Limits { max_storage_buffer_binding_size: 4, ..all() }, [false; 7]),
-        ("no workgroup", wgpu::Limits { max_compute_workgroups_per_dimension: 0, ..all() }, [false; 7]),
+    const Y: bool = true;
+    const N: bool = false;
+    let devices: [(&str, Lower, [bool; 7]); 21] = [
+        ("WebGPU's defaults", |_| {}, [Y; 7]),
+        ("downlevel_defaults", |all| *all = wgpu::Limits::downlevel_defaults(), [N, Y, Y, Y, Y, N, N]),
+        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, [N; 7]),
+        ("4 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 4, [N, Y, Y, Y, Y, N, N]),
+        ("workgroups of 64", |all| all.max_compute_workgroup_size_x = 64, [N, N, N, Y, Y, N, N]),
+        ("workgroups of 4 lines", |all| all.max_compute_workgroup_size_y = 4, [Y, Y, N, N, Y, N, N]),
+        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, [N; 7]),
+        ("128 invocations", |all| all.max_compute_invocations_per_workgroup = 128, [N, N, N, N, Y, N, N]),
+        ("1 KiB of workgroup memory", |all| all.max_compute_workgroup_storage_size = 1024, [N, N, Y, Y, Y, Y, Y]),
+        ("uniforms of 16 bytes", |all| all.max_uniform_buffer_binding_size = 16, [N; 7]),
+        ("uniforms of 40 bytes", |all| all.max_uniform_buffer_binding_size = 40, [Y, Y, Y, N, N, N, N]),
+        ("no uniform", |all| all.max_uniform_buffers_per_shader_stage = 0, [N; 7]),
+        ("no bind group", |all| all.max_bind_groups = 0, [N; 7]),
+        ("no dynamic uniform", |all| all.max_dynamic_uniform_buffers_per_pipeline_layout = 0, [Y, Y, Y, Y, Y, N, N]),
+        ("4 buffers", |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4, [N; 7]),
+        ("workgroups without depth", |all| all.max_compute_workgroup_size_z = 0, [N; 7]),
+        ("buffers of 4 bytes", |all| all.max_buffer_size = 4, [N; 7]),
+        ("bindings of 4 bytes", |all| all.max_storage_buffer_binding_size = 4, [N; 7]),
+        ("no workgroup", |all| all.max_compute_workgroups_per_dimension = 0, [N; 7]),
         (
             "uniforms anywhere",
-            wgpu::Limits {
-                min_uniform_buffer_offset_alignment: 256,
-                min_storage_buffer_offset_alignment: 256,
-                ..all()
-            },
-            [true; 7],
+            |all| (all.min_uniform_buffer_offset_alignment, all.min_storage_buffer_offset_alignment) = (256, 256),
+            [Y; 7],
         ),
-        ("one workgroup", wgpu::Limits { max_compute_workgroups_per_dimension: 1, ..all() }, [true; 7]),
+        ("one workgroup", |all| all.max_compute_workgroups_per_dimension = 1, [Y; 7]),
     ];
-    for (name, limits, expected) in devices {
+    for (name, lower, expected) in devices {
+        let mut limits = wgpu::Limits::default();
+        lower(&mut limits);
         let small = open(gpu, limits);
         for ((object, make), works) in OBJECTS.into_iter().zip(expected) {
             match make(&small) {

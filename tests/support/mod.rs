@@ -6,8 +6,6 @@ pub(crate) mod adam;
 pub(crate) mod any_options;
 pub(crate) mod error;
 pub(crate) mod golden;
-pub(crate) mod golden_options;
 pub(crate) mod numbers;
 pub(crate) mod plain;
 pub(crate) mod rounded;
-mod vectors;

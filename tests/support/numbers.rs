@@ -34,6 +34,16 @@ pub(crate) fn from_bits(words: &[u32]) -> Vec<f32> {
     words.iter().map(|&word| f32::from_bits(word)).collect()
 }
 
+/// What kind of number each is.
+pub(crate) fn kinds(values: &[f64]) -> Vec<&'static str> {
+    let kind = |value: &f64| match (value.is_nan(), value.is_infinite()) {
+        (true, _) => "NaN",
+        (_, true) => "inf",
+        _ => "",
+    };
+    values.iter().map(kind).collect()
+}
+
 /// The largest absolute value.
 pub(crate) fn largest<R: Copy + Into<f64>>(values: &[R]) -> f64 {
     values.iter().fold(0.0, |most, &value| most.max(value.into().abs()))

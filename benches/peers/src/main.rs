@@ -1,4 +1,4 @@
-//! wgpu-gru side by side with other GRUs: one process, one run, the same weights and inputs for everybody, everybody checked
+//! How fast is wgpu-gru beside other GRUs? One process, one run, the same weights and inputs for everybody, everybody checked
 //! before being timed. `README.md` tells how to run it and what exactly is timed.
 
 mod about;

@@ -16,11 +16,11 @@ pub(crate) use check::{assert_as_planned, check, check_lengths, passed, results,
 pub(crate) use common::any_options::{Options, any_options};
 pub(crate) use common::error::{assert_error, shape};
 pub(crate) use common::numbers::{
-    ACTIVATIONS, assert_close, close, from_bits, largest, note, take_largest_share, to_bits, wide,
+    ACTIVATIONS, assert_close, close, from_bits, kinds, largest, note, take_largest_share, to_bits, wide,
 };
 pub(crate) use common::plain::expectation;
 pub(crate) use common::rounded::mistakes;
-pub(crate) use common::{adam, golden, golden_options};
+pub(crate) use common::{adam, golden};
 pub(crate) use device::{
     adapter, assert_none_out_of_range, bits, counting, counts, encoder, flat, forward, gru, objects, open, open_with,
     own, own_device, planned, property, property_from, read, record, run, tensor, words, zeros,

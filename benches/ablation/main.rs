@@ -1,15 +1,13 @@
-//! What each choice is worth: the same pass with one thing changed, both in turn, round by round. Everything is verified
-//! against the oracle before it is timed. And the time to the first result, each in a process of its own without the driver's
-//! cache on disk, with and without a pipeline cache of the app. And what a frame of a stream costs.
+//! What is each choice worth? The same pass with one thing changed, both in turn, round by round. Everything is verified against
+//! the oracle before it is timed.
 //!
-//! `cargo bench --bench switches`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/switches.md` too.
+//! `cargo bench --bench ablation`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/ablation.md` too.
 
+#[expect(dead_code, reason = "no word of its own has a value")]
 #[path = "../../examples/support/args.rs"]
 mod args;
 mod command_line;
-mod first;
 mod ratio;
-mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -22,7 +20,7 @@ use wgpu_gru::Schedule;
 use wgpu_gru::{Direction, Gpu, GruConfig, Result, Saved, Unroll, wgpu};
 
 use args::Args;
-use command_line::{FIRST_RESULT, PROGRAM};
+use command_line::PROGRAM;
 use ratio::{Pass, compare};
 
 /// T, B, I, H.
@@ -44,7 +42,7 @@ fn open() -> Result<Gpu> {
     let Some(adapter) = found else { return Ok(plain) };
     let limits = plain.limits().clone();
     let descriptor = wgpu::DeviceDescriptor {
-        label: Some("switches"),
+        label: Some("ablation"),
         required_features: plain.device().features()
             | adapter.features() & COOPERATIVE,
         #[expect(unsafe_code, reason = "the bench asks for what is experimental")]
@@ -79,7 +77,7 @@ fn watched(row: String) -> String {
     row
 }
 
-fn switches(gpu: &Gpu) -> Result<String> {
+fn choices(gpu: &Gpu) -> Result<String> {
     let mut table = ratio::HEAD.to_owned();
     let mut row = |what: &str, with: (GruConfig, Unroll), without: (GruConfig, Unroll)| -> Result<()> {
         table += &watched(compare(what, Pass::new(gpu, with)?, Pass::new(gpu, without)?)?);
@@ -126,19 +124,13 @@ fn switches(gpu: &Gpu) -> Result<String> {
 }
 
 #[expect(clippy::print_stdout, reason = "a bench reports")]
-fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
-    match args.get::<String>(FIRST_RESULT)?.as_str() {
-        "" => {}
-        "-" => return Ok(first::child(None)?),
-        file => return Ok(first::child(Some(Path::new(file)))?),
-    }
+fn run(_: &Args) -> std::result::Result<(), Box<dyn Error>> {
     let Some(gpu) = support::gpu(false, open)? else { return Ok(()) };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::create_dir_all(&folder)?;
-    let report =
-        format!("- adapter: {}\n{}{}{}", gpu.describe(), stream::table(&gpu)?, switches(&gpu)?, first::table());
+    let report = format!("- adapter: {}\n{}", gpu.describe(), choices(&gpu)?);
     println!("{report}");
-    std::fs::write(folder.join("switches.md"), report)?;
+    std::fs::write(folder.join("ablation.md"), report)?;
     Ok(())
 }
 

@@ -7,9 +7,8 @@ pub(crate) const FIRST_RESULT: &str = "--first-result";
 
 pub(crate) const PROGRAM: Program = Program {
     about: "\
-Measures what each choice is worth: the same pass with one thing changed, both in turn; a frame of a stream; and the time to the
-first result. Everything is checked before it is timed.",
-    start: "cargo bench --bench switches --",
+Measures how long one waits: for a frame of a stream, and for the first result of a program, with and without a pipeline cache.",
+    start: "cargo bench --bench latency --",
     words: &[
         Word { name: "--quick", help: "Fewer rounds; WGPU_GRU_BENCH=quick does the same", ..WORD },
         // What cargo hands to benches.
@@ -18,6 +17,6 @@ first result. Everything is checked before it is timed.",
         Word { name: FIRST_RESULT, value: "FILE", needs: "a file", ..WORD },
     ],
     notes: "\
-Writes target/switches.md. Takes some ten minutes on two CPU cores that play a GPU; less on a GPU.
+Writes target/latency.md. Takes some two minutes on two CPU cores that play a GPU; less on a GPU.
 WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter.",
 };

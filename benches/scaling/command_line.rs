@@ -12,13 +12,13 @@ pub(crate) const PROGRAM: Program = Program {
     about: "\
 Measures how the time of a GRU grows with the units H, the rows B and the steps T: the GPU beside the CPU layer, forward and
 training, on three lines through one middle point. Every size is checked before it is timed.",
-    start: "cargo bench --bench growth --",
+    start: "cargo bench --bench scaling --",
     words: &[
         Word {
             name: "--middle",
             value: "T,B,H",
             help: "The middle; I is H",
-            // The first size of the bench `layer`.
+            // The first size of the bench `gpu_vs_cpu`.
             default: "64,32,128",
             needs: "three whole numbers T,B,H from 1 to 4096 that make at most 67108864 together",
             ..WORD
@@ -28,7 +28,7 @@ training, on three lines through one middle point. Every size is checked before 
         Word { name: "--bench", ..WORD },
     ],
     notes: "\
-Writes target/growth.json, target/growth.md and target/growth.svg. Takes about a quarter of an hour on two CPU cores that play a
+Writes target/scaling.json, target/scaling.md and target/scaling.svg. Takes about a quarter of an hour on two CPU cores that play a
 GPU, with --quick about a minute; less on a GPU. WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter; where
 there is none the CPU layer is measured alone.",
 };

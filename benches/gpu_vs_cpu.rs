@@ -1,5 +1,6 @@
-//! Whole layers, GPU beside CPU: forward (ends with h_n on the host) and training (forward, backward to all weights and the
-//! input; ends when the GPU is done). Throughput counts the FLOPs of the matrix products: "Gelem/s" reads GFLOP/s.
+//! How fast is a whole layer, on the GPU and by the CPU layer? Forward (ends with h_n on the host) and training (forward, backward
+//! to all weights and the input; ends when the GPU is done) at six sizes. Throughput counts the FLOPs of the matrix products:
+//! "Gelem/s" reads GFLOP/s.
 //!
 //! Every case is validated before it is timed: at the sizes where the f64 oracle takes less than some seconds against the
 //! oracle, at the larger ones GPU against CPU.
@@ -24,7 +25,7 @@ use timing::{QUICK_FLOPS, configure};
 const HELP: &str = "\
 Times whole GRU layers at six sizes, GPU beside the CPU layer, forward and training, after checking every number.
 
-Usage: cargo bench --bench layer -- [FILTER] [OPTIONS OF CRITERION]
+Usage: cargo bench --bench gpu_vs_cpu -- [FILTER] [OPTIONS OF CRITERION]
 
 WGPU_GRU_BENCH=quick takes few samples and leaves the large sizes out: about a minute on two CPU cores that play a GPU, where all
 sizes take an hour or more. WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter; where there is none the CPU

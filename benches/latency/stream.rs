@@ -49,9 +49,9 @@ pub(crate) fn table(gpu: &Gpu) -> Result<String> {
         };
         let (of_stream, of_sources) = (ratio(0, 2), ratio(1, 0));
         let [plain, sources, pass] = times.each_mut().map(|times| median(times));
-        table += &crate::watched(format!(
+        table += &format!(
             "| {rows}, {inputs}, {hidden} | {plain:.0} | {sources:.0} | {pass:.0} | {of_stream:.2} | {of_sources:.2} |\n"
-        ));
+        );
     }
     table += &memory(gpu)?;
     Ok(table)

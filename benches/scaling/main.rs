@@ -1,9 +1,10 @@
-//! How the time grows with the units H, the rows B and the steps T: a GRU on the GPU beside the crate's CPU layer, forward and
-//! training, around one middle point. `cargo bench --bench growth`; `-- --quick` is over in less than a minute on two CPU
-//! cores; `-- --middle 64,32,128` names another middle (T, B, H). I is H, as of a layer within a stack.
+//! How does the time grow with the units H, the rows B and the steps T, and where does the GPU overtake the CPU? A GRU on the GPU
+//! beside the crate's CPU layer, forward and training, around one middle point. `cargo bench --bench scaling`; `-- --quick` is
+//! over in less than a minute on two CPU cores; `-- --middle 64,32,128` names another middle (T, B, H). I is H, as of a layer
+//! within a stack.
 //!
 //! Every size is checked before it is timed. Everybody is timed in turn, round by round; the figures are medians with
-//! quartiles. Writes `target/growth.json`, `target/growth.md` and `target/growth.svg`. Without a GPU it measures the CPU layer
+//! quartiles. Writes `target/scaling.json`, `target/scaling.md` and `target/scaling.svg`. Without a GPU it measures the CPU layer
 //! alone.
 
 #[path = "../../examples/support/args.rs"]
@@ -64,10 +65,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let report = Report { about: about(gpu.as_ref(), &effort), sweeps, figures, memory };
     let text = report.markdown();
     println!("{text}");
-    std::fs::write(format!("{FOLDER}/growth.md"), text)?;
-    std::fs::write(format!("{FOLDER}/growth.json"), serde_json::to_string_pretty(&report.json())? + "\n")?;
-    plot::draw(&format!("{FOLDER}/growth.svg"), &report)?;
-    println!("{FOLDER}/growth.json, {FOLDER}/growth.md, {FOLDER}/growth.svg");
+    std::fs::write(format!("{FOLDER}/scaling.md"), text)?;
+    std::fs::write(format!("{FOLDER}/scaling.json"), serde_json::to_string_pretty(&report.json())? + "\n")?;
+    plot::draw(&format!("{FOLDER}/scaling.svg"), &report)?;
+    println!("{FOLDER}/scaling.json, {FOLDER}/scaling.md, {FOLDER}/scaling.svg");
     Ok(())
 }
 
