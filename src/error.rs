@@ -99,13 +99,6 @@ pub enum Error {
         activation: crate::activation::Activation,
     },
 
-    /// The fast CPU layer, the rival of the benches, has not this option. The GPU layer and the oracle have it.
-    #[error("the CPU layer has no option {option}: it is a plain GRU of one layer, forward in time, with biases")]
-    CpuOption {
-        /// Which option.
-        option: &'static str,
-    },
-
     /// A size is over a limit of the device, or over one that every device has.
     #[error("{what} needs {required}, but {}{limit} is {available}{}", owner(limit), remedy(limit))]
     LimitExceeded {

@@ -95,6 +95,7 @@ macro_rules! kernel {
 /// Every kernel there is, by the name of its entry: a label can be that of several.
 macro_rules! table {
     ($($spec:ident),* $(,)?) => {
+        #[cfg(any(test, feature = "harness"))]
         pub(crate) static ALL: &[(&str, &KernelSpec)] = &[$((stringify!($spec), &$spec)),*];
     };
 }

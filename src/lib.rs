@@ -68,22 +68,38 @@
 //! | `bias_ih`, `bias_hh`           | `[GH]`      |                                              |
 //!
 //! # Where things are
-//! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and [`Unrolled`]
-//! are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about those); [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
-//! checks this device against the CPU; [`cpu`] is the fast CPU layer; [`mod@reference`] holds the references.
-//! `ARCHITECTURE.md` in the repository shows how they fit together.
+//! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and
+//! [`Unrolled`] are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about
+//! those); [`train`] has a head, a loss and an optimiser; [`plan`] says beforehand what will be done; [`verify()`]
+//! checks this device against the CPU; [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository
+//! shows how they fit together.
+//!
+//! # Cargo features
+//! None is on by default, and a GPU app needs none.
+//!
+//! | feature   | what it adds                                                                                            |
+//! |-----------|---------------------------------------------------------------------------------------------------------|
+//! | `cpu`     | module `cpu`: the fast CPU layer that the GPU is measured against, with gemm, pulp and rayon; not on wasm32 |
+//! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
 //!
 //! # Errors
 //! Every mistake of the caller is an [`Error`] with what was expected and what came, before anything is recorded. Nothing
 //! submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
+#[cfg(all(feature = "cpu", target_arch = "wasm32"))]
+compile_error!(
+    "the feature `cpu` of wgpu-gru is for native targets: a browser has neither the threads nor the instructions that it \
+     is made for"
+);
+
 pub mod activation;
 pub mod config;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
 pub mod cpu;
 pub mod error;
 pub mod gpu;
 pub mod guide;
+#[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod harness;
 mod kernels;

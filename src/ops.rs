@@ -5,7 +5,9 @@ mod matmul;
 mod rows;
 mod steps;
 
-pub(crate) use matmul::{Lengths, MatmulArgs, matmul, matmul_by, matmul_with_lengths};
+#[cfg(feature = "harness")]
+pub(crate) use matmul::matmul_by;
+pub(crate) use matmul::{Lengths, MatmulArgs, matmul, matmul_with_lengths};
 pub(crate) use rows::{MoveRowsArgs, move_rows, number};
 pub(crate) use steps::{
     CellSteps, Packing, Squares, StepsBackward, gru_gates, halve, meeting, pack, steps_backward, steps_forward, widen,

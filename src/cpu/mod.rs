@@ -67,7 +67,12 @@ fn expect_plain(config: &GruConfig) -> Result<()> {
         ("batch_first", !config.is_batch_first()),
         ("clip", config.clip_limit().is_none()),
     ];
-    options.into_iter().find(|(_, plain)| !plain).map_or(Ok(()), |(option, _)| Err(Error::CpuOption { option }))
+    options.into_iter().find(|(_, plain)| !plain).map_or(Ok(()), |(option, _)| unavailable(option))
+}
+
+fn unavailable<T>(option: &'static str) -> Result<T> {
+    let because = "the CPU layer is a plain GRU of one layer, forward in time, with biases";
+    Err(Error::OptionUnavailable { option, because })
 }
 
 /// The weights of a layer, shared with everything that was unrolled from it.
@@ -99,7 +104,7 @@ impl CpuGru {
     ///
     /// # Errors
     /// [`Error::ZeroSize`] if a size of the config is 0, [`Error::ShapeMismatch`] if a weight has another shape,
-    /// [`Error::CpuOption`] for any option but the sizes.
+    /// [`Error::OptionUnavailable`] for any option but the sizes.
     pub fn new(config: GruConfig, weights: &Weights) -> Result<Self> {
         let packed = Packed::new(&config, weights)?;
         Ok(Self { config, weights: Arc::new(RwLock::new(packed)) })
@@ -129,10 +134,10 @@ impl CpuGru {
     pub fn unroll(&self, unroll: Unroll) -> Result<CpuUnrolled> {
         unroll.validate()?;
         if unroll.has_lengths() {
-            return Err(Error::CpuOption { option: "lengths" });
+            return unavailable("lengths");
         }
         if unroll.has_gradient_norms() {
-            return Err(Error::CpuOption { option: "gradient_norms" });
+            return unavailable("gradient_norms");
         }
         let (seq_len, batch) = (unroll.seq_len(), unroll.batch());
         let (inputs, units) = (self.config.input_size(), self.config.hidden_size());

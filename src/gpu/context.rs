@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpu::kernel::{Kernel, KernelSpec};
 use crate::gpu::open::OPTIONAL_FEATURES;
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
+#[cfg(feature = "harness")]
 use crate::gpu::trace::Trace;
 
 /// A GPU: a device and its queue, with the pipelines and staging buffers that were made for it.
@@ -33,6 +34,7 @@ struct Inner {
     /// Whether workgroups of a dispatch can exchange what they store.
     coherent: AtomicBool,
     /// For tests: the class of adapter to plan for, in place of the adapter's own.
+    #[cfg(feature = "harness")]
     planned_as: OnceLock<wgpu::DeviceType>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     staging: StagingPool,
@@ -44,6 +46,7 @@ struct Inner {
     cooperative_size: AtomicU32,
     pipeline_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// For tests: where kernels count their indices out of range.
+    #[cfg(feature = "harness")]
     trace: OnceLock<Trace>,
 }
 
@@ -97,6 +100,7 @@ impl Gpu {
             limits: device.limits(),
             subgroups,
             coherent: device.features().contains(wgpu::Features::MEMORY_DECORATION_COHERENT).into(),
+            #[cfg(feature = "harness")]
             planned_as: OnceLock::new(),
             device,
             queue,
@@ -108,6 +112,7 @@ impl Gpu {
             runtime_checks: AtomicBool::new(true),
             cooperative_size: AtomicU32::new(0),
             pipeline_cache: Mutex::default(),
+            #[cfg(feature = "harness")]
             trace: OnceLock::new(),
         });
         Self { inner }
@@ -145,10 +150,15 @@ impl Gpu {
 
     /// The class of adapter that kernels, tiles and schedules are chosen for.
     pub(crate) fn adapter_class(&self) -> wgpu::DeviceType {
-        self.inner.planned_as.get().copied().unwrap_or(self.inner.info.device_type)
+        #[cfg(feature = "harness")]
+        if let Some(&class) = self.inner.planned_as.get() {
+            return class;
+        }
+        self.inner.info.device_type
     }
 
     /// For tests: plan for another class of adapter than this one is.
+    #[cfg(feature = "harness")]
     pub(crate) fn plan_as(&self, class: wgpu::DeviceType) {
         self.inner.planned_as.get_or_init(|| class);
     }
@@ -164,6 +174,7 @@ impl Gpu {
     }
 
     /// For tests: subgroups of 8 that wgpu does not know of.
+    #[cfg(feature = "harness")]
     pub(crate) fn assume_subgroups_of_8(&self) {
         self.inner.subgroups.get_or_init(|| [8, 8]);
     }
@@ -174,6 +185,7 @@ impl Gpu {
     }
 
     /// For tests: a device of which wgpu does not know it.
+    #[cfg(feature = "harness")]
     pub(crate) fn assume_coherent_memory(&self) {
         self.inner.coherent.store(true, Relaxed);
     }
@@ -330,6 +342,7 @@ impl Gpu {
         lock(&self.inner.pipeline_cache).clone()
     }
 
+    #[cfg(feature = "harness")]
     pub(super) fn trace(&self) -> &OnceLock<Trace> {
         &self.inner.trace
     }
@@ -473,6 +486,7 @@ impl Gpu {
     }
 
     /// For tests: the kernels made without checks while they run.
+    #[cfg(feature = "harness")]
     pub(crate) fn unchecked_kernels(&self) -> Vec<&'static str> {
         let kernels = lock(&self.inner.kernels);
         kernels
@@ -485,6 +499,7 @@ impl Gpu {
     }
 
     /// Whether a kernel was made, with any overrides.
+    #[cfg(feature = "harness")]
     pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
         lock(&self.inner.kernels).keys().any(|(made, ..)| *made == std::ptr::from_ref(spec).addr())
     }

@@ -1,5 +1,8 @@
 //! A compute kernel: what the table says of it, its pipeline, and its bind groups.
 
+#[cfg(not(feature = "harness"))]
+use std::borrow::Cow;
+
 use crate::error::Result;
 use crate::gpu::Gpu;
 
@@ -94,6 +97,7 @@ pub(crate) struct Kernel {
 pub(super) struct Made {
     pub(super) pipeline: wgpu::ComputePipeline,
     /// The checks at run time that wgpu was told to put into its module.
+    #[cfg_attr(not(feature = "harness"), expect(dead_code, reason = "the harness tells tests of it"))]
     pub(super) checks: wgpu::ShaderRuntimeChecks,
     layout: wgpu::BindGroupLayout,
 }
@@ -196,6 +200,18 @@ fn unchecked(
     // - Divisors: numbers of rows, fours and units, which are at least one.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     (module, checks)
+}
+
+/// Without the harness a kernel is its text and counts nothing.
+#[cfg(not(feature = "harness"))]
+impl Gpu {
+    pub(super) fn counter_of(&self, _: &KernelSpec) -> Option<View<'_>> {
+        None
+    }
+
+    fn source_of(&self, spec: &'static KernelSpec) -> Cow<'static, str> {
+        spec.source.into()
+    }
 }
 
 fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry {

@@ -8,6 +8,7 @@ mod open;
 mod program;
 mod readback;
 mod tensor;
+#[cfg(feature = "harness")]
 mod trace;
 mod written;
 

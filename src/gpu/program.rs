@@ -60,6 +60,7 @@ impl Program {
     }
 
     /// The dispatches of one kernel, without the others.
+    #[cfg(feature = "harness")]
     pub(crate) fn only(mut self, kernel: &str) -> Self {
         self.dispatches.retain(|dispatch| dispatch.kernel.spec.label == kernel);
         self
