@@ -19,5 +19,5 @@ pub use tensor::Tensor;
 
 pub(crate) use tensor::{in_elements, side_by_side, view_of_parts};
 
-pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
+pub(crate) use kernel::{Binding, BindingKind, Field, Generate, Kernel, KernelSpec, View};
 pub(crate) use program::{INDEX, INDICES, ProgramBuilder};

@@ -64,6 +64,7 @@ mod places;
 mod promises;
 mod recurrence;
 mod report;
+mod rows;
 mod settings;
 mod small_devices;
 mod stream;
@@ -92,6 +93,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("nonfinite", nonfinite::TRIALS),
     ("long_sums", long_sums::TRIALS),
     ("recurrence", recurrence::TRIALS),
+    ("rows", rows::TRIALS),
     ("cuts", cuts::TRIALS),
     ("cells", cells::forward::TRIALS),
     ("cells", cells::backward::TRIALS),
@@ -130,7 +132,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
 /// another class than the adapter is, they would do the same once more.
-const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "sums"];
+const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "rows", "sums"];
 
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {
