@@ -1,10 +1,11 @@
 #import shared/activation
 #import shared/walk
 #import shared/loads
+#import shared/step_params
 #import shared/step
 
 // The reset gate of a step whose reset acts before the product: equation (1) of lib.rs, and r * h, of which the kernel
-// after it needs all units. Parameters and bindings: shared/step.wgsl. Division of work: shared/walk.wgsl.
+// after it needs all units. Parameters: shared/step_params.wgsl. Division of work: shared/walk.wgsl.
 //
 // h      rows of H states, read at h_before
 // gates  [B, 4, H] of the step: x_proj of r in the first before, r as `kept` has it after; r * h in the fourth after

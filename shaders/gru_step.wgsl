@@ -1,10 +1,11 @@
 #import shared/activation
 #import shared/walk
 #import shared/loads
+#import shared/step_params
 #import shared/step
 
 // Steps of the GRU: recurrent product, gates and blend; equations (1), (2), (3), (4) of lib.rs, or with RESET_BEFORE
-// (2), (3'), (4), after gru_reset has made (1). Parameters and bindings: shared/step.wgsl. Division of work:
+// (2), (3'), (4), after gru_reset has made (1). Parameters: shared/step_params.wgsl. Division of work:
 // shared/walk.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after

@@ -1,9 +1,10 @@
 #import shared/activation
 #import shared/walk
 #import shared/loads
+#import shared/step_params
 #import shared/step
 
-// Steps of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters and bindings: shared/step.wgsl. Division of
+// Steps of the plain RNN: h' = f(W_ih x + b_ih + W_hh h + b_hh). Parameters: shared/step_params.wgsl. Division of
 // work: shared/walk.wgsl.
 //
 // h      rows of H states, read at h_before, written at h_after

@@ -291,8 +291,13 @@ fn kernel_texts_are_printed() {
         has("gru_step", "weight_hh: array<vec4<f32>>") && has("gru_step_scalar", "weight_hh: array<f32>"),
         "{list}"
     );
+    let rows = text(&["gru_rows", "--hidden", "10", "--slices", "2", "--ahead", "3", "--subgroups"]);
+    assert!(
+        ["HIDDEN: u32 = 10u", "weights.r1", "x_2 = ", "subgroupShuffleXor"].iter().all(|part| rows.contains(part)),
+        "{rows}"
+    );
     assert!(text(&["--help"]).contains("Usage: cargo run --example kernel_text"), "help");
-    for words in [&["gru"][..], &[""], &["--foo"], &["gru_step", "gru_step"]] {
+    for words in [&["gru"][..], &[""], &["--foo"], &["gru_step", "gru_step"], &["gru_rows", "--hidden", "0"]] {
         expect_refused(&folder, &run(&folder, "kernel_text", words, &[]), 2, &format!("{words:?}"));
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+#[cfg(feature = "harness")]
+use crate::gpu::kernel::Generate;
 use crate::gpu::kernel::{Kernel, KernelSpec};
 use crate::gpu::open::OPTIONAL_FEATURES;
 use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
@@ -49,8 +51,17 @@ struct Inner {
     trace: OnceLock<Trace>,
 }
 
-/// A kernel's name, its overrides in the order of their names, and whether it is checked while it runs.
-type KernelKey = (&'static str, Vec<(&'static str, u64)>, bool);
+/// What a kernel is kept by.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct KernelKey {
+    name: &'static str,
+    /// What the text was made for, if it was made.
+    sizes: Vec<u32>,
+    /// In the order of their names, so that it does not matter in which order they are given.
+    overrides: Vec<(&'static str, u64)>,
+    /// Whether it is checked while it runs.
+    is_checked: bool,
+}
 
 #[derive(Debug, Default)]
 struct ActivityCounters {
@@ -457,15 +468,31 @@ impl Gpu {
     /// The kernel with these values of its overrides, made at the first call and kept. Where a limit of the device is too low
     /// for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        let checked = self.has_runtime_checks();
-        let mut values: Vec<_> = overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        values.sort_unstable();
-        let key = (spec.name, values, checked);
+        self.kept(spec.name, Vec::new(), overrides, || Kernel::new(self, spec, overrides))
+    }
+
+    /// The same of a kernel whose text is made for its sizes: once, like the kernel.
+    #[cfg(feature = "harness")]
+    pub(crate) fn generated(&self, generator: &impl Generate, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
+        let make = || Kernel::new(self, &KernelSpec::generated(generator), overrides);
+        self.kept(generator.name(), generator.sizes(), overrides, make)
+    }
+
+    fn kept(
+        &self,
+        name: &'static str,
+        sizes: Vec<u32>,
+        overrides: &[(&'static str, f64)],
+        make: impl FnOnce() -> Kernel,
+    ) -> Arc<Kernel> {
+        let mut overrides: Vec<_> = overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        overrides.sort_unstable();
+        let key = KernelKey { name, sizes, overrides, is_checked: self.has_runtime_checks() };
         let mut kernels = lock(&self.inner.kernels);
         if let Some(kernel) = kernels.get(&key) {
             return kernel.clone();
         }
-        let kernel = Arc::new(Kernel::new(self, spec, overrides));
+        let kernel = Arc::new(make());
         if kernel.made().is_ok() {
             self.inner.activity.pipelines.fetch_add(1, Relaxed);
             kernels.insert(key, kernel.clone());
@@ -482,14 +509,14 @@ impl Gpu {
             .filter(|kernel| {
                 kernel.made().is_ok_and(|made| !made.checks.bounds_checks && !made.checks.force_loop_bounding)
             })
-            .map(|kernel| kernel.spec.label)
+            .map(|kernel| kernel.label)
             .collect()
     }
 
     /// Whether a kernel was made, with any overrides.
     #[cfg(feature = "harness")]
     pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
-        lock(&self.inner.kernels).keys().any(|(made, ..)| *made == spec.name)
+        lock(&self.inner.kernels).keys().any(|key| key.name == spec.name)
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(not(feature = "harness"))]
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -18,23 +18,32 @@ pub(crate) struct KernelSpec {
     pub(crate) label: &'static str,
     /// The bindings of group 0, in order.
     pub(crate) bindings: &'static [Binding],
-    source: LazyLock<String>,
+    /// Made when it is first asked for.
+    source: OnceLock<String>,
+    make: fn() -> String,
 }
 
 impl KernelSpec {
-    /// `source` makes the WGSL text, when it is first asked for.
+    /// `make` makes the WGSL text.
     pub(crate) const fn new(
         name: &'static str,
         label: &'static str,
         bindings: &'static [Binding],
-        source: fn() -> String,
+        make: fn() -> String,
     ) -> Self {
-        Self { name, label, bindings, source: LazyLock::new(source) }
+        Self { name, label, bindings, source: OnceLock::new(), make }
+    }
+
+    /// A kernel with its text made.
+    #[cfg(any(test, feature = "harness"))]
+    pub(crate) fn generated<G: Generate>(generator: &G) -> Self {
+        let (name, source) = (generator.name(), generator.source().into());
+        Self { name, label: name, bindings: G::BINDINGS, source, make: String::new }
     }
 
     /// The whole WGSL text.
     pub(crate) fn source(&self) -> &str {
-        &self.source
+        self.source.get_or_init(self.make)
     }
 
     /// The names of the overrides, as the text declares them.
@@ -47,6 +56,22 @@ impl KernelSpec {
     pub(crate) fn is_cooperative(&self) -> bool {
         self.source().contains("enable wgpu_cooperative_matrix;")
     }
+}
+
+/// A kernel whose text is made for its sizes.
+#[cfg(any(test, feature = "harness"))]
+pub(crate) trait Generate {
+    /// The bindings of group 0, in order.
+    const BINDINGS: &'static [Binding];
+
+    /// The kernel's name and label. No kernel of the table has it.
+    fn name(&self) -> &'static str;
+
+    /// All that the text depends on besides the name.
+    fn sizes(&self) -> Vec<u32>;
+
+    /// Makes the WGSL text.
+    fn source(&self) -> String;
 }
 
 /// One binding of a kernel.
@@ -98,10 +123,12 @@ pub(crate) struct View<'a> {
     pub(crate) size: u64,
 }
 
-/// A kernel of the table with values of its overrides.
+/// A kernel with values of its overrides.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    pub(super) spec: &'static KernelSpec,
+    pub(super) label: &'static str,
+    pub(super) bindings: &'static [Binding],
+    is_cooperative: bool,
     /// Or the limit of the device that is too low for it. A program that uses the kernel cannot be built then.
     made: Result<Made>,
 }
@@ -117,17 +144,18 @@ pub(super) struct Made {
 }
 
 impl Kernel {
-    pub(super) fn new(gpu: &Gpu, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
+    pub(super) fn new(gpu: &Gpu, spec: &KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
         debug_assert_eq!(
             overrides.iter().map(|&(name, _)| name).collect::<BTreeSet<_>>(),
             spec.overrides().collect(),
             "the overrides of {}: those that are given, those that its text declares",
             spec.name
         );
+        let is_cooperative = spec.is_cooperative();
         let made = spec
-            .check_needs(overrides, gpu.limits(), gpu.counter_of(spec).is_some())
+            .check_needs(overrides, gpu.limits(), gpu.counter(is_cooperative).is_some())
             .map(|()| Made::new(gpu, spec, overrides));
-        Self { spec, made }
+        Self { label: spec.label, bindings: spec.bindings, is_cooperative, made }
     }
 
     /// What was made, or which limit forbids it.
@@ -137,7 +165,7 @@ impl Kernel {
 
     pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> Result<wgpu::BindGroup> {
         let entries: Vec<_> = (0..)
-            .zip(views.iter().copied().chain(gpu.counter_of(self.spec)))
+            .zip(views.iter().copied().chain(gpu.counter(self.is_cooperative)))
             .map(|(binding, view)| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -148,7 +176,7 @@ impl Kernel {
             })
             .collect();
         Ok(gpu.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(self.spec.label),
+            label: Some(self.label),
             layout: &self.made()?.layout,
             entries: &entries,
         }))
@@ -156,10 +184,10 @@ impl Kernel {
 }
 
 impl Made {
-    fn new(gpu: &Gpu, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
+    fn new(gpu: &Gpu, spec: &KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
         let device = gpu.device();
         let kinds = spec.bindings.iter().map(|binding| &binding.kind);
-        let counter = gpu.counter_of(spec).map(|_| &BindingKind::ReadWrite);
+        let counter = gpu.counter(spec.is_cooperative()).map(|_| &BindingKind::ReadWrite);
         let entries: Vec<_> =
             (0..).zip(kinds.chain(counter)).map(|(binding, kind)| layout_entry(binding, kind)).collect();
         let layout = device
@@ -201,7 +229,7 @@ fn unchecked(
     descriptor: wgpu::ShaderModuleDescriptor<'_>,
 ) -> (wgpu::ShaderModule, wgpu::ShaderRuntimeChecks) {
     let checks = wgpu::ShaderRuntimeChecks::unchecked();
-    // SAFETY: The text is one of this crate's own, from the table in `kernels.rs`.
+    // SAFETY: The text is one of this crate's own, from the table in `kernels/table.rs` or from a generator beside it.
     // - Indices: a kernel works on the sizes of its uniform, which come from the shapes that its buffers were made with, in
     //   `ops`. The one index that comes from a storage buffer, a row in `sources`, which shaders of the app may write, is compared
     //   with the number of rows before it is used (`move_rows.wgsl`). What lies past an edge is clamped in the text itself.
@@ -217,11 +245,11 @@ fn unchecked(
 /// Without the harness a kernel is its text and counts nothing.
 #[cfg(not(feature = "harness"))]
 impl Gpu {
-    pub(super) fn counter_of(&self, _: &KernelSpec) -> Option<View<'_>> {
+    pub(super) fn counter(&self, _: bool) -> Option<View<'_>> {
         None
     }
 
-    fn source_of(&self, spec: &'static KernelSpec) -> Cow<'static, str> {
+    fn source_of<'a>(&self, spec: &'a KernelSpec) -> Cow<'a, str> {
         spec.source().into()
     }
 }

@@ -17,6 +17,8 @@ pub use open::GpuOptions;
 pub use program::Program;
 pub use tensor::Tensor;
 
+#[cfg(any(test, feature = "harness"))]
+pub(crate) use kernel::Generate;
 pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
 pub(crate) use program::ProgramBuilder;
 pub(crate) use tensor::view_of_parts;

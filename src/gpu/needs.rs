@@ -97,7 +97,9 @@ impl KernelSpec {
 impl Gpu {
     /// Checks that the device can have these kernels, which have no overrides, before anything is made for them.
     pub(crate) fn check_kernels(&self, specs: &[&'static KernelSpec]) -> Result<()> {
-        specs.iter().try_for_each(|spec| spec.check_needs(&[], self.limits(), self.counter_of(spec).is_some()))
+        specs
+            .iter()
+            .try_for_each(|spec| spec.check_needs(&[], self.limits(), self.counter(spec.is_cooperative()).is_some()))
     }
 }
 

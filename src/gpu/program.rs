@@ -51,7 +51,7 @@ impl Program {
     /// The dispatches of one kernel, without the others.
     #[cfg(feature = "harness")]
     pub(crate) fn only(mut self, kernel: &str) -> Self {
-        self.dispatches.retain(|dispatch| dispatch.kernel.spec.label == kernel);
+        self.dispatches.retain(|dispatch| dispatch.kernel.label == kernel);
         self
     }
 
@@ -66,7 +66,7 @@ impl Program {
     pub fn kernels(&self) -> Vec<(&'static str, usize)> {
         let mut counts: Vec<(&'static str, usize)> = Vec::new();
         for dispatch in &self.dispatches {
-            let label = dispatch.kernel.spec.label;
+            let label = dispatch.kernel.label;
             match counts.iter_mut().find(|(name, _)| *name == label) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((label, 1)),
@@ -161,7 +161,6 @@ impl<'a> ProgramBuilder<'a> {
             for Group { kernel, uniform, storage } in &self.groups {
                 let mut storage = storage.iter();
                 let views: Vec<View<'_>> = kernel
-                    .spec
                     .bindings
                     .iter()
                     .filter_map(|binding| match binding.kind {
@@ -188,7 +187,7 @@ impl<'a> ProgramBuilder<'a> {
         let limits = self.gpu.limits();
         for Group { kernel, storage, .. } in &self.groups {
             kernel.made()?;
-            let bindings = kernel.spec.bindings.iter().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. }));
+            let bindings = kernel.bindings.iter().filter(|b| !matches!(b.kind, BindingKind::Uniform { .. }));
             let bound: Vec<_> = bindings.zip(storage).collect();
             for (binding, view) in &bound {
                 let available = limits.max_storage_buffer_binding_size;
@@ -206,7 +205,7 @@ impl<'a> ProgramBuilder<'a> {
             }
         }
         for PendingDispatch { group, workgroups, .. } in &self.pending {
-            let label = self.groups[*group].kernel.spec.label;
+            let label = self.groups[*group].kernel.label;
             for &count in workgroups {
                 let available = u64::from(limits.max_compute_workgroups_per_dimension);
                 at_most(label, "max_compute_workgroups_per_dimension", u64::from(count), available)?;
@@ -225,10 +224,6 @@ impl<'a> ProgramBuilder<'a> {
 
 impl Group<'_> {
     fn is_dynamic(&self) -> bool {
-        self.kernel
-            .spec
-            .bindings
-            .iter()
-            .any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
+        self.kernel.bindings.iter().any(|binding| matches!(binding.kind, BindingKind::Uniform { dynamic: true, .. }))
     }
 }

@@ -38,12 +38,12 @@ impl Gpu {
     }
 
     /// Where those of a kernel are counted. Cooperative kernels do not count: they may have no atomics.
-    pub(super) fn counter_of(&self, spec: &KernelSpec) -> Option<View<'_>> {
-        self.trace().get().filter(|_| !spec.is_cooperative()).map(|trace| trace.counts.view().0)
+    pub(super) fn counter(&self, is_cooperative: bool) -> Option<View<'_>> {
+        self.trace().get().filter(|_| !is_cooperative).map(|trace| trace.counts.view().0)
     }
 
     /// The text of a kernel on this device.
-    pub(super) fn source_of(&self, spec: &'static KernelSpec) -> Cow<'static, str> {
+    pub(super) fn source_of<'a>(&self, spec: &'a KernelSpec) -> Cow<'a, str> {
         let Some(trace) = self.trace().get().filter(|_| !spec.is_cooperative()) else { return spec.source().into() };
         let mut labels = lock(&trace.labels);
         let known = labels.iter().position(|&label| label == spec.label);
@@ -56,7 +56,7 @@ impl Gpu {
 }
 
 /// The text of a kernel that counts.
-fn traced(spec: &'static KernelSpec, number: usize) -> String {
+fn traced(spec: &KernelSpec, number: usize) -> String {
     let code: String =
         spec.source().lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
     let arrays: Vec<(&str, String)> = code.lines().filter_map(array).collect();

@@ -138,7 +138,9 @@ bindings! {
 bindings! {
     /// The sum of squares, in parts.
     SumSquares;
-    uniform(dynamic: false) params: SumSquaresParams { len: u32, input_offset: u32, partial_offset: u32, workgroups: u32 }
+    uniform(dynamic: false) params: SumSquaresParams {
+        len: u32, input_offset: u32, partial_offset: u32, workgroups: u32,
+    }
     storage { input: read, partial: read_write }
 }
 

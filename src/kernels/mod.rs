@@ -1,6 +1,7 @@
 //! The kernels. [`table`] has a line for each: its file, its variant, its bindings. [`bindings`] has the bindings and
 //! the uniform struct of each family of kernels, from which layouts, bind groups and uniforms come; [`source`] reads
-//! the files of `shaders/`. The tests hold every line against the WGSL text.
+//! the files of `shaders/`; [`generated`] makes the texts of kernels that are unrolled for their sizes. The tests hold
+//! every line against the WGSL text.
 
 /// A group of bindings: a struct with one named field for each storage binding, so that no call passes buffers by
 /// position, and a `Pod` struct for the uniform.
@@ -94,6 +95,8 @@ macro_rules! file {
 }
 
 mod bindings;
+#[cfg(any(test, feature = "harness"))]
+pub(crate) mod generated;
 mod source;
 mod table;
 

@@ -10,12 +10,12 @@
 
 use std::borrow::Cow;
 
-/// A file of `shaders/`.
+/// A file of `shaders/`, or one that is made.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct File<'a> {
     /// Its path there, without the extension.
-    pub(super) name: &'static str,
-    pub(super) text: &'static str,
+    pub(super) name: &'a str,
+    pub(super) text: &'a str,
 }
 
 macro_rules! files {
@@ -25,9 +25,10 @@ macro_rules! files {
 }
 
 /// What files import.
-static SHARED: &[File] = files![
+static SHARED: &[File<'_>] = files![
     "shared/activation",
     "shared/f16",
+    "shared/gru_rows",
     "shared/loads",
     "shared/matmul",
     "shared/norm",
@@ -35,6 +36,7 @@ static SHARED: &[File] = files![
     "shared/reduce",
     "shared/step",
     "shared/step_backward",
+    "shared/step_params",
     "shared/walk",
 ];
 
@@ -42,7 +44,7 @@ static SHARED: &[File] = files![
 ///
 /// # Panics
 /// If it imports what is not in the list above, which the tests of the table find.
-pub(super) fn resolve(file: &File, defines: &[&str]) -> String {
+pub(super) fn resolve(file: &File<'_>, defines: &[&str]) -> String {
     let mut text = String::new();
     // For every block around the line, whether it is in this variant.
     let mut taken = Vec::new();
@@ -50,13 +52,17 @@ pub(super) fn resolve(file: &File, defines: &[&str]) -> String {
         let (word, name) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "#ifdef" => taken.push(defines.contains(&name)),
-            "#else" => taken.iter_mut().last().into_iter().for_each(|taken| *taken = !*taken),
-            "#endif" => drop(taken.pop()),
+            "#else" | "#endif" => {
+                let last = taken.pop();
+                taken.extend(last.filter(|_| word == "#else").map(|last| !last));
+            }
             _ if taken.contains(&false) => {}
+            // What is left out leaves no gap.
+            _ if line.is_empty() && (text.is_empty() || text.ends_with("\n\n")) => {}
             "#import" => {
                 let shared = SHARED.iter().find(|shared| shared.name == name);
-                text += &resolve(shared.unwrap_or_else(|| panic!("{} imports {name}", file.name)), defines);
-                text.push('\n');
+                text += resolve(shared.unwrap_or_else(|| panic!("{} imports {name}", file.name)), defines).trim_end();
+                text += "\n\n";
             }
             _ => {
                 text += line;
@@ -69,7 +75,7 @@ pub(super) fn resolve(file: &File, defines: &[&str]) -> String {
 
 /// The text of a file; in a build for `tests/mutants/run.py` with the place changed that its environment names. No
 /// other build looks at the environment.
-fn text_of(file: &File) -> Cow<'static, str> {
+fn text_of<'a>(file: &File<'a>) -> Cow<'a, str> {
     let wanted = |name| option_env!("WGPU_GRU_MUTANTS").and_then(|_| std::env::var(name).ok());
     match ["FILE", "FIND", "REPLACE"].map(|part| wanted(format!("WGPU_GRU_MUTANT_{part}"))) {
         [Some(path), Some(find), Some(replace)] if path == format!("shaders/{}.wgsl", file.name) => {

@@ -6,8 +6,9 @@ use std::path::Path;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
+use super::generated::GruRows;
 use super::{ALL, FILES, GRU_STEP};
-use crate::gpu::{BindingKind, KernelSpec};
+use crate::gpu::{BindingKind, Generate, KernelSpec};
 
 /// What is wrong with an entry of the table, if anything is.
 fn check(spec: &KernelSpec) -> Result<(), String> {
@@ -25,6 +26,9 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     needed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, source.contains("pack2x16float"));
     Validator::new(ValidationFlags::all(), needed).validate(&module).map_err(|error| error.emit_to_string(source))?;
 
+    if let Some(line) = source.lines().find(|line| line.len() > 120) {
+        return Err(format!("this line is longer than those of the Rust files may be: {line}"));
+    }
     let [entry] = module.entry_points.as_slice() else { return Err("not one entry point".into()) };
     if entry.name != "main" {
         return Err(format!("the entry point is {}", entry.name));
@@ -70,12 +74,36 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     Ok(())
 }
 
+/// Generated kernels of many sizes: H that slices divide evenly, H next to that, and primes.
+fn generated() -> impl Iterator<Item = GruRows> {
+    [1, 2, 3, 4, 7, 33, 64, 96, 100, 127, 128].into_iter().flat_map(|hidden| {
+        let forms = [(1, false), (2, false), (2, true), (3, false), (4, true), (8, true)];
+        forms.into_iter().flat_map(move |(slices, in_subgroups)| {
+            let aheads = [(1, false), (2, true), (3, true), (8, false)];
+            aheads.map(|(ahead, has_exact_stores)| GruRows { hidden, slices, ahead, in_subgroups, has_exact_stores })
+        })
+    })
+}
+
 #[test]
 fn every_kernel_is_what_the_table_says() {
     for spec in ALL {
         if let Err(error) = check(spec) {
             panic!("{}: {error}", spec.name);
         }
+    }
+}
+
+#[test]
+fn every_generated_kernel_is_what_its_generator_says() {
+    let mut keys = BTreeSet::new();
+    for generator in generated() {
+        assert!(keys.insert((generator.name(), generator.sizes())), "another kernel is kept as {generator:?} is");
+        let spec = KernelSpec::generated(&generator);
+        if let Err(error) = check(&spec).and_then(|()| check_needs(&spec)) {
+            panic!("{generator:?}: {error}\n{}", spec.source());
+        }
+        assert!(ALL.iter().all(|kernel| kernel.name != spec.name), "a kernel of the table has the name {}", spec.name);
     }
 }
 
@@ -111,7 +139,8 @@ fn every_file_is_in_the_table() {
 #[test]
 fn every_shared_file_is_imported_at_the_head_of_another() {
     let mut imported = BTreeSet::new();
-    for (name, text) in files("shaders") {
+    let generated = generated().map(|generator| (format!("{generator:?}"), generator.file()));
+    for (name, text) in files("shaders").into_iter().chain(generated) {
         let (head, rest) = text.split_once("\n\n").expect("a head");
         imported.extend(after("#import", head).map(|name| name.trim_start_matches("shared/").to_owned()));
         assert_eq!(after("#import", rest).next(), None, "{name} imports this further down");
@@ -128,7 +157,8 @@ fn every_shared_file_is_imported_at_the_head_of_another() {
 fn every_define_is_asked_for() {
     let texts: Vec<_> = files("shaders").into_values().chain(files("shaders/shared").into_values()).collect();
     let asked: BTreeSet<_> = texts.iter().flat_map(|text| after("#ifdef", text)).collect();
-    let defined: BTreeSet<_> = FILES.iter().flat_map(|&(_, defines)| defines.iter().copied()).collect();
+    let table = FILES.iter().flat_map(|&(_, defines)| defines.iter().copied());
+    let defined: BTreeSet<_> = table.chain(generated().flat_map(|generator| generator.defines())).collect();
     assert_eq!(asked, defined, "texts on the left, the table on the right");
     let mut sources = BTreeSet::new();
     for spec in ALL {
@@ -176,24 +206,28 @@ fn a_wrong_entry_is_found() {
 
 /// What `gpu::needs` reads in the text, naga reads too: sizes of workgroups and of their memory, with every override at
 /// 4.
+fn check_needs(spec: &KernelSpec) -> Result<(), String> {
+    let overrides: Vec<_> = spec.overrides().map(|name| (name, 4.0)).collect();
+    let module = naga::front::wgsl::parse_str(spec.source()).expect("it was checked above");
+    let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("it is valid");
+    let (module, _) = naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+        .map_err(|error| error.to_string())?;
+    let size = Some(module.entry_points[0].workgroup_size.map(u64::from));
+
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|error| error.to_string())?;
+    let in_workgroup = |variable: &&naga::GlobalVariable| variable.space == AddressSpace::WorkGroup;
+    let variables = module.global_variables.iter().map(|(_, variable)| variable).filter(in_workgroup);
+    let memory = variables.map(|variable| u64::from(layouter[variable.ty].size)).sum();
+    let memory = if spec.is_cooperative() { None } else { Some(memory) };
+    let read = (spec.workgroup_size(&overrides), spec.workgroup_memory(&overrides));
+    if read == (size, memory) { Ok(()) } else { Err(format!("{read:?} is read, it is {:?}", (size, memory))) }
+}
+
 #[test]
 fn needs_are_those_of_the_text() {
     for spec in ALL {
-        let (name, overrides) = (spec.name, spec.overrides().map(|name| (name, 4.0)).collect::<Vec<_>>());
-        let module = naga::front::wgsl::parse_str(spec.source()).expect("it was checked above");
-        let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-        let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("it is valid");
-        let (module, _) = naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
-            .expect("every override has a value");
-        let size = module.entry_points[0].workgroup_size.map(u64::from);
-        assert_eq!(spec.workgroup_size(&overrides), Some(size), "{name}: the size of a workgroup");
-
-        let mut layouter = naga::proc::Layouter::default();
-        layouter.update(module.to_ctx()).expect("sizes that are known");
-        let in_workgroup = |variable: &&naga::GlobalVariable| variable.space == AddressSpace::WorkGroup;
-        let variables = module.global_variables.iter().map(|(_, variable)| variable).filter(in_workgroup);
-        let memory = variables.map(|variable| u64::from(layouter[variable.ty].size)).sum();
-        let expected = if spec.is_cooperative() { None } else { Some(memory) };
-        assert_eq!(spec.workgroup_memory(&overrides), expected, "{name}: the memory of a workgroup");
+        check_needs(spec).unwrap_or_else(|error| panic!("{}: size and memory of a workgroup: {error}", spec.name));
     }
 }

@@ -54,6 +54,7 @@ mod past_a_grid;
 mod places;
 mod promises;
 mod recurrence;
+mod rows;
 mod small_devices;
 mod stream;
 mod sums;
@@ -90,6 +91,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("past_a_grid", past_a_grid::TRIALS),
     ("nonfinite", nonfinite::TRIALS),
     ("recurrence", recurrence::TRIALS),
+    ("rows", rows::TRIALS),
     ("cuts", cuts::TRIALS),
     ("cells", cells::forward::TRIALS),
     ("cells", cells::backward::TRIALS),
@@ -121,7 +123,8 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
 /// another class than the adapter is, they would do the same once more.
-const IN_ANY_PLAN: &[&str] = &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "single", "sums"];
+const IN_ANY_PLAN: &[&str] =
+    &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "rows", "single", "sums"];
 
 #[expect(clippy::print_stderr, reason = "which adapter was tested is part of the result")]
 fn main() -> ExitCode {

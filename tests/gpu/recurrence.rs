@@ -6,7 +6,7 @@ use wgpu_gru::reference::Real;
 use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
+use wgpu_gru::{Gpu, Program, Result, Tensor, Tolerance, harness};
 
 use crate::support::{assert_close, bits, largest, property, read, run, tensor, time_loops, wide};
 
@@ -72,26 +72,41 @@ impl Steps {
 
     /// h and gates by the GPU.
     pub(crate) fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 2] {
+        self.gpu_by(gpu, time_loop.forward.split > 1, |steps, save| steps.forward(time_loop, save))
+    }
+
+    /// The same by another program.
+    pub(crate) fn gpu_by(
+        &self,
+        gpu: &Gpu,
+        packs: bool,
+        program: impl FnOnce(&harness::Steps<'_>, bool) -> Result<Program>,
+    ) -> [Tensor; 2] {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
         let packed = flat(&vec![f32::NAN; self.weight_hh.len()]);
         let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
-        let packs = self.shape[2].is_multiple_of(4) && time_loop.forward.split > 1;
+        let packs = packs && self.shape[2].is_multiple_of(4);
         let (bias_hh, packed) = (Some(&bias_hh), packs.then_some(&packed));
         let steps = harness::Steps { bias_hh, packed, ..plain };
-        run(gpu, &steps.forward(time_loop, self.save).expect("a program"));
+        run(gpu, &program(&steps, self.save).expect("a program"));
         [h, gates]
     }
 }
 
 pub(crate) fn check_forward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, scale: f64) {
+    check_states(&format!("{time_loop:?}"), steps, &steps.gpu(gpu, time_loop), scale);
+}
+
+/// h and gates that a program has made, against the twin.
+pub(crate) fn check_states(program: &str, steps: &Steps, made: &[Tensor; 2], scale: f64) {
     let [t, _, hidden] = steps.shape;
     let (narrow, exact) = (steps.twin(<[f32]>::to_vec), steps.twin(wide));
-    let actual = steps.gpu(gpu, time_loop).map(|tensor| read(&tensor));
+    let actual = made.each_ref().map(read);
     let tolerance = Tolerance::through_time(hidden, t).scaled(scale);
     for (index, name) in ["h", "gates"].into_iter().enumerate() {
-        let name = format!("{:?} save {} {time_loop:?}: {name}", steps.shape, steps.save);
+        let name = format!("{:?} save {} {program}: {name}", steps.shape, steps.save);
         assert_close(&format!("{name} against f64"), &actual[index], &exact[index], tolerance);
         assert_close(&format!("{name} against f32"), &actual[index], &narrow[index], tolerance.plus(tolerance));
     }
