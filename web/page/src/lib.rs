@@ -20,8 +20,8 @@ mod model;
 mod score;
 
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
+use wgpu_gru::Gpu;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::{Gpu, };
 
 use data::{Month, Series};
 use features::Features;

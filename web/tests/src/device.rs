@@ -4,9 +4,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use wgpu_gru::{MatmulKernel, Schedule};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Error, Gpu, GpuOptions, Gru, GruConfig, Tensor, Unroll, harness, wgpu};
+use wgpu_gru::{MatmulKernel, Schedule};
 
 use crate::checks::{Outcome, bits, check, ensure, equal, flat};
 use crate::run::{Beyond, Run, browser_checks, open};

@@ -1,7 +1,6 @@
 //! What checks have in common: the device, what it complained of, and what came out so far.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,8 +33,6 @@ pub(crate) struct Beyond {
 pub(crate) struct Run {
     gpu: Gpu,
     beyond: Beyond,
-    /// Kernels that were made on other devices.
-    also_made: RefCell<HashSet<&'static str>>,
     /// Errors that nobody caught, from whenever on.
     complaints: Arc<Mutex<Vec<String>>>,
     /// What the check that runs has to say.
@@ -53,7 +50,7 @@ impl Run {
         gpu.device().on_uncaptured_error(Arc::new(move |error| {
             heard.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
         }));
-        Self { gpu, beyond, also_made: RefCell::default(), complaints, notes: RefCell::default() }
+        Self { gpu, beyond, complaints, notes: RefCell::default() }
     }
 
     pub(crate) fn gpu(&self) -> &Gpu {
@@ -64,15 +61,9 @@ impl Run {
         self.beyond
     }
 
-    /// Counts the kernels that another device has made.
-    pub(crate) fn also_made(&self, gpu: &Gpu) {
-        self.also_made.borrow_mut().extend(made(gpu));
-    }
-
     /// Every kernel, and whether it was made.
     pub(crate) fn kernels(&self) -> Vec<(&'static str, bool)> {
-        let also = self.also_made.borrow();
-        harness::kernels(&self.gpu).into_iter().map(|(name, made)| (name, made || also.contains(name))).collect()
+        harness::kernels(&self.gpu)
     }
 
     /// Says something of a check that passes.
@@ -111,8 +102,4 @@ pub(crate) async fn open(required_limits: wgpu::Limits) -> Outcome<Gpu> {
     let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
     let (device, queue) = adapter.request_device(&descriptor).await?;
     Ok(Gpu::from_device(device, queue))
-}
-
-fn made(gpu: &Gpu) -> impl Iterator<Item = &'static str> {
-    harness::kernels(gpu).into_iter().filter_map(|(name, made)| made.then_some(name))
 }
