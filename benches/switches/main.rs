@@ -49,7 +49,8 @@ fn open() -> Result<Gpu> {
         required_features: plain.device().features()
             | adapter.features() & (Features::MEMORY_DECORATION_COHERENT | COOPERATIVE),
         #[expect(unsafe_code, reason = "the bench asks for what is experimental")]
-        // SAFETY: what such a device does is what is measured.
+        // SAFETY: wgpu asks that the caller knows of possible bugs of such features that are undefined behaviour, and
+        // reports what it finds. Whoever runs this bench measures just these features.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         required_limits: wgpu::Limits { max_storage_buffers_per_shader_stage: storage_buffers, ..limits },
         ..Default::default()
