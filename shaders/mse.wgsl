@@ -30,12 +30,14 @@ struct MseParams {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
     let stride = params.workgroups * 256u;
     var sum = 0.0;
-    for (var begin = workgroup.x * 256u + invocation; begin < params.len; begin += 64u * stride) {
+    var i = workgroup.x * 256u + invocation;
+    while i < params.len {
         var few = 0.0;
-        for (var i = begin; i < min(begin + 64u * stride, params.len); i += stride) {
+        for (var terms = 0u; terms < 64u && i < params.len; terms++) {
             let error = prediction[params.prediction_offset + i] - expected[params.expected_offset + i];
             d_prediction[params.d_prediction_offset + i] = 2.0 * error * params.inverse_len;
             few += error * error;
+            i += stride;
         }
         sum += few;
     }

@@ -26,10 +26,12 @@ struct SumSquaresParams {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
     let stride = params.workgroups * 256u;
     var sum = Sum();
-    for (var begin = workgroup.x * 256u + invocation; begin < params.len; begin += 64u * stride) {
+    var i = workgroup.x * 256u + invocation;
+    while i < params.len {
         var few = Sum();
-        for (var i = begin; i < min(begin + 64u * stride, params.len); i += stride) {
+        for (var terms = 0u; terms < 64u && i < params.len; terms++) {
             few += square(input[params.input_offset + i]);
+            i += stride;
         }
         sum += few;
     }

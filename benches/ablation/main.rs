@@ -46,7 +46,8 @@ fn open() -> Result<Gpu> {
         required_features: plain.device().features()
             | adapter.features() & COOPERATIVE,
         #[expect(unsafe_code, reason = "the bench asks for what is experimental")]
-        // SAFETY: what such a device does is what is measured.
+        // SAFETY: wgpu asks that the caller knows of possible bugs of such features that are undefined behaviour, and
+        // reports what it finds. Whoever runs this bench measures just these features.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         required_limits: limits,
         ..Default::default()

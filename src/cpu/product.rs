@@ -47,9 +47,11 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// How many elements a matrix of these sizes and strides spans.
-fn span(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+/// Whether every element of a matrix of these sizes and strides lies within so many.
+fn fits([rows, cols]: [usize; 2], [row_stride, col_stride]: [usize; 2], len: usize) -> bool {
+    let Some((last_row, last_col)) = rows.checked_sub(1).zip(cols.checked_sub(1)) else { return true };
+    let down_and_across = last_row.checked_mul(row_stride).zip(last_col.checked_mul(col_stride));
+    down_and_across.and_then(|(down, across)| down.checked_add(across)).is_some_and(|last| last < len)
 }
 
 /// `destination = lhs . rhs` for sums of any length, on all threads: in parts, and those in parts again, so that a
@@ -99,29 +101,36 @@ pub(super) fn multiply(destination: &mut [f32], row_stride: usize, lhs: Matrix<'
 fn multiply_by(destination: &mut [f32], row_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, accumulate: bool) {
     assert_eq!(lhs.cols, rhs.rows, "inner sizes");
     assert!(rhs.cols <= row_stride, "rows of the destination do not overlap");
-    assert!(span(lhs.rows, rhs.cols, row_stride, 1) <= destination.len(), "the destination holds the product");
+    assert!(fits([lhs.rows, rhs.cols], [row_stride, 1], destination.len()), "the destination holds the product");
     for side in [lhs, rhs] {
-        assert!(span(side.rows, side.cols, side.row_stride, side.col_stride) <= side.data.len(), "the slice holds it");
+        let strides = [side.row_stride, side.col_stride];
+        assert!(fits([side.rows, side.cols], strides, side.data.len()), "the slice holds it");
     }
+    let stride = |elements: usize| isize::try_from(elements).expect("a stride that pointers can have");
+    let [lhs_strides, rhs_strides] = [lhs, rhs].map(|side| [side.col_stride, side.row_stride].map(stride));
+    let destination_strides = [1, stride(row_stride)];
     #[expect(unsafe_code, reason = "gemm takes pointers; the asserts above keep every element inside its slice")]
-    // SAFETY: for each of the three matrices the last element that its sizes and strides reach lies inside its slice,
-    // the destination is borrowed mutably and so overlaps neither side, and its elements are all different because a row
-    // is no longer than the row stride. Slices are at most isize::MAX bytes, so the strides fit an isize.
+    // SAFETY: gemm reads element (i, j) of either side for all i and j below its rows and columns, writes, and with
+    // `accumulate` reads, each such element of the destination, and is done with all of them when it returns. By the
+    // three asserts on `fits`, whose arithmetic cannot overflow, the furthest of these elements lies inside its slice,
+    // and so all do, since no stride is negative. The elements of the sides are initialised and not written meanwhile:
+    // they are borrowed. The destination is borrowed mutably, so it overlaps neither side, and no two of its elements
+    // are one: a row is no longer than what lies between two rows.
     unsafe {
         gemm::gemm(
             lhs.rows,
             rhs.cols,
             lhs.cols,
             destination.as_mut_ptr(),
-            1,
-            row_stride as isize,
+            destination_strides[0],
+            destination_strides[1],
             accumulate,
             lhs.data.as_ptr(),
-            lhs.col_stride as isize,
-            lhs.row_stride as isize,
+            lhs_strides[0],
+            lhs_strides[1],
             rhs.data.as_ptr(),
-            rhs.col_stride as isize,
-            rhs.row_stride as isize,
+            rhs_strides[0],
+            rhs_strides[1],
             if accumulate { 1.0 } else { 0.0 },
             1.0,
             false,

@@ -1,6 +1,5 @@
 //! A compute kernel: what the table says of it, its pipeline, and its bind groups.
 
-#[cfg(not(feature = "harness"))]
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -55,6 +54,13 @@ impl KernelSpec {
     /// its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run time.
     pub(crate) fn is_cooperative(&self) -> bool {
         self.source().contains("enable wgpu_cooperative_matrix;")
+    }
+
+    /// Whether it may be built without checks at run time, see [`unchecked`]. Not where workgroups wait for each other,
+    /// with atomics: when such a loop ends its text alone cannot tell. And not in a build for `tests/mutants/run.py`, which
+    /// changes texts.
+    fn needs_no_checks(&self) -> bool {
+        !self.is_cooperative() && !self.source().contains("atomic<") && option_env!("WGPU_GRU_MUTANTS").is_none()
     }
 }
 
@@ -197,14 +203,14 @@ impl Made {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(spec.label),
-            source: wgpu::ShaderSource::Wgsl(gpu.source_of(spec)),
-        };
-        let (module, checks) = if gpu.has_runtime_checks() || spec.is_cooperative() {
-            (device.create_shader_module(descriptor), wgpu::ShaderRuntimeChecks::checked())
-        } else {
-            unchecked(device, descriptor)
+        let (module, checks) = match gpu.source_of(spec) {
+            Cow::Borrowed(_) if !gpu.has_runtime_checks() && spec.needs_no_checks() => unchecked(device, spec),
+            // A text that was changed for a test is not the one that is known to need no checks.
+            text => {
+                let source = wgpu::ShaderSource::Wgsl(text);
+                let descriptor = wgpu::ShaderModuleDescriptor { label: Some(spec.label), source };
+                (device.create_shader_module(descriptor), wgpu::ShaderRuntimeChecks::checked())
+            }
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(spec.label),
@@ -222,22 +228,33 @@ impl Made {
     }
 }
 
-/// A module without checks at run time, and what wgpu was told of them.
+/// A module of a kernel that [needs no checks](KernelSpec::needs_no_checks), without any, and what wgpu was told of
+/// them.
 #[expect(unsafe_code, reason = "wgpu skips its checks only if the caller vouches for the shader")]
-fn unchecked(
-    device: &wgpu::Device,
-    descriptor: wgpu::ShaderModuleDescriptor<'_>,
-) -> (wgpu::ShaderModule, wgpu::ShaderRuntimeChecks) {
+fn unchecked(device: &wgpu::Device, spec: &KernelSpec) -> (wgpu::ShaderModule, wgpu::ShaderRuntimeChecks) {
+    let source = wgpu::ShaderSource::Wgsl(spec.source().into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(spec.label), source };
     let checks = wgpu::ShaderRuntimeChecks::unchecked();
-    // SAFETY: The text is one of this crate's own, from the table in `kernels/table.rs` or from a generator beside it.
-    // - Indices: a kernel works on the sizes of its uniform, which come from the shapes that its buffers were made with, in
-    //   `ops`. The one index that comes from a storage buffer, a row in `sources`, which shaders of the app may write, is compared
-    //   with the number of rows before it is used (`move_rows.wgsl`). What lies past an edge is clamped in the text itself.
-    //   `tests/gpu/in_range.rs` runs all kernels over edge shapes with a comparison in front of every index, into buffers and
-    //   into workgroup memory: none is out of range (cooperative kernels, which cannot be held to that, do not come here).
-    //   Arrays and vectors of an invocation have constant indices, or two bits of a number.
-    // - Loops: every loop counts up by at least one to an end that it does not change.
-    // - Divisors: numbers of rows, fours and units, which are at least one.
+    // SAFETY: The text is word for word one of this crate's own (`kernels/table.rs`, or a generator beside
+    // it), with values of its overrides that `lower` and `train` choose. What wgpu then leaves to it, check by check:
+    // - Bounds. An index is made of invocation and workgroup numbers, constants, and sizes, strides and offsets of the
+    //   uniform. Those are of the very tensors that are bound (`lower`, `train`, by way of `Tensor::view_of`), whose
+    //   bindings have at most INDICES elements (`ProgramBuilder::build`), so that an index does not wrap around; an
+    //   edge that a tile or a block of four reaches over is compared with or clamped in the text. No number of a
+    //   storage buffer is an index, with one exception: `move_rows.wgsl` takes a row of `source` from `sources`, where
+    //   shaders of the app may write anything, and compares it with `params.rows`, the rows of `source`, before it
+    //   reads there. Lengths of rows, which lie in a storage buffer as well, are compared with a step and nothing else.
+    //   Arrays, matrices and vectors of one invocation have constant indices, or the lowest two bits of a number into
+    //   four. `tests/gpu/in_range.rs` looks for what this overlooks: it runs every kernel that comes here over edge
+    //   shapes, with each index into a buffer or into workgroup memory compared with the length of that, and finds none
+    //   out of range.
+    // - Loops. None is infinite: each either halves a number until it is 0, or adds at least 1 and at most 2^20 to a
+    //   number that it compares with a bound, which it does not change and which is at most INDICES = 2^32 - 2^20, so
+    //   that the sum does not wrap around.
+    // - Divisors of integers. All integers that are divided are unsigned. A divisor is a constant that is not 0, or the
+    //   size of something that the invocation at hand is a part of (rows of the batch, fours in a row, units that
+    //   remain), and so at least 1.
+    // - There are no rays, and neither task nor mesh shaders.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     (module, checks)
 }

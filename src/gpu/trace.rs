@@ -42,7 +42,7 @@ impl Gpu {
         self.trace().get().filter(|_| !is_cooperative).map(|trace| trace.counts.view().0)
     }
 
-    /// The text of a kernel on this device.
+    /// The text of a kernel on this device; borrowed only where it is word for word that of the table.
     pub(super) fn source_of<'a>(&self, spec: &'a KernelSpec) -> Cow<'a, str> {
         let Some(trace) = self.trace().get().filter(|_| !spec.is_cooperative()) else { return spec.source().into() };
         let mut labels = lock(&trace.labels);

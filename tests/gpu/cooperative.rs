@@ -70,7 +70,8 @@ fn open(gpu: &Gpu, required_features: Features) -> Gpu {
     let descriptor = wgpu::DeviceDescriptor {
         required_features,
         required_limits: limits,
-        // SAFETY: what such a device does is what these tests look at.
+        // SAFETY: wgpu asks that the caller knows of possible bugs of such features that are undefined behaviour, and reports
+        // what it finds. To find them is what these tests are for, and no other test gets this device.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         ..wgpu::DeviceDescriptor::default()
     };

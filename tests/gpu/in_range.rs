@@ -6,9 +6,12 @@ use proptest::strategy::Strategy;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::Placed;
 use wgpu_gru::reference::matmul::MatmulParams;
+use wgpu_gru::train::{Sgd, SgdOptions};
 use wgpu_gru::verify::Batch;
-use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, harness};
+use wgpu_gru::wgpu::{DeviceType, Features};
+use wgpu_gru::{
+    Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, StreamOptions, Unroll, harness,
+};
 
 use crate::checks::train::Trainer;
 use crate::support::{
@@ -16,22 +19,50 @@ use crate::support::{
     read, results, run, tensor, to_bits,
 };
 
-trials![layers, any_options_in_range, training_steps, products, they_are_counted, without_checks,];
+trials![every_kernel, any_options_in_range, they_are_counted, without_checks];
+
+/// All kernels that may be built without checks, on one device.
+fn every_kernel(gpu: &Gpu) {
+    let gpu = counting(gpu);
+    layers(&gpu);
+    training_steps(&gpu);
+    products(&gpu);
+    streams(&gpu);
+    assert_none_out_of_range(&gpu);
+    // Those of cooperative matrices do not count.
+    let mut left_out = vec!["COOPERATIVE"];
+    if !harness::supports(&gpu, MatmulKernel::Broadcast) {
+        left_out.push("BROADCAST");
+    }
+    if !gpu.device().features().contains(Features::SUBGROUP) || gpu.info().subgroup_min_size < 8 {
+        left_out.push("SUBGROUP");
+    }
+    let not_made = harness::kernels(&gpu).into_iter().filter(|(_, made)| !made).map(|(name, _)| name);
+    let missed: Vec<_> = not_made.filter(|name| !left_out.iter().any(|part| name.contains(part))).collect();
+    assert!(missed.is_empty(), "{missed:?} ran nowhere");
+}
 
 /// The neighbours of fours, lanes, rows and tiles.
 fn layers(gpu: &Gpu) {
-    let gpu = counting(gpu);
     for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
         for [inputs, hidden, seq_len, batch] in [[5, 33, 3, 5], [4, 36, 2, 17]] {
             let unroll = Unroll::training(seq_len, batch).adapter_class(class);
             let gru = GruConfig::new(inputs, hidden);
             let lengths: Vec<_> = (0..batch).map(|row| row % (seq_len + 1)).collect();
-            check(&gpu, &gru.clone().reset(Reset::Before).direction(Direction::Reverse), unroll.gradient_norms(true));
-            check(&gpu, &RnnConfig::new(inputs, hidden), unroll.f16_weights(hidden % 4 == 0));
-            check_lengths(&gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::F16), &lengths);
+            check(gpu, &gru.clone().reset(Reset::Before).direction(Direction::Reverse), unroll.gradient_norms(true));
+            check(gpu, &RnnConfig::new(inputs, hidden), unroll);
+            check_lengths(gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::F16), &lengths);
         }
     }
-    assert_none_out_of_range(&gpu);
+    let unroll = Unroll::training(2, 17).adapter_class(DeviceType::Cpu);
+    check(gpu, &GruConfig::new(4, 36).num_layers(2).dropout(0.5), unroll.saved(Saved::Recompute));
+    for config in [
+        RnnConfig::new(4, 36).erased(),
+        GruConfig::new(4, 36).erased(),
+        GruConfig::new(4, 36).reset(Reset::Before).erased(),
+    ] {
+        check(gpu, &config, unroll.f16_weights(true));
+    }
 }
 
 fn any_options_in_range(gpu: &Gpu) {
@@ -41,23 +72,38 @@ fn any_options_in_range(gpu: &Gpu) {
     assert_none_out_of_range(&gpu);
 }
 
-/// Head, loss and optimiser too.
+/// Head, loss and optimisers too.
 fn training_steps(gpu: &Gpu) {
-    let gpu = counting(gpu);
     for sizes in [[1, 1, 1, 1, 1], [4, 3, 2, 7, 5], [9, 17, 3, 33, 2]] {
-        let mut trainer = Trainer::new(&gpu, sizes).expect("a trainer");
+        let mut trainer = Trainer::new(gpu, sizes).expect("a trainer");
+        let [parameter, gradient] = [0.1, 0.2].map(|value| tensor(gpu, &[257], &[value; 257]));
+        let sgd = Sgd::new(&[(&parameter, &gradient)], &SgdOptions::default()).expect("an optimiser");
         for _ in 0..3 {
-            gpu.submit(|encoder| trainer.encode(encoder)).expect("a submission");
+            gpu.submit(|encoder| {
+                trainer.encode(encoder)?;
+                sgd.encode(encoder);
+                Ok(())
+            })
+            .expect("a submission");
         }
     }
-    assert_none_out_of_range(&gpu);
+}
+
+/// States by fours and one by one, from rows that there are and from rows that there are not.
+fn streams(gpu: &Gpu) {
+    for hidden in [5, 8] {
+        let layer = Recurrent::new(gpu, GruConfig::new(3, hidden).erased(), 1).expect("a layer");
+        let stream = layer.stream(StreamOptions::new(4).gather(true)).expect("a stream");
+        let sources = [u32::MAX, 4, 1 << 31, 3].map(f32::from_bits);
+        stream.gather_indices().expect("sources").write(&sources).expect("as many as rows");
+        gpu.submit(|encoder| stream.encode_step(encoder)).expect("a submission");
+    }
 }
 
 /// c = a b by every kernel that there is, with and without loads of four.
 fn products(gpu: &Gpu) {
-    let gpu = counting(gpu);
     for kernel in MatmulKernel::ALL {
-        if !harness::supports(&gpu, kernel) {
+        if !harness::supports(gpu, kernel) {
             continue;
         }
         // Lines of these lengths, and of the next multiple of four.
@@ -65,7 +111,7 @@ fn products(gpu: &Gpu) {
             for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false)] {
                 let ones = |lines: usize, length: usize| {
                     let stride = length.next_multiple_of(pad);
-                    (tensor(&gpu, &[lines * stride], &vec![1.0; lines * stride]), stride)
+                    (tensor(gpu, &[lines * stride], &vec![1.0; lines * stride]), stride)
                 };
                 let (a, b, c) = (
                     if transpose_a { ones(k, m) } else { ones(m, k) },
@@ -74,13 +120,12 @@ fn products(gpu: &Gpu) {
                 );
                 let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate: false };
                 let matrices = [&a, &b, &c].map(|(tensor, stride)| Placed::whole(tensor, *stride));
-                run(&gpu, &harness::matmul_placed(kernel, &params, matrices, None).expect("a program"));
+                run(gpu, &harness::matmul_placed(kernel, &params, matrices, None).expect("a program"));
                 let is_right = |(place, &sum): (usize, &f32)| place % c.1 >= n || sum == k as f32;
                 assert!(read(&c.0).iter().enumerate().all(is_right), "{kernel:?} {params:?}: {:?}", read(&c.0));
             }
         }
     }
-    assert_none_out_of_range(&gpu);
 }
 
 /// An index out of range is counted.
