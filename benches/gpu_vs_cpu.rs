@@ -1,9 +1,9 @@
-//! How fast is a whole layer, on the GPU and by the CPU layer? Forward (ends with h_n on the host) and training (forward, backward
-//! to all weights and the input; ends when the GPU is done) at six sizes. Throughput counts the FLOPs of the matrix products:
-//! "Gelem/s" reads GFLOP/s.
+//! How fast is a whole layer, on the GPU and by the CPU layer? Forward (ends with h_n on the host) and training
+//! (forward, backward to all weights and the input; ends when the GPU is done) at six sizes. Throughput counts the
+//! FLOPs of the matrix products: "Gelem/s" reads GFLOP/s.
 //!
-//! Every case is validated before it is timed: at the sizes where the f64 oracle takes less than some seconds against the
-//! oracle, at the larger ones GPU against CPU.
+//! Every case is validated before it is timed: at the sizes where the f64 oracle takes less than some seconds against
+//! the oracle, at the larger ones GPU against CPU.
 
 #[path = "support/case.rs"]
 mod case;

@@ -1,5 +1,6 @@
-//! How fast is each kernel by itself, in each of its variants? Each is validated against its twin before it is timed. Throughput
-//! counts the FLOPs of the products, or the numbers that are summed: "Gelem/s" reads GFLOP/s, or 10^9 numbers a second.
+//! How fast is each kernel by itself, in each of its variants? Each is validated against its twin before it is timed.
+//! Throughput counts the FLOPs of the products, or the numbers that are summed: "Gelem/s" reads GFLOP/s, or 10^9
+//! numbers a second.
 
 mod support;
 #[path = "support/timing.rs"]
@@ -45,8 +46,8 @@ fn run(gpu: &Gpu, program: &Program) -> wgpu_gru::Result<()> {
     gpu.wait_blocking()
 }
 
-/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient; and one whose sizes
-/// are no multiples of four.
+/// The products of a layer of 256 over 64 steps of 32 rows: forward, input gradient, weight gradient; and one whose
+/// sizes are no multiples of four.
 fn products(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
     let mut group = criterion.benchmark_group("matmul");
     configure(&mut group);

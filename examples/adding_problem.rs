@@ -1,16 +1,17 @@
-//! The adding problem (Hochreiter and Schmidhuber 1997): what a gated unit learns to remember, and a plain one does not.
+//! The adding problem (Hochreiter and Schmidhuber 1997): what a gated unit learns to remember, and a plain one does
+//! not.
 //!
 //! ```sh
 //! cargo run --release --example adding_problem
 //! cargo run --release --example adding_problem -- --sweep
 //! ```
 //!
-//! A sequence has 50 steps of two numbers: a random value from [0, 1), and a marker, which is 1 at two steps and 0 at all
-//! others. One marked step lies in the first half, one in the second. After the last step the sum of the two marked values is
-//! asked for. Always answering 1 has a mean squared error of 1/6: that is the variance of the sum. A GRU and a plain RNN of
-//! the same number of units learn from the same sequences, with the same optimiser and number of steps, each with the
-//! learning rate that suits it best. `--sweep` tries every rate with every seed, for both: that is where the best rates come
-//! from.
+//! A sequence has 50 steps of two numbers: a random value from [0, 1), and a marker, which is 1 at two steps and 0 at
+//! all others. One marked step lies in the first half, one in the second. After the last step the sum of the two marked
+//! values is asked for. Always answering 1 has a mean squared error of 1/6: that is the variance of the sum. A GRU and
+//! a plain RNN of the same number of units learn from the same sequences, with the same optimiser and number of steps,
+//! each with the learning rate that suits it best. `--sweep` tries every rate with every seed, for both: that is where
+//! the best rates come from.
 
 #[path = "support/args.rs"]
 mod args;
@@ -82,8 +83,8 @@ fn mean_squared_error(predicted: &[f32], expected: &[f32]) -> f32 {
     predicted.iter().zip(expected).map(|(p, e)| (p - e).powi(2)).sum::<f32>() / expected.len() as f32
 }
 
-/// Trains from scratch for some steps, and gives the mean squared error on sequences that were not trained on. `watch` sees after
-/// each step its number and its loss.
+/// Trains from scratch for some steps, and gives the mean squared error on sequences that were not trained on. `watch`
+/// sees after each step its number and its loss.
 fn train<C: Copy + Into<Cell>>(
     gpu: &Gpu,
     config: Config<C>,

@@ -1,5 +1,5 @@
-//! A GPU app in miniature, with its own device, its own buffers and its own frame, and a GRU between two of its shaders: what
-//! the guide (`wgpu_gru::guide`) is about. The CPU records, and looks once at the end.
+//! A GPU app in miniature, with its own device, its own buffers and its own frame, and a GRU between two of its
+//! shaders: what the guide (`wgpu_gru::guide`) is about. The CPU records, and looks once at the end.
 //!
 //! `cargo run --release --example in_your_app`
 

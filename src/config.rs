@@ -1,7 +1,8 @@
 //! What a recurrent layer is.
 //!
-//! [`Config`] is generic over its cell, so that a GRU has a reset gate to place and a plain RNN has not; everything else is
-//! common to both. The names are those of PyTorch's `nn.GRU` and `nn.RNN`, and of WebNN where PyTorch has no such option.
+//! [`Config`] is generic over its cell, so that a GRU has a reset gate to place and a plain RNN has not; everything
+//! else is common to both. The names are those of PyTorch's `nn.GRU` and `nn.RNN`, and of WebNN where PyTorch has no
+//! such option.
 
 use crate::activation::Activation;
 use crate::error::{Error, Result, at_least_one};
@@ -216,7 +217,8 @@ impl<C> Config<C> {
     /// Layers on top of each other at most: far more than learn anything, and few enough to be counted out on the host.
     pub const MAX_LAYERS: usize = 4096;
 
-    /// How many layers lie on top of each other, by default 1 and at most [`MAX_LAYERS`](Self::MAX_LAYERS): each reads the output of the one below.
+    /// How many layers lie on top of each other, by default 1 and at most [`MAX_LAYERS`](Self::MAX_LAYERS): each reads
+    /// the output of the one below.
     #[must_use]
     pub fn num_layers(mut self, num_layers: usize) -> Self {
         self.num_layers = num_layers;
@@ -244,8 +246,8 @@ impl<C> Config<C> {
         self
     }
 
-    /// The share of the outputs of every layer but the last that is set to zero in training, in [0, 1), by default 0; the
-    /// others are divided by 1 - dropout (Srivastava et al. 2014).
+    /// The share of the outputs of every layer but the last that is set to zero in training, in [0, 1), by default 0;
+    /// the others are divided by 1 - dropout (Srivastava et al. 2014).
     #[must_use]
     pub fn dropout(mut self, dropout: f32) -> Self {
         self.dropout = dropout;
@@ -323,10 +325,10 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// Checks that the layer can exist. Everything that takes a config calls this first.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for more than [`MAX_LAYERS`](Self::MAX_LAYERS), a
-    /// dropout outside [0, 1), or one that no layer could use, a clip that is not finite and over 0, a parameter of an
-    /// activation that is not finite, or one that makes the value at the clip infinite; [`Error::LimitExceeded`] for more
-    /// than 2^33 parameters, or more than memory has addresses.
+    /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for more than
+    /// [`MAX_LAYERS`](Self::MAX_LAYERS), a dropout outside [0, 1), or one that no layer could use, a clip that is not
+    /// finite and over 0, a parameter of an activation that is not finite, or one that makes the value at the clip
+    /// infinite; [`Error::LimitExceeded`] for more than 2^33 parameters, or more than memory has addresses.
     pub fn validate(&self) -> Result<()> {
         at_least_one("input_size", self.input_size)?;
         at_least_one("hidden_size", self.hidden_size)?;

@@ -1,8 +1,8 @@
 //! One error type for the whole crate.
 //!
 //! Every fallible function of the crate gives [`Error`]. Mistakes of the caller (a wrong shape, a size over a limit, a
-//! NaN option) are found before anything is recorded, so that a failed call leaves buffers, encoders and the hidden state
-//! as they were. Each variant holds what was expected and what came as typed fields, not as text.
+//! NaN option) are found before anything is recorded, so that a failed call leaves buffers, encoders and the hidden
+//! state as they were. Each variant holds what was expected and what came as typed fields, not as text.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -172,17 +172,17 @@ pub enum Error {
         because: &'static str,
     },
 
-    /// A tensor or buffer lives on another device than the object that it was given to. Tensors of two [`Gpu`](crate::Gpu)s
-    /// that were made apart count as those of two devices, even where both wrap one.
+    /// A tensor or buffer lives on another device than the object that it was given to. Tensors of two
+    /// [`Gpu`](crate::Gpu)s that were made apart count as those of two devices, even where both wrap one.
     #[error("{tensor} belongs to another device, or was made with another Gpu of the same one: clone one Gpu")]
     ForeignDevice {
         /// Which tensor.
         tensor: Cow<'static, str>,
     },
 
-    /// wgpu refused to work with an object of the app: a buffer that was destroyed or is mapped, a pipeline cache of another
-    /// device, or what the app records itself in [`Gpu::submit`](crate::Gpu::submit). In a browser such an error goes to the
-    /// handlers of the device instead.
+    /// wgpu refused to work with an object of the app: a buffer that was destroyed or is mapped, a pipeline cache of
+    /// another device, or what the app records itself in [`Gpu::submit`](crate::Gpu::submit). In a browser such an
+    /// error goes to the handlers of the device instead.
     #[error("wgpu refused {what}: {reason}")]
     Refused {
         /// What was to be done.
@@ -204,16 +204,17 @@ pub enum Error {
     #[error("made for inference: a backward pass needs Unroll::training")]
     NotTraining,
 
-    /// Backward was recorded without a forward before it: each backward uses up what one forward saved, and a forward whose
-    /// encoder was dropped, so that it was never submitted, has saved nothing.
+    /// Backward was recorded without a forward before it: each backward uses up what one forward saved, and a forward
+    /// whose encoder was dropped, so that it was never submitted, has saved nothing.
     #[error(
         "backward without a forward before it: each backward uses up what one forward saved, and a forward whose encoder \
          was dropped has saved nothing"
     )]
     BackwardWithoutForward,
 
-    /// Something that a backward pass reads was written after the forward pass had been recorded: an input, a state, a weight,
-    /// the lengths, the seed of dropout. Write it before the forward pass is recorded, or after the backward pass.
+    /// Something that a backward pass reads was written after the forward pass had been recorded: an input, a state, a
+    /// weight, the lengths, the seed of dropout. Write it before the forward pass is recorded, or after the backward
+    /// pass.
     #[error("{tensor} was written after the forward pass was recorded, and the backward pass needs it as it was")]
     ChangedSinceForward {
         /// What was written.

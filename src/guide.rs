@@ -1,39 +1,43 @@
-//! How the crate lives in an app that has a GPU of its own: in a program on wgpu, in Bevy or another engine, in a browser.
+//! How the crate lives in an app that has a GPU of its own: in a program on wgpu, in Bevy or another engine, in a
+//! browser.
 //!
 //! # In your app
 //! The app owns the device, the queue, the encoder and the frame. The crate is a guest:
 //!
 //! - [`Gpu::from_device`] takes clones of the handles. It replaces no handler, and needs no feature and no more than WebGPU's
-//!   default limits; [`Config::required_limits`] and [`Gpu::recommended_features`] say what makes it faster. What a layer needs
-//!   beyond the limits of the device is an [`Error::LimitExceeded`] that names the limit, before anything is made.
+//! default limits; [`Config::required_limits`] and [`Gpu::recommended_features`] say what makes it faster. What a layer
+//! needs beyond the limits of the device is an [`Error::LimitExceeded`] that names the limit, before anything is made.
 //! - Everything is made by the calls that make something: layers, [`Unrolled`], [`Stream`]. The calls named `encode_*` and
-//!   `record_*` put commands into an encoder or an open compute pass of the app, and do nothing else: no submission, no buffer, no
-//!   bind group, no wait. [`Gpu::activity`] counts what the crate does; `tests/gpu/promises.rs` holds it to that.
+//! `record_*` put commands into an encoder or an open compute pass of the app, and do nothing else: no submission, no
+//! buffer, no bind group, no wait. [`Gpu::activity`] counts what the crate does; `tests/gpu/promises.rs` holds it to
+//! that.
 //! - Data goes through buffers on the GPU, both ways. [`Tensor::from_buffer`] makes a tensor of a slice of the app's buffer, to be
-//!   given as one of the [`ExternalTensors`] of a layer; and every tensor that the crate hands out has a [`Tensor::binding`] for the app's
-//!   shaders. Bind that, not the whole [`Tensor::buffer`]: the output of a layer lies in one buffer with the states before it.
+//! given as one of the [`ExternalTensors`] of a layer; and every tensor that the crate hands out has a
+//! [`Tensor::binding`] for the app's shaders. Bind that, not the whole [`Tensor::buffer`]: the output of a layer lies
+//! in one buffer with the states before it.
 //! - The only call that waits is `read`. The calls that submit say so: [`Gpu::submit`], [`Unrolled::forward`],
 //!   [`Unrolled::backward`], [`Recurrent::forward`].
 //!
-//! A [`Stream`] is what most apps want: rows whose state stays on the GPU from frame to frame. Rows begin anew, move and are
-//! copied by commands of the CPU ([`Stream::encode_reset_rows`] and others), or without it, by shaders that write
-//! [`Stream::gather_indices`]. For a net that learns while the app runs, [`Recurrent::unroll`] for training beside it on the same
-//! weights: the stream uses the new weights from its next step on. Weights are swapped by [`Parameters::encode_copy_from`]
-//! between two frames, or lie in buffers of the app from the beginning ([`Recurrent::with_parameters`]).
+//! A [`Stream`] is what most apps want: rows whose state stays on the GPU from frame to frame. Rows begin anew, move
+//! and are copied by commands of the CPU ([`Stream::encode_reset_rows`] and others), or without it, by shaders that
+//! write [`Stream::gather_indices`]. For a net that learns while the app runs, [`Recurrent::unroll`] for training
+//! beside it on the same weights: the stream uses the new weights from its next step on. Weights are swapped by
+//! [`Parameters::encode_copy_from`] between two frames, or lie in buffers of the app from the beginning
+//! ([`Recurrent::with_parameters`]).
 //!
-//! A backward pass reads again what its forward pass has read: write inputs, first states, lengths and weights before the
-//! forward pass is recorded, or after the backward pass. What the crate writes in between is [`Error::ChangedSinceForward`]; what
-//! shaders of the app write in between nobody notices.
+//! A backward pass reads again what its forward pass has read: write inputs, first states, lengths and weights before
+//! the forward pass is recorded, or after the backward pass. What the crate writes in between is
+//! [`Error::ChangedSinceForward`]; what shaders of the app write in between nobody notices.
 //!
-//! Mistakes with the crate's own objects are an [`Error`] before anything is recorded. Of wgpu's handles the crate finds what can
-//! be found: a buffer that was destroyed or is mapped where the crate itself writes, reads, submits or makes something
-//! ([`Error::Refused`]), a pipeline cache or a buffer of another device. wgpu does not say which device an encoder, a compute pass
-//! or a queue belongs to, nor whether a buffer is mapped: give [`Gpu::from_device`] the queue of that very device, and the
-//! `encode_*` calls encoders of it. Otherwise it is wgpu that complains, to the app's own error handler, when the encoder is
-//! finished or submitted.
+//! Mistakes with the crate's own objects are an [`Error`] before anything is recorded. Of wgpu's handles the crate
+//! finds what can be found: a buffer that was destroyed or is mapped where the crate itself writes, reads, submits or
+//! makes something ([`Error::Refused`]), a pipeline cache or a buffer of another device. wgpu does not say which device
+//! an encoder, a compute pass or a queue belongs to, nor whether a buffer is mapped: give [`Gpu::from_device`] the
+//! queue of that very device, and the `encode_*` calls encoders of it. Otherwise it is wgpu that complains, to the
+//! app's own error handler, when the encoder is finished or submitted.
 //!
-//! A compute pass of the app keeps its own bind groups but group 0; set pipeline and group 0 again behind a `record_*` call.
-//! Everything is `Send + Sync`, so commands can be recorded on a thread of the app's choice.
+//! A compute pass of the app keeps its own bind groups but group 0; set pipeline and group 0 again behind a `record_*`
+//! call. Everything is `Send + Sync`, so commands can be recorded on a thread of the app's choice.
 //!
 //! The whole of it, `examples/in_your_app.rs`:
 //!

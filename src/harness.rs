@@ -47,7 +47,8 @@ pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
     }
 }
 
-/// A matrix somewhere in a tensor: where its stored rows begin, the column of them that it begins at, how far apart they lie.
+/// A matrix somewhere in a tensor: where its stored rows begin, the column of them that it begins at, how far apart
+/// they lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Placed<'a> {
     pub tensor: &'a Tensor,
@@ -109,8 +110,8 @@ fn matmul_of(
     given.program("matmul", &[Op::Matmul(ops::Matmul::new(product, kernel, &given.list, &target))])
 }
 
-/// c (+)= op(a) op(b), where the k's with `transpose_a`, otherwise the m rows, are those of a batch from step and row `first`
-/// on; rows that are over take no part. `lengths` `[B]`: the bits of whole numbers.
+/// c (+)= op(a) op(b), where the k's with `transpose_a`, otherwise the m rows, are those of a batch from step and row
+/// `first` on; rows that are over take no part. `lengths` `[B]`: the bits of whole numbers.
 pub fn matmul_with_lengths(
     kernel: MatmulKernel,
     params: &MatmulParams,
@@ -273,21 +274,22 @@ pub fn unchecked_kernels(gpu: &Gpu) -> Vec<&'static str> {
     gpu.unchecked_kernels()
 }
 
-/// From now on everything on this device is planned as for this class of adapter, where [`Unroll::adapter_class`] does not
-/// say otherwise: layers, streams, heads. So a software adapter runs what a GPU gets. The first call counts.
+/// From now on everything on this device is planned as for this class of adapter, where [`Unroll::adapter_class`] does
+/// not say otherwise: layers, streams, heads. So a software adapter runs what a GPU gets. The first call counts.
 ///
 /// [`Unroll::adapter_class`]: crate::Unroll::adapter_class
 pub fn plan_as(gpu: &Gpu, class: wgpu::DeviceType) {
     gpu.plan_as(class);
 }
 
-/// From now on kernels use subgroups, of 8 invocations each, on a device of which wgpu does not know that it has them: a browser's.
-/// What the device compiles must begin with `enable subgroups;` there.
+/// From now on kernels use subgroups, of 8 invocations each, on a device of which wgpu does not know that it has them:
+/// a browser's. What the device compiles must begin with `enable subgroups;` there.
 pub fn assume_subgroups_of_8(gpu: &Gpu) {
     gpu.assume_subgroups_of_8();
 }
 
-/// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding more.
+/// Every kernel that is made from now on for this device counts its indices out of range. Each has one storage binding
+/// more.
 pub fn count_out_of_range(gpu: &Gpu) -> Result<()> {
     gpu.count_out_of_range()
 }
@@ -322,8 +324,8 @@ impl Place<'_> {
     }
 }
 
-/// A copy of `[T, B, F]`, with zeros past `lengths` (the bits of whole numbers). `dropout`: its state (seed and count), the
-/// layer, the share.
+/// A copy of `[T, B, F]`, with zeros past `lengths` (the bits of whole numbers). `dropout`: its state (seed and count),
+/// the layer, the share.
 pub fn arrange(
     size: [usize; 3],
     places: [Place<'_>; 2],
@@ -352,8 +354,8 @@ pub fn pack(rows: usize, interleaved: bool, f16: bool, source: &Tensor, packed: 
     given.program("pack", &[Op::Pack(Pack { source, packed, size, interleaved, f16 })])
 }
 
-/// Rows of `width` from one tensor to another, in which they lie `strides` apart; from the rows that `sources` says (the bits of
-/// whole numbers), if there are any.
+/// Rows of `width` from one tensor to another, in which they lie `strides` apart; from the rows that `sources` says
+/// (the bits of whole numbers), if there are any.
 pub fn move_rows(
     [rows, width]: [usize; 2],
     strides: [usize; 2],

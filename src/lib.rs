@@ -1,6 +1,6 @@
-//! The recurrent layer for GPU apps: the gated recurrent unit and the plain RNN, forward and backward through time, as WGSL
-//! compute kernels on [wgpu], on Vulkan, Metal, DX12 and in browsers. The hidden state lives in GPU buffers, and every number is checked
-//! against a CPU reference.
+//! The recurrent layer for GPU apps: the gated recurrent unit and the plain RNN, forward and backward through time, as
+//! WGSL compute kernels on [wgpu], on Vulkan, Metal, DX12 and in browsers. The hidden state lives in GPU buffers, and
+//! every number is checked against a CPU reference.
 //!
 //! ```no_run
 //! use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Unroll};
@@ -37,8 +37,8 @@
 //! h' = (1 - z) * n + z * h                                           (4) new state
 //! ```
 //!
-//! Backward through time (Werbos 1990), given d_h', the gradient of the loss with respect to h', from the output at this
-//! step and from the step after, with hn = W_hn h + b_hn:
+//! Backward through time (Werbos 1990), given d_h', the gradient of the loss with respect to h', from the output at
+//! this step and from the step after, with hn = W_hn h + b_hn:
 //!
 //! ```text
 //! d_n = d_h' * (1 - z)          d_an = d_n * (1 - n^2)               (5)
@@ -50,14 +50,15 @@
 //! db_ih = sum d_x_proj     db_hh = sum d_h_proj        sums over T and B   (10)
 //! ```
 //!
-//! Reset before the product: with d_q = d_an . W_hn it is d_r = d_q * h, d_h gains d_q * r in the place of the product with
-//! W_hn, d_h_proj = d_x_proj, and dW_hn = sum d_an^T (r * h). Other [activations](Activation) replace 1 - n^2 and so on by
-//! their own slope, written from the activation's value. The plain RNN is h' = f(W_ih x + b_ih + W_hh h + b_hh).
+//! Reset before the product: with d_q = d_an . W_hn it is d_r = d_q * h, d_h gains d_q * r in the place of the product
+//! with W_hn, d_h_proj = d_x_proj, and dW_hn = sum d_an^T (r * h). Other [activations](Activation) replace 1 - n^2 and
+//! so on by their own slope, written from the activation's value. The plain RNN is h' = f(W_ih x + b_ih + W_hh h +
+//! b_hh).
 //!
 //! # Shapes
-//! PyTorch's names, time-major (or batch-major on request), row-major; the gates always in the order r, z, n. G is 3 for a
-//! GRU and 1 for a plain RNN, L the number of layers, D that of directions; `in` is I in the first layer and DH above. A
-//! gradient has the name of what it belongs to with `d_` before it.
+//! PyTorch's names, time-major (or batch-major on request), row-major; the gates always in the order r, z, n. G is 3
+//! for a GRU and 1 for a plain RNN, L the number of layers, D that of directions; `in` is I in the first layer and DH
+//! above. A gradient has the name of what it belongs to with `d_` before it.
 //!
 //! | tensor                         | shape       |                                              |
 //! |--------------------------------|-------------|----------------------------------------------|
@@ -68,10 +69,11 @@
 //! | `bias_ih`, `bias_hh`           | `[GH]`      |                                              |
 //!
 //! # Where things are
-//! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and [`Unrolled`]
-//! are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about those); [`train`] has a head, a loss and an optimiser; [`Plan`] says beforehand what will be done; [`verify()`]
-//! checks this device against the CPU; [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository shows how
-//! they fit together.
+//! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and
+//! [`Unrolled`] are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about
+//! those); [`train`] has a head, a loss and an optimiser; [`Plan`] says beforehand what will be done; [`verify()`]
+//! checks this device against the CPU; [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository
+//! shows how they fit together.
 //!
 //! # Cargo features
 //! None is on by default, and a GPU app needs none.
@@ -82,8 +84,8 @@
 //! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
 //!
 //! # Errors
-//! Every mistake of the caller is an [`Error`] with what was expected and what came, before anything is recorded. Nothing
-//! submits behind the app's back except the calls whose documentation says so, and only `read` waits.
+//! Every mistake of the caller is an [`Error`] with what was expected and what came, before anything is recorded.
+//! Nothing submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
 #[cfg(all(feature = "cpu", target_arch = "wasm32"))]
 compile_error!(

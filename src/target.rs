@@ -1,11 +1,12 @@
-//! What a plan has to know of a device: limits, class, features; and the arithmetic of bindings that follows from the limits.
+//! What a plan has to know of a device: limits, class, features; and the arithmetic of bindings that follows from the
+//! limits.
 
 use wgpu::{DeviceType, Limits};
 
 use crate::error::{Error, Result};
 
-/// A device, as far as a plan depends on it. No device is needed to plan: an app can ask what a layer would take on a GPU
-/// that it has not opened.
+/// A device, as far as a plan depends on it. No device is needed to plan: an app can ask what a layer would take on a
+/// GPU that it has not opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) limits: Limits,
@@ -45,8 +46,8 @@ pub(crate) const INDEX: &str = "32-bit index";
 /// invocations go in one round.
 pub(crate) const INDICES: u64 = (1 << 32) - (1 << 20);
 
-/// Tensors of a shape in one buffer, each at a multiple of the alignment of bindings: how many elements each begins behind the
-/// one before it, and how many all of them take. What does not fit saturates.
+/// Tensors of a shape in one buffer, each at a multiple of the alignment of bindings: how many elements each begins
+/// behind the one before it, and how many all of them take. What does not fit saturates.
 pub(crate) fn side_by_side(count: usize, shape: &[usize], limits: &Limits) -> [usize; 2] {
     let len = shape.iter().fold(1_usize, |len, &size| len.saturating_mul(size));
     let alignment = in_elements(limits);

@@ -1,9 +1,10 @@
 //! How far two results may be apart: bounds derived from the unit round-off and the length of the sums.
 //!
-//! A sum of k products of f32 numbers rounds k times, each time by at most u = 2^-24 of the partial sum. Where the partial
-//! sums are at most 1 and the roundings do not conspire, the error is about λ √k u with a small λ (Higham and Mary 2019, "A
-//! new approach to probabilistic rounding error analysis"). Partial sums of at most 1 are what weights from U(±1/√k) and
-//! states in [-1, 1] give; for other numbers call [`Tolerance::scaled`]. λ is [`LAMBDA`](Tolerance::LAMBDA).
+//! A sum of k products of f32 numbers rounds k times, each time by at most u = 2^-24 of the partial sum. Where the
+//! partial sums are at most 1 and the roundings do not conspire, the error is about λ √k u with a small λ (Higham and
+//! Mary 2019, "A new approach to probabilistic rounding error analysis"). Partial sums of at most 1 are what weights
+//! from U(±1/√k) and states in [-1, 1] give; for other numbers call [`Tolerance::scaled`]. λ is
+//! [`LAMBDA`](Tolerance::LAMBDA).
 
 /// An absolute and a relative bound. `a` is within it of a reference if `|a - ref| <= abs + rel * |ref|`; NaN never is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,8 +19,8 @@ impl Tolerance {
     /// The unit round-off of f32, 2^-24.
     pub const UNIT_ROUNDOFF: f64 = 1.0 / (1_u64 << 24) as f64;
 
-    /// By how much a number may change, relative to itself, when it is stored as one of 16 bits, 2^-10: WGSL leaves it to the
-    /// device which of the two nearest ones it becomes. Below 2^-14 the distance is 2^-24, whatever the number.
+    /// By how much a number may change, relative to itself, when it is stored as one of 16 bits, 2^-10: WGSL leaves it
+    /// to the device which of the two nearest ones it becomes. Below 2^-14 the distance is 2^-24, whatever the number.
     pub const F16_ROUNDOFF: f64 = 1.0 / 1024.0;
 
     /// λ of the probabilistic bound: about how many standard deviations of the rounding error are allowed.
@@ -82,7 +83,8 @@ impl Tolerance {
         Self { abs: self.abs * scale, rel: self.rel }
     }
 
-    /// How much of the budget the difference uses: 1 is all of it. Infinite where a value is not finite and not the same.
+    /// How much of the budget the difference uses: 1 is all of it. Infinite where a value is not finite and not the
+    /// same.
     #[must_use]
     pub fn share(&self, actual: f64, expected: f64) -> f64 {
         if actual == expected {

@@ -14,19 +14,20 @@ pub enum Mode {
 /// What a forward pass keeps for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Saved {
-    /// The states and all gates: 5 numbers a unit and step of a GRU, so 20 T B H bytes a cell; 2 of a plain RNN, 8 T B H.
+    /// The states and all gates: 5 numbers a unit and step of a GRU, so 20 T B H bytes a cell; 2 of a plain RNN, 8 T B
+    /// H.
     #[default]
     Everything,
-    /// The states alone: 1 number a unit and step, 4 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all
-    /// cells together. Backward makes the gates of one chunk after the other again, with one large product more. The
-    /// gradients are the same within rounding: the sums of that product, and those over the chunks, are taken in another
-    /// order. A plain RNN with a clip keeps one number more, as with [`Saved::Everything`]: which states the clip gave,
-    /// they do not tell themselves. Each gradient is held to the same budget against the oracle as with
-    /// [`Saved::Everything`] ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/gpu/options.rs`,
+    /// The states alone: 1 number a unit and step, 4 T B H bytes a cell, and the gates of one chunk of T / 32 steps for
+    /// all cells together. Backward makes the gates of one chunk after the other again, with one large product more.
+    /// The gradients are the same within rounding: the sums of that product, and those over the chunks, are taken in
+    /// another order. A plain RNN with a clip keeps one number more, as with [`Saved::Everything`]: which states the
+    /// clip gave, they do not tell themselves. Each gradient is held to the same budget against the oracle as with
+    /// [`Saved::Everything`] ([`Tolerance::through_time`](crate::Tolerance::through_time); `tests/checks/options.rs`,
     /// `states_only`).
     Recompute,
-    /// The states as they are, and the gates as f16 numbers: 3 numbers of 4 bytes a unit and step of a GRU, so
-    /// 12 T B H bytes a cell, and the gates of one chunk of T / 32 steps for all cells together. Backward works with numbers of
+    /// The states as they are, and the gates as f16 numbers: 3 numbers of 4 bytes a unit and step of a GRU, so 12 T B H
+    /// bytes a cell, and the gates of one chunk of T / 32 steps for all cells together. Backward works with numbers of
     /// 32 bits. It needs no feature of the device. The gradients of a layer are off by
     /// [`Tolerance::f16`](crate::Tolerance::f16) more; states and outputs are the same to the last bit. A plain RNN
     /// keeps what it keeps with [`Saved::Recompute`]. For gates and candidates of sigmoid, tanh and softsign without a
@@ -45,8 +46,9 @@ impl Saved {
 pub enum Schedule {
     /// One fused dispatch a step, all steps in one compute pass. Any size.
     PerStep,
-    /// Many steps a dispatch: a workgroup owns some rows of the batch and walks over time by itself. Where launches cost
-    /// more than products: a small hidden size, or a CPU-class adapter. Not for a reset gate that acts before the product.
+    /// Many steps a dispatch: a workgroup owns some rows of the batch and walks over time by itself. Where launches
+    /// cost more than products: a small hidden size, or a CPU-class adapter. Not for a reset gate that acts before the
+    /// product.
     PerSequence,
 }
 
@@ -112,8 +114,8 @@ impl Unroll {
         Self { mode: Mode::Training, input_gradient: true, ..Self::inference(seq_len, batch) }
     }
 
-    /// Whether each row has a length of its own, by default no. The lengths themselves are set on the unrolled layer, and are
-    /// T by default.
+    /// Whether each row has a length of its own, by default no. The lengths themselves are set on the unrolled layer,
+    /// and are T by default.
     #[must_use]
     pub fn lengths(mut self, wanted: bool) -> Self {
         self.lengths = wanted;
@@ -151,10 +153,10 @@ impl Unroll {
         self
     }
 
-    /// Whether layers are to take their steps in a wavefront, where the plan is not to choose: chunk by chunk, each layer one
-    /// chunk behind the one below it, all in the same dispatches. A GPU that one layer does not fill then works on all of
-    /// them; the steps of L layers take little longer than those of one. The numbers are the same within rounding. It can be
-    /// had for two layers or more of one direction, without dropout.
+    /// Whether layers are to take their steps in a wavefront, where the plan is not to choose: chunk by chunk, each
+    /// layer one chunk behind the one below it, all in the same dispatches. A GPU that one layer does not fill then
+    /// works on all of them; the steps of L layers take little longer than those of one. The numbers are the same
+    /// within rounding. It can be had for two layers or more of one direction, without dropout.
     #[must_use]
     pub fn wavefront(mut self, wanted: bool) -> Self {
         self.wavefront = Some(wanted);
@@ -175,9 +177,9 @@ impl Unroll {
     }
 
     /// Whether the large products, those over all steps of a chunk, multiply f16 numbers, by default no: x_proj, the
-    /// gradients of inputs and weights, and gates that are made again. The cooperative matrices of a GPU (tensor cores) do
-    /// that; the device must have them, see [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices). All sums
-    /// have 32 bits, and so have weights, states and gradients in memory.
+    /// gradients of inputs and weights, and gates that are made again. The cooperative matrices of a GPU (tensor cores)
+    /// do that; the device must have them, see [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices).
+    /// All sums have 32 bits, and so have weights, states and gradients in memory.
     ///
     /// Each product changes by up to 2^-10 of itself for each of its two operands; what that makes of the states and
     /// gradients of a layer is in their budgets, see [`expectation_of`](crate::verify::expectation_of). Numbers beyond
@@ -190,8 +192,8 @@ impl Unroll {
         self
     }
 
-    /// Plan as for this class of adapter, where that is not to go by the adapter itself: kernels, tiles and schedule. The
-    /// numbers are the same within rounding, so a software adapter can test what a GPU will run.
+    /// Plan as for this class of adapter, where that is not to go by the adapter itself: kernels, tiles and schedule.
+    /// The numbers are the same within rounding, so a software adapter can test what a GPU will run.
     #[must_use]
     pub fn adapter_class(mut self, class: wgpu::DeviceType) -> Self {
         self.adapter_class = Some(class);

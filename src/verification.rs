@@ -1,5 +1,5 @@
-//! Is the GPU right? The same batch forward and backward on the user's own device and on the CPU oracle in f64, tensor by
-//! tensor, against an error budget derived from the sizes.
+//! Is the GPU right? The same batch forward and backward on the user's own device and on the CPU oracle in f64, tensor
+//! by tensor, against an error budget derived from the sizes.
 
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len};
@@ -39,7 +39,8 @@ pub struct Batch {
 const MAX_ELEMENTS: usize = 1 << 30;
 
 impl Batch {
-    /// Numbers from U(-1, 1), from a seed; no lengths. Arrays that no memory holds are empty: what takes the batch says so.
+    /// Numbers from U(-1, 1), from a seed; no lengths. Arrays that no memory holds are empty: what takes the batch says
+    /// so.
     #[must_use]
     pub fn random<C>(config: &Config<C>, seq_len: usize, batch: usize, seed: u64) -> Self {
         let mut uniform = SplitMix64::new(seed);
@@ -177,13 +178,13 @@ pub struct Expectation {
     pub tolerance: Tolerance,
 }
 
-/// What the oracle says of a batch, tensor by tensor: `output`, `h_n`, `d_input`, `d_h0`, the gradients of the parameters in
-/// PyTorch's order, and `norms of d_h`.
+/// What the oracle says of a batch, tensor by tensor: `output`, `h_n`, `d_input`, `d_h0`, the gradients of the
+/// parameters in PyTorch's order, and `norms of d_h`.
 ///
-/// The budget of a state is [`Tolerance::through_time`] over sums of I + H products, scaled by the largest pre-activation
-/// term, for each layer that lies below. The budget of a gradient adds the sums of backward: GH products a step, and T B for
-/// weights and biases; it is relative to the largest number of the tensor, since that is what the partial sums are like, and
-/// at least to that of the gradients that come in.
+/// The budget of a state is [`Tolerance::through_time`] over sums of I + H products, scaled by the largest
+/// pre-activation term, for each layer that lies below. The budget of a gradient adds the sums of backward: GH products
+/// a step, and T B for weights and biases; it is relative to the largest number of the tensor, since that is what the
+/// partial sums are like, and at least to that of the gradients that come in.
 #[must_use]
 pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, batch: &Batch) -> Vec<Expectation> {
     expectation_of(config, &Unroll::training(batch.seq_len, batch.batch), weights, batch)
@@ -192,11 +193,11 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
 /// [`expectation`] where an option of the unroll costs precision.
 ///
 /// - Weights of 16 bits ([`Unroll::f16_weights`]): the oracle runs again with weights that are rounded, once in each
-///   of the directions that a device may round in: to the nearest, towards zero, up or down. [`Tolerance::LAMBDA`] times the
-///   largest change of any element of a tensor is added to its budget, so a device uses about half of that at most. How
-///   far the error of a weight goes depends on all that lies between it and the tensor: how many errors average out in
-///   a product, what the slopes let through, how soon the update gate forgets, whether a plain RNN forgets at all. A
-///   formula of the sizes has to allow for the worst of these, and a GRU used a thirtieth of it.
+/// of the directions that a device may round in: to the nearest, towards zero, up or down. [`Tolerance::LAMBDA`] times
+/// the largest change of any element of a tensor is added to its budget, so a device uses about half of that at most.
+/// How far the error of a weight goes depends on all that lies between it and the tensor: how many errors average out
+/// in a product, what the slopes let through, how soon the update gate forgets, whether a plain RNN forgets at all. A
+/// formula of the sizes has to allow for the worst of these, and a GRU used a thirtieth of it.
 /// - Products of 16 bits ([`Unroll::f16_products`]): the same for the weights of the input, each moved by twice its
 ///   rounding since the other operand is rounded as well. The gradients of the weights, whose operands both come from
 ///   the batch, have [`Tolerance::f16`] more for the two roundings of each term.
@@ -221,8 +222,8 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     let mut of_roundings = exact.changes(config, unroll, weights, batch).into_iter();
     let Passes { forward, gradients: d } = exact;
 
-    // Terms of a pre-activation are about largest weight * sqrt(k) * largest input: 1 for weights from U(+-1/sqrt(k)) and
-    // states up to 1.
+    // Terms of a pre-activation are about largest weight * sqrt(k) * largest input: 1 for weights from U(+-1/sqrt(k))
+    // and states up to 1.
     let largest = |values: &[f32]| values.iter().fold(0.0_f64, |most, &value| most.max(f64::from(value).abs()));
     let state = largest(&batch.h0).max(forward.largest_state()).max(1.0);
     let x = largest(&batch.x);

@@ -7,8 +7,8 @@ use crate::rng::SplitMix64;
 /// The weights of one cell (one direction of one layer) on the host, or numbers of the same shapes, such as their
 /// gradients.
 ///
-/// Row-major, as `nn.GRU` and `nn.RNN` have them. G is 3 for a GRU, whose rows are those of the gates r, z, n in this order,
-/// and 1 for a plain RNN. `in` is I in the first layer, directions times H in the others.
+/// Row-major, as `nn.GRU` and `nn.RNN` have them. G is 3 for a GRU, whose rows are those of the gates r, z, n in this
+/// order, and 1 for a plain RNN. `in` is I in the first layer, directions times H in the others.
 ///
 /// | field       | PyTorch's name            | shape      |
 /// |-------------|---------------------------|------------|
@@ -34,7 +34,8 @@ impl CellWeights {
     /// The four names, in the order of [`CellWeights::arrays`].
     pub const NAMES: [&'static str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
 
-    /// The four shapes of the cells of a layer, in the order of [`CellWeights::NAMES`]; `[0]` for a bias that is not there.
+    /// The four shapes of the cells of a layer, in the order of [`CellWeights::NAMES`]; `[0]` for a bias that is not
+    /// there.
     #[must_use]
     pub fn shapes<C: Copy + Into<Cell>>(config: &Config<C>, layer: usize) -> [Vec<usize>; 4] {
         // A size that does not fit saturates, and is over every limit.
@@ -65,8 +66,9 @@ impl From<CellWeights> for Weights {
 
 impl Weights {
     /// Weights drawn from U(-1/sqrt(H), 1/sqrt(H)), as PyTorch draws them, from a seed. The same seed gives the same
-    /// weights on every machine. (PyTorch's generator is another one, so the numbers differ from its own.) For a config that
-    /// [`Config::validate`] refuses, such as one of sizes that no memory holds, there is no cell: what takes the weights says why.
+    /// weights on every machine. (PyTorch's generator is another one, so the numbers differ from its own.) For a config
+    /// that [`Config::validate`] refuses, such as one of sizes that no memory holds, there is no cell: what takes the
+    /// weights says why.
     #[must_use]
     pub fn random<C: Copy + Into<Cell>>(config: &Config<C>, seed: u64) -> Self {
         if config.validate().is_err() {
@@ -85,8 +87,8 @@ impl Weights {
         Self { cells }
     }
 
-    /// Every array with PyTorch's name, such as `weight_ih_l0_reverse`, in PyTorch's order; biases that are not there are
-    /// left out.
+    /// Every array with PyTorch's name, such as `weight_ih_l0_reverse`, in PyTorch's order; biases that are not there
+    /// are left out.
     pub fn named<C: Copy + Into<Cell>>(&self, config: &Config<C>) -> impl Iterator<Item = (String, &[f32])> {
         let names = cell_names(config);
         self.cells.iter().zip(names).flat_map(|(cell, suffix)| {
@@ -98,7 +100,8 @@ impl Weights {
     /// Checks that there is every cell and that every array has the length that the config asks for.
     ///
     /// # Errors
-    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`] names the first array that has another length, as PyTorch does.
+    /// Those of [`Config::validate`]; [`Error::ShapeMismatch`] names the first array that has another length, as
+    /// PyTorch does.
     pub fn validate<C: Copy + Into<Cell>>(&self, config: &Config<C>) -> Result<()> {
         config.validate()?;
         if self.cells.len() != config.num_cells() {
@@ -117,8 +120,8 @@ impl Weights {
     }
 }
 
-/// What PyTorch appends to the names of each cell's weights: `_l0`, `_l0_reverse`, `_l1`, and so on. A layer in reverse only
-/// has the names of PyTorch's reverse direction.
+/// What PyTorch appends to the names of each cell's weights: `_l0`, `_l0_reverse`, `_l1`, and so on. A layer in reverse
+/// only has the names of PyTorch's reverse direction.
 pub(crate) fn cell_names<C>(config: &Config<C>) -> Vec<String> {
     (0..config.num_cells()).map(|cell| suffix_of(config, cell)).collect()
 }

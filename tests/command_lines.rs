@@ -182,8 +182,8 @@ fn examples_help() {
     }
 }
 
-/// A backend that is none, one that the crate does not run on, no driver, and no adapter of a name: a sentence each, and it
-/// advises a driver only where one is missing.
+/// A backend that is none, one that the crate does not run on, no driver, and no adapter of a name: a sentence each,
+/// and it advises a driver only where one is missing.
 #[test]
 fn examples_say_why_there_is_no_adapter() {
     let folder = Folder::new("adapter");
@@ -207,7 +207,8 @@ fn examples_say_why_there_is_no_adapter() {
     }
 }
 
-/// Any words in any order: help, or one line and no file, at once. No backend is named, so a line that is right ends there.
+/// Any words in any order: help, or one line and no file, at once. No backend is named, so a line that is right ends
+/// there.
 #[test]
 fn examples_take_any_words() {
     let pieces = [

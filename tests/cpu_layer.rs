@@ -1,5 +1,5 @@
-//! The fast CPU layer against the oracle; where numbers are many, sums of thousands and of a million terms keep their digits; and
-//! NaN and infinity come out where the equations say.
+//! The fast CPU layer against the oracle; where numbers are many, sums of thousands and of a million terms keep their
+//! digits; and NaN and infinity come out where the equations say.
 
 use proptest::prelude::*;
 use wgpu_gru::cpu::{CpuGradients, CpuGru, CpuUnrolled};

@@ -17,21 +17,21 @@ use support::numbers::{largest, wide};
 /// The unit round-off of f64, 2^-53.
 const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
 
-/// The functions and products of one unit of one step, forward and backward: three exponentials with their divisions, and
-/// the operations of (3) to (8), each good to one or two u.
+/// The functions and products of one unit of one step, forward and backward: three exponentials with their divisions,
+/// and the operations of (3) to (8), each good to one or two u.
 const POINTWISE: usize = 32;
 
 /// How far the oracle may be from a source, relative to the largest number of the tensor.
 ///
-/// f64: u for every rounding on the longest way through the layers. A step of a layer sums its inputs and H products on the way
-/// forward (H more where the reset gate acts before the product) and the rows of all gates on the way back; all go through T
-/// steps of every layer; a weight's gradient then sums T B rows. That every error points the same way never happens, which
-/// leaves room for the errors of the source itself, and for weights so large that a step stretches an error instead of damping
-/// it. From 4e-15 to 3e-13 here.
+/// f64: u for every rounding on the longest way through the layers. A step of a layer sums its inputs and H products on
+/// the way forward (H more where the reset gate acts before the product) and the rows of all gates on the way back; all
+/// go through T steps of every layer; a weight's gradient then sums T B rows. That every error points the same way
+/// never happens, which leaves room for the errors of the source itself, and for weights so large that a step stretches
+/// an error instead of damping it. From 4e-15 to 3e-13 here.
 ///
-/// f64 with a rounded parameter: Keras's hard sigmoid has the slope 1/6, and the nearest f32 is 2^-25 of it away. A step
-/// moves its gates by that share of at most 1/2, a weight's gradient has the slope as a factor besides, and T steps add up:
-/// less than T 2^-24. The worst case uses a seventh.
+/// f64 with a rounded parameter: Keras's hard sigmoid has the slope 1/6, and the nearest f32 is 2^-25 of it away. A
+/// step moves its gates by that share of at most 1/2, a weight's gradient has the slope as a factor besides, and T
+/// steps add up: less than T 2^-24. The worst case uses a seventh.
 ///
 /// f32: 32 u of f32, 2e-6, for sums of at most 11 terms and 5 steps. The worst case, of ONNX Runtime, uses a third.
 fn bound(golden: &Golden) -> f64 {
@@ -104,8 +104,8 @@ fn the_oracle_agrees_with_every_source() {
     assert!(failures.is_empty(), "\n{failures}");
 }
 
-/// What was drawn was drawn from the crate's own generator, in the order of the file, which thereby gives the same numbers in
-/// Rust and in Python. Biases and first states that a source has not are zero.
+/// What was drawn was drawn from the crate's own generator, in the order of the file, which thereby gives the same
+/// numbers in Rust and in Python. Biases and first states that a source has not are zero.
 fn assert_drawn(golden: &Golden, seed: u64, may_be_zero: bool) {
     let is_drawn = |values: &[f32], drawn: &[f32], may_be_zero: bool| {
         values == drawn || (may_be_zero && values.iter().all(|&value| value == 0.0))
@@ -263,7 +263,8 @@ fn every_option_matters() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all, "options that are held");
 }
 
-/// The files hold every option with its gradients: each direction, bias, number of layers, lengths, clip and activation.
+/// The files hold every option with its gradients: each direction, bias, number of layers, lengths, clip and
+/// activation.
 #[test]
 fn every_option_is_there() {
     let mut held = BTreeSet::new();

@@ -1,8 +1,8 @@
 //! Finite differences hold the oracle: every gradient, for every option, and for all options at once.
 //!
 //! The loss is sum(output * d_output) + sum(h_n * d_h_n), so that its gradients are what `backward` gives. Central
-//! differences in f64 with a step of 1e-5 have an error of about 1e-10 times the third derivative, and of 1e-16 / 1e-5 from
-//! rounding: 1e-8 of the size of the numbers is allowed.
+//! differences in f64 with a step of 1e-5 have an error of about 1e-10 times the third derivative, and of 1e-16 / 1e-5
+//! from rounding: 1e-8 of the size of the numbers is allowed.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestRng, TestRunner};
@@ -213,8 +213,8 @@ fn ends_of_rows() {
     }
 }
 
-/// The norms, from the definition: the gradient of the loss with respect to the state after a step is that with respect to
-/// the first state of the layer that begins there.
+/// The norms, from the definition: the gradient of the loss with respect to the state after a step is that with respect
+/// to the first state of the layer that begins there.
 #[test]
 fn norms_are_those_of_the_state_gradients() {
     let case = Case::new(GruConfig::new(2, 3).erased(), [3, 2], None, 6);

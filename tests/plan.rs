@@ -445,8 +445,8 @@ fn messages() {
     assert_eq!(none.to_string().contains("lavapipe"), cfg!(target_os = "linux"), "{none}");
 }
 
-/// Kernels count the elements of a binding by numbers of 32 bits: what can be cut is, and what cannot is refused, on a device
-/// whose bindings may be larger than any that there is.
+/// Kernels count the elements of a binding by numbers of 32 bits: what can be cut is, and what cannot is refused, on a
+/// device whose bindings may be larger than any that there is.
 #[test]
 fn no_binding_has_more_elements_than_an_index_has_bits() {
     const INDEX: &str = "32-bit index";

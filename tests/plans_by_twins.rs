@@ -1,5 +1,6 @@
-//! Plans executed by the twins, without any GPU: the list of operations of every option, cut and class of adapter makes what
-//! the oracle says. The twins themselves are held here too: in f64 to its last digits, in f32 to the budget of a GPU.
+//! Plans executed by the twins, without any GPU: the list of operations of every option, cut and class of adapter makes
+//! what the oracle says. The twins themselves are held here too: in f64 to its last digits, in f32 to the budget of a
+//! GPU.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};

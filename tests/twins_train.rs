@@ -14,7 +14,8 @@ fn scale(norm: f64, max_norm: Option<f64>) -> f64 {
     adam_prepare(1, 0.1, [0.9, 0.999], max_norm, norm * norm).scale
 }
 
-/// `torch.nn.utils.clip_grad_norm_` multiplies by `clamp(max_norm / (norm + 1e-6), max=1.0)`, and clamp lets a NaN through.
+/// `torch.nn.utils.clip_grad_norm_` multiplies by `clamp(max_norm / (norm + 1e-6), max=1.0)`, and clamp lets a NaN
+/// through.
 #[test]
 fn the_factor_that_clips() {
     assert!(scale(f64::NAN, Some(1.0)).is_nan());

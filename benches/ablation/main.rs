@@ -1,5 +1,5 @@
-//! What is each choice worth? The same pass with one thing changed, both in turn, round by round. Everything is verified against
-//! the oracle before it is timed.
+//! What is each choice worth? The same pass with one thing changed, both in turn, round by round. Everything is
+//! verified against the oracle before it is timed.
 //!
 //! `cargo bench --bench ablation`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/ablation.md` too.
 

@@ -1,5 +1,6 @@
-//! How long does one wait? For a frame of a stream, beside a frame of a forward pass over many of them; and for the first result of
-//! a program, each in a process of its own without the driver's cache on disk, with and without a pipeline cache of the app.
+//! How long does one wait? For a frame of a stream, beside a frame of a forward pass over many of them; and for the
+//! first result of a program, each in a process of its own without the driver's cache on disk, with and without a
+//! pipeline cache of the app.
 //!
 //! `cargo bench --bench latency`; `WGPU_GRU_BENCH=quick` takes fewer rounds. Writes `target/latency.md` too.
 

@@ -3,8 +3,8 @@
 use wgpu::Features;
 use wgpu_gru::{Gpu, Result};
 
-/// Opens the adapter that [`Gpu::new_blocking`] takes, with the same features and limits and, where it has them, timestamp
-/// queries.
+/// Opens the adapter that [`Gpu::new_blocking`] takes, with the same features and limits and, where it has them,
+/// timestamp queries.
 ///
 /// # Errors
 /// Those of [`Gpu::new_blocking`].
@@ -69,9 +69,9 @@ impl Stamps {
         })
     }
 
-    /// Submits what `record` records and returns the nanoseconds between its begin and its end, by the GPU's clock. The stamps
-    /// lie in passes of their own that do nothing else. None where the stamps cannot be used, as some drivers write none in
-    /// such a pass.
+    /// Submits what `record` records and returns the nanoseconds between its begin and its end, by the GPU's clock. The
+    /// stamps lie in passes of their own that do nothing else. None where the stamps cannot be used, as some drivers
+    /// write none in such a pass.
     pub(crate) fn time(
         &self,
         gpu: &Gpu,

@@ -1,11 +1,11 @@
-//! How does the time grow with the units H, the rows B and the steps T, and where does the GPU overtake the CPU? A GRU on the GPU
-//! beside the crate's CPU layer, forward and training, around one middle point. `cargo bench --bench scaling`; `-- --quick` is
-//! over in less than a minute on two CPU cores; `-- --middle 64,32,128` names another middle (T, B, H). I is H, as of a layer
-//! within a stack.
+//! How does the time grow with the units H, the rows B and the steps T, and where does the GPU overtake the CPU? A GRU
+//! on the GPU beside the crate's CPU layer, forward and training, around one middle point. `cargo bench --bench
+//! scaling`; `-- --quick` is over in less than a minute on two CPU cores; `-- --middle 64,32,128` names another middle
+//! (T, B, H). I is H, as of a layer within a stack.
 //!
 //! Every size is checked before it is timed. Everybody is timed in turn, round by round; the figures are medians with
-//! quartiles. Writes `target/scaling.json`, `target/scaling.md` and `target/scaling.svg`. Without a GPU it measures the CPU layer
-//! alone.
+//! quartiles. Writes `target/scaling.json`, `target/scaling.md` and `target/scaling.svg`. Without a GPU it measures the
+//! CPU layer alone.
 
 #[path = "../../examples/support/args.rs"]
 mod args;

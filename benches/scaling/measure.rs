@@ -163,8 +163,8 @@ impl Figure {
         }
     }
 
-    /// The GPU's median that is set against the CPU's: with h_n on the host for forward, as the CPU has it; gradients stay on
-    /// the GPU.
+    /// The GPU's median that is set against the CPU's: with h_n on the host for forward, as the CPU has it; gradients
+    /// stay on the GPU.
     pub(crate) fn gpu_compared(&self) -> Option<Spread> {
         match self.mode {
             Mode::Inference => self.gpu_read,

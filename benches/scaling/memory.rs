@@ -12,7 +12,8 @@ pub(crate) struct Memory {
     pub(crate) size: Size,
     /// `Plan::bytes`.
     pub(crate) planned: u64,
-    /// What wgpu counts as buffer memory more than before: it knows of alignment and uniforms too. 0 where it does not count.
+    /// What wgpu counts as buffer memory more than before: it knows of alignment and uniforms too. 0 where it does not
+    /// count.
     pub(crate) counted: i64,
     /// The same by the allocator's report, where the backend has one.
     pub(crate) reported: Option<i64>,

@@ -1,4 +1,5 @@
-//! A layer on the CPU and on the GPU with the same weights and the same batch, and the check that comes before the clock.
+//! A layer on the CPU and on the GPU with the same weights and the same batch, and the check that comes before the
+//! clock.
 
 use wgpu_gru::cpu::{CpuGru, CpuUnrolled};
 use wgpu_gru::reference::oracle::widen;
@@ -72,8 +73,9 @@ impl Case {
         })
     }
 
-    /// Runs both sides once and checks every number that they make: both against the f64 oracle if a forward pass has at
-    /// most so many FLOPs or there is no GPU, else the GPU against the CPU layer. After it both sides hold the batch.
+    /// Runs both sides once and checks every number that they make: both against the f64 oracle if a forward pass has
+    /// at most so many FLOPs or there is no GPU, else the GPU against the CPU layer. After it both sides hold the
+    /// batch.
     pub(crate) fn validate(&mut self, oracle_flops: u64) -> Result<Checked> {
         self.run_cpu()?;
         if let Some((gru, net)) = &mut self.gpu {

@@ -8,11 +8,12 @@ pub(crate) fn is_quick() -> bool {
         || std::env::args_os().skip(1).any(|word| word == "--quick")
 }
 
-/// The adapter, opened in a way of the bench's own. Says plainly which one it is. `None` where there is none and the bench can
-/// do without.
+/// The adapter, opened in a way of the bench's own. Says plainly which one it is. `None` where there is none and the
+/// bench can do without.
 ///
 /// # Errors
-/// Those of `open`. That there is no adapter is none where `can_do_without`, but that what was asked for is not there is.
+/// Those of `open`. That there is no adapter is none where `can_do_without`, but that what was asked for is not there
+/// is.
 #[expect(clippy::print_stderr, reason = "a bench reports")]
 pub(crate) fn gpu(can_do_without: bool, open: impl FnOnce() -> Result<Gpu>) -> Result<Option<Gpu>> {
     match open() {

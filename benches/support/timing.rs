@@ -10,8 +10,8 @@ use criterion::{BenchmarkGroup, Criterion};
 
 use crate::support::is_quick;
 
-/// Runs a bench. With `--help` it says first what the bench is; then criterion lists its options, and refuses others with exit
-/// code 2. An error is one line.
+/// Runs a bench. With `--help` it says first what the bench is; then criterion lists its options, and refuses others
+/// with exit code 2. An error is one line.
 pub(crate) fn main(help: &str, run: impl FnOnce(&mut Criterion) -> Result<(), Box<dyn Error>>) -> ExitCode {
     if std::env::args_os().any(|word| word == "--help" || word == "-h") {
         // Whoever closes the pipe has read enough.

@@ -42,7 +42,8 @@ impl App {
         let (sky, creatures) = (buffer("sky", 6), buffer("agents", agents * AGENT));
         let senses = buffer("senses", agents * SENSES);
 
-        // A row of the stream for each agent. It reads what the app's shader feels, and its rows begin anew as that says.
+        // A row of the stream for each agent. It reads what the app's shader feels, and its rows begin anew as that
+        // says.
         let input = Tensor::from_buffer(gpu, senses.slice(..), &[1, agents, SENSES])?;
         let places = ExternalTensors { input: Some(input), ..ExternalTensors::default() };
         let stream = mind.gru.stream_with(StreamOptions::new(agents).gather(true), &places)?;
@@ -117,8 +118,8 @@ impl App {
         Ok(())
     }
 
-    /// How far the agents are from their circles around the light, for half of them at most, over some of these frames. Here the CPU
-    /// looks, every tenth frame.
+    /// How far the agents are from their circles around the light, for half of them at most, over some of these frames.
+    /// Here the CPU looks, every tenth frame.
     pub(crate) fn score(&self, frames: usize) -> Result<f32> {
         let creatures = Tensor::from_buffer(&self.gpu, self.creatures.slice(..), &[self.agents, AGENT])?;
         let sky = Tensor::from_buffer(&self.gpu, self.sky.slice(..), &[6])?;

@@ -1,6 +1,6 @@
-//! A GPU app in miniature: thousands of agents follow a light that each of them sees for 3 of every 24 frames. Each has a row of
-//! a GRU stream for a mind: a shader of the app writes what it feels, one of the app acts by the hidden state, one draws it. The
-//! device, the encoder and the frame are the app's; nothing of a frame goes through the CPU.
+//! A GPU app in miniature: thousands of agents follow a light that each of them sees for 3 of every 24 frames. Each has
+//! a row of a GRU stream for a mind: a shader of the app writes what it feels, one of the app acts by the hidden state,
+//! one draws it. The device, the encoder and the frame are the app's; nothing of a frame goes through the CPU.
 //!
 //! `cargo run --release --example flock`
 

@@ -20,8 +20,8 @@ pub(crate) struct Mind {
 }
 
 impl Mind {
-    /// Trains a mind on lessons. One that forgets learns each frame by itself. Gives the loss of the last lessons too: the mean
-    /// squared error of the force, in units of force.
+    /// Trains a mind on lessons. One that forgets learns each frame by itself. Gives the loss of the last lessons too:
+    /// the mean squared error of the force, in units of force.
     pub(crate) fn trained(gpu: &Gpu, steps: usize, forgets: bool, told: impl Fn(usize)) -> Result<(Self, f32)> {
         let gru = Gru::new(gpu, GruConfig::new(SENSES, HIDDEN), 1)?;
         let head = Linear::new(gpu, HIDDEN, 2, 2)?;

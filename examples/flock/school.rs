@@ -7,7 +7,8 @@ use crate::{DT, OPEN, PERIOD, SENSES};
 /// What an acceleration of 1 at the head of the net stands for.
 pub(crate) const UNIT_OF_FORCE: f32 = 4.0;
 
-/// What agents do, of which the teacher knows everything: pupils and light in one plane, lengths in halves of its height.
+/// What agents do, of which the teacher knows everything: pupils and light in one plane, lengths in halves of its
+/// height.
 #[derive(Debug, Clone)]
 struct World {
     /// For each axis two waves of the light's path: amplitude, angular speed, phase.
@@ -68,8 +69,8 @@ impl World {
         [position, velocity]
     }
 
-    /// What the agent feels: whether its eyes are open, and if so where the light is from here and how it moves; its own velocity;
-    /// where it likes to be.
+    /// What the agent feels: whether its eyes are open, and if so where the light is from here and how it moves; its
+    /// own velocity; where it likes to be.
     fn senses(&self, frame: usize) -> [f32; SENSES] {
         let open = if (frame + self.phase) % PERIOD < OPEN { 1.0 } else { 0.0 };
         let [light, velocity] = self.light(frame);

@@ -16,10 +16,11 @@ pub(crate) const RATE: f32 = 0.1;
 /// All that `--rates` tries.
 pub(crate) const RATES: [f32; 4] = [0.01, 0.03, 0.1, 0.3];
 const BATCH: usize = 16;
-/// Of the recurrent weights. An input holds the states away from 0, where tanh is less steep, so that more is needed than
-/// without one before gradients explode. Chosen after a look at others, at a rate of 0.1 on lavapipe: with 1.1 nothing diverges without
-/// clipping (2 seeds, 60 steps); with 1.7 four of five do and the fifth learns, and clipped the five end at 0.06 to 0.27; with
-/// 2 and 3 the clipped ones have learned little or nothing after 100 steps (2 seeds).
+/// Of the recurrent weights. An input holds the states away from 0, where tanh is less steep, so that more is needed
+/// than without one before gradients explode. Chosen after a look at others, at a rate of 0.1 on lavapipe: with 1.1
+/// nothing diverges without clipping (2 seeds, 60 steps); with 1.7 four of five do and the fifth learns, and clipped
+/// the five end at 0.06 to 0.27; with 2 and 3 the clipped ones have learned little or nothing after 100 steps (2
+/// seeds).
 const SCALE: f32 = 1.5;
 
 /// One training.

@@ -1,23 +1,24 @@
-//! Where gradients go: the norm of the gradient of the state over 200 steps back through time, of plain RNNs and of GRUs,
-//! and what clipping does for a plain RNN whose gradient explodes.
+//! Where gradients go: the norm of the gradient of the state over 200 steps back through time, of plain RNNs and of
+//! GRUs, and what clipping does for a plain RNN whose gradient explodes.
 //!
 //! ```sh
 //! cargo run --release --example gradient_flow [-- PLOT]
 //! cargo run --release --example gradient_flow -- --rates
 //! ```
 //!
-//! A loss at the last step sends a gradient back. Through a plain RNN every step multiplies it by the same recurrent weights:
-//! it vanishes where they are small and explodes where they are large (Hochreiter 1991; Bengio, Simard and Frasconi 1994).
-//! Through a GRU it can take the path d_h' * z of the update gate, which multiplies it by nearly 1 where the gate is open. The
-//! norms are made on the GPU by the backward pass itself ([`Unroll::gradient_norms`](wgpu_gru::Unroll::gradient_norms)).
+//! A loss at the last step sends a gradient back. Through a plain RNN every step multiplies it by the same recurrent
+//! weights: it vanishes where they are small and explodes where they are large (Hochreiter 1991; Bengio, Simard and
+//! Frasconi 1994). Through a GRU it can take the path d_h' * z of the update gate, which multiplies it by nearly 1
+//! where the gate is open. The norms are made on the GPU by the backward pass itself
+//! ([`Unroll::gradient_norms`](wgpu_gru::Unroll::gradient_norms)).
 //!
 //! Then a plain RNN with large recurrent weights learns a leaky sum of its input over sequences of 200 steps, by plain
-//! gradient descent, with five seeds, once with the gradients as they are and once clipped to a global norm of 1 (Pascanu,
-//! Mikolov and Bengio 2013). `--rates` does this with more learning rates and draws nothing: a smaller rate is the other way
-//! out. It prints all of it and draws it to an SVG file, by default `target/gradient_flow.svg`.
+//! gradient descent, with five seeds, once with the gradients as they are and once clipped to a global norm of 1
+//! (Pascanu, Mikolov and Bengio 2013). `--rates` does this with more learning rates and draws nothing: a smaller rate
+//! is the other way out. It prints all of it and draws it to an SVG file, by default `target/gradient_flow.svg`.
 //!
-//! Training without clipping is chaotic here: the last bit of a number decides where a run goes, so adapters differ in which
-//! seeds diverge, and in the losses. The median over the seeds is the figure to look at.
+//! Training without clipping is chaotic here: the last bit of a number decides where a run goes, so adapters differ in
+//! which seeds diverge, and in the losses. The median over the seeds is the figure to look at.
 
 #[path = "../support/args.rs"]
 mod args;

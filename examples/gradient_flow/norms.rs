@@ -39,7 +39,8 @@ fn flow<C: Copy + Into<Cell>>(
     }
     let layer = Recurrent::with_weights(gpu, config, &weights)?;
     let mut net = layer.unroll(Unroll::training(LENGTH, BATCH).gradient_norms(true))?;
-    // Without an input the state stays at 0, where every activation is steepest: what is seen is the recurrent weights' doing.
+    // Without an input the state stays at 0, where every activation is steepest: what is seen is the recurrent weights'
+    // doing.
     let x = Tensor::zeros(gpu, &[LENGTH, BATCH, 1])?;
     net.forward(&x, None)?;
     let d_h_n = Tensor::from_slice(gpu, &[1, BATCH, HIDDEN], &SplitMix64::new(4).vec(BATCH * HIDDEN, 1.0))?;

@@ -18,8 +18,8 @@ pub(crate) struct Times {
 }
 
 impl Trainer {
-    /// Holds the GRU, with its weights of now, against the CPU in f64: the output and all gradients on a training batch,
-    /// with the gradient that the loss really sends back.
+    /// Holds the GRU, with its weights of now, against the CPU in f64: the output and all gradients on a training
+    /// batch, with the gradient that the loss really sends back.
     pub(crate) fn verify(&mut self, x: &[f32], y: &[f32]) -> Result<Report> {
         self.net.input().write(x)?;
         self.loss.expected().write(y)?;

@@ -18,8 +18,8 @@
 //! Nothing of a forecast month or of any later one reaches its forecast: scale and weights come from the training part,
 //! the trailing means look back, and a window ends where the forecast begins.
 //!
-//! Expect an error 12 months ahead that is about a third below that of persistence. On lavapipe, which plays a GPU on two
-//! CPU cores, all takes less than a minute.
+//! Expect an error 12 months ahead that is about a third below that of persistence. On lavapipe, which plays a GPU on
+//! two CPU cores, all takes less than a minute.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 

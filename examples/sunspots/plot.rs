@@ -134,8 +134,8 @@ impl Picture<'_> {
             .draw()?;
         for (curve, color, name) in curves {
             chart.draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(3)))?;
-            // Named at its middle, where the curves lie apart and rise: the lowest below and right of it, the others above
-            // and left.
+            // Named at its middle, where the curves lie apart and rise: the lowest below and right of it, the others
+            // above and left.
             let Some(&middle) = curve.get(curve.len() / 2) else { continue };
             let (corner, offset) = if color == GRU {
                 (Pos::new(HPos::Left, VPos::Top), (2, 8))

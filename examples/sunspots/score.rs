@@ -53,9 +53,9 @@ impl Forecasts {
         Self { name: name.into(), first_origin: origins[0], counts }
     }
 
-    /// A method that says the standardised root, from its forecasts `[origins, HORIZONS]` for the held-out months and for
-    /// origins in the training part. The count to be expected is larger than the square of the root to be expected, by
-    /// the variance of the errors, which the training part tells.
+    /// A method that says the standardised root, from its forecasts `[origins, HORIZONS]` for the held-out months and
+    /// for origins in the training part. The count to be expected is larger than the square of the root to be expected,
+    /// by the variance of the errors, which the training part tells.
     pub(crate) fn of_roots(
         name: impl Into<String>,
         features: &Features,

@@ -1,5 +1,5 @@
-//! The command line of the examples and benches. Each lists in a table what it takes; this file reads the words by that table,
-//! refuses whatever is not in it, and prints the table for `--help`.
+//! The command line of the examples and benches. Each lists in a table what it takes; this file reads the words by that
+//! table, refuses whatever is not in it, and prints the table for `--help`.
 //!
 //! Exit codes: 0, 1 for a run that failed, 2 for a command line that is wrong; an error is one line on stderr.
 

@@ -1,9 +1,10 @@
 //! The fast CPU layer in f32: the honest rival of the GPU in every comparison.
 //!
-//! The products that do not depend on the state (`x . W_ih^T` of all steps before the loop, the gradients of the weights
-//! and of the input after it) are one gemm each, on all threads. The loop over time is cut by rows of the batch, which do
-//! not depend on each other: each thread takes its rows through all steps without waiting for another. A step is one
-//! pass: the product with weights that are packed once, the gates and the blend are made of the same registers.
+//! The products that do not depend on the state (`x . W_ih^T` of all steps before the loop, the gradients of the
+//! weights and of the input after it) are one gemm each, on all threads. The loop over time is cut by rows of the
+//! batch, which do not depend on each other: each thread takes its rows through all steps without waiting for another.
+//! A step is one pass: the product with weights that are packed once, the gates and the blend are made of the same
+//! registers.
 //!
 //! | buffer  | shape         | holds                                                                      |
 //! |---------|---------------|----------------------------------------------------------------------------|
@@ -264,8 +265,8 @@ impl CpuUnrolled {
         &self.h[self.unroll.seq_len * self.unroll.batch * self.units..]
     }
 
-    /// Goes back through time and overwrites [`CpuUnrolled::gradients`]. `d_output` is `[T, B, H]`, `d_h_n` is `[B, H]`;
-    /// one that is not given is zero. Each backward pass uses up the forward pass before it.
+    /// Goes back through time and overwrites [`CpuUnrolled::gradients`]. `d_output` is `[T, B, H]`, `d_h_n` is `[B,
+    /// H]`; one that is not given is zero. Each backward pass uses up the forward pass before it.
     ///
     /// # Errors
     /// [`Error::NotTraining`] if this was made for inference, [`Error::BackwardWithoutForward`] if there is no forward

@@ -228,8 +228,8 @@ fn add_part_of_row<S: Simd>(simd: S, panel: &Panel<S>, row: &[f32], sums: &mut [
     }
 }
 
-/// Runs `$body` for all of `$rows` rows, [`TILE_ROWS`] at a time and then what is left: `$row` is the first row of a tile,
-/// the constant `$count` how many rows it has.
+/// Runs `$body` for all of `$rows` rows, [`TILE_ROWS`] at a time and then what is left: `$row` is the first row of a
+/// tile, the constant `$count` how many rows it has.
 macro_rules! for_row_tiles {
     ($rows:expr, |$row:ident, $count:ident| $body:expr) => {{
         let rows: usize = $rows;

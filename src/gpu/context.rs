@@ -228,8 +228,8 @@ impl Gpu {
     /// Records commands with `record` and submits them. For apps that own an encoder there are the `encode_*` calls.
     ///
     /// # Errors
-    /// Those of `record`; then nothing is submitted. [`Error::Refused`] where wgpu does not take the commands, as when a buffer
-    /// of the app was destroyed or is mapped.
+    /// Those of `record`; then nothing is submitted. [`Error::Refused`] where wgpu does not take the commands, as when
+    /// a buffer of the app was destroyed or is mapped.
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
         self.expect_taken("the commands of a submission", || {
             let mut encoder =
@@ -272,15 +272,16 @@ impl Gpu {
         self.expect_alive()
     }
 
-    /// Whether kernels are checked while they run, by default yes: every index against the end of what it points into, every
-    /// loop against running forever. Without that a pass took 0.66 to 0.98 of its time on an NVIDIA H100, and 0.91 to 1.11 on
-    /// lavapipe (`benches/RECORD.md`); a driver may have checks of its own. It acts on what is unrolled from now on, and not in
-    /// a browser, which always checks.
+    /// Whether kernels are checked while they run, by default yes: every index against the end of what it points into,
+    /// every loop against running forever. Without that a pass took 0.66 to 0.98 of its time on an NVIDIA H100, and
+    /// 0.91 to 1.11 on lavapipe (`benches/RECORD.md`); a driver may have checks of its own. It acts on what is unrolled
+    /// from now on, and not in a browser, which always checks.
     ///
-    /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made with,
-    /// and no number in a buffer is an index, but those in [`Stream::gather_indices`](crate::Stream::gather_indices), which the kernel compares
-    /// itself. `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each
-    /// compares every index with the length of what it points into, and counts.
+    /// Nothing that a caller can do makes a kernel leave its range: each works on the sizes that its buffers were made
+    /// with, and no number in a buffer is an index, but those in
+    /// [`Stream::gather_indices`](crate::Stream::gather_indices), which the kernel compares itself.
+    /// `tests/gpu/in_range.rs` holds the kernels to that over edge shapes: there each compares every index with the
+    /// length of what it points into, and counts.
     pub fn set_runtime_checks(&self, wanted: bool) {
         self.inner.runtime_checks.store(wanted, Relaxed);
     }
@@ -296,8 +297,8 @@ impl Gpu {
     }
 
     /// Pipelines that are made from now on are looked for in this cache, and kept there: what the app stores of it
-    /// ([`wgpu::PipelineCache::get_data`]) spares the next start their compilation. The app makes it, of the data of a former
-    /// run that it trusts, on a device with `PIPELINE_CACHE` (Vulkan):
+    /// ([`wgpu::PipelineCache::get_data`]) spares the next start their compilation. The app makes it, of the data of a
+    /// former run that it trusts, on a device with `PIPELINE_CACHE` (Vulkan):
     ///
     /// ```no_run
     /// # fn example(gpu: &wgpu_gru::Gpu, stored: Option<Vec<u8>>) -> wgpu_gru::Result<()> {
@@ -434,8 +435,8 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// What wgpu has against binding a buffer, which has the usage `STORAGE`: it is one of another device, or was destroyed. wgpu
-    /// says neither in another way.
+    /// What wgpu has against binding a buffer, which has the usage `STORAGE`: it is one of another device, or was
+    /// destroyed. wgpu says neither in another way.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn refusal_to_bind(&self, buffer: &wgpu::Buffer) -> Option<String> {
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
@@ -465,8 +466,8 @@ impl Gpu {
         self.device().create_bind_group(descriptor)
     }
 
-    /// The kernel with these values of its overrides, made at the first call and kept. Where a limit of the device is too low
-    /// for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
+    /// The kernel with these values of its overrides, made at the first call and kept. Where a limit of the device is
+    /// too low for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
         self.kept(spec.name, Vec::new(), overrides, || Kernel::new(self, spec, overrides))
     }

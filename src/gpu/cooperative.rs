@@ -30,10 +30,10 @@ fn workgroup_memory(size: u64) -> u64 {
 
 impl Gpu {
     /// Tells what the adapter says of its cooperative matrices (tensor cores and the like), from
-    /// [`wgpu::Adapter::cooperative_matrix_properties`]; a device does not tell. Of those that multiply f16 numbers into
-    /// sums of 32 bits, matrices of 16 x 16 x 16 are taken, or else 8 x 8 x 8. From then on
-    /// [`Unroll::f16_products`](crate::Unroll::f16_products) can be had; what is unrolled already stays as it is. Nothing
-    /// else may be told than what this device's adapter said.
+    /// [`wgpu::Adapter::cooperative_matrix_properties`]; a device does not tell. Of those that multiply f16 numbers
+    /// into sums of 32 bits, matrices of 16 x 16 x 16 are taken, or else 8 x 8 x 8. From then on
+    /// [`Unroll::f16_products`](crate::Unroll::f16_products) can be had; what is unrolled already stays as it is.
+    /// Nothing else may be told than what this device's adapter said.
     ///
     /// The device needs [`EXPERIMENTAL_COOPERATIVE_MATRIX`](wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
     /// [`SHADER_F16`](wgpu::Features::SHADER_F16) and [`SUBGROUP`](wgpu::Features::SUBGROUP). wgpu opens one with an
@@ -58,8 +58,8 @@ impl Gpu {
     /// Kernels with such matrices are checked while they run whatever [`Gpu::set_runtime_checks`] says.
     ///
     /// # Errors
-    /// [`Error::OptionUnavailable`] where the device lacks a feature, no such matrix is among them, or subgroups have no fixed
-    /// size; [`Error::LimitExceeded`]. Then everything is as it was.
+    /// [`Error::OptionUnavailable`] where the device lacks a feature, no such matrix is among them, or subgroups have
+    /// no fixed size; [`Error::LimitExceeded`]. Then everything is as it was.
     pub fn set_cooperative_matrices(&self, properties: &[wgpu::CooperativeMatrixProperties]) -> Result<()> {
         let unavailable = |because| Err(Error::OptionUnavailable { option: "cooperative matrices", because });
         let features = self.device().features();

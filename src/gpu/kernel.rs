@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use crate::error::Result;
 use crate::gpu::Gpu;
 
-/// What a kernel is: its bindings and its WGSL text, from which layout and pipeline come. `src/kernels/tests.rs` holds the
-/// one against the other.
+/// What a kernel is: its bindings and its WGSL text, from which layout and pipeline come. `src/kernels/tests.rs` holds
+/// the one against the other.
 #[derive(Debug)]
 pub(crate) struct KernelSpec {
     /// No two kernels have the same.
@@ -50,15 +50,16 @@ impl KernelSpec {
         self.source().lines().filter_map(|line| Some(line.strip_prefix("override ")?.split_once(':')?.0))
     }
 
-    /// Whether whole subgroups multiply matrices. Such a kernel is left as it is: it may have no atomics, so it cannot count
-    /// its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run time.
+    /// Whether whole subgroups multiply matrices. Such a kernel is left as it is: it may have no atomics, so it cannot
+    /// count its indices out of range (`gpu::trace`), and what is not counted is never built without checks at run
+    /// time.
     pub(crate) fn is_cooperative(&self) -> bool {
         self.source().contains("enable wgpu_cooperative_matrix;")
     }
 
     /// Whether it may be built without checks at run time, see [`unchecked`]. Not where workgroups wait for each other,
-    /// with atomics: when such a loop ends its text alone cannot tell. And not in a build for `tests/mutants/run.py`, which
-    /// changes texts.
+    /// with atomics: when such a loop ends its text alone cannot tell. And not in a build for `tests/mutants/run.py`,
+    /// which changes texts.
     fn needs_no_checks(&self) -> bool {
         !self.is_cooperative() && !self.source().contains("atomic<") && option_env!("WGPU_GRU_MUTANTS").is_none()
     }
@@ -282,7 +283,8 @@ fn layout_entry(binding: u32, kind: &BindingKind) -> wgpu::BindGroupLayoutEntry 
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        // An array says nothing of its size: 4 bytes or 16 at least, whatever its elements are, which wgpu sees for itself.
+        // An array says nothing of its size: 4 bytes or 16 at least, whatever its elements are, which wgpu sees for
+        // itself.
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: size },
         count: None,
     }

@@ -1,4 +1,5 @@
-//! What a kernel needs of a device, found from its entry in the table and its text, against what the device was opened with.
+//! What a kernel needs of a device, found from its entry in the table and its text, against what the device was opened
+//! with.
 
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -9,9 +10,9 @@ use crate::target::at_most;
 type Overrides<'a> = &'a [(&'a str, f64)];
 
 impl KernelSpec {
-    /// Checks every limit that the layout, the pipeline or a bind group of this kernel could be over. wgpu would report it to
-    /// the device's error handler, or not at all where overrides make the workgroup too large. `counted` is a storage binding
-    /// beside those of the table (`gpu::trace`).
+    /// Checks every limit that the layout, the pipeline or a bind group of this kernel could be over. wgpu would report
+    /// it to the device's error handler, or not at all where overrides make the workgroup too large. `counted` is a
+    /// storage binding beside those of the table (`gpu::trace`).
     pub(crate) fn check_needs(&self, overrides: Overrides<'_>, limits: &wgpu::Limits, counted: bool) -> Result<()> {
         let uniforms = || self.bindings.iter().filter_map(|binding| binding.kind.uniform());
         let count = |n: usize| n as u64;
@@ -56,7 +57,8 @@ impl KernelSpec {
     }
 
     /// The bytes of workgroup memory, from the text. `None` for what is computed in a way that is not a product, as
-    /// cooperative kernels do: [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices) knows what they need.
+    /// cooperative kernels do: [`Gpu::set_cooperative_matrices`](crate::Gpu::set_cooperative_matrices) knows what they
+    /// need.
     pub(crate) fn workgroup_memory(&self, overrides: Overrides<'_>) -> Option<u64> {
         let declared = self.source().lines().filter_map(|line| line.trim_start().strip_prefix("var<workgroup> "));
         declared.map(|line| self.bytes_of_type(line.split_once(": ")?.1.strip_suffix(';')?, overrides)).sum()

@@ -12,8 +12,8 @@ const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
     .union(wgpu::Backends::DX12)
     .union(wgpu::Backends::BROWSER_WEBGPU);
 
-/// The features that kernels use where a device has them. None in browsers: WGSL there wants `enable subgroups;`, which naga 30
-/// takes for an error, and wgpu 30 asks no browser for the feature.
+/// The features that kernels use where a device has them. None in browsers: WGSL there wants `enable subgroups;`, which
+/// naga 30 takes for an error, and wgpu 30 asks no browser for the feature.
 pub(super) const OPTIONAL_FEATURES: wgpu::Features =
     if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
 
@@ -25,8 +25,8 @@ pub struct GpuOptions {
     pub adapter_name: Option<String>,
     /// Which adapter to prefer where there are several and no name is given.
     pub power_preference: wgpu::PowerPreference,
-    /// Which backends to look at; those that cannot run the kernels (GL) are left out. `None` is all. Where none is left, opening
-    /// gives [`Error::NoBackend`].
+    /// Which backends to look at; those that cannot run the kernels (GL) are left out. `None` is all. Where none is
+    /// left, opening gives [`Error::NoBackend`].
     pub backends: Option<wgpu::Backends>,
 }
 
@@ -71,8 +71,8 @@ impl Gpu {
         }
     }
 
-    /// The features that make layers faster, out of what the adapter offers ([`wgpu::Adapter::features`]); none in a browser.
-    /// Layers need none of them.
+    /// The features that make layers faster, out of what the adapter offers ([`wgpu::Adapter::features`]); none in a
+    /// browser. Layers need none of them.
     #[must_use]
     pub fn recommended_features(offered: wgpu::Features) -> wgpu::Features {
         offered & OPTIONAL_FEATURES

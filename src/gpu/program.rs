@@ -1,4 +1,5 @@
-//! A program: dispatches whose pipelines, bind groups and uniforms were made beforehand, to be recorded again and again.
+//! A program: dispatches whose pipelines, bind groups and uniforms were made beforehand, to be recorded again and
+//! again.
 
 use std::sync::Arc;
 

@@ -138,8 +138,8 @@ mod native {
     /// signal: so each wait is short, and the loop around it counts the time.
     const SLICE: Duration = Duration::from_millis(100);
 
-    /// Reads a tensor. A thread waits for the device until the mapping is there or the time is over, so that no executor
-    /// is blocked and nothing spins.
+    /// Reads a tensor. A thread waits for the device until the mapping is there or the time is over, so that no
+    /// executor is blocked and nothing spins.
     pub(in crate::gpu) async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
         let Pending { staging, mapped, called, submission } = start(tensor)?;
         let (sender, waited) = oneshot_channel();

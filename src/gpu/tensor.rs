@@ -12,9 +12,9 @@ use crate::gpu::written::Written;
 /// An array of f32 in a GPU buffer, row-major, with a shape. A clone is another handle to the same numbers, and so is a
 /// part of it.
 ///
-/// A tensor knows when the crate last wrote it, and its clones and parts know it too: a backward pass refuses to work on what
-/// was changed since its forward pass ([`Error::ChangedSinceForward`]). What shaders and copies of the app write it cannot know,
-/// nor that two tensors were made [from one buffer](Self::from_buffer) of the app.
+/// A tensor knows when the crate last wrote it, and its clones and parts know it too: a backward pass refuses to work
+/// on what was changed since its forward pass ([`Error::ChangedSinceForward`]). What shaders and copies of the app
+/// write it cannot know, nor that two tensors were made [from one buffer](Self::from_buffer) of the app.
 #[derive(Debug, Clone)]
 pub struct Tensor {
     gpu: Gpu,
@@ -48,17 +48,18 @@ impl Tensor {
         Self::named(gpu, "tensor", shape, Some(host))
     }
 
-    /// A part of a buffer that the app made as a tensor: the same memory, no copy. Give it to [`ExternalTensors`](crate::ExternalTensors), and
-    /// kernels of the app and of the crate work on it in turn.
+    /// A part of a buffer that the app made as a tensor: the same memory, no copy. Give it to
+    /// [`ExternalTensors`](crate::ExternalTensors), and kernels of the app and of the crate work on it in turn.
     ///
-    /// The buffer needs the usage `STORAGE`; `COPY_DST` for what writes, clears or copies into the tensor; `COPY_SRC` for what
-    /// reads it or copies from it. The slice begins at a multiple of the device's `min_storage_buffer_offset_alignment`, as
-    /// every binding does, and may be longer than the shape.
+    /// The buffer needs the usage `STORAGE`; `COPY_DST` for what writes, clears or copies into the tensor; `COPY_SRC`
+    /// for what reads it or copies from it. The slice begins at a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`, as every binding does, and may be longer than the shape.
     ///
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::Misaligned`],
-    /// [`Error::ForeignDevice`]. In a browser a buffer of another device is found by the browser, when it is first used; and of
-    /// another [`wgpu::Instance`] it is not found at all, since wgpu cannot tell such buffers apart: keep to one instance.
+    /// [`Error::ForeignDevice`]. In a browser a buffer of another device is found by the browser, when it is first
+    /// used; and of another [`wgpu::Instance`] it is not found at all, since wgpu cannot tell such buffers apart: keep
+    /// to one instance.
     pub fn from_buffer(gpu: &Gpu, slice: wgpu::BufferSlice<'_>, shape: &[usize]) -> Result<Self> {
         let tensor = "buffer of the app";
         for &size in shape {
@@ -151,8 +152,9 @@ impl Tensor {
         Ok(wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset, size }))
     }
 
-    /// The buffer in which the tensor lies, from [`Tensor::byte_offset`] on: other tensors may lie in it too, so shaders of the
-    /// app get [`Tensor::binding`]. Usage: `STORAGE | COPY_SRC | COPY_DST`, or what the app made it with.
+    /// The buffer in which the tensor lies, from [`Tensor::byte_offset`] on: other tensors may lie in it too, so
+    /// shaders of the app get [`Tensor::binding`]. Usage: `STORAGE | COPY_SRC | COPY_DST`, or what the app made it
+    /// with.
     #[must_use]
     pub fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
@@ -216,8 +218,8 @@ impl Tensor {
     /// Replaces the numbers. They arrive before the next submission's commands run.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if `host` holds another number of elements, [`Error::BufferUsage`], [`Error::Refused`] for a
-    /// buffer of the app that was destroyed or is mapped.
+    /// [`Error::ShapeMismatch`] if `host` holds another number of elements, [`Error::BufferUsage`], [`Error::Refused`]
+    /// for a buffer of the app that was destroyed or is mapped.
     pub fn write(&self, host: &[f32]) -> Result<()> {
         self.write_bytes(host.len(), bytemuck::cast_slice(host))
     }
@@ -352,8 +354,8 @@ impl Tensor {
         self.buffer == other.buffer && !self.is_same_memory(other)
     }
 
-    /// The whole tensor as a binding. Bindings begin at multiples of the device's alignment, tensors anywhere: the second
-    /// value says how many elements of the binding come before the tensor. Kernels take it as an offset.
+    /// The whole tensor as a binding. Bindings begin at multiples of the device's alignment, tensors anywhere: the
+    /// second value says how many elements of the binding come before the tensor. Kernels take it as an offset.
     pub(crate) fn view(&self) -> (View<'_>, u32) {
         self.view_of(0..self.len())
     }

@@ -21,8 +21,8 @@ pub(super) struct Trace {
 }
 
 impl Gpu {
-    /// Every kernel that is made from now on counts its indices out of range, but cooperative ones. Each has one storage
-    /// binding more.
+    /// Every kernel that is made from now on counts its indices out of range, but cooperative ones. Each has one
+    /// storage binding more.
     pub(crate) fn count_out_of_range(&self) -> Result<()> {
         let counts = Tensor::zeros(self, &[KERNELS])?;
         self.trace().get_or_init(|| Trace { counts, labels: Mutex::default() });

@@ -1,6 +1,6 @@
 //! The kernels. [`table`] has a line for each: its file, its variant, its bindings. [`bindings`] has the bindings and
 //! the uniform struct of each family of kernels, from which layouts, bind groups and uniforms come; [`source`] reads
-//! the files of `shaders/`; [`generated`] makes the texts of kernels that are unrolled for their sizes. The tests hold
+//! the files of `shaders/`; `generated` makes the texts of kernels that are unrolled for their sizes. The tests hold
 //! every line against the WGSL text.
 
 /// A group of bindings: a struct with one named field for each storage binding, so that no call passes buffers by

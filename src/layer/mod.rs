@@ -41,8 +41,8 @@ pub type Rnn = Recurrent<RnnCell>;
 
 impl<C: Copy + Into<Cell>> Config<C> {
     /// The limits to open a device with on which this layer is to run, out of what the adapter offers
-    /// ([`wgpu::Adapter::limits`]): WebGPU's default limits, and of the sizes of buffers and bindings as much as there is, since
-    /// the plan can use more than it needs. An app joins them with what it needs itself:
+    /// ([`wgpu::Adapter::limits`]): WebGPU's default limits, and of the sizes of buffers and bindings as much as there
+    /// is, since the plan can use more than it needs. An app joins them with what it needs itself:
     ///
     /// ```no_run
     /// # fn example(adapter: &wgpu_gru::wgpu::Adapter, own: wgpu_gru::wgpu::Limits) -> wgpu_gru::Result<()> {
@@ -57,8 +57,8 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Config::validate`], and [`Error::LimitExceeded`], which names the limit, where the adapter offers too little
-    /// for one step of one row.
+    /// Those of [`Config::validate`], and [`Error::LimitExceeded`], which names the limit, where the adapter offers too
+    /// little for one step of one row.
     pub fn required_limits(&self, offered: &wgpu::Limits) -> Result<wgpu::Limits> {
         let limits = Gpu::recommended_limits(offered);
         Plan::new(self, &Unroll::inference(1, 1), &limits, wgpu::DeviceType::Other)?;
@@ -88,9 +88,9 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
         Ok(Self { gpu: gpu.clone(), config, parameters })
     }
 
-    /// A layer whose weights lie in given tensors, such as buffers of the app ([`Tensor::from_buffer`]): what the app writes there
-    /// the next pass uses. Where a layer has several cells, they take their steps in the same dispatches only if their
-    /// recurrent weights (and the biases of those) lie evenly in one buffer.
+    /// A layer whose weights lie in given tensors, such as buffers of the app ([`Tensor::from_buffer`]): what the app
+    /// writes there the next pass uses. Where a layer has several cells, they take their steps in the same dispatches
+    /// only if their recurrent weights (and the biases of those) lie evenly in one buffer.
     ///
     /// # Errors
     /// Those of [`Config::validate`]; [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and, where H is a multiple of
@@ -149,8 +149,9 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// [`unroll`](Self::unroll) with some of the tensors given, such as buffers of the app.
     ///
     /// # Errors
-    /// Those of [`unroll`](Self::unroll), and [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Misaligned`],
-    /// [`Error::Aliased`]; [`Error::TrainingOption`] for a gradient where there is no backward pass.
+    /// Those of [`unroll`](Self::unroll), and [`Error::ShapeMismatch`], [`Error::ForeignDevice`],
+    /// [`Error::Misaligned`], [`Error::Aliased`]; [`Error::TrainingOption`] for a gradient where there is no backward
+    /// pass.
     pub fn unroll_with(&self, unroll: Unroll, places: &ExternalTensors) -> Result<Unrolled> {
         Unrolled::new(self, &unroll, places, false)
     }
@@ -158,13 +159,14 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// A stream of frames for so many rows, whose state stays on the GPU from one frame to the next.
     ///
     /// # Errors
-    /// Those of [`unroll`](Self::unroll), and [`Error::OptionUnavailable`] for a layer one of whose directions runs in reverse.
+    /// Those of [`unroll`](Self::unroll), and [`Error::OptionUnavailable`] for a layer one of whose directions runs in
+    /// reverse.
     pub fn stream(&self, options: StreamOptions) -> Result<Stream> {
         self.stream_with(options, &ExternalTensors::default())
     }
 
-    /// [`stream`](Self::stream) with some of the tensors given: `input`, `output`, `workspace`, and as `h0` the state, such as that
-    /// of another stream of this layer for chunks of another length.
+    /// [`stream`](Self::stream) with some of the tensors given: `input`, `output`, `workspace`, and as `h0` the state,
+    /// such as that of another stream of this layer for chunks of another length.
     ///
     /// # Errors
     /// Those of [`stream`](Self::stream) and [`unroll_with`](Self::unroll_with).
@@ -172,9 +174,9 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
         Stream::new(self, options, places)
     }
 
-    /// Runs x `[T, B, I]`, or `[B, T, I]` if batch-first, through the layer from `h0` `[LD, B, H]`, or from zero. It makes
-    /// an inference unroll for the shape of x, submits, and does not wait. In a loop keep one [`Unrolled`] instead: it makes
-    /// its buffers once.
+    /// Runs x `[T, B, I]`, or `[B, T, I]` if batch-first, through the layer from `h0` `[LD, B, H]`, or from zero. It
+    /// makes an inference unroll for the shape of x, submits, and does not wait. In a loop keep one [`Unrolled`]
+    /// instead: it makes its buffers once.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], and those of [`Recurrent::unroll`].

@@ -46,8 +46,8 @@ impl CellParameters {
     }
 }
 
-/// The weights and biases of a layer on the GPU, or their gradients: one entry a cell, layer by layer, in each the forward
-/// direction first.
+/// The weights and biases of a layer on the GPU, or their gradients: one entry a cell, layer by layer, in each the
+/// forward direction first.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     /// Layers times directions of them.
@@ -101,8 +101,8 @@ impl Parameters {
         })
     }
 
-    /// Checks the shapes, that all are on the device, and that they begin where steps can load four numbers at once. The names
-    /// of gradients begin with `d_`.
+    /// Checks the shapes, that all are on the device, and that they begin where steps can load four numbers at once.
+    /// The names of gradients begin with `d_`.
     pub(crate) fn validate(&self, gpu: &Gpu, config: &Config, prefix: &'static str) -> Result<()> {
         if self.cells.len() != config.num_cells() {
             let (expected, actual) = (vec![config.num_cells()], vec![self.cells.len()]);
@@ -131,14 +131,14 @@ impl Parameters {
         self.cells.iter().map(|cell| cell.all().map(|tensor| tensor.map_or(0, Tensor::phase))).collect()
     }
 
-    /// Whether the recurrent weights of each so many cells lie in one buffer, one as far behind the other as the next: then
-    /// these cells can take their steps together.
+    /// Whether the recurrent weights of each so many cells lie in one buffer, one as far behind the other as the next:
+    /// then these cells can take their steps together.
     pub(crate) fn lie_evenly(&self, together: usize) -> bool {
         self.cells.chunks(together).all(CellParameters::lie_evenly)
     }
 
-    /// Records that these become the numbers of `source`: so an app swaps the weights of a layer between two frames, on the
-    /// GPU. Everything that was unrolled uses the new ones from the next pass on.
+    /// Records that these become the numbers of `source`: so an app swaps the weights of a layer between two frames, on
+    /// the GPU. Everything that was unrolled uses the new ones from the next pass on.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`], and those of [`Tensor::encode_copy_from`]; then nothing is recorded.

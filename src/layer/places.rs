@@ -9,15 +9,15 @@ use crate::plan::External;
 use crate::unroll::{Mode, Unroll};
 
 /// Tensors that an unrolled layer is to work on instead of making its own: buffers of the app
-/// ([`Tensor::from_buffer`]), or what another layer reads or writes, such as its output. What is `None` the layer makes.
-/// Shapes are those of the tensors that they stand for, see [`Unrolled`](crate::Unrolled).
+/// ([`Tensor::from_buffer`]), or what another layer reads or writes, such as its output. What is `None` the layer
+/// makes. Shapes are those of the tensors that they stand for, see [`Unrolled`](crate::Unrolled).
 ///
-/// Where H is a multiple of 4, steps read four numbers at a time: then states and their gradients, and `d_output`, begin at a
-/// multiple of 16 bytes in their buffer.
+/// Where H is a multiple of 4, steps read four numbers at a time: then states and their gradients, and `d_output`,
+/// begin at a multiple of 16 bytes in their buffer.
 ///
-/// A tensor that the layer writes lies in a buffer of which the layer reads nothing, because a GPU binds a buffer either to be
-/// read or to be written. One exception: `h0` and `h_n` may be the very same tensor; then each forward pass goes on where the
-/// last one ended.
+/// A tensor that the layer writes lies in a buffer of which the layer reads nothing, because a GPU binds a buffer
+/// either to be read or to be written. One exception: `h0` and `h_n` may be the very same tensor; then each forward
+/// pass goes on where the last one ended.
 ///
 /// ```no_run
 /// # fn example(gpu: &wgpu_gru::Gpu, sensors: &wgpu_gru::wgpu::Buffer) -> wgpu_gru::Result<()> {

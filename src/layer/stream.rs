@@ -48,8 +48,8 @@ impl StreamOptions {
         self
     }
 
-    /// Further options of the layer's steps, such as a schedule, by those of an [`Unroll`]; how long and wide that is and whether
-    /// it has lengths stay.
+    /// Further options of the layer's steps, such as a schedule, by those of an [`Unroll`]; how long and wide that is
+    /// and whether it has lengths stay.
     #[must_use]
     pub fn with(mut self, options: impl FnOnce(Unroll) -> Unroll) -> Self {
         let Unroll { seq_len, batch, lengths, .. } = self.unroll;
@@ -58,13 +58,13 @@ impl StreamOptions {
     }
 }
 
-/// A layer that goes on from frame to frame: B rows, each with a state of its own, which stays on the GPU. L is the number of
-/// layers.
+/// A layer that goes on from frame to frame: B rows, each with a state of its own, which stays on the GPU. L is the
+/// number of layers.
 ///
-/// Everything is made when the stream is. A step reads [`input`](Self::input) and the [`state`](Self::state), and leaves the
-/// new state in its place: bind that in shaders of the app ([`Tensor::binding`]). Rows can be reset, copied, saved and restored between two steps in
-/// two ways, both on the GPU: recorded by the CPU with the `encode_*` calls, or by shaders of the app through
-/// [`gather_indices`](Self::gather_indices).
+/// Everything is made when the stream is. A step reads [`input`](Self::input) and the [`state`](Self::state), and
+/// leaves the new state in its place: bind that in shaders of the app ([`Tensor::binding`]). Rows can be reset, copied,
+/// saved and restored between two steps in two ways, both on the GPU: recorded by the CPU with the `encode_*` calls, or
+/// by shaders of the app through [`gather_indices`](Self::gather_indices).
 ///
 /// ```no_run
 /// # fn example(gpu: &wgpu_gru::Gpu, frames: impl Iterator<Item = wgpu_gru::Tensor>) -> wgpu_gru::Result<()> {
@@ -157,22 +157,24 @@ impl Stream {
         self.net.input()
     }
 
-    /// The state of the last layer after each frame of the last step, `[T, B, H]`, or `[B, T, H]` if batch-first. Zero past a
-    /// row's end.
+    /// The state of the last layer after each frame of the last step, `[T, B, H]`, or `[B, T, H]` if batch-first. Zero
+    /// past a row's end.
     #[must_use]
     pub fn output(&self) -> &Tensor {
         self.net.output()
     }
 
-    /// The state of each layer after the last step, `[L, B, H]`, initially zero. It stays where it is, and may be written.
+    /// The state of each layer after the last step, `[L, B, H]`, initially zero. It stays where it is, and may be
+    /// written.
     #[must_use]
     pub fn state(&self) -> &Tensor {
         &self.state
     }
 
-    /// From which row each row goes on, `[B]`, for shaders of the app to write as `array<u32>`: before a step row b becomes what
-    /// row `indices[b]` was after the last one, in all layers, and zero where that is no row, such as 0xffffffff. All rows
-    /// change at once, so rows can be swapped or moved together. A step reads them and sets row b back to b.
+    /// From which row each row goes on, `[B]`, for shaders of the app to write as `array<u32>`: before a step row b
+    /// becomes what row `indices[b]` was after the last one, in all layers, and zero where that is no row, such as
+    /// 0xffffffff. All rows change at once, so rows can be swapped or moved together. A step reads them and sets row b
+    /// back to b.
     ///
     /// # Errors
     /// [`Error::OptionUnavailable`] for a stream that was made without.
@@ -181,8 +183,8 @@ impl Stream {
         self.net.gather_indices().ok_or(Error::OptionUnavailable { option: "gather_indices", because })
     }
 
-    /// How many frames each row takes in a step, `[B]`, initially T, for shaders of the app to write as `array<u32>`. A row of 0
-    /// rests: its state stays and its output is zero. What is over T counts as T.
+    /// How many frames each row takes in a step, `[B]`, initially T, for shaders of the app to write as `array<u32>`. A
+    /// row of 0 rests: its state stays and its output is zero. What is over T counts as T.
     ///
     /// # Errors
     /// [`Error::NoLengths`].
@@ -242,12 +244,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Records that rows become copies of others: each pair is from and to. All are read before one is written, so rows can be
-    /// swapped.
+    /// Records that rows become copies of others: each pair is from and to. All are read before one is written, so rows
+    /// can be swapped.
     ///
     /// # Errors
-    /// [`Error::NoSuchRow`], [`Error::RowUnavailable`] for a row that is to become two, [`Error::BufferUsage`]; then nothing is
-    /// recorded.
+    /// [`Error::NoSuchRow`], [`Error::RowUnavailable`] for a row that is to become two, [`Error::BufferUsage`]; then
+    /// nothing is recorded.
     pub fn encode_copy_rows(&self, encoder: &mut wgpu::CommandEncoder, pairs: &[(usize, usize)]) -> Result<()> {
         let mut named = vec![false; self.rows()];
         for &(from, to) in pairs {
@@ -259,7 +261,8 @@ impl Stream {
         }
         self.state.expect_usage("state", wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST)?;
         for layer in 0..self.layers() {
-            // By way of the first slot of the layer's states, which the next step writes: inside a buffer nothing is copied.
+            // By way of the first slot of the layer's states, which the next step writes: inside a buffer nothing is
+            // copied.
             let slot = self.net.first_slot(layer)?;
             let (state, bytes) = (self.state.buffer(), self.row_bytes());
             let in_slot = |row: usize| slot.byte_offset() + row as u64 * bytes;
@@ -286,7 +289,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Room for the state of all rows, of its shape, to be filled by [`encode_save`](Self::encode_save). It makes a buffer.
+    /// Room for the state of all rows, of its shape, to be filled by [`encode_save`](Self::encode_save). It makes a
+    /// buffer.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
@@ -310,12 +314,12 @@ impl Stream {
         self.state.encode_copy_from(encoder, snapshot)
     }
 
-    /// Records that rows become those of a snapshot: each pair is a row of the snapshot and one of the stream. The snapshot may
-    /// have another number of rows, such as the state of another stream of the same layer.
+    /// Records that rows become those of a snapshot: each pair is a row of the snapshot and one of the stream. The
+    /// snapshot may have another number of rows, such as the state of another stream of the same layer.
     ///
     /// # Errors
-    /// [`Error::NoSuchRow`], [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`], [`Error::BufferUsage`]; then
-    /// nothing is recorded.
+    /// [`Error::NoSuchRow`], [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`],
+    /// [`Error::BufferUsage`]; then nothing is recorded.
     pub fn encode_restore_rows(
         &self,
         encoder: &mut wgpu::CommandEncoder,

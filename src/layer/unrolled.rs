@@ -17,15 +17,16 @@ use crate::unroll::Unroll;
 /// nothing, submits nothing, and waits for nothing.
 ///
 /// Write the input into [`input`](Self::input) (from the host, or on the GPU), and the first states into
-/// [`h0`](Self::h0), which are initially zero and keep what is written. After a forward pass
-/// [`output`](Self::output) and [`h_n`](Self::h_n) hold the states. For training write the gradients of the loss into
+/// [`h0`](Self::h0), which are initially zero and keep what is written. After a forward pass [`output`](Self::output)
+/// and [`h_n`](Self::h_n) hold the states. For training write the gradients of the loss into
 /// [`d_output`](Self::d_output) and [`d_h_n`](Self::d_h_n), which are initially zero; after a backward pass
-/// [`gradients`](Self::gradients) holds the rest. A backward pass reads again what its forward pass has read, so write that
-/// before the forward pass is recorded ([`Error::ChangedSinceForward`]).
+/// [`gradients`](Self::gradients) holds the rest. A backward pass reads again what its forward pass has read, so write
+/// that before the forward pass is recorded ([`Error::ChangedSinceForward`]).
 ///
-/// B is at most 4 times the device's `max_compute_workgroups_per_dimension`, so 262,140 rows with WebGPU's default limits, and
-/// for many shapes twice that. Batch-first tensors, and outputs of rows with lengths, are copied as a whole: one that is larger
-/// than `max_storage_buffer_binding_size` is refused, where a time-major layer is cut into chunks.
+/// B is at most 4 times the device's `max_compute_workgroups_per_dimension`, so 262,140 rows with WebGPU's default
+/// limits, and for many shapes twice that. Batch-first tensors, and outputs of rows with lengths, are copied as a
+/// whole: one that is larger than `max_storage_buffer_binding_size` is refused, where a time-major layer is cut into
+/// chunks.
 #[derive(Debug)]
 pub struct Unrolled {
     gpu: Gpu,
@@ -51,11 +52,12 @@ struct Training {
     saved: Saved,
 }
 
-/// What a forward pass gives, on the GPU: handles to tensors that the next forward pass of the same [`Unrolled`] writes over. L is
-/// the number of layers, D that of directions.
+/// What a forward pass gives, on the GPU: handles to tensors that the next forward pass of the same [`Unrolled`] writes
+/// over. L is the number of layers, D that of directions.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's end.
+    /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's
+    /// end.
     pub output: Tensor,
     /// The state of each cell after its last step, `[LD, B, H]`.
     pub h_n: Tensor,
@@ -70,9 +72,8 @@ pub struct Gradients {
     pub input: Option<Tensor>,
     /// The gradients of the first states, `[LD, B, H]`.
     pub h0: Tensor,
-    /// The norm of d_h' at each step of each cell, over all rows and units, `[LD, T]`, if
-    /// [`Unroll::gradient_norms`] asks for it. d_h' is the whole gradient of the loss with respect to the state after the
-    /// step.
+    /// The norm of d_h' at each step of each cell, over all rows and units, `[LD, T]`, if [`Unroll::gradient_norms`]
+    /// asks for it. d_h' is the whole gradient of the loss with respect to the state after the step.
     pub norms: Option<Tensor>,
 }
 
@@ -150,8 +151,8 @@ impl Unrolled {
         [self.forward.kernels(), self.training.as_ref().map_or_else(Vec::new, |training| training.backward.kernels())]
     }
 
-    /// The input, `[T, B, I]`, or `[B, T, I]` if batch-first, to be written. With lengths, what it holds past a row's end
-    /// does not matter.
+    /// The input, `[T, B, I]`, or `[B, T, I]` if batch-first, to be written. With lengths, what it holds past a row's
+    /// end does not matter.
     #[must_use]
     pub fn input(&self) -> &Tensor {
         self.memory.tensor(self.plan.roles().input)
@@ -163,7 +164,8 @@ impl Unrolled {
         self.memory.tensor(self.plan.roles().h0)
     }
 
-    /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's end.
+    /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's
+    /// end.
     #[must_use]
     pub fn output(&self) -> &Tensor {
         self.memory.tensor(self.plan.roles().output)
@@ -175,17 +177,17 @@ impl Unrolled {
         self.memory.tensor(self.plan.roles().h_n)
     }
 
-    /// For tests: all states of a layer, `[slots, B, DH]`, those after step t at slot t + 1: T + 1 slots, and one more where a
-    /// direction begins at the end. Past its end a row keeps its state. They may be scratch of a workspace, and begin where no
-    /// binding may. `None` for a layer that there is not.
+    /// For tests: all states of a layer, `[slots, B, DH]`, those after step t at slot t + 1: T + 1 slots, and one more
+    /// where a direction begins at the end. Past its end a row keeps its state. They may be scratch of a workspace, and
+    /// begin where no binding may. `None` for a layer that there is not.
     #[doc(hidden)]
     #[must_use]
     pub fn states(&self, layer: usize) -> Option<&Tensor> {
         self.plan.roles().h.get(layer).map(|&id| self.memory.tensor(id))
     }
 
-    /// Sets how long each row is, before the next submission's commands run. They are T by default. A length of 0 is allowed:
-    /// such a row has no output, and keeps its first state.
+    /// Sets how long each row is, before the next submission's commands run. They are T by default. A length of 0 is
+    /// allowed: such a row has no output, and keeps its first state.
     ///
     /// # Errors
     /// [`Error::NoLengths`], [`Error::ShapeMismatch`], [`Error::LengthExceeded`]; then no length has changed.
@@ -199,8 +201,8 @@ impl Unrolled {
         tensor.write_words(&lengths.iter().map(|&length| length as u32).collect::<Vec<_>>())
     }
 
-    /// Sets the seed of dropout, before the next submission's commands run, and begins to count the forward passes anew:
-    /// the masks of the first, second, .. forward pass from here on are those of the seed. It is 0 by default.
+    /// Sets the seed of dropout, before the next submission's commands run, and begins to count the forward passes
+    /// anew: the masks of the first, second, .. forward pass from here on are those of the seed. It is 0 by default.
     ///
     /// # Errors
     /// [`Error::NoDropout`].
@@ -208,8 +210,8 @@ impl Unrolled {
         self.tensor(self.plan.roles().dropout).ok_or(Error::NoDropout)?.write_words(&[seed, 0])
     }
 
-    /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; initially zero. What
-    /// it holds past a row's end does not matter.
+    /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; initially zero.
+    /// What it holds past a row's end does not matter.
     ///
     /// # Errors
     /// [`Error::NotTraining`].
@@ -217,8 +219,8 @@ impl Unrolled {
         Ok(self.memory.tensor(self.training_roles()?.d_output))
     }
 
-    /// The gradient of the loss with respect to [`h_n`](Self::h_n), `[LD, B, H]`, to be written; initially zero. It is added
-    /// to that of the last step of [`d_output`](Self::d_output).
+    /// The gradient of the loss with respect to [`h_n`](Self::h_n), `[LD, B, H]`, to be written; initially zero. It is
+    /// added to that of the last step of [`d_output`](Self::d_output).
     ///
     /// # Errors
     /// [`Error::NotTraining`].
@@ -267,15 +269,16 @@ impl Unrolled {
         self.memory.tensor(self.plan.roles().h[layer]).outer(0..1)
     }
 
-    /// Records the backward pass into the app's encoder, as one compute pass. It uses up what the forward pass saved, and reads
-    /// again what that has read: see [`Error::ChangedSinceForward`]. Submit both in the order in which they were recorded.
+    /// Records the backward pass into the app's encoder, as one compute pass. It uses up what the forward pass saved,
+    /// and reads again what that has read: see [`Error::ChangedSinceForward`]. Submit both in the order in which they
+    /// were recorded.
     ///
-    /// What shaders and copies of the app write in between is not noticed, nor that the encoder of the forward pass is dropped
-    /// after the backward pass has been recorded.
+    /// What shaders and copies of the app write in between is not noticed, nor that the encoder of the forward pass is
+    /// dropped after the backward pass has been recorded.
     ///
     /// # Errors
-    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ChangedSinceForward`], [`Error::DeviceLost`]; then
-    /// nothing is recorded.
+    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ChangedSinceForward`],
+    /// [`Error::DeviceLost`]; then nothing is recorded.
     pub fn encode_backward(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.begin_backward()?.encode(encoder);
         Ok(())
@@ -293,8 +296,8 @@ impl Unrolled {
         Ok(&training.backward)
     }
 
-    /// Records the forward pass into a compute pass that is open: of the app, or of other layers. Bind group 0 and the pipeline of
-    /// the pass are changed.
+    /// Records the forward pass into a compute pass that is open: of the app, or of other layers. Bind group 0 and the
+    /// pipeline of the pass are changed.
     ///
     /// # Errors
     /// As [`encode_forward`](Self::encode_forward).
@@ -307,7 +310,8 @@ impl Unrolled {
         Ok(())
     }
 
-    /// Records the backward pass into a compute pass that is open. Bind group 0 and the pipeline of the pass are changed.
+    /// Records the backward pass into a compute pass that is open. Bind group 0 and the pipeline of the pass are
+    /// changed.
     ///
     /// # Errors
     /// As [`encode_backward`](Self::encode_backward).
@@ -316,10 +320,10 @@ impl Unrolled {
         Ok(())
     }
 
-    /// Records that the last states become the first ones of the next forward pass: a long stream is so cut into segments,
-    /// whose state goes on while the gradient is cut (truncated back-propagation through time). It belongs behind the backward
-    /// pass of a segment: where the first states are a part of what the forward pass saved, a backward pass after it is refused
-    /// ([`Error::ChangedSinceForward`]).
+    /// Records that the last states become the first ones of the next forward pass: a long stream is so cut into
+    /// segments, whose state goes on while the gradient is cut (truncated back-propagation through time). It belongs
+    /// behind the backward pass of a segment: where the first states are a part of what the forward pass saved, a
+    /// backward pass after it is refused ([`Error::ChangedSinceForward`]).
     ///
     /// # Errors
     /// Those of [`Tensor::encode_copy_from`].
@@ -340,14 +344,14 @@ impl Unrolled {
         }
     }
 
-    /// Copies x and `h0` `[LD, B, H]` (zero if `None`) to their places, runs the forward pass and submits it. It does not
-    /// wait. `h0` may be what an earlier pass has left, such as [`Output::h_n`].
+    /// Copies x and `h0` `[LD, B, H]` (zero if `None`) to their places, runs the forward pass and submits it. It does
+    /// not wait. `h0` may be what an earlier pass has left, such as [`Output::h_n`].
     ///
     /// What comes back are handles to the layer's own tensors: the next forward pass writes over them.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Refused`] for a buffer of the app that was destroyed or is
-    /// mapped; then nothing is submitted.
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Refused`] for a buffer of the app that was
+    /// destroyed or is mapped; then nothing is submitted.
     pub fn forward(&mut self, x: &Tensor, h0: Option<&Tensor>) -> Result<Output> {
         let (input, first) = (self.input().clone(), self.h0().clone());
         self.expect("x", x, &input)?;
@@ -378,8 +382,8 @@ impl Unrolled {
     /// does not wait.
     ///
     /// # Errors
-    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ChangedSinceForward`], [`Error::ShapeMismatch`],
-    /// [`Error::ForeignDevice`], [`Error::Refused`]; then nothing is submitted.
+    /// [`Error::NotTraining`], [`Error::BackwardWithoutForward`], [`Error::ChangedSinceForward`],
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Refused`]; then nothing is submitted.
     pub fn backward(&mut self, d_output: Option<&Tensor>, d_h_n: Option<&Tensor>) -> Result<Gradients> {
         let training = self.training()?;
         if !training.saved.is_there() {

@@ -45,7 +45,8 @@ impl Watch {
         for (layer, &h) in roles.h.iter().enumerate() {
             watch.add(format!("the state of layer {layer}"), memory.tensor(h));
         }
-        // Biases are read again where gates are made again, and the weights of the input there or where its gradient is made.
+        // Biases are read again where gates are made again, and the weights of the input there or where its gradient is
+        // made.
         let again = layout.makes_gates_again(config);
         for (index, cell) in parameters.cells.iter().enumerate() {
             let has_d_input = index >= config.directions() || unroll.input_gradient;
@@ -138,8 +139,8 @@ impl Saved {
     }
 }
 
-/// A forward pass in an encoder. wgpu calls what it was given when the commands are done, and drops it with an encoder that was
-/// never submitted.
+/// A forward pass in an encoder. wgpu calls what it was given when the commands are done, and drops it with an encoder
+/// that was never submitted.
 struct Ticket {
     number: u64,
     submitted: bool,

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
 
-/// Scratch memory that several unrolled layers share: what each needs only while one of its passes runs, such as the input
-/// part of the gates. A GPU runs passes one after the other, so one copy is enough for all layers that are given the same
-/// workspace in [`ExternalTensors`](crate::ExternalTensors). [`Plan::scratch_bytes`](crate::Plan::scratch_bytes) says how much that is of a layer.
+/// Scratch memory that several unrolled layers share: what each needs only while one of its passes runs, such as the
+/// input part of the gates. A GPU runs passes one after the other, so one copy is enough for all layers that are given
+/// the same workspace in [`ExternalTensors`](crate::ExternalTensors).
+/// [`Plan::scratch_bytes`](crate::Plan::scratch_bytes) says how much that is of a layer.
 ///
-/// It grows as layers are unrolled: unroll the largest one first, since a layer keeps the memory that it was made with. A clone
-/// is another handle to the same memory.
+/// It grows as layers are unrolled: unroll the largest one first, since a layer keeps the memory that it was made with.
+/// A clone is another handle to the same memory.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     gpu: Gpu,

@@ -10,8 +10,8 @@ use crate::plan::tensors::Id;
 use crate::plan::{Cut, TimeLoop};
 use crate::unroll::Schedule;
 
-/// A kernel that loads four numbers at once, for H that is a multiple of 4; one that loads single numbers; and one that loads
-/// four f16 weights at once.
+/// A kernel that loads four numbers at once, for H that is a multiple of 4; one that loads single numbers; and one that
+/// loads four f16 weights at once.
 pub(super) type Forms = [&'static KernelSpec; 3];
 
 pub(super) const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];

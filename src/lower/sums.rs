@@ -39,13 +39,14 @@ pub(crate) fn element_workgroups(len: usize) -> u32 {
     (len.div_ceil(256)).min(1024) as u32
 }
 
-/// How many workgroups of 256 a reduction gets: at least 16 elements an invocation, since meeting costs more than adding.
+/// How many workgroups of 256 a reduction gets: at least 16 elements an invocation, since meeting costs more than
+/// adding.
 pub(crate) fn reduction_workgroups(len: usize) -> u32 {
     (len.div_ceil(256 * 16)).min(256) as u32
 }
 
-/// The sum of the squares of a tensor, in parts of three numbers, one a workgroup, from part `first` on in `partial`. Gives how
-/// many parts there are.
+/// The sum of the squares of a tensor, in parts of three numbers, one a workgroup, from part `first` on in `partial`.
+/// Gives how many parts there are.
 pub(crate) fn sum_squares<'a>(
     builder: &mut ProgramBuilder<'a>,
     input: &'a Tensor,

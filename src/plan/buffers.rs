@@ -16,8 +16,8 @@ use crate::weights::CellWeights;
 /// The tensors of a cell's weights and biases, or of their gradients, in the order of [`CellWeights::NAMES`].
 pub(crate) type CellTensors = [Option<Id>; 4];
 
-/// Weights and biases of all cells, or their gradients. Cells take their steps together: so their recurrent weights lie in one
-/// buffer, where it holds them.
+/// Weights and biases of all cells, or their gradients. Cells take their steps together: so their recurrent weights lie
+/// in one buffer, where it holds them.
 pub(crate) fn parameters(
     tensors: &mut Tensors,
     config: &Config,
@@ -59,8 +59,8 @@ pub(crate) struct Roles {
     pub(crate) h: Vec<Id>,
     /// The states of each layer after its steps, `[T, B, DH]`: slots 1 to T of `h`.
     pub(crate) outputs: Vec<Id>,
-    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each part of a turn, for one chunk. Those of a
-    /// turn lie in one buffer.
+    /// The gates of each cell, chunk by chunk; or, where they are not kept, of each part of a turn, for one chunk.
+    /// Those of a turn lie in one buffer.
     pub(crate) gates: Vec<Vec<Id>>,
     /// The gates of each cell, chunk by chunk, as f16, two in a word, `[chunk, B, 2, H]`, where they are kept so.
     pub(crate) f16_gates: Vec<Vec<Id>>,
@@ -92,8 +92,8 @@ pub(crate) struct Roles {
 pub(crate) struct TrainingRoles {
     /// In the layout of the output.
     pub(crate) d_output: Id,
-    /// The gradient of the output of each layer, `[T, B, DH]`. The last one is `d_output` itself unless that is copied. In one
-    /// buffer in a wavefront.
+    /// The gradient of the output of each layer, `[T, B, DH]`. The last one is `d_output` itself unless that is copied.
+    /// In one buffer in a wavefront.
     pub(crate) d_layers: Vec<Id>,
     /// The gradient of an output that was dropped out, before that is taken into account.
     pub(crate) d_dropped: Option<Id>,
@@ -252,7 +252,8 @@ impl Lists<'_> {
         (0..self.config.num_cells()).map(|_| of_cell()).collect()
     }
 
-    /// Room for copies of the recurrent weights of all cells, if they are wanted: as many in a buffer as they are themselves.
+    /// Room for copies of the recurrent weights of all cells, if they are wanted: as many in a buffer as they are
+    /// themselves.
     fn weight_copies(
         &self,
         list: &mut Tensors,

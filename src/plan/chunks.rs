@@ -14,14 +14,15 @@ use crate::unroll::{Mode, Unroll};
 const BINDING: &str = "max_storage_buffer_binding_size";
 const WORKGROUPS: &str = "max_compute_workgroups_per_dimension";
 
-/// Chunks of all cells at most. More would take a hundred thousand products, and memory of the host without end to list them.
+/// Chunks of all cells at most. More would take a hundred thousand products, and memory of the host without end to list
+/// them.
 const PIECES: u64 = 1 << 14;
 
 /// Chunks per layer in a wavefront: L layers take `WAVES + L - 1` chunk times instead of `L * WAVES`.
 const WAVES: usize = 8;
 
-/// Splits T steps into the fewest chunks of at most `most` steps whose lengths differ by at most one and form a palindrome:
-/// a direction that runs in reverse meets the same chunks.
+/// Splits T steps into the fewest chunks of at most `most` steps whose lengths differ by at most one and form a
+/// palindrome: a direction that runs in reverse meets the same chunks.
 fn evenly(seq_len: usize, most: usize) -> Vec<Range<usize>> {
     let pieces = seq_len.div_ceil(most);
     // An odd number in an even number of pieces has no middle.

@@ -1,7 +1,7 @@
 //! What is given to an unrolled layer.
 
-/// Which tensors are given to an unrolled layer, so that it does not make them: for each how many elements behind a multiple
-/// of 16 bytes it begins.
+/// Which tensors are given to an unrolled layer, so that it does not make them: for each how many elements behind a
+/// multiple of 16 bytes it begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct External {
     pub(crate) input: Option<usize>,

@@ -1,5 +1,5 @@
-//! Why an option cannot be had, if it cannot: every such reason, in one place. And what no option can help: limits that a
-//! device is below.
+//! Why an option cannot be had, if it cannot: every such reason, in one place. And what no option can help: limits that
+//! a device is below.
 
 use super::external::External;
 use super::matmul::MatmulKernel;
@@ -33,7 +33,8 @@ pub(super) fn check_schedule(config: &Config, unroll: &Unroll) -> Result<()> {
     }
 }
 
-/// Why one dispatch cannot take many steps. What such a reset gate makes is needed by all units in the middle of a step.
+/// Why one dispatch cannot take many steps. What such a reset gate makes is needed by all units in the middle of a
+/// step.
 pub(super) fn no_loop_in_a_dispatch(config: &Config) -> Option<&'static str> {
     let is_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
     is_before.then_some("the reset gate acts before the product")
@@ -88,8 +89,8 @@ fn no_f16_products(target: &Target) -> Option<&'static str> {
     target.cooperative.is_none().then_some(because)
 }
 
-/// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or each
-/// has its own.
+/// How many cells have their recurrent weights in one buffer: all, where a binding holds them, or those of a layer, or
+/// each has its own.
 pub(super) fn cells_per_buffer(config: &Config, limits: &wgpu::Limits) -> usize {
     let hidden = config.hidden_size;
     let weights = |cells: usize| bytes(&[side_by_side(cells, &[config.cell().gates(), hidden, hidden], limits)[1]]);
@@ -98,8 +99,8 @@ pub(super) fn cells_per_buffer(config: &Config, limits: &wgpu::Limits) -> usize 
     all.into_iter().find(|&cells| weights(cells) <= most).unwrap_or(1)
 }
 
-/// Whether a binding holds what so many cells need at a time: the states of the directions of one layer, or of so many layers,
-/// and the recurrent weights. The gates can be cut.
+/// Whether a binding holds what so many cells need at a time: the states of the directions of one layer, or of so many
+/// layers, and the recurrent weights. The gates can be cut.
 pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limits, cells: usize) -> bool {
     let width = config.output_size();
     let layers = (cells / config.directions()).max(1);

@@ -8,8 +8,8 @@ use crate::target::Target;
 use crate::target::in_elements;
 use crate::unroll::{Mode, Saved, Unroll};
 
-/// Up to this B H the steps of one layer leave room on a GPU for those of the next one. A software rasteriser has a few cores
-/// to fill, and pays for the smaller products.
+/// Up to this B H the steps of one layer leave room on a GPU for those of the next one. A software rasteriser has a few
+/// cores to fill, and pays for the smaller products.
 const WAVEFRONT_SIZE: usize = 2048;
 
 /// Steps from which on a wavefront is worth its chunks.
@@ -33,8 +33,8 @@ pub(crate) struct Layout {
     pub(crate) copies_input: bool,
     /// The output is copied: to batch-major, or with zeros past the ends of rows.
     pub(crate) copies_output: bool,
-    /// `h0` and `h_n` are tensors of their own, not parts of the states: those of several cells, those that are given, and those
-    /// that would begin where no binding may.
+    /// `h0` and `h_n` are tensors of their own, not parts of the states: those of several cells, those that are given,
+    /// and those that would begin where no binding may.
     pub(crate) copies_h0: bool,
     pub(crate) copies_h_n: bool,
     /// The gradient of the output is copied: from batch-major, or to those of the other layers of a wavefront.
@@ -55,13 +55,13 @@ pub(crate) struct Layout {
     pub(crate) packs_weights: bool,
     /// The steps read weight_hh as f16.
     pub(crate) f16_weights: bool,
-    /// There is a copy of weight_hh as f16 in its own order: for the steps backward, and for those forward that do not read
-    /// it packed.
+    /// There is a copy of weight_hh as f16 in its own order: for the steps backward, and for those forward that do not
+    /// read it packed.
     pub(crate) copies_f16_weights: bool,
     /// All layers take turns over chunks, each one chunk behind the one below it: so a GPU works on them at once.
     pub(crate) wavefront: bool,
-    /// How many cells take their steps in the same dispatches at most: the layers of a wavefront, or the directions of a
-    /// layer where a binding holds the numbers of both.
+    /// How many cells take their steps in the same dispatches at most: the layers of a wavefront, or the directions of
+    /// a layer where a binding holds the numbers of both.
     pub(crate) together: usize,
 }
 
@@ -71,8 +71,8 @@ impl Layout {
         self.keeps == Keeps::Nothing && matches!(config.cell(), Cell::Gru { .. })
     }
 
-    /// There is a tensor on the way from the last states to the first ones, where both lie in one buffer: inside of one nothing
-    /// can be copied.
+    /// There is a tensor on the way from the last states to the first ones, where both lie in one buffer: inside of one
+    /// nothing can be copied.
     pub(crate) fn carries(&self, external: &External) -> bool {
         !self.copies_h0 || external.states_share
     }
@@ -93,7 +93,8 @@ impl Layout {
             && unroll.seq_len >= WAVEFRONT_STEPS
             && !target.is_software();
         let wavefront = unroll.wavefront.unwrap_or(small) && no_wavefront(config, unroll, external, limits).is_none();
-        // Where each weight is read once or so, as for a frame of few rows, reading them in another order costs as much as it saves.
+        // Where each weight is read once or so, as for a frame of few rows, reading them in another order costs as much
+        // as it saves.
         let many_rows = unroll.seq_len.saturating_mul(unroll.batch) > FEW_ROWS;
         let packs_weights = !target.is_software() && config.hidden_size.is_multiple_of(4) && many_rows;
         let copies_output = rearranged || external.output.is_some();

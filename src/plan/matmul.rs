@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use crate::target::Target;
 
-/// Rows of a batch that one dispatch of a weight's gradient sums up at most. In a kernel a sum has
-/// parts, so that one of 10^6 numbers of one sign is three chains, of 64, 128 at most and 122, which can be off by half as many
-/// units in the last place: less than 10^-5. In one chain it would be off by up to 0.03.
+/// Rows of a batch that one dispatch of a weight's gradient sums up at most. In a kernel a sum has parts, so that one
+/// of 10^6 numbers of one sign is three chains, of 64, 128 at most and 122, which can be off by half as many units in
+/// the last place: less than 10^-5. In one chain it would be off by up to 0.03.
 const RANGE: usize = 8192;
 
 /// Numbers that can be summed up in one chain: they are off by 2^-17 of themselves at most, half as many units.
@@ -72,8 +72,8 @@ impl MatmulKernel {
         [n.div_ceil(columns), m.div_ceil(rows)].map(|count| u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// The kernel by whose tiles a layer is cut into chunks: every other choice for that class of device has tiles as large or
-    /// larger where a grid can have them.
+    /// The kernel by whose tiles a layer is cut into chunks: every other choice for that class of device has tiles as
+    /// large or larger where a grid can have them.
     pub(crate) fn of_class(target: &Target) -> Self {
         if target.is_software() { Self::Direct } else { Self::Tiled }
     }
@@ -88,8 +88,8 @@ impl MatmulKernel {
     }
 }
 
-/// Up to so many rows in all, T B, the products of a layer on a GPU have a kernel of their own. For a layer that has no more:
-/// a longer one whose time axis is cut into chunks has the same bits as one that is not.
+/// Up to so many rows in all, T B, the products of a layer on a GPU have a kernel of their own. For a layer that has no
+/// more: a longer one whose time axis is cut into chunks has the same bits as one that is not.
 pub(crate) const FEW_ROWS: usize = 8;
 
 /// The kernel for a product of m rows, n columns and sums of k, over rows of a batch if `transpose_a`.
@@ -101,9 +101,10 @@ pub(crate) const FEW_ROWS: usize = 8;
 ///            few tiles, or a long sum: TiledSmall    else Tiled
 /// ```
 ///
-/// Measured in `benches/RECORD.md`. A GPU with fewer than `ENOUGH` large tiles stands half empty, so small ones win there; and
-/// a long sum has parts, whose sums take as many registers again, of which the large tile has all already (1.4 times the
-/// time; with small tiles 1.3 times). On a software rasteriser loads cost most, and subgroups of 8 share them.
+/// Measured in `benches/RECORD.md`. A GPU with fewer than `ENOUGH` large tiles stands half empty, so small ones win
+/// there; and a long sum has parts, whose sums take as many registers again, of which the large tile has all already
+/// (1.4 times the time; with small tiles 1.3 times). On a software rasteriser loads cost most, and subgroups of 8 share
+/// them.
 pub(crate) fn choose(
     [m, n, k]: [usize; 3],
     transpose_a: bool,

@@ -1,5 +1,5 @@
-//! How a layer will be run, as two lists: of buffers, and of operations in order. Everything that is said of a plan (bytes,
-//! dispatches, FLOPs) is a sum over them, and everything that is made and recorded comes from them.
+//! How a layer will be run, as two lists: of buffers, and of operations in order. Everything that is said of a plan
+//! (bytes, dispatches, FLOPs) is a sum over them, and everything that is made and recorded comes from them.
 //!
 //! Pure arithmetic on sizes and limits: it needs no GPU, and finds what cannot fit before anything is made.
 //!
@@ -59,12 +59,13 @@ pub struct Allocation {
     pub count: usize,
     /// The size of one in bytes.
     pub bytes: u64,
-    /// Whether nothing but a pass needs it while that runs: such buffers can lie in a [`Workspace`](crate::Workspace), which
-    /// several layers share.
+    /// Whether nothing but a pass needs it while that runs: such buffers can lie in a [`Workspace`](crate::Workspace),
+    /// which several layers share.
     pub scratch: bool,
 }
 
-/// How a layer will be run: the list of its buffers and that of its operations. [`explain`](crate::Unrolled::explain) prints both.
+/// How a layer will be run: the list of its buffers and that of its operations. [`explain`](crate::Unrolled::explain)
+/// prints both.
 #[derive(Debug, Clone)]
 pub struct Plan {
     config: Config,
@@ -147,8 +148,8 @@ impl Plan {
         let saved_bytes = training.then(|| Saved::ALL.map(bytes_with));
         let passes = Passes { lists, tensors: &tensors, roles: &roles };
         let (forward, backward) = (passes.forward(), passes.backward());
-        // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one per dispatch and one
-        // per bind group.
+        // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one per dispatch and
+        // one per bind group.
         let uniforms = dispatches(&forward).max(dispatches(&backward)).saturating_mul(2);
         let required = uniforms.saturating_mul(u64::from(target.limits.min_uniform_buffer_offset_alignment));
         let available = target.limits.max_buffer_size.min(u64::from(u32::MAX));
@@ -217,8 +218,8 @@ impl Plan {
         total(self.allocations.iter().filter(|allocation| allocation.scratch))
     }
 
-    /// The bytes that training takes with this choice of what forward keeps, whatever was chosen. `None` for inference, and
-    /// where it would not fit or cannot be had.
+    /// The bytes that training takes with this choice of what forward keeps, whatever was chosen. `None` for inference,
+    /// and where it would not fit or cannot be had.
     #[must_use]
     pub fn bytes_with(&self, saved: Saved) -> Option<u64> {
         let place = Saved::ALL.iter().position(|&choice| choice == saved)?;

@@ -1,9 +1,9 @@
-//! The list of operations: what is computed from which tensors, in order. A GPU executes it by way of `lower`, a CPU by the
-//! twins (`reference::run`).
+//! The list of operations: what is computed from which tensors, in order. A GPU executes it by way of `lower`, a CPU by
+//! the twins (`reference::run`).
 //!
-//! An operation names tensors by their number in [`Tensors`] and counts in elements. It holds every choice that depends on
-//! sizes and on the device: which kernel, whether it loads `vec4`. Whatever is said of a plan (dispatches, FLOPs, kernels) is a
-//! sum over this list.
+//! An operation names tensors by their number in [`Tensors`] and counts in elements. It holds every choice that depends
+//! on sizes and on the device: which kernel, whether it loads `vec4`. Whatever is said of a plan (dispatches, FLOPs,
+//! kernels) is a sum over this list.
 
 use std::fmt;
 use std::ops::Range;
@@ -85,8 +85,8 @@ pub(crate) struct Product {
     pub(crate) lengths: Option<Lengths>,
 }
 
-/// Of which rows of a batch the m rows of a product are, or with `transpose_a` the k's: those of step `first_step` from row
-/// `first_row` on, and of the steps after it.
+/// Of which rows of a batch the m rows of a product are, or with `transpose_a` the k's: those of step `first_step` from
+/// row `first_row` on, and of the steps after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lengths {
     /// `[B]`, whole numbers.
@@ -157,7 +157,8 @@ pub(crate) struct SumRows {
     pub(crate) root: bool,
 }
 
-/// Elements `[T, B, F]` in a tensor: element f of step t of row b lies `t strides[0] + b strides[1] + f` behind the first.
+/// Elements `[T, B, F]` in a tensor: element f of step t of row b lies `t strides[0] + b strides[1] + f` behind the
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrangement {
     pub(crate) tensor: Id,
@@ -342,8 +343,8 @@ impl CellSteps {
     }
 }
 
-/// The forward steps of a chunk of cells that take them together: layers of a wavefront, the directions of a layer, or one
-/// cell alone. Their numbers lie in the same buffers, and their chunks are of one length.
+/// The forward steps of a chunk of cells that take them together: layers of a wavefront, the directions of a layer, or
+/// one cell alone. Their numbers lie in the same buffers, and their chunks are of one length.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Steps {
     /// At least one.
@@ -353,8 +354,8 @@ pub(crate) struct Steps {
     pub(crate) save: bool,
 }
 
-/// The backward steps of a chunk of cells that take them together, in the opposite order, at whose end the product of the
-/// last of them is added to `d_h0`: so chunks share nothing but that.
+/// The backward steps of a chunk of cells that take them together, in the opposite order, at whose end the product of
+/// the last of them is added to `d_h0`: so chunks share nothing but that.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StepsBackward {
     /// At least one.
@@ -389,8 +390,8 @@ impl Steps {
     }
 }
 
-/// The gates of a chunk from x_proj in `gates` and the product in `h_proj` `[rows, 3H]`. `pass` is 0 or, for reset before
-/// the product, 0 and then 1.
+/// The gates of a chunk from x_proj in `gates` and the product in `h_proj` `[rows, 3H]`. `pass` is 0 or, for reset
+/// before the product, 0 and then 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RecomputeGates {
     pub(crate) steps: CellSteps,

@@ -214,8 +214,8 @@ impl<'a> Passes<'a> {
         list.done()
     }
 
-    /// The last turn first: the steps in the opposite order, then their share of each gradient by one product or sum. Empty
-    /// for inference.
+    /// The last turn first: the steps in the opposite order, then their share of each gradient by one product or sum.
+    /// Empty for inference.
     pub(super) fn backward(&self) -> Vec<Op> {
         let Some(d) = &self.roles.training else { return Vec::new() };
         let mut list = self.lister();

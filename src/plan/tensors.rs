@@ -90,7 +90,8 @@ impl Tensors {
         self.place(buffer, phase, shape)
     }
 
-    /// So many tensors of one shape in one buffer, each `before` elements behind a multiple of the alignment of bindings.
+    /// So many tensors of one shape in one buffer, each `before` elements behind a multiple of the alignment of
+    /// bindings.
     pub(crate) fn side_by_side(
         &mut self,
         (name, owner): (&'static str, Owner),
@@ -105,7 +106,8 @@ impl Tensors {
         (0..count).map(|index| self.place(buffer, at(index), shape)).collect()
     }
 
-    /// So many tensors of one shape, one behind the other in one buffer. They are not handed out, so they begin anywhere.
+    /// So many tensors of one shape, one behind the other in one buffer. They are not handed out, so they begin
+    /// anywhere.
     pub(crate) fn in_a_row(&mut self, name: &'static str, owner: Owner, count: usize, shape: &[usize]) -> Vec<Id> {
         let len = elements(shape);
         let buffer = self.buffer(name, len.saturating_mul(count), owner);
@@ -120,7 +122,8 @@ impl Tensors {
         self.place(buffer, offset.saturating_add(range.start.saturating_mul(row)), &shape)
     }
 
-    /// Buffers of one name, size and owner, with how many there are of each, in the order of the list; without external ones.
+    /// Buffers of one name, size and owner, with how many there are of each, in the order of the list; without external
+    /// ones.
     pub(crate) fn grouped(&self) -> Vec<(&Buffer, usize)> {
         let mut places = HashMap::new();
         let mut groups: Vec<(&Buffer, usize)> = Vec::new();

@@ -115,8 +115,8 @@ impl TimeLoop {
         }
     }
 
-    /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so every load costs, and
-    /// is compiled for each lane: loads of four and many rows pay off where a product is long.
+    /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so every load costs,
+    /// and is compiled for each lane: loads of four and many rows pay off where a product is long.
     fn software_cut(schedule: Schedule, batch: usize, hidden: usize) -> Cut {
         let long = hidden >= 128;
         let rows = match batch {

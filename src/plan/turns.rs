@@ -37,9 +37,9 @@ pub(crate) struct Block {
 
 /// The blocks of a forward pass, in order.
 ///
-/// Without a wavefront a layer is a block: chunk by chunk, its directions in the same turn where `layout.together` says so.
-/// In a wavefront turn w takes chunk w of the first layer, chunk w - 1 of the second and so on, since a layer needs nothing
-/// but what lies below it. The last chunk, which may be shorter, has a turn of its own.
+/// Without a wavefront a layer is a block: chunk by chunk, its directions in the same turn where `layout.together` says
+/// so. In a wavefront turn w takes chunk w of the first layer, chunk w - 1 of the second and so on, since a layer needs
+/// nothing but what lies below it. The last chunk, which may be shorter, has a turn of its own.
 pub(super) fn blocks(config: &Config, layout: &Layout, chunks: &[Range<usize>]) -> Vec<Block> {
     let reversed = config.direction.reversed();
     let (layers, count) = (config.num_layers, chunks.len());

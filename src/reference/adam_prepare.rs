@@ -17,8 +17,8 @@ pub struct AdamState<R> {
     pub scale: R,
 }
 
-/// The scalars of step `step`, from the sum of the squares of all gradients. Steps are counted from 1, without those that were
-/// left out.
+/// The scalars of step `step`, from the sum of the squares of all gradients. Steps are counted from 1, without those
+/// that were left out.
 pub fn adam_prepare<R: Real>(
     step: u32,
     learning_rate: R,

@@ -15,8 +15,8 @@ pub fn pcg4d(seed: [u32; 4]) -> u32 {
     x.wrapping_add(y.wrapping_mul(w))
 }
 
-/// What an element, counted in time-major order, of the output of a layer is multiplied by in forward pass `pass` (counted
-/// from 1) of a seed: 0 or 1 / (1 - share).
+/// What an element, counted in time-major order, of the output of a layer is multiplied by in forward pass `pass`
+/// (counted from 1) of a seed: 0 or 1 / (1 - share).
 #[must_use]
 pub fn dropout_factor(element: usize, layer: usize, seed: u32, pass: u32, share: f32) -> f32 {
     let threshold = (f64::from(share) * 4_294_967_296.0) as u32;
@@ -24,7 +24,8 @@ pub fn dropout_factor(element: usize, layer: usize, seed: u32, pass: u32, share:
     if number >= threshold { 1.0 / (1.0 - share) } else { 0.0 }
 }
 
-/// Copies `[T, B, F]` from one layout to another; true is `[B, T, F]`. Zeros past `lengths`, each element times its factor.
+/// Copies `[T, B, F]` from one layout to another; true is `[B, T, F]`. Zeros past `lengths`, each element times its
+/// factor.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.

@@ -5,8 +5,8 @@ use super::activation::{activate, kept};
 use super::gru_step::GruOptions;
 use crate::config::Reset;
 
-/// The gates of `rows` rows of H units from the two products: `gates` `[rows, 4, H]` holds `x_proj` before and r, z, n, hn
-/// after it, each as [`kept`] has it, `h_proj` `[rows, 3, H]` is `W_hh h + b_hh`, `h` `[rows, H]`. With the reset
+/// The gates of `rows` rows of H units from the two products: `gates` `[rows, 4, H]` holds `x_proj` before and r, z, n,
+/// hn after it, each as [`kept`] has it, `h_proj` `[rows, 3, H]` is `W_hh h + b_hh`, `h` `[rows, H]`. With the reset
 /// before the product pass 0 makes r, z and r h, pass 1 n, from `W_hn (r h) + b_hn` in the last third of `h_proj`.
 ///
 /// # Panics

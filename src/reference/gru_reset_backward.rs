@@ -4,8 +4,9 @@ use super::Real;
 use super::activation::{slope_of_kept, value_of_kept};
 use super::gru_step::{GruOptions, GruStepParams};
 
-/// The reset gate of a step backward whose reset acts before the product: d_q = d_an W_hn, d_r = d_q h, and d_h gains d_q r.
-/// `gates` `[T, B, 4, H]` hold r, d_az, d_an, r h before and d_ar, d_az, d_an, r h after it; `d_h0` `[B, H]` d_h' z before.
+/// The reset gate of a step backward whose reset acts before the product: d_q = d_an W_hn, d_r = d_q h, and d_h gains
+/// d_q r. `gates` `[T, B, 4, H]` hold r, d_az, d_an, r h before and d_ar, d_az, d_an, r h after it; `d_h0` `[B, H]`
+/// d_h' z before.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.

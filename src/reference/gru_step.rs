@@ -18,8 +18,8 @@ pub struct GruOptions<'a> {
     pub clip: Option<f32>,
     /// How long each row is.
     pub lengths: Option<&'a [usize]>,
-    /// The same for the step after in a step backward, where it is not the one with the next number: of a direction that runs
-    /// in reverse.
+    /// The same for the step after in a step backward, where it is not the one with the next number: of a direction
+    /// that runs in reverse.
     pub lengths_after: Option<&'a [usize]>,
 }
 
@@ -68,8 +68,8 @@ pub(super) fn product<R: Real>(weight_hh: &[R], bias_hh: Option<&[R]>, row: usiz
 }
 
 /// One step: equations (1), (2), (3), (4), or with the reset before the product (2), (3'), (4), after
-/// [`gru_reset`](super::gru_reset::gru_reset). `weight_hh` `[3H, H]`, `bias_hh` `[3H]`, `h` `[T+1, B, H]`; `gates` holds
-/// `x_proj` before, with the reset before the product always four numbers a unit, r and r h among them.
+/// [`gru_reset`](super::gru_reset::gru_reset). `weight_hh` `[3H, H]`, `bias_hh` `[3H]`, `h` `[T+1, B, H]`; `gates`
+/// holds `x_proj` before, with the reset before the product always four numbers a unit, r and r h among them.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.

@@ -18,11 +18,11 @@ pub struct GruStepBackwardParams {
     pub t: Option<usize>,
 }
 
-/// One step of back-propagation: the recurrent part (9) of the step after, then (5), (6), (7), (8); with the reset before the
-/// product (7) is left to [`gru_reset_backward`](super::gru_reset_backward::gru_reset_backward). `weight_hh` `[3H, H]`, `h`
-/// `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, 4, H]` with the gradients of the step after and
-/// the r, z, n, hn of this one, as [`kept`](super::activation::kept) has them, `d_h0` `[B, H]` with d_h' z of the step
-/// after.
+/// One step of back-propagation: the recurrent part (9) of the step after, then (5), (6), (7), (8); with the reset
+/// before the product (7) is left to [`gru_reset_backward`](super::gru_reset_backward::gru_reset_backward). `weight_hh`
+/// `[3H, H]`, `h` `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, 4, H]` with the gradients of
+/// the step after and the r, z, n, hn of this one, as [`kept`](super::activation::kept) has them, `d_h0` `[B, H]` with
+/// d_h' z of the step after.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.

@@ -44,8 +44,8 @@ pub fn matmul<R: Real>(params: &MatmulParams, a: &[R], b: &[R], bias: Option<&[R
     }
 }
 
-/// The same over rows of a batch, of which each has a length: the m rows, or with `transpose_a` the k's, are those of step
-/// `first[0]` from row `first[1]` on, and of the steps after it. What is over is zero, whatever it holds.
+/// The same over rows of a batch, of which each has a length: the m rows, or with `transpose_a` the k's, are those of
+/// step `first[0]` from row `first[1]` on, and of the steps after it. What is over is zero, whatever it holds.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.

@@ -1,5 +1,5 @@
-//! Twins of `shaders/move_rows.wgsl` and `shaders/number.wgsl`: rows of states that go into their slot, begin anew, or go on
-//! from others.
+//! Twins of `shaders/move_rows.wgsl` and `shaders/number.wgsl`: rows of states that go into their slot, begin anew, or
+//! go on from others.
 
 use super::Real;
 

@@ -1,9 +1,9 @@
 //! The oracle: GRU and plain RNN in f64 with every option, straight from the equations, in plain loops.
 //!
 //! Everything else is held against this file, so it shares no code with anything else but the types that say what to
-//! compute, and takes each derivative from the argument of an activation, where the kernels take it from the value. It is
-//! itself held by finite differences (`tests/oracle.rs`) and by the numbers of PyTorch, Keras and ONNX (`tests/golden`).
-//! Slow on purpose; lengths are asserted, since a wrong one is a bug of the comparison.
+//! compute, and takes each derivative from the argument of an activation, where the kernels take it from the value. It
+//! is itself held by finite differences (`tests/oracle.rs`) and by the numbers of PyTorch, Keras and ONNX
+//! (`tests/golden`). Slow on purpose; lengths are asserted, since a wrong one is a bug of the comparison.
 
 mod activation;
 mod kinks;
@@ -68,8 +68,8 @@ pub struct Run {
     pub batch: usize,
     /// How long each row is, `[B]`, 0 to T; `None`: all T.
     pub lengths: Option<Vec<usize>>,
-    /// The factors that dropout multiplies the output of each layer but the last with, `[layers - 1][T, B, DH]` (time-major
-    /// always); empty: none.
+    /// The factors that dropout multiplies the output of each layer but the last with, `[layers - 1][T, B, DH]`
+    /// (time-major always); empty: none.
     pub dropout: Vec<Vec<f64>>,
 }
 
@@ -126,8 +126,8 @@ pub struct Gradients {
     pub d_h0: Vec<f64>,
     /// Of every cell's weights.
     pub cells: Vec<CellWeights>,
-    /// The norm of d_h' at every step, `[LD, T]`: over all rows and units, d_h' being the whole gradient of the loss with
-    /// respect to the state after the step. Rows that have ended count nothing.
+    /// The norm of d_h' at every step, `[LD, T]`: over all rows and units, d_h' being the whole gradient of the loss
+    /// with respect to the state after the step. Rows that have ended count nothing.
     pub d_h_norms: Vec<f64>,
 }
 
@@ -283,8 +283,8 @@ fn clip(config: &Config, sum: f64) -> f64 {
     sum.clamp(-clip_limit(config), clip_limit(config))
 }
 
-/// Back through time and layers: `d_output` has the layout of `output`, `d_h_n` is `[LD, B, H]`; what `d_output` says of
-/// steps past a row's end is left out.
+/// Back through time and layers: `d_output` has the layout of `output`, `d_h_n` is `[LD, B, H]`; what `d_output` says
+/// of steps past a row's end is left out.
 ///
 /// # Panics
 /// If a length is wrong.

@@ -22,8 +22,8 @@ pub struct RnnStepParams<'a> {
     pub clip: Option<f32>,
     /// How long each row is.
     pub lengths: Option<&'a [usize]>,
-    /// The same for the step after in a step backward, where it is not the one with the next number: of a direction that runs
-    /// in reverse.
+    /// The same for the step after in a step backward, where it is not the one with the next number: of a direction
+    /// that runs in reverse.
     pub lengths_after: Option<&'a [usize]>,
 }
 

@@ -5,8 +5,8 @@ use super::activation::{activation_slope, is_mark};
 use super::rnn_step::RnnStepParams;
 
 /// One step of back-propagation of the plain RNN: d_h' from the step after (of `seq_len` T), then d_a = d_h' f'(a).
-/// `weight_hh` `[H, H]`, `h` `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, H]` with d_a of the step
-/// after, and of this one after it; with a clip they hold before it what `rnn_step` has left. `d_h0` `[B, H]`.
+/// `weight_hh` `[H, H]`, `h` `[T+1, B, H]`, `d_output` `[T, B, H]`, `d_h_n` `[B, H]`, `gates` `[T, B, H]` with d_a of
+/// the step after, and of this one after it; with a clip they hold before it what `rnn_step` has left. `d_h0` `[B, H]`.
 /// `is_final`: the dispatch that makes `d_h0` from d_a of step 0.
 ///
 /// # Panics

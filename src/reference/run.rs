@@ -1,5 +1,5 @@
-//! A plan executed by the twins: the very list of operations that a GPU executes, on plain arrays. So the wiring of every
-//! option is held against the oracle without any GPU.
+//! A plan executed by the twins: the very list of operations that a GPU executes, on plain arrays. So the wiring of
+//! every option is held against the oracle without any GPU.
 //!
 //! What is scratch begins as NaN: an operation that reads it before another one has written it is found out.
 

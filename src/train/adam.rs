@@ -18,12 +18,13 @@ pub struct AdamOptions {
     /// Added to the square root, finite and over 0.
     pub epsilon: f32,
     /// All gradients are scaled down together so that their common norm is at most this (Pascanu, Mikolov and Bengio,
-    /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one gradient makes all
-    /// parameters NaN, and an infinite norm makes every finite gradient 0.
+    /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one
+    /// gradient makes all parameters NaN, and an infinite norm makes every finite gradient 0.
     pub max_norm: Option<f32>,
-    /// Leave a step out if any gradient is NaN or infinite: parameters, moments and bias corrections stay as they were, and
-    /// the step is counted in [`Adam::skipped`]. Off by default. Gradients that are finite are never left out, however
-    /// large; set [`max_norm`](Self::max_norm) too, because the square of one over 1.8e19 overflows the second moment.
+    /// Leave a step out if any gradient is NaN or infinite: parameters, moments and bias corrections stay as they were,
+    /// and the step is counted in [`Adam::skipped`]. Off by default. Gradients that are finite are never left out,
+    /// however large; set [`max_norm`](Self::max_norm) too, because the square of one over 1.8e19 overflows the second
+    /// moment.
     pub skip_nonfinite: bool,
 }
 
@@ -59,12 +60,12 @@ pub struct Adam {
 
 impl Adam {
     /// An optimiser of pairs of a parameter and its gradient, of the same shape. No parameter may share elements with
-    /// another parameter or with any gradient, nor lie in the buffer of its own gradient. A gradient may be given twice; it
-    /// then counts twice in the norm.
+    /// another parameter or with any gradient, nor lie in the buffer of its own gradient. A gradient may be given
+    /// twice; it then counts twice in the norm.
     ///
     /// # Errors
-    /// [`Error`](crate::Error): `InvalidOption`, `ZeroSize` for no pair at all, `ShapeMismatch`, `ForeignDevice`, `Aliased`,
-    /// `LimitExceeded`, `OutOfMemory`, `DeviceLost`.
+    /// [`Error`](crate::Error): `InvalidOption`, `ZeroSize` for no pair at all, `ShapeMismatch`, `ForeignDevice`,
+    /// `Aliased`, `LimitExceeded`, `OutOfMemory`, `DeviceLost`.
     pub fn new(pairs: &[(&Tensor, &Tensor)], options: &AdamOptions) -> Result<Self> {
         options.validate()?;
         let gpu = check_pairs(pairs)?;
@@ -118,14 +119,15 @@ impl Adam {
         self.state.set_learning_rate(learning_rate)
     }
 
-    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it overflows
-    /// or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
+    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it
+    /// overflows or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
     #[must_use]
     pub fn norm(&self) -> &Tensor {
         &self.state.norm
     }
 
-    /// How many steps were left out so far, `[1]`: see [`AdamOptions::skip_nonfinite`]. As an f32 it stops at 16,777,216.
+    /// How many steps were left out so far, `[1]`: see [`AdamOptions::skip_nonfinite`]. As an f32 it stops at
+    /// 16,777,216.
     #[must_use]
     pub fn skipped(&self) -> &Tensor {
         &self.state.skipped

@@ -51,13 +51,13 @@ impl Linear {
         [&self.weight, &self.bias]
     }
 
-    /// Lays the layer out for training over the rows of `input` `[.., in_features]`, say the output of an unrolled GRU or its
-    /// last state. Backward writes the gradient of the input into `d_input`, a tensor of the same shape; with `None`, as the
-    /// first layer of a net wants it, that gradient is not computed.
+    /// Lays the layer out for training over the rows of `input` `[.., in_features]`, say the output of an unrolled GRU
+    /// or its last state. Backward writes the gradient of the input into `d_input`, a tensor of the same shape; with
+    /// `None`, as the first layer of a net wants it, that gradient is not computed.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`] where `d_input` lies in a buffer of the input
-    /// or of a weight, [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    /// [`Error::ShapeMismatch`], [`Error::ForeignDevice`], [`Error::Aliased`] where `d_input` lies in a buffer of the
+    /// input or of a weight, [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn unroll<'a>(&self, input: &Tensor, d_input: impl Into<Option<&'a Tensor>>) -> Result<UnrolledLinear> {
         let d_input = d_input.into();
         self.output_shape(input)?;
@@ -260,9 +260,9 @@ impl UnrolledLinear {
     /// Records the gradients of input, weight and bias.
     ///
     /// # Errors
-    /// [`Error::BackwardWithoutForward`], and [`Error::ChangedSinceForward`] if the input was written since the last forward
-    /// pass was recorded, or the weight while the gradient of the input is wanted. What the app's own shaders write is not
-    /// noticed.
+    /// [`Error::BackwardWithoutForward`], and [`Error::ChangedSinceForward`] if the input was written since the last
+    /// forward pass was recorded, or the weight while the gradient of the input is wanted. What the app's own shaders
+    /// write is not noticed.
     pub fn encode_backward(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         let saved = self.saved.load(Relaxed);
         let (newest, tensor) = self.newest();
@@ -279,8 +279,8 @@ impl UnrolledLinear {
         Ok(())
     }
 
-    /// The newest write of what backward reads of the forward pass, and which tensor it was. Versions grow with every write of
-    /// any tensor, so the newest of two tells of a change of either.
+    /// The newest write of what backward reads of the forward pass, and which tensor it was. Versions grow with every
+    /// write of any tensor, so the newest of two tells of a change of either.
     fn newest(&self) -> (u64, &'static str) {
         let input = (self.input.version(), "input");
         // The weight is needed for the gradient of the input alone.

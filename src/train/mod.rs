@@ -1,5 +1,5 @@
-//! Training on the GPU: a linear head, a loss, an optimiser with clipping. Each records into the app's encoder and leaves
-//! what it makes in GPU tensors; nothing is read back unless the app does.
+//! Training on the GPU: a linear head, a loss, an optimiser with clipping. Each records into the app's encoder and
+//! leaves what it makes in GPU tensors; nothing is read back unless the app does.
 //!
 //! ```no_run
 //! use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};

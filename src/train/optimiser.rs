@@ -80,7 +80,8 @@ impl StepState {
         })
     }
 
-    /// The dispatches that make the norm, the factor that clips, whether the step is left out, and the bias corrections.
+    /// The dispatches that make the norm, the factor that clips, whether the step is left out, and the bias
+    /// corrections.
     pub(super) fn prepare<'a>(
         &'a self,
         builder: &mut ProgramBuilder<'a>,

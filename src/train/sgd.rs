@@ -12,8 +12,8 @@ pub struct SgdOptions {
     /// Step size, finite and at least 0; 0.001, as PyTorch has it.
     pub learning_rate: f32,
     /// All gradients are scaled down together so that their common norm is at most this (Pascanu, Mikolov and Bengio,
-    /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one gradient makes all
-    /// parameters NaN, and an infinite norm makes every finite gradient 0.
+    /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one
+    /// gradient makes all parameters NaN, and an infinite norm makes every finite gradient 0.
     pub max_norm: Option<f32>,
     /// Leave a step out if any gradient is NaN or infinite: parameters stay as they were, and
     /// the step is counted in [`Sgd::skipped`]. Off by default. Gradients that are finite are never left out, however
@@ -38,9 +38,9 @@ impl SgdOptions {
     }
 }
 
-/// Plain gradient descent, parameter -= rate * gradient, over any number of parameters, with clipping by their global norm.
-/// All on the GPU. A step is as long as the gradient, so on long sequences clipping matters here even more than with
-/// [`Adam`](super::Adam).
+/// Plain gradient descent, parameter -= rate * gradient, over any number of parameters, with clipping by their global
+/// norm. All on the GPU. A step is as long as the gradient, so on long sequences clipping matters here even more than
+/// with [`Adam`](super::Adam).
 #[derive(Debug)]
 pub struct Sgd {
     state: StepState,
@@ -84,14 +84,15 @@ impl Sgd {
         self.state.set_learning_rate(learning_rate)
     }
 
-    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it overflows
-    /// or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
+    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it
+    /// overflows or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
     #[must_use]
     pub fn norm(&self) -> &Tensor {
         &self.state.norm
     }
 
-    /// How many steps were left out so far, `[1]`: see [`SgdOptions::skip_nonfinite`]. As an f32 it stops at 16,777,216.
+    /// How many steps were left out so far, `[1]`: see [`SgdOptions::skip_nonfinite`]. As an f32 it stops at
+    /// 16,777,216.
     #[must_use]
     pub fn skipped(&self) -> &Tensor {
         &self.state.skipped

@@ -32,7 +32,8 @@ pub(crate) async fn check_batch(layer: &Recurrent, unroll: Unroll, batch: &Batch
     Ok(net)
 }
 
-/// A layer forward and backward over a random batch against the oracle, every tensor of it; natively without training as well.
+/// A layer forward and backward over a random batch against the oracle, every tensor of it; natively without training
+/// as well.
 pub(crate) async fn check<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) -> Outcome<Unrolled> {
     let batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
     check_both(gpu, config.erased(), unroll, &batch).await

@@ -1,5 +1,6 @@
-//! Sums of a million numbers of one sign, each within 10^-5 of what it is: by every product, by the sum over rows, and as the
-//! gradients of a layer. Such numbers are all rounded the same way, so that errors add up: one chain of them is off by 10^-3.
+//! Sums of a million numbers of one sign, each within 10^-5 of what it is: by every product, by the sum over rows, and
+//! as the gradients of a layer. Such numbers are all rounded the same way, so that errors add up: one chain of them is
+//! off by 10^-3.
 
 use wgpu_gru::Schedule;
 use wgpu_gru::harness;

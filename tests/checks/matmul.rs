@@ -22,7 +22,8 @@ pub(crate) fn kernels(gpu: &Gpu) -> impl Iterator<Item = MatmulKernel> {
     MatmulKernel::ALL.into_iter().filter(is_wanted).filter(|&kernel| harness::supports(gpu, kernel))
 }
 
-/// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of f32.
+/// Operands that a product is to take as they are: halves, where it works with those. So it is held to the bound of
+/// f32.
 pub(crate) fn operands(kernel: MatmulKernel, numbers: Vec<f32>) -> Vec<f32> {
     let half = |number: f32| from_f16(to_f16(number));
     if COOPERATIVE.contains(&kernel) { numbers.into_iter().map(half).collect() } else { numbers }
@@ -131,8 +132,8 @@ pub(crate) fn plain(m: usize, n: usize, k: usize) -> MatmulParams {
     MatmulParams { m, n, k, transpose_a: false, transpose_b: false, accumulate: false }
 }
 
-/// The four pairs of transposes, each with one of the four of bias and accumulation: these end a product, the others begin
-/// it. Each form is a pipeline, and those take their time on a software adapter.
+/// The four pairs of transposes, each with one of the four of bias and accumulation: these end a product, the others
+/// begin it. Each form is a pipeline, and those take their time on a software adapter.
 pub(crate) fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams, bool)> {
     [(false, false), (false, true), (true, false), (true, true)].into_iter().map(move |(transpose_a, transpose_b)| {
         let (has_bias, accumulate) = (transpose_a != transpose_b, transpose_a);
@@ -140,7 +141,8 @@ pub(crate) fn forms([m, n, k]: [usize; 3]) -> impl Iterator<Item = (MatmulParams
     })
 }
 
-/// One less than a tile, a tile, one more, for each of m, n, k; sizes of 1; and sizes of four more, which vec4 loads allow.
+/// One less than a tile, a tile, one more, for each of m, n, k; sizes of 1; and sizes of four more, which vec4 loads
+/// allow.
 pub(crate) async fn around_the_tiles(gpu: &Gpu) -> Outcome {
     for kernel in kernels(gpu) {
         let [rows, columns] = kernel.tile().map(|size| size as usize);
@@ -170,8 +172,8 @@ pub(crate) async fn all_forms(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// Every form with room around the matrices: with all of it in fours around sizes that are none, which vec4 loads allow,
-/// and with one operand after the other out of line.
+/// Every form with room around the matrices: with all of it in fours around sizes that are none, which vec4 loads
+/// allow, and with one operand after the other out of line.
 pub(crate) async fn anywhere_in_a_buffer(gpu: &Gpu) -> Outcome {
     let sizes = [[35, 39, 37], [70, 66, 23]].into_iter().take(if BRIEF { 1 } else { 2 });
     // What is missing to a multiple of four.
@@ -236,8 +238,8 @@ pub(crate) async fn gap(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// What lies past the end of k in either operand is never multiplied: there are NaN in one, and infinities in the other's
-/// rows, which times a zero would be NaN. k ends within four neighbours, or with them.
+/// What lies past the end of k in either operand is never multiplied: there are NaN in one, and infinities in the
+/// other's rows, which times a zero would be NaN. k ends within four neighbours, or with them.
 pub(crate) async fn nothing_past_k(gpu: &Gpu) -> Outcome {
     let ends = if BRIEF { &[5][..] } else { &[4, 5] };
     let cases = ends.iter().flat_map(|&k| [(k, false), (k, true)]);

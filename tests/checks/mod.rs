@@ -1,6 +1,6 @@
-//! Checks that run natively, as tests of the GPU, and in browsers, from one source. Each is an async function that gives why it
-//! failed instead of panicking, since a panic would end a browser's program. The crate around them has a module `support` with
-//! the numbers of `tests/support/numbers.rs` and with `own_device`.
+//! Checks that run natively, as tests of the GPU, and in browsers, from one source. Each is an async function that
+//! gives why it failed instead of panicking, since a panic would end a browser's program. The crate around them has a
+//! module `support` with the numbers of `tests/support/numbers.rs` and with `own_device`.
 
 use std::fmt::{Debug, Display};
 use std::future::Future;

@@ -87,8 +87,8 @@ async fn biases_and_layout(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// Also: zeros past a row's end, in the output and in the gradient of the input, whatever lies there; a row without a step
-/// keeps its state.
+/// Also: zeros past a row's end, in the output and in the gradient of the input, whatever lies there; a row without a
+/// step keeps its state.
 async fn lengths(gpu: &Gpu) -> Outcome {
     for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
         for unroll in everywhere(UNROLL()) {
@@ -261,8 +261,8 @@ async fn plain_rnn(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// Each in three places, in browsers in one of them in turn: they are one text everywhere, and a kernel with them takes long to
-/// compile.
+/// Each in three places, in browsers in one of them in turn: they are one text everywhere, and a kernel with them takes
+/// long to compile.
 async fn activations(gpu: &Gpu) -> Outcome {
     for (index, activation) in ACTIVATIONS.into_iter().enumerate() {
         let is_wanted = |place: usize| !BRIEF || index % 3 == place;
@@ -311,8 +311,8 @@ async fn state_carried_over(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// Training on the second segment of a stream: the gradients are those of the segment by itself, whose first states are the
-/// last ones of the first segment.
+/// Training on the second segment of a stream: the gradients are those of the segment by itself, whose first states are
+/// the last ones of the first segment.
 async fn carried_gradients(gpu: &Gpu, layer: &Gru, batch: &Batch) -> Outcome {
     let segment = |number: usize| &batch.x[number * 60..][..60];
     let d_output = tensor(gpu, &[4, 3, 7], &batch.d_output[..84])?;

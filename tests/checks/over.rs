@@ -1,5 +1,5 @@
-//! Rows that are over take no part in the products over all steps, whatever they hold: against the twin, to which they are
-//! zero.
+//! Rows that are over take no part in the products over all steps, whatever they hold: against the twin, to which they
+//! are zero.
 
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::reference::matmul::{MatmulParams, matmul_with_lengths};

@@ -146,7 +146,8 @@ async fn chunks_on_one_state(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// Rows that join, leave, are reset, copied and swapped at random, recorded by the CPU, in the same submission as the step.
+/// Rows that join, leave, are reset, copied and swapped at random, recorded by the CPU, in the same submission as the
+/// step.
 async fn rows_come_and_go(gpu: &Gpu) -> Outcome {
     for config in [GruConfig::new(3, 5).erased(), GruConfig::new(2, 8).num_layers(2).erased()] {
         let layer = layer(gpu, &config)?;

@@ -1,5 +1,5 @@
-//! Loss, norm, optimisers and clipping against their twins, and Adam against PyTorch. Then layer, head, loss and optimiser
-//! together: one encoder, one submission.
+//! Loss, norm, optimisers and clipping against their twins, and Adam against PyTorch. Then layer, head, loss and
+//! optimiser together: one encoder, one submission.
 
 use wgpu_gru::Activity;
 use wgpu_gru::reference::adam::adam;
@@ -377,7 +377,8 @@ async fn gradient_through_head_into_the_layer(gpu: &Gpu) -> Outcome {
         [&net.gradients()?.parameters, gru.parameters()].map(|all| all.cells[0].bias_ih.clone().ok_or("no bias"));
     let (gradient, bias) = (gradient?.read().await?, bias?);
     let original = bias.read().await?;
-    // The loss has an error of a few u, and the difference one of step^2: at 2^-6 both are below 1 % of a slope of 0.05.
+    // The loss has an error of a few u, and the difference one of step^2: at 2^-6 both are below 1 % of a slope of
+    // 0.05.
     const STEP: f32 = 1.0 / 64.0;
     for index in 0..3 * h {
         let mut difference = 0.0;

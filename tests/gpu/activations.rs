@@ -3,8 +3,8 @@
 //!
 //! A row of the batch has one number x: W_ih is 1, so its state is f(x), and with `d_output` 1 its `d_input` is f'(x).
 //!
-//! And beside a clip, however large or small that is: a gradient of 0 where the clip changed an argument, and the slope of the
-//! activation wherever it did not.
+//! And beside a clip, however large or small that is: a gradient of 0 where the clip changed an argument, and the slope
+//! of the activation wherever it did not.
 
 use proptest::prelude::*;
 use wgpu_gru::reference::activation::{activate, activation_slope};

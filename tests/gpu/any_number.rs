@@ -1,6 +1,6 @@
-//! Any number anywhere: sizes, options and indices at random and at their extremes, given to everything public that takes a
-//! number. Each call gives an answer or a typed error that says something, and takes little memory. Nothing is timed: what is not
-//! bounded would not end at all with these numbers.
+//! Any number anywhere: sizes, options and indices at random and at their extremes, given to everything public that
+//! takes a number. Each call gives an answer or a typed error that says something, and takes little memory. Nothing is
+//! timed: what is not bounded would not end at all with these numbers.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

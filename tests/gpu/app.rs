@@ -12,8 +12,8 @@ use crate::support::{
 
 trials![in_an_open_pass, on_another_thread, default_and_best_limits];
 
-/// A shader of the app writes the input and another one reads the state, in one compute pass with the layer between them. Both
-/// compute what no device rounds: a product with a power of two.
+/// A shader of the app writes the input and another one reads the state, in one compute pass with the layer between
+/// them. Both compute what no device rounds: a product with a power of two.
 fn in_an_open_pass(gpu: &Gpu) {
     let config = GruConfig::new(4, 8);
     let layer = Gru::new(gpu, config, 3).expect("a layer");
@@ -125,7 +125,8 @@ fn on_another_thread(gpu: &Gpu) {
     assert_close("states", &read(stream.state()), &read(net.h_n()), Tolerance::through_time(8, 3));
 }
 
-/// On a device with WebGPU's default limits and on one with all that the adapter has: every case of training, and a stream.
+/// On a device with WebGPU's default limits and on one with all that the adapter has: every case of training, and a
+/// stream.
 fn default_and_best_limits(gpu: &Gpu) {
     let best = adapter(gpu).limits();
     for limits in [wgpu::Limits::default(), best] {

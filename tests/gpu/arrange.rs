@@ -1,5 +1,5 @@
-//! The copy into another arrangement, with lengths and dropout, and the count that dropout draws from, against their twins:
-//! a copy is exact.
+//! The copy into another arrangement, with lengths and dropout, and the count that dropout draws from, against their
+//! twins: a copy is exact.
 
 use wgpu_gru::reference::arrange::{arrange, dropout_factor};
 use wgpu_gru::reference::count::count;
@@ -93,8 +93,8 @@ fn more_rows_than_a_grid(gpu: &Gpu) {
     check(gpu, [3, 33_333, 1], [true, false], None, Some((0, 0.3)));
 }
 
-/// Rows that go elsewhere, with gaps, from others, with zeros where there is no such row, and the numbers after that; beyond
-/// the 65535 workgroups of one axis.
+/// Rows that go elsewhere, with gaps, from others, with zeros where there is no such row, and the numbers after that;
+/// beyond the 65535 workgroups of one axis.
 fn moves_rows(gpu: &Gpu) {
     for (rows, width, gaps) in [
         (1, 1, [0, 0]),

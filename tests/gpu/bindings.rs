@@ -1,4 +1,5 @@
-//! Whatever the crate hands out can be bound in a shader of the app as it stands, and the shader reads that tensor and nothing else.
+//! Whatever the crate hands out can be bound in a shader of the app as it stands, and the shader reads that tensor and
+//! nothing else.
 
 use wgpu_gru::train::{Linear, MeanSquaredError};
 use wgpu_gru::verify::Batch;
@@ -179,7 +180,8 @@ fn tensors_of_heads(gpu: &Gpu) {
     }
 }
 
-/// What somebody cuts out of a tensor can begin anywhere: that is an error, not a panic, and not another tensor's numbers.
+/// What somebody cuts out of a tensor can begin anywhere: that is an error, not a panic, and not another tensor's
+/// numbers.
 fn parts_of_tensors(gpu: &Gpu) {
     let gpu = aligned(gpu);
     let copier = Copier::new(&gpu);

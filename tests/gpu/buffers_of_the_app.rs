@@ -1,5 +1,5 @@
-//! A buffer of the app that was destroyed or is mapped, a cache of another device, scratch of a workspace: errors, never a panic,
-//! and never said to be a device that was lost.
+//! A buffer of the app that was destroyed or is mapped, a cache of another device, scratch of a workspace: errors,
+//! never a panic, and never said to be a device that was lost.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,8 +1,8 @@
 //! Each kernel of a step by itself, with every option that it knows, against its twin in f32 and in f64.
 //!
-//! A kernel gets numbers of its own, whatever the kernels before it would have left, and the dispatches of the others are
-//! left out of the program. The twin is asked for one step of one direction at a time: so order, slots and columns are
-//! known here a second time.
+//! A kernel gets numbers of its own, whatever the kernels before it would have left, and the dispatches of the others
+//! are left out of the program. The twin is asked for one step of one direction at a time: so order, slots and columns
+//! are known here a second time.
 
 use wgpu_gru::reference::activation::{activate, kept};
 use wgpu_gru::reference::gru_step::GruOptions;
@@ -15,7 +15,8 @@ use crate::support::{ACTIVATIONS, flat, time_loops, words};
 pub(crate) mod backward;
 pub(crate) mod forward;
 
-/// T, B, H: ones, primes, sizes that are no multiple of 4, the neighbours of rows (4), lanes (8, 32) and units (32, 128).
+/// T, B, H: ones, primes, sizes that are no multiple of 4, the neighbours of rows (4), lanes (8, 32) and units (32,
+/// 128).
 const SHAPES: [[usize; 3]; 11] = [
     [1, 1, 1],
     [2, 3, 2],
@@ -60,8 +61,8 @@ fn rnns() -> impl Iterator<Item = (Cell, bool)> {
     ACTIVATIONS.into_iter().flat_map(|nonlinearity| [true, false].map(|clip| (Cell::Rnn { nonlinearity }, clip)))
 }
 
-/// Every cell, each with some of the other options and all of the shapes, the time loops and directions in turn; last far out
-/// on both sides.
+/// Every cell, each with some of the other options and all of the shapes, the time loops and directions in turn; last
+/// far out on both sides.
 fn cases(cells: impl Iterator<Item = (Cell, bool)>) -> impl Iterator<Item = Case> {
     let time_loops: Vec<_> = time_loops().collect();
     let far = [30.0, 1e3].map(|scale| ([2, 5, 9], scale));

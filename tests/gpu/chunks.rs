@@ -53,7 +53,8 @@ fn compare_one(gpu: &Gpu, small: &Gpu, fewest_chunks: usize, schedule: Schedule)
     assert!(product.is_some_and(|(_, count)| *count == chunks.len()), "{forward:?}");
 }
 
-/// States, and gradients of states and input, bit by bit; gradients of weights within what another order of sums changes.
+/// States, and gradients of states and input, bit by bit; gradients of weights within what another order of sums
+/// changes.
 fn same_numbers((gru, cut, batch): &(Gru, Unrolled, Batch), (_, whole, _): &(Gru, Unrolled, Batch)) {
     let config = gru.config();
     for layer in 0..config.num_layers {

@@ -1,5 +1,5 @@
-//! Layers with any options, drawn at random and always the same ones, on the GPU against the oracle: output, last states
-//! and every gradient. `WGPU_GRU_CASES` says how many cases, `WGPU_GRU_SEED` from which seed on.
+//! Layers with any options, drawn at random and always the same ones, on the GPU against the oracle: output, last
+//! states and every gradient. `WGPU_GRU_CASES` says how many cases, `WGPU_GRU_SEED` from which seed on.
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;

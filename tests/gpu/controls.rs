@@ -100,8 +100,8 @@ fn one_wrong_element_is_found(gpu: &Gpu) {
     }
 }
 
-/// NaN in a weight of unit 0 is NaN in that unit at once, and everywhere one step later; and it fails, though the oracle
-/// has NaN in the same places.
+/// NaN in a weight of unit 0 is NaN in that unit at once, and everywhere one step later; and it fails, though the
+/// oracle has NaN in the same places.
 fn nan_goes_through_and_is_found(gpu: &Gpu) {
     let mut weights = Weights::random(&config(), 1);
     weights.cells[0].weight_ih[0] = f32::NAN;

@@ -1,5 +1,5 @@
-//! Products by cooperative matrices: each against its twin, whole layers that use them, and what is refused. On a software
-//! adapter both sizes are tried, since those run matrices that they do not tell of.
+//! Products by cooperative matrices: each against its twin, whole layers that use them, and what is refused. On a
+//! software adapter both sizes are tried, since those run matrices that they do not tell of.
 
 use std::sync::OnceLock;
 
@@ -70,8 +70,8 @@ fn open(gpu: &Gpu, required_features: Features) -> Gpu {
     let descriptor = wgpu::DeviceDescriptor {
         required_features,
         required_limits: limits,
-        // SAFETY: wgpu asks that the caller knows of possible bugs of such features that are undefined behaviour, and reports
-        // what it finds. To find them is what these tests are for, and no other test gets this device.
+        // SAFETY: wgpu asks that the caller knows of possible bugs of such features that are undefined behaviour, and
+        // reports what it finds. To find them is what these tests are for, and no other test gets this device.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         ..wgpu::DeviceDescriptor::default()
     };
@@ -180,8 +180,8 @@ fn shapes(gpu: &Gpu) {
     }
 }
 
-/// Other numbers have the bound of halves: each operand of each product changes by `Tolerance::F16_ROUNDOFF` of itself. They use some
-/// of it, or they would not have been rounded.
+/// Other numbers have the bound of halves: each operand of each product changes by `Tolerance::F16_ROUNDOFF` of itself.
+/// They use some of it, or they would not have been rounded.
 fn rounded_operands(gpu: &Gpu) {
     for gpu in gpus(gpu) {
         for (seed, (params, has_bias)) in (0..).zip(SHAPES.into_iter().flat_map(matmul::forms)) {
@@ -219,8 +219,8 @@ fn ends_of_the_range(gpu: &Gpu) {
     }
 }
 
-/// Every time, and whatever is asked of kernels that others are made for: such a kernel neither counts its indices nor goes
-/// without checks.
+/// Every time, and whatever is asked of kernels that others are made for: such a kernel neither counts its indices nor
+/// goes without checks.
 fn the_same_bits_always_checked(gpu: &Gpu) {
     let gpu = opened(gpu).swap_remove(0);
     let mut uniform = SplitMix64::new(1);
@@ -267,8 +267,8 @@ fn layers_with_options(gpu: &Gpu) {
     }
 }
 
-/// With the option states and gradients differ from those of 32 bits, by as much as is said; without it they are what they
-/// are on any device.
+/// With the option states and gradients differ from those of 32 bits, by as much as is said; without it they are what
+/// they are on any device.
 fn leaves_a_trace(gpu: &Gpu) {
     let config = GruConfig::new(24, 16);
     let weights = Weights::random(&config, 1);

@@ -1,5 +1,5 @@
-//! Every cut that a plan can choose for the steps of a layer, over many steps: the table is made from the plan's own choice, by
-//! what sets its entries apart.
+//! Every cut that a plan can choose for the steps of a layer, over many steps: the table is made from the plan's own
+//! choice, by what sets its entries apart.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,8 @@ use crate::support::verify_batch;
 
 trials![per_step, per_sequence, the_table_is_whole];
 
-/// What sets one entry of the table apart from another: everything that makes another kernel of a step, or another walk.
+/// What sets one entry of the table apart from another: everything that makes another kernel of a step, or another
+/// walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Entry {
     backward: bool,
@@ -24,7 +25,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// With numbers in place of others that take the same ways through a kernel: one vector of lanes or more, slices or none.
+    /// With numbers in place of others that take the same ways through a kernel: one vector of lanes or more, slices or
+    /// none.
     fn alike(self) -> Self {
         Self { cut: Cut { lanes: self.cut.lanes.min(16), split: self.cut.split.min(2), ..self.cut }, ..self }
     }
@@ -43,8 +45,8 @@ impl Shape {
         TimeLoop::cut(schedule, self.batch, self.hidden, 3, self.class)
     }
 
-    /// What this layer adds to a table: its steps forward and backward. (The dispatch behind workgroups that meet is that of
-    /// [`Schedule::PerSequence`].)
+    /// What this layer adds to a table: its steps forward and backward. (The dispatch behind workgroups that meet is
+    /// that of [`Schedule::PerSequence`].)
     fn entries(&self, schedule: Schedule) -> [Entry; 2] {
         let time_loop = self.time_loop(schedule);
         [(false, time_loop.forward, 1), (true, time_loop.backward, 4)].map(|(backward, cut, units)| Entry {
@@ -67,8 +69,8 @@ const BATCHES: [usize; 5] = [1, 5, 17, 65, 130];
 /// Hidden sizes up to where nothing changes any more: the largest workgroup owns 128 lanes of four units.
 const HIDDEN: usize = 516;
 
-/// The smallest layers whose steps are cut in all ways that there are, each of which adds a way; of ways that `same` takes for one
-/// another, one.
+/// The smallest layers whose steps are cut in all ways that there are, each of which adds a way; of ways that `same`
+/// takes for one another, one.
 fn table(schedule: Schedule, same: fn(Entry) -> Entry) -> Vec<Shape> {
     let sizes = BATCHES.into_iter().flat_map(|batch| (1..=HIDDEN).map(move |hidden| (batch, hidden)));
     let mut shapes: Vec<_> =

@@ -1,5 +1,5 @@
-//! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every option of
-//! PyTorch, Keras, ONNX Runtime and ONNX's reference. Only the budgets are the crate's own.
+//! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every
+//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference. Only the budgets are the crate's own.
 
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Error, Gpu, Recurrent, Tolerance, Unroll};
@@ -21,8 +21,8 @@ fn batch(golden: &Golden) -> Batch {
     batch
 }
 
-/// Holds everything that a layer makes to what the source expects, and gives how much that was. `None`: the layer is refused, since
-/// an activation has no slope from its value.
+/// Holds everything that a layer makes to what the source expects, and gives how much that was. `None`: the layer is
+/// refused, since an activation has no slope from its value.
 fn compare(gpu: &Gpu, golden: &Golden, training: bool) -> Option<usize> {
     let (config, batch, [t, b]) = (golden.config(), batch(golden), [golden.seq_len, golden.batch]);
     let layer = Recurrent::with_weights(gpu, config.clone(), &golden.weights()).expect("a layer");

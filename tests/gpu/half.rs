@@ -115,7 +115,8 @@ fn saved_costs_what_it_says(gpu: &Gpu) {
     assert_eq!(whole.plan().bytes_with(Saved::F16), Some(half.plan().bytes()), "what the plan says beforehand");
 }
 
-/// Weights that are halves already lose nothing: everything is as it is without the option, within the rounding of sums.
+/// Weights that are halves already lose nothing: everything is as it is without the option, within the rounding of
+/// sums.
 fn weights_that_are_halves(gpu: &Gpu) {
     for cell in [GruConfig::new(5, 16).erased(), RnnConfig::new(5, 16).erased()] {
         let mut weights = Weights::random(&cell, 1);
@@ -173,8 +174,8 @@ fn products_need_matrices(gpu: &Gpu) {
     assert_eq!(gpu.activity(), before, "nothing is made");
 }
 
-/// The largest shares of their budgets, by tensor, that a layer's numbers of 16 bits use. The budgets are not so wide that a
-/// mistake of a few of their roundings fits in.
+/// The largest shares of their budgets, by tensor, that a layer's numbers of 16 bits use. The budgets are not so wide
+/// that a mistake of a few of their roundings fits in.
 fn shares(gpu: &Gpu, unroll: Unroll) -> Vec<(String, f64)> {
     let mut largest: Vec<(String, f64)> = Vec::new();
     for (seed, hidden) in (1..).zip([4, 16, 36, 64]) {

@@ -74,7 +74,8 @@ fn part(gpu: &Gpu, begin: usize, shape: [usize; 2], host: &[f32]) -> (Tensor, Te
     (whole, part)
 }
 
-/// Rows few and many, features that are multiples of four and not, as parts and alone: the same numbers within a rounding.
+/// Rows few and many, features that are multiples of four and not, as parts and alone: the same numbers within a
+/// rounding.
 fn at_an_offset(gpu: &Gpu) {
     for [rows, inputs, out] in [[3, 4, 8], [3, 5, 2], [70, 8, 4], [70, 7, 33], [300_007, 1, 1]] {
         for [first, second] in [[3, 129], [64, 1], [68, 4]] {

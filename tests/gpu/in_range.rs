@@ -1,6 +1,6 @@
-//! No kernel has an index out of range, whether what it reads there is used or not: each compares every index with the length
-//! of what it points into, and counts. That is what `Gpu::set_runtime_checks` rests on; kernels without checks have to give
-//! the same numbers.
+//! No kernel has an index out of range, whether what it reads there is used or not: each compares every index with the
+//! length of what it points into, and counts. That is what `Gpu::set_runtime_checks` rests on; kernels without checks
+//! have to give the same numbers.
 
 use proptest::strategy::Strategy;
 use wgpu_gru::MatmulKernel;

@@ -2,9 +2,9 @@
 //! failed. The device is opened once; a test that breaks its device, counts what it makes, or needs other limits opens
 //! one of its own.
 //!
-//! With `WGPU_GRU_PLAN_AS=discrete` every layer is planned as for a discrete GPU, so that a software adapter runs what a GPU
-//! gets; tests that no plan reaches are then reported as ignored. `WGPU_GRU_REPORT=1` prints how much of its error budgets
-//! each module uses. `settings` has all that the environment can ask.
+//! With `WGPU_GRU_PLAN_AS=discrete` every layer is planned as for a discrete GPU, so that a software adapter runs what
+//! a GPU gets; tests that no plan reaches are then reported as ignored. `WGPU_GRU_REPORT=1` prints how much of its
+//! error budgets each module uses. `settings` has all that the environment can ask.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,8 +80,8 @@ impl Body {
     }
 }
 
-/// The module whose tests need cooperative matrices: where the adapter says nothing of them each is reported as ignored; where
-/// `WGPU_GRU_REQUIRE_COOPERATIVE` is on, as failed.
+/// The module whose tests need cooperative matrices: where the adapter says nothing of them each is reported as
+/// ignored; where `WGPU_GRU_REQUIRE_COOPERATIVE` is on, as failed.
 const COOPERATIVE: &str = "cooperative";
 
 const MODULES: &[(&str, &[(&str, Test)])] = &[
@@ -121,8 +121,8 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("activations", activations::TRIALS),
 ];
 
-/// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned as
-/// another class than the adapter is, they would do the same once more.
+/// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned
+/// as another class than the adapter is, they would do the same once more.
 const IN_ANY_PLAN: &[&str] =
     &["arrange", "cells", COOPERATIVE, "cuts", "matmul", "recurrence", "rows", "single", "sums"];
 
@@ -152,8 +152,8 @@ fn main() -> ExitCode {
     if let Some(class) = planned_as {
         eprintln!("planned as for a {class:?}; ignored, since no plan reaches them: {}", IN_ANY_PLAN.join(", "));
     }
-    // A device for each test that runs: a software adapter compiles all kernels of a device on one thread. One that a test has
-    // failed on is not used again.
+    // A device for each test that runs: a software adapter compiles all kernels of a device on one thread. One that a
+    // test has failed on is not used again.
     let devices = Arc::new(Mutex::new(vec![gpu]));
     let report = Arc::new(Report::default());
 

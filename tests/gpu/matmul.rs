@@ -25,8 +25,9 @@ fn random_products(gpu: &Gpu) {
     });
 }
 
-/// A device without any feature runs every product but that of subgroups. All products of an adapter but those of few rows
-/// give the same bits, every time and wherever the matrices lie: so how a layer is cut into chunks does not show in its states.
+/// A device without any feature runs every product but that of subgroups. All products of an adapter but those of few
+/// rows give the same bits, every time and wherever the matrices lie: so how a layer is cut into chunks does not show
+/// in its states.
 fn the_same_bits(gpu: &Gpu) {
     let bare = open(gpu, wgpu::Limits::downlevel_defaults());
     assert!(!harness::supports(&bare, MatmulKernel::Broadcast), "it has no subgroups");

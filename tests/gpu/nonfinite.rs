@@ -1,6 +1,6 @@
-//! One number that is not finite, anywhere in a layer: what of the results is not finite is what the oracle says, and all other
-//! rows of the batch have the bits that they have without it. First with every activation, then with any options:
-//! `WGPU_GRU_CASES` says how many layers are drawn, `WGPU_GRU_SEED` from which seed on.
+//! One number that is not finite, anywhere in a layer: what of the results is not finite is what the oracle says, and
+//! all other rows of the batch have the bits that they have without it. First with every activation, then with any
+//! options: `WGPU_GRU_CASES` says how many layers are drawn, `WGPU_GRU_SEED` from which seed on.
 
 use proptest::strategy::Strategy;
 use wgpu_gru::reference::f16::{f16_from_gates, from_f16, to_f16};
@@ -226,8 +226,8 @@ impl Subject {
         Self { layer, net }
     }
 
-    /// Everything that a forward pass, a backward pass and a step of Adam make, by name, as the oracle names it. A parameter
-    /// has the name of its gradient and [`STEPPED`].
+    /// Everything that a forward pass, a backward pass and a step of Adam make, by name, as the oracle names it. A
+    /// parameter has the name of its gradient and [`STEPPED`].
     fn results(&mut self, weights: &Weights, batch: &Batch) -> Vec<(String, Vec<f32>)> {
         let parameters = self.layer.parameters();
         for (cell, host) in parameters.cells.iter().zip(&weights.cells) {

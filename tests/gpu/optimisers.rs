@@ -1,5 +1,5 @@
-//! What training meets outside of a test: gradients that are not finite, norms that are huge or tiny, tensors that begin
-//! anywhere in their buffer, more elements than a grid has invocations.
+//! What training meets outside of a test: gradients that are not finite, norms that are huge or tiny, tensors that
+//! begin anywhere in their buffer, more elements than a grid has invocations.
 
 use wgpu_gru::reference::adam::adam;
 use wgpu_gru::reference::adam_prepare::adam_prepare;
@@ -352,9 +352,9 @@ fn parameters_of_many_cells(gpu: &Gpu) {
     }
 }
 
-/// `torch.optim.Adam(params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8)` and `torch.optim.SGD(params, lr=1e-3)`, from PyTorch's
-/// documentation. The numbers are those of the formulas there (with `weight_decay=0, amsgrad=False`) in f64. The first
-/// gradient is as small as epsilon, so that a wrong epsilon shows; the second step shows both decays.
+/// `torch.optim.Adam(params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8)` and `torch.optim.SGD(params, lr=1e-3)`, from
+/// PyTorch's documentation. The numbers are those of the formulas there (with `weight_decay=0, amsgrad=False`) in f64.
+/// The first gradient is as small as epsilon, so that a wrong epsilon shows; the second step shows both decays.
 fn pytorch_defaults(gpu: &Gpu) {
     let options = AdamOptions::default();
     let expected = AdamOptions {
@@ -407,8 +407,8 @@ fn overlapping_pairs(gpu: &Gpu) {
         refused(&[(&other, &second), (&first, &d_first)], crossed);
         refused(&[(&first, &part(&all, 6))], ["parameter", "gradient"]);
 
-        // Parts side by side are no overlap, not even of one pair's parameter and another's gradient; nor is one gradient
-        // for two parameters.
+        // Parts side by side are no overlap, not even of one pair's parameter and another's gradient; nor is one
+        // gradient for two parameters.
         let (d_fourth, fourth) = (part(&all, 5), part(&gradients, 4));
         new(&[(&first, &d_first), (&fourth, &d_fourth)], Some(1.0), false).expect("side by side").step(gpu);
         new(&[(&first, &d_other), (&part(&all, 4), &d_other)], None, false).expect("one gradient").step(gpu);

@@ -1,5 +1,5 @@
-//! More workgroups than one axis of a grid has: on a device that allows few of them small tensors are large ones. Every kernel
-//! whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
+//! More workgroups than one axis of a grid has: on a device that allows few of them small tensors are large ones. Every
+//! kernel whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
 
 use wgpu_gru::reference::move_rows::{move_rows, number};
 use wgpu_gru::reference::pack::pack;

@@ -1,4 +1,5 @@
-//! Layers that work on tensors of the app, or of each other, give what they give on their own; and share their scratch memory.
+//! Layers that work on tensors of the app, or of each other, give what they give on their own; and share their scratch
+//! memory.
 
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
@@ -113,7 +114,8 @@ fn each_alone(gpu: &Gpu) {
     check(gpu, &config, unroll, |all| ExternalTensors { gradients: all.gradients, ..none() });
 }
 
-/// Weights one behind the other in one buffer of the app, and each in one of its own: what cells take together goes by that.
+/// Weights one behind the other in one buffer of the app, and each in one of its own: what cells take together goes by
+/// that.
 fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
     for (config, unroll) in cases() {
         let own = Recurrent::new(gpu, config.clone(), 3).expect("a layer");

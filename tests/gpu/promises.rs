@@ -1,5 +1,5 @@
-//! Recording makes nothing and submits nothing, by the crate's own count and by wgpu's; and it records as many dispatches
-//! as the plan says.
+//! Recording makes nothing and submits nothing, by the crate's own count and by wgpu's; and it records as many
+//! dispatches as the plan says.
 
 use wgpu_gru::Activity;
 use wgpu_gru::train::{Adam, AdamOptions, Linear};
@@ -86,8 +86,8 @@ fn the_count_can_fail(gpu: &Gpu) {
     assert_eq!(gpu.activity().submissions, submissions + 1, "one submission");
 }
 
-/// (T, B, I, H) = (64, 32, 128, 128) with a dispatch a step: T + 1 dispatches forward, T + 6 backward; a GPU packs the weights
-/// in one more. What a plan chooses for itself has no more than that. One submission a pass.
+/// (T, B, I, H) = (64, 32, 128, 128) with a dispatch a step: T + 1 dispatches forward, T + 6 backward; a GPU packs the
+/// weights in one more. What a plan chooses for itself has no more than that. One submission a pass.
 fn dispatches_of_the_issue(gpu: &Gpu) {
     let gpu = own(gpu);
     let gru = Gru::new(&gpu, GruConfig::new(128, 128), 1).expect("a layer");
@@ -158,8 +158,8 @@ fn dispatches_are_as_planned(gpu: &Gpu) {
     }
 }
 
-/// A second layer of another size that is cut like the first makes no pipeline, if neither size is a multiple of four, or both
-/// are.
+/// A second layer of another size that is cut like the first makes no pipeline, if neither size is a multiple of four,
+/// or both are.
 fn pipelines_are_shared(gpu: &Gpu) {
     let gpu = own(gpu);
     let unroll = |class, schedule, [i, h, t]: [usize; 3]| {
@@ -212,8 +212,8 @@ fn pipelines_are_cached(gpu: &Gpu) {
     assert_eq!(pass(stored).0, output, "the same numbers");
 }
 
-/// A device that is to be planned for as a discrete GPU gets a GPU's kernels in all that is made on it, where nothing else is asked
-/// for by name: so the suite in that plan tests them.
+/// A device that is to be planned for as a discrete GPU gets a GPU's kernels in all that is made on it, where nothing
+/// else is asked for by name: so the suite in that plan tests them.
 fn planned_as_told(gpu: &Gpu) {
     let made = |class, name: &str| {
         let gpu = open_unplanned(gpu);

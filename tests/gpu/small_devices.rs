@@ -1,5 +1,5 @@
-//! Devices with limits below WebGPU's defaults: everything that the crate makes is made and works, or the error names the
-//! limit. A panic inside wgpu would fail these tests by itself.
+//! Devices with limits below WebGPU's defaults: everything that the crate makes is made and works, or the error names
+//! the limit. A panic inside wgpu would fail these tests by itself.
 
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};

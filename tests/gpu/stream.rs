@@ -1,4 +1,5 @@
-//! Streams beside the checks of `tests/checks/stream.rs`: what needs counters, or waits for the GPU; and what is refused.
+//! Streams beside the checks of `tests/checks/stream.rs`: what needs counters, or waits for the GPU; and what is
+//! refused.
 
 use wgpu_gru::{
     Config, Direction, Error, ExternalTensors, Gpu, GruConfig, Recurrent, StreamOptions, Tensor, Unroll, wgpu,

@@ -1,4 +1,5 @@
-//! Any layer with any options, as a strategy: for the GPU against the oracle, and for the oracle against finite differences.
+//! Any layer with any options, as a strategy: for the GPU against the oracle, and for the oracle against finite
+//! differences.
 
 use proptest::prelude::*;
 use proptest::sample::select;

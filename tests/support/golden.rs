@@ -28,8 +28,8 @@ pub(crate) enum Precision {
 /// Arrays by PyTorch's names.
 type Named<T> = BTreeMap<String, Vec<T>>;
 
-/// One layer and one sequence: what goes in, as f32, and what a framework makes of it. All tensors are row-major; `None`:
-/// the source does not tell.
+/// One layer and one sequence: what goes in, as f32, and what a framework makes of it. All tensors are row-major;
+/// `None`: the source does not tell.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Golden {
@@ -414,7 +414,8 @@ pub(crate) fn load_plain() -> Vec<Golden> {
 /// The cases of all sources with every option, in the order of their names.
 ///
 /// # Panics
-/// If a file cannot be read or holds something else than its config says, or if there are not as many as `SOURCES` says.
+/// If a file cannot be read or holds something else than its config says, or if there are not as many as `SOURCES`
+/// says.
 pub(crate) fn load_options() -> Vec<Golden> {
     SOURCES.into_iter().flat_map(|(source, count)| load::<Golden>(&format!("options/{source}"), count)).collect()
 }

@@ -3,7 +3,8 @@
 use wgpu_gru::verify::{self, Batch};
 use wgpu_gru::{GruConfig, Tolerance, Weights};
 
-/// The expectations of a plain layer, `output`, `h_n`, `d_input`, `d_h0` and the four gradients of the parameters, as arrays.
+/// The expectations of a plain layer, `output`, `h_n`, `d_input`, `d_h0` and the four gradients of the parameters, as
+/// arrays.
 pub(crate) fn expectation(config: &GruConfig, weights: &Weights, batch: &Batch) -> ([Vec<f64>; 8], [Tolerance; 8]) {
     let mut list = verify::expectation(config, weights, batch);
     list.truncate(8);

@@ -1,6 +1,6 @@
-//! The time to the first result: from before the adapter is opened until h_n, or after training the smallest gradient, is on
-//! the host, with everything that has to be compiled and tuned. Each is taken in a process of its own, with the caches of
-//! drivers and of cubecl empty.
+//! The time to the first result: from before the adapter is opened until h_n, or after training the smallest gradient,
+//! is on the host, with everything that has to be compiled and tuned. Each is taken in a process of its own, with the
+//! caches of drivers and of cubecl empty.
 
 use std::fs::File;
 use std::io::Write;

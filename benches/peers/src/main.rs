@@ -1,5 +1,5 @@
-//! How fast is wgpu-gru beside other GRUs? One process, one run, the same weights and inputs for everybody, everybody checked
-//! before being timed. `README.md` tells how to run it and what exactly is timed.
+//! How fast is wgpu-gru beside other GRUs? One process, one run, the same weights and inputs for everybody, everybody
+//! checked before being timed. `README.md` tells how to run it and what exactly is timed.
 
 mod about;
 #[path = "../../../examples/support/args.rs"]
@@ -47,8 +47,8 @@ fn take(task: &Task) -> Result<()> {
 fn run(args: &Wanted) -> Result<()> {
     output::prepare(&args.json).map_err(|error| anyhow!("{error}"))?;
     let foreign = args.merge.iter().map(|path| Foreign::read(path)).collect::<Result<Vec<_>>>()?;
-    // Before this process opens an adapter, so that two do not share the GPU; and who takes its own process down, as a driver
-    // may, is not let into this one.
+    // Before this process opens an adapter, so that two do not share the GPU; and who takes its own process down, as a
+    // driver may, is not let into this one.
     let mut first_results = first_results(args);
     for foreign in &foreign {
         first_results.extend(foreign.first_results(&args.kinds));

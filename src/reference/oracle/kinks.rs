@@ -19,7 +19,8 @@ pub fn distance_to_kink(activation: Activation, x: f64) -> f64 {
 }
 
 impl Forward {
-    /// The least distance of what goes into the activations from where a slope jumps: a kink of the activation, or the clip.
+    /// The least distance of what goes into the activations from where a slope jumps: a kink of the activation, or the
+    /// clip.
     #[must_use]
     pub fn distance_to_kink(&self, config: &Config) -> f64 {
         let limit = clip_limit(config);

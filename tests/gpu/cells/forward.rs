@@ -52,8 +52,8 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// A step reads the first states, and NaN lies where it writes; `gru_reset` and `gru_gates` read all states and write
-    /// none. NaN too in the columns of the other direction.
+    /// A step reads the first states, and NaN lies where it writes; `gru_reset` and `gru_gates` read all states and
+    /// write none. NaN too in the columns of the other direction.
     fn new(case: &Case, kernel: &str, seed: u64) -> Self {
         let [seq_len, batch, hidden] = case.sizes;
         let mut uniform = SplitMix64::new(seed);
@@ -79,8 +79,8 @@ impl Numbers {
     }
 }
 
-/// Checks with one seed after the other, until no argument of an activation lies at a jump of it, where f32 and f64 may be
-/// on different sides.
+/// Checks with one seed after the other, until no argument of an activation lies at a jump of it, where f32 and f64 may
+/// be on different sides.
 fn until_told(case: &Case, check: impl Fn(u64) -> bool) {
     assert!((1..50).any(check), "{case:?}: an argument at a jump with every seed");
 }

@@ -32,8 +32,8 @@ pub(crate) async fn verify_batch<C: Copy + Into<Cell>>(
     report
 }
 
-/// Forward, and where it is training backward, over a batch from host numbers: everything that is made, by the names that
-/// [`verify::expectation`] has.
+/// Forward, and where it is training backward, over a batch from host numbers: everything that is made, by the names
+/// that [`verify::expectation`] has.
 pub(crate) fn results(net: &mut Unrolled, batch: &Batch) -> Vec<(String, Vec<f32>)> {
     let like = |of: &Tensor, host: &[f32]| tensor(of.gpu(), of.shape(), host);
     if let Some(lengths) = &batch.lengths {

@@ -1,4 +1,5 @@
-//! Layers as `any_options` draws them: their numbers, whether they say anything, and the check of one against the oracle.
+//! Layers as `any_options` draws them: their numbers, whether they say anything, and the check of one against the
+//! oracle.
 
 use wgpu_gru::reference::oracle;
 use wgpu_gru::rng::SplitMix64;
@@ -25,10 +26,11 @@ pub(crate) fn batch_of_drawn(options: &Options) -> Batch {
     batch
 }
 
-/// Whether rounding can be told from a mistake. Not where it may put an argument on the other side of a kink, since the slope
-/// is another one there. Layers of unbounded activations may grow beyond all bounds and make anything of their rounding
-/// errors: not where the budget is no small part of the numbers, not where a square is beyond f32, and not where so much as
-/// moving every number by two units in its last place uses a quarter of the budget. Only the oracle is asked.
+/// Whether rounding can be told from a mistake. Not where it may put an argument on the other side of a kink, since the
+/// slope is another one there. Layers of unbounded activations may grow beyond all bounds and make anything of their
+/// rounding errors: not where the budget is no small part of the numbers, not where a square is beyond f32, and not
+/// where so much as moving every number by two units in its last place uses a quarter of the budget. Only the oracle is
+/// asked.
 pub(crate) fn is_told(options: &Options) -> bool {
     let (config, batch, weights) = (&options.config, batch_of_drawn(options), weights_of_drawn(options));
     let expected = expectation(config, &weights, &batch);

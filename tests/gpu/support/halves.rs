@@ -2,8 +2,8 @@
 
 use wgpu_gru::reference::f16::{from_f16, to_f16};
 
-/// Each half, two in a word, is one of the two nearest to its number: which one, WGSL leaves to the device. Beyond the largest
-/// it is that.
+/// Each half, two in a word, is one of the two nearest to its number: which one, WGSL leaves to the device. Beyond the
+/// largest it is that.
 #[track_caller]
 pub(crate) fn assert_halves(name: &str, words: &[u32], numbers: &[f32]) {
     assert_eq!(2 * words.len(), numbers.len(), "{name}");

@@ -2,7 +2,8 @@
 
 use wgpu_gru::{Cut, Schedule, TimeLoop};
 
-/// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and with odd ones: lanes, slices, rows.
+/// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and
+/// with odd ones: lanes, slices, rows.
 pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
     let cuts = [[8, 1, 1], [8, 1, 8], [16, 4, 4], [64, 2, 1], [4, 2, 8]];
     let cut = |[lanes, split, rows]: [u32; 3]| Cut { lanes, split, rows, vec4: split > 1 };

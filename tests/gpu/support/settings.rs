@@ -1,4 +1,5 @@
-//! What the environment asks of a run. Whatever cannot be understood is an error, never a run that tests something else.
+//! What the environment asks of a run. Whatever cannot be understood is an error, never a run that tests something
+//! else.
 
 use std::num::NonZeroU32;
 

@@ -26,7 +26,8 @@ impl Follower {
         self.now
     }
 
-    /// Forgets everything, and hears the months before `now` as far back as the windows reach of which the model has learned.
+    /// Forgets everything, and hears the months before `now` as far back as the windows reach of which the model has
+    /// learned.
     pub(crate) fn begin(&mut self, features: &Features, now: usize) -> Result<()> {
         self.gpu.submit(|encoder| self.stream.encode_reset(encoder))?;
         for month in now + 1 - WINDOW..now {
@@ -36,8 +37,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Hears the next month; gives the counts that are expected after it. The square of an expected root is the median of the
-    /// count, not its mean.
+    /// Hears the next month; gives the counts that are expected after it. The square of an expected root is the median
+    /// of the count, not its mean.
     pub(crate) async fn next(&mut self, features: &Features) -> Result<Vec<f32>> {
         self.hear(features, self.now)?;
         let level = features.level(self.now, 1.0);

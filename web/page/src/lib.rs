@@ -1,5 +1,5 @@
-//! The model of the example `sunspots`, for a page: it is trained some steps at a time, forecasts the years that it has not
-//! seen, and follows them month by month as a stream. All that draws is JavaScript, in `static`.
+//! The model of the example `sunspots`, for a page: it is trained some steps at a time, forecasts the years that it has
+//! not seen, and follows them month by month as a stream. All that draws is JavaScript, in `static`.
 
 // The example's own files, of which the page needs a part.
 #[allow(dead_code)]
@@ -135,8 +135,8 @@ impl Sunspots {
         Ok(months)
     }
 
-    /// Errors of the forecasts a year ahead, root mean square: of the last month's number, of a linear autoregression over a
-    /// whole cycle, and of the model, if [`Self::forecast`] was asked.
+    /// Errors of the forecasts a year ahead, root mean square: of the last month's number, of a linear autoregression
+    /// over a whole cycle, and of the model, if [`Self::forecast`] was asked.
     pub fn errors(&self) -> Vec<f64> {
         let simple = self.baselines.first().into_iter().chain(self.baselines.last());
         let all = simple.chain(&self.model.forecasts);
@@ -153,7 +153,8 @@ impl Sunspots {
         self.model.follower.now()
     }
 
-    /// Hears the next month, one step of the stream, and says what comes after it, with the weights of now. Nothing at the end.
+    /// Hears the next month, one step of the stream, and says what comes after it, with the weights of now. Nothing at
+    /// the end.
     pub async fn next_month(&mut self) -> Result<Option<Vec<f32>>, JsError> {
         if self.now() >= self.series.values.len() {
             return Ok(None);

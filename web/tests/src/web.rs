@@ -18,7 +18,8 @@ extern "C" {
     fn now() -> f64;
 }
 
-/// What only browsers have, before and after what they share with native tests; the last one asks what all others have made.
+/// What only browsers have, before and after what they share with native tests; the last one asks what all others have
+/// made.
 const BEFORE: [(&str, &[(&str, BrowserCheck)]); 2] = [("device", device::CHECKS), ("shapes", shapes::CHECKS)];
 const AFTER: [(&str, &[(&str, BrowserCheck)]); 1] = [(kernels::MODULE, kernels::CHECKS)];
 
@@ -40,8 +41,8 @@ fn all() -> Vec<(String, Body)> {
     BEFORE.iter().flat_map(browser).chain(shared).chain(AFTER.iter().flat_map(browser)).collect()
 }
 
-/// Runs the checks whose names hold the text, a line each; gives how many failed. Of the device it is told what wgpu does
-/// not know, as in [`Beyond`].
+/// Runs the checks whose names hold the text, a line each; gives how many failed. Of the device it is told what wgpu
+/// does not know, as in [`Beyond`].
 #[wasm_bindgen]
 pub async fn run(only: String, subgroups: bool) -> u32 {
     std::panic::set_hook(Box::new(|info| error(&info.to_string())));

@@ -1,5 +1,6 @@
-//! burn's GRU, on its wgpu backend and on its CPU backend flex. Both as burn's documentation says: fusion and autotuning as
-//! they come; the graphics API as burn chooses it, and on Vulkan SPIR-V where the feature `burn-spirv` is on.
+//! burn's GRU, on its wgpu backend and on its CPU backend flex. Both as burn's documentation says: fusion and
+//! autotuning as they come; the graphics API as burn chooses it, and on Vulkan SPIR-V where the feature `burn-spirv` is
+//! on.
 
 use std::sync::OnceLock;
 

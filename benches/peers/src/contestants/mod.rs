@@ -18,8 +18,8 @@ pub(crate) use ours::open_gpu;
 
 /// A layer made ready for one pass over one case. Its input lies where it computes; what it is made of, it keeps.
 pub(crate) trait Contestant {
-    /// The pass, from the beginning to its end, which is a read: of h_n `[B, H]` after a forward pass, of the gradient of
-    /// a bias of the candidate `[H]` after training. Then everything else is made too.
+    /// The pass, from the beginning to its end, which is a read: of h_n `[B, H]` after a forward pass, of the gradient
+    /// of a bias of the candidate `[H]` after training. Then everything else is made too.
     fn run(&mut self) -> Result<Vec<f32>>;
 
     /// What the last training pass made.

@@ -1,4 +1,5 @@
-//! rten on the CPU, with an ONNX model of one GRU node that is made in memory. Its weights are packed when it is loaded.
+//! rten on the CPU, with an ONNX model of one GRU node that is made in memory. Its weights are packed when it is
+//! loaded.
 
 use std::cell::RefCell;
 
