@@ -4,17 +4,18 @@
 //! # In your app
 //! The app owns the device, the queue, the encoder and the frame. The crate is a guest:
 //!
-//! - [`Gpu::from_device`] takes clones of the handles. It replaces no handler, and needs no feature and no more than WebGPU's
-//! default limits; [`Config::required_limits`] and [`Gpu::recommended_features`] say what makes it faster. What a layer
-//! needs beyond the limits of the device is an [`Error::LimitExceeded`] that names the limit, before anything is made.
-//! - Everything is made by the calls that make something: layers, [`Unrolled`], [`Stream`]. The calls named `encode_*` and
-//! `record_*` put commands into an encoder or an open compute pass of the app, and do nothing else: no submission, no
-//! buffer, no bind group, no wait. [`Gpu::activity`] counts what the crate does; `tests/gpu/promises.rs` holds it to
-//! that.
-//! - Data goes through buffers on the GPU, both ways. [`Tensor::from_buffer`] makes a tensor of a slice of the app's buffer, to be
-//! given as one of the [`ExternalTensors`] of a layer; and every tensor that the crate hands out has a
-//! [`Tensor::binding`] for the app's shaders. Bind that, not the whole [`Tensor::buffer`]: the output of a layer lies
-//! in one buffer with the states before it.
+//! - [`Gpu::from_device`] takes clones of the handles. It replaces no handler, and needs no feature and no more than
+//!   WebGPU's default limits; [`Config::required_limits`] and [`Gpu::recommended_features`] say what makes it faster.
+//!   What a layer needs beyond the limits of the device is an [`Error::LimitExceeded`] that names the limit, before
+//!   anything is made.
+//! - Everything is made by the calls that make something: layers, [`Unrolled`], [`Stream`]. The calls named `encode_*`
+//!   and `record_*` put commands into an encoder or an open compute pass of the app, and do nothing else: no
+//!   submission, no buffer, no bind group, no wait. [`Gpu::activity`] counts what the crate does;
+//!   `tests/gpu/promises.rs` holds it to that.
+//! - Data goes through buffers on the GPU, both ways. [`Tensor::from_buffer`] makes a tensor of a slice of the app's
+//!   buffer, to be given as one of the [`ExternalTensors`] of a layer; and every tensor that the crate hands out has a
+//!   [`Tensor::binding`] for the app's shaders. Bind that, not the whole [`Tensor::buffer`]: the output of a layer lies
+//!   in one buffer with the states before it.
 //! - The only call that waits is `read`. The calls that submit say so: [`Gpu::submit`], [`Unrolled::forward`],
 //!   [`Unrolled::backward`], [`Recurrent::forward`].
 //!

@@ -192,12 +192,12 @@ pub fn expectation<C: Copy + Into<Cell>>(config: &Config<C>, weights: &Weights, 
 
 /// [`expectation`] where an option of the unroll costs precision.
 ///
-/// - Weights of 16 bits ([`Unroll::f16_weights`]): the oracle runs again with weights that are rounded, once in each
-/// of the directions that a device may round in: to the nearest, towards zero, up or down. [`Tolerance::LAMBDA`] times
-/// the largest change of any element of a tensor is added to its budget, so a device uses about half of that at most.
-/// How far the error of a weight goes depends on all that lies between it and the tensor: how many errors average out
-/// in a product, what the slopes let through, how soon the update gate forgets, whether a plain RNN forgets at all. A
-/// formula of the sizes has to allow for the worst of these, and a GRU used a thirtieth of it.
+/// - Weights of 16 bits ([`Unroll::f16_weights`]): the oracle runs again with weights that are rounded, once in each of
+///   the directions that a device may round in: to the nearest, towards zero, up or down. [`Tolerance::LAMBDA`] times
+///   the largest change of any element of a tensor is added to its budget, so a device uses about half of that at most.
+///   How far the error of a weight goes depends on all that lies between it and the tensor: how many errors average out
+///   in a product, what the slopes let through, how soon the update gate forgets, whether a plain RNN forgets at all. A
+///   formula of the sizes has to allow for the worst of these, and a GRU used a thirtieth of it.
 /// - Products of 16 bits ([`Unroll::f16_products`]): the same for the weights of the input, each moved by twice its
 ///   rounding since the other operand is rounded as well. The gradients of the weights, whose operands both come from
 ///   the batch, have [`Tolerance::f16`] more for the two roundings of each term.
