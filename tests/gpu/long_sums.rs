@@ -4,14 +4,15 @@
 use wgpu_gru::harness;
 use wgpu_gru::plan::Schedule;
 use wgpu_gru::reference::matmul::MatmulParams;
+use wgpu_gru::train::{MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Activation, Gpu, Gru, GruConfig, Rnn, RnnConfig, Unroll, Weights};
+use wgpu_gru::{Activation, Gpu, Gru, GruConfig, Rnn, RnnConfig, Tensor, Unroll, Weights};
 
 use crate::device::{read, run, tensor};
 use crate::matmul::{kernels, operands};
 use crate::options::recorded;
 
-trials![products, sums_over_rows, gradients_of_a_layer, parts_of_dispatches];
+trials![products, sums_over_rows, losses_and_norms, gradients_of_a_layer, parts_of_dispatches];
 
 /// What is added up: in f32 no sum of these is exact.
 const CONSTANTS: [f32; 4] = [0.1, 1.0 / 3.0, 0.7, 1e-3];
@@ -59,6 +60,31 @@ fn sums_over_rows(gpu: &Gpu) {
             for (sum, constant) in read(&total).into_iter().zip(CONSTANTS) {
                 assert_sum(&format!("{lanes:?} {terms} of {constant}"), &[sum], f64::from(constant) * terms as f64);
             }
+        }
+    }
+}
+
+/// As many as a binding of 128 MiB holds, nearly: 449 of them an invocation, in 7 parts and one term. In one chain the
+/// loss is off by up to 4e-6, in parts by 6e-7.
+fn losses_and_norms(gpu: &Gpu) {
+    let terms = 7 * (1 << 22) + 65;
+    for constant in [0.7, 1.0 / 3.0] {
+        let constants = tensor(gpu, &[terms], &vec![constant; terms]);
+        let [parameter, d_prediction] = [0, 1].map(|_| Tensor::zeros(gpu, &[terms]).expect("a tensor"));
+        let loss = MeanSquaredError::new(&constants, &d_prediction).expect("a loss");
+        let options = SgdOptions { max_norm: Some(1.0), ..SgdOptions::default() };
+        let sgd = Sgd::new(&[(&parameter, &constants)], &options).expect("an optimiser");
+        gpu.submit(|encoder| {
+            loss.encode(encoder);
+            sgd.encode(encoder);
+            Ok(())
+        })
+        .expect("a submission");
+        let square = f64::from(constant) * f64::from(constant);
+        let exact = [square, (square * terms as f64).sqrt()];
+        for (name, exact, actual) in [("loss", exact[0], loss.loss()), ("norm", exact[1], sgd.norm())] {
+            let error = (f64::from(read(actual)[0]) / exact - 1.0).abs();
+            assert!(error < 1.5e-6, "{name} of {constant}: {error:.1e} off");
         }
     }
 }
