@@ -43,7 +43,8 @@ impl Tolerance {
         Self { abs: 8.0 * Self::UNIT_ROUNDOFF, rel: 8.0 * Self::UNIT_ROUNDOFF }
     }
 
-    /// For a sum of `k` products.
+    /// For a sum of `k` products. Where all have one sign their roundings do conspire, and one chain of them may be off
+    /// by k u; so sums over many rows have parts, see [Long sums](crate::train#long-sums).
     #[must_use]
     pub fn matmul(k: usize) -> Self {
         let k = k.max(1) as f64;

@@ -74,7 +74,7 @@ impl MeanSquaredError {
         &self.expected
     }
 
-    /// The loss, `[1]`.
+    /// The loss, `[1]`. How many digits it keeps: [Long sums](crate::train#long-sums).
     #[must_use]
     pub fn loss(&self) -> &Tensor {
         &self.loss

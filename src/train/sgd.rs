@@ -85,7 +85,8 @@ impl Sgd {
     }
 
     /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it
-    /// overflows or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38.
+    /// overflows or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38. How many digits it keeps:
+    /// [Long sums](crate::train#long-sums).
     #[must_use]
     pub fn norm(&self) -> &Tensor {
         &self.state.norm
