@@ -11,10 +11,10 @@ use std::process::ExitCode;
 
 use criterion::{Criterion, Throughput};
 use wgpu_gru::Program;
-use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
-use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
-use wgpu_gru::reference::matmul::{MatmulParams, matmul};
-use wgpu_gru::reference::sum_rows::sum_rows;
+use wgpu_gru::reference::twins::gru_step::{GruStepParams, gru_step};
+use wgpu_gru::reference::twins::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
+use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul};
+use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
 use wgpu_gru::{MatmulKernel, Schedule, TimeLoop};

@@ -13,9 +13,9 @@ use crate::plan::ops::{
 };
 use crate::plan::tensors::{Id, Tensors};
 use crate::plan::{MatmulKernel, Plan, TimeLoop};
-use crate::reference::Real;
-use crate::reference::matmul::MatmulParams;
-use crate::reference::run::Machine;
+use crate::reference::twins::Real;
+use crate::reference::twins::matmul::MatmulParams;
+use crate::reference::twins::run::Machine;
 use crate::verification::Batch;
 use crate::weights::{CellWeights, Weights, cell_names};
 

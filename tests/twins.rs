@@ -4,7 +4,7 @@ use approx::{assert_abs_diff_eq, assert_relative_eq};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgpu_gru::Tolerance;
-use wgpu_gru::reference::activation::{sigmoid, tanh_guarded};
+use wgpu_gru::reference::twins::activation::{sigmoid, tanh_guarded};
 
 mod support;
 

@@ -1,8 +1,8 @@
 //! The twins of the optimisers in f64: against PyTorch, and where the norm is not finite.
 
-use wgpu_gru::reference::adam::adam;
-use wgpu_gru::reference::adam_prepare::adam_prepare;
-use wgpu_gru::reference::sum_squares::sum_squares;
+use wgpu_gru::reference::twins::adam::adam;
+use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
+use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::train::AdamOptions;
 
 mod support;

@@ -1,5 +1,5 @@
 //! The list of operations: what is computed from which tensors, in order. A GPU executes it by way of `lower`, a CPU by
-//! the twins (`reference::run`).
+//! the twins (`reference::twins::run`).
 //!
 //! An operation names tensors by their number in [`Tensors`] and counts in elements. It holds every choice that depends
 //! on sizes and on the device: which kernel, whether it loads `vec4`. Whatever is said of a plan (dispatches, FLOPs,

@@ -4,7 +4,7 @@
 
 use wgpu_gru::Schedule;
 use wgpu_gru::harness;
-use wgpu_gru::reference::matmul::MatmulParams;
+use wgpu_gru::reference::twins::matmul::MatmulParams;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Gpu, Gru, GruConfig, Rnn, RnnConfig, Tolerance, Unroll, Weights};
 

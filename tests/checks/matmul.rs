@@ -3,7 +3,7 @@
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::{self, Placed};
 use wgpu_gru::reference::f16::{from_f16, to_f16};
-use wgpu_gru::reference::matmul::{MatmulParams, matmul};
+use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tolerance};
 

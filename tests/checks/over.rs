@@ -2,7 +2,7 @@
 //! are zero.
 
 use wgpu_gru::harness::{self, Placed};
-use wgpu_gru::reference::matmul::{MatmulParams, matmul_with_lengths};
+use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul_with_lengths};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Unroll, Weights};
 

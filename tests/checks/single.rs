@@ -1,8 +1,8 @@
 //! Single kernels beside the products against their twins: sums over rows, packed weights, gates out of halves.
 
-use wgpu_gru::reference::f16::gates_from_f16;
-use wgpu_gru::reference::pack::pack;
-use wgpu_gru::reference::sum_rows::sum_rows;
+use wgpu_gru::reference::twins::gates_f16::gates_from_f16;
+use wgpu_gru::reference::twins::pack::pack;
+use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
 

@@ -2,11 +2,11 @@
 //! optimiser together: one encoder, one submission.
 
 use wgpu_gru::Activity;
-use wgpu_gru::reference::adam::adam;
-use wgpu_gru::reference::adam_prepare::adam_prepare;
-use wgpu_gru::reference::mse::mse;
-use wgpu_gru::reference::sgd::sgd;
-use wgpu_gru::reference::sum_squares::sum_squares;
+use wgpu_gru::reference::twins::adam::adam;
+use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
+use wgpu_gru::reference::twins::mse::mse;
+use wgpu_gru::reference::twins::sgd::sgd;
+use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions, UnrolledLinear};
 use wgpu_gru::wgpu::CommandEncoder;

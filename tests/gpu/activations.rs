@@ -7,8 +7,8 @@
 //! of the activation wherever it did not.
 
 use proptest::prelude::*;
-use wgpu_gru::reference::activation::{activate, activation_slope};
 use wgpu_gru::reference::oracle;
+use wgpu_gru::reference::twins::activation::{activate, activation_slope};
 use wgpu_gru::verify;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Cell, Error, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll, Weights};

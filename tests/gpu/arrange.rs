@@ -1,9 +1,10 @@
 //! The copy into another arrangement, with lengths and dropout, and the count that dropout draws from, against their
 //! twins: a copy is exact.
 
-use wgpu_gru::reference::arrange::{arrange, dropout_factor};
-use wgpu_gru::reference::count::count;
-use wgpu_gru::reference::move_rows::{move_rows, number};
+use wgpu_gru::reference::dropout::dropout_factor;
+use wgpu_gru::reference::twins::arrange::arrange;
+use wgpu_gru::reference::twins::count::count;
+use wgpu_gru::reference::twins::move_rows::{move_rows, number};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, harness};
 

@@ -4,8 +4,8 @@
 //! are left out of the program. The twin is asked for one step of one direction at a time: so order, slots and columns
 //! are known here a second time.
 
-use wgpu_gru::reference::activation::{activate, kept};
-use wgpu_gru::reference::gru_step::GruOptions;
+use wgpu_gru::reference::twins::activation::{activate, kept};
+use wgpu_gru::reference::twins::gru_step::GruOptions;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, harness};
 use wgpu_gru::{Schedule, TimeLoop};

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use wgpu_gru::harness::{self, Placed};
-use wgpu_gru::reference::matmul::{MatmulParams, matmul};
+use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, Expectation, expectation, expectation_of};
 use wgpu_gru::wgpu::CooperativeScalarType::{F16, F32};

@@ -5,7 +5,7 @@
 use proptest::strategy::Strategy;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::Placed;
-use wgpu_gru::reference::matmul::MatmulParams;
+use wgpu_gru::reference::twins::matmul::MatmulParams;
 use wgpu_gru::train::{Sgd, SgdOptions};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{DeviceType, Features};

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::{self, Placed};
-use wgpu_gru::reference::matmul::MatmulParams;
+use wgpu_gru::reference::twins::matmul::MatmulParams;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, wgpu};
 

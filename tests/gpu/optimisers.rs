@@ -1,10 +1,10 @@
 //! What training meets outside of a test: gradients that are not finite, norms that are huge or tiny, tensors that
 //! begin anywhere in their buffer, more elements than a grid has invocations.
 
-use wgpu_gru::reference::adam::adam;
-use wgpu_gru::reference::adam_prepare::adam_prepare;
-use wgpu_gru::reference::sgd::sgd;
-use wgpu_gru::reference::sum_squares::sum_squares;
+use wgpu_gru::reference::twins::adam::adam;
+use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
+use wgpu_gru::reference::twins::sgd::sgd;
+use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Direction, Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
@@ -338,7 +338,7 @@ fn at_an_offset(gpu: &Gpu) {
     for (len, [first, second]) in [(5, [3, 70]), (300_007, [129, 1])] {
         let (prediction, expected) = (uniform.vec(len, 1.0), uniform.vec(len, 1.0));
         let mut exact_d = vec![0.0; len];
-        let exact = wgpu_gru::reference::mse::mse(&wide(&prediction), &wide(&expected), &mut exact_d);
+        let exact = wgpu_gru::reference::twins::mse::mse(&wide(&prediction), &wide(&expected), &mut exact_d);
         let (prediction, d) = (Part::new(gpu, first, &prediction), Part::new(gpu, second, &vec![9.0; len]));
         let loss = MeanSquaredError::new(&prediction.part, &d.part).expect("a loss");
         loss.expected().write(&expected).expect("a write");

@@ -1,9 +1,9 @@
 //! More workgroups than one axis of a grid has: on a device that allows few of them small tensors are large ones. Every
 //! kernel whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
 
-use wgpu_gru::reference::move_rows::{move_rows, number};
-use wgpu_gru::reference::pack::pack;
-use wgpu_gru::reference::sum_rows::sum_rows;
+use wgpu_gru::reference::twins::move_rows::{move_rows, number};
+use wgpu_gru::reference::twins::pack::pack;
+use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tolerance, harness, wgpu};
 

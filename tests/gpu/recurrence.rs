@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use wgpu_gru::TimeLoop;
-use wgpu_gru::reference::Real;
-use wgpu_gru::reference::gru_step::{GruStepParams, gru_step};
-use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
+use wgpu_gru::reference::twins::Real;
+use wgpu_gru::reference::twins::gru_step::{GruStepParams, gru_step};
+use wgpu_gru::reference::twins::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Program, Result, Tensor, Tolerance, harness};
 

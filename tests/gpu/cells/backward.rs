@@ -1,12 +1,12 @@
 //! The steps backward.
 
-use wgpu_gru::reference::Real;
-use wgpu_gru::reference::activation::value_of_kept;
-use wgpu_gru::reference::gru_reset_backward::gru_reset_backward as gru_reset_backward_twin;
-use wgpu_gru::reference::gru_step::{GruOptions, GruStepParams};
-use wgpu_gru::reference::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
-use wgpu_gru::reference::rnn_step::RnnStepParams;
-use wgpu_gru::reference::rnn_step_backward::rnn_step_backward as rnn_step_backward_twin;
+use wgpu_gru::reference::twins::Real;
+use wgpu_gru::reference::twins::activation::value_of_kept;
+use wgpu_gru::reference::twins::gru_reset_backward::gru_reset_backward as gru_reset_backward_twin;
+use wgpu_gru::reference::twins::gru_step::{GruOptions, GruStepParams};
+use wgpu_gru::reference::twins::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
+use wgpu_gru::reference::twins::rnn_step::RnnStepParams;
+use wgpu_gru::reference::twins::rnn_step_backward::rnn_step_backward as rnn_step_backward_twin;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Cell, Gpu, Reset, Tolerance, harness};
 

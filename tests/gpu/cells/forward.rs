@@ -1,10 +1,10 @@
 //! The steps forward, and the gates made again.
 
-use wgpu_gru::reference::Real;
-use wgpu_gru::reference::gru_gates::gru_gates as gru_gates_twin;
-use wgpu_gru::reference::gru_reset::gru_reset as gru_reset_twin;
-use wgpu_gru::reference::gru_step::{GruStepParams, gru_step_with};
-use wgpu_gru::reference::rnn_step::{RnnStepParams, rnn_step as rnn_step_twin};
+use wgpu_gru::reference::twins::Real;
+use wgpu_gru::reference::twins::gru_gates::gru_gates as gru_gates_twin;
+use wgpu_gru::reference::twins::gru_reset::gru_reset as gru_reset_twin;
+use wgpu_gru::reference::twins::gru_step::{GruStepParams, gru_step_with};
+use wgpu_gru::reference::twins::rnn_step::{RnnStepParams, rnn_step as rnn_step_twin};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Cell, Gpu, Reset, Tolerance, harness};
 

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use super::arrange::{arrange, dropout_factor};
+use super::arrange::arrange;
 use super::count::count;
-use super::f16::{f16_from_gates, from_f16, gates_from_f16, to_f16};
+use super::gates_f16::{f16_from_gates, gates_from_f16};
 use super::gru_gates::gru_gates;
 use super::gru_reset::gru_reset;
 use super::gru_reset_backward::gru_reset_backward;
@@ -26,6 +26,8 @@ use crate::plan::ops::{
 };
 use crate::plan::tensors::Id;
 use crate::plan::tensors::{Owner, Placed, Tensors};
+use crate::reference::dropout::dropout_factor;
+use crate::reference::f16::{from_f16, to_f16};
 
 /// The buffers of a plan on the host: of numbers, and of the same places as whole numbers, for tensors that hold those.
 #[derive(Debug)]
