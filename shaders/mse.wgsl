@@ -13,7 +13,6 @@ alias Sum = f32;
 struct MseParams {
     len: u32,
     prediction_offset: u32,
-    expected_offset: u32,
     d_prediction_offset: u32,
     workgroups: u32,
     // 1 / len
@@ -34,7 +33,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     while i < params.len {
         var few = 0.0;
         for (var terms = 0u; terms < 64u && i < params.len; terms++) {
-            let error = prediction[params.prediction_offset + i] - expected[params.expected_offset + i];
+            let error = prediction[params.prediction_offset + i] - expected[i];
             d_prediction[params.d_prediction_offset + i] = 2.0 * error * params.inverse_len;
             few += error * error;
             i += stride;

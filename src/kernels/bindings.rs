@@ -128,7 +128,7 @@ bindings! {
     Mse;
     uniform(dynamic: false) params: MseParams {
         len: u32,
-        prediction_offset: u32, expected_offset: u32, d_prediction_offset: u32,
+        prediction_offset: u32, d_prediction_offset: u32,
         workgroups: u32,
         inverse_len: f32,
     }

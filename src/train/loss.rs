@@ -41,7 +41,6 @@ impl MeanSquaredError {
         let params = MseParams {
             len: len as u32,
             prediction_offset,
-            expected_offset: 0,
             d_prediction_offset,
             workgroups,
             inverse_len: 1.0 / len as f32,
