@@ -4,18 +4,22 @@ use std::collections::HashMap;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::atomic::Ordering::Release;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-#[cfg(feature = "harness")]
-use crate::gpu::kernel::Generate;
-use crate::gpu::kernel::{Kernel, KernelSpec};
-use crate::gpu::open::OPTIONAL_FEATURES;
-use crate::gpu::readback::{DEFAULT_TIMEOUT, StagingPool};
-#[cfg(feature = "harness")]
-use crate::gpu::trace::Trace;
+use crate::gpu::kernel::{Kernel, KernelKey};
+use crate::gpu::staging::StagingPool;
+use crate::gpu::sync::lock;
 use crate::target::Target;
+
+/// How long a readback waits by default. See [`Gpu::set_readback_timeout`].
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The features that kernels use where a device has them. None in browsers: WGSL there wants `enable subgroups;`, which
+/// naga 30 takes for an error, and wgpu 30 asks no browser for the feature.
+pub(super) const OPTIONAL_FEATURES: wgpu::Features =
+    if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
 
 /// A GPU: a device and its queue, with the pipelines and staging buffers that were made for it.
 ///
@@ -51,16 +55,14 @@ struct Inner {
     trace: OnceLock<Trace>,
 }
 
-/// What a kernel is kept by.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct KernelKey {
-    name: &'static str,
-    /// What the text was made for, if it was made.
-    sizes: Vec<u32>,
-    /// In the order of their names, so that it does not matter in which order they are given.
-    overrides: Vec<(&'static str, u64)>,
-    /// Whether it is checked while it runs.
-    is_checked: bool,
+/// Where kernels count.
+#[cfg(feature = "harness")]
+#[derive(Debug)]
+pub(super) struct Trace {
+    /// Whole numbers.
+    pub(super) counts: wgpu::Buffer,
+    /// Which kernel each of them is of.
+    pub(super) labels: Mutex<Vec<&'static str>>,
 }
 
 #[derive(Debug, Default)]
@@ -356,6 +358,16 @@ impl Gpu {
         *lock(&self.inner.timeout)
     }
 
+    /// What was made so far.
+    pub(super) fn kernels(&self) -> &Mutex<HashMap<KernelKey, Arc<Kernel>>> {
+        &self.inner.kernels
+    }
+
+    /// Counts one more pipeline.
+    pub(super) fn count_pipeline(&self) {
+        self.inner.activity.pipelines.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn staging(&self) -> &StagingPool {
         &self.inner.staging
     }
@@ -465,63 +477,4 @@ impl Gpu {
         self.inner.activity.bind_groups.fetch_add(1, Relaxed);
         self.device().create_bind_group(descriptor)
     }
-
-    /// The kernel with these values of its overrides, made at the first call and kept. Where a limit of the device is
-    /// too low for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
-    pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        self.kept(spec.name, Vec::new(), overrides, || Kernel::new(self, spec, overrides))
-    }
-
-    /// The same of a kernel whose text is made for its sizes: once, like the kernel.
-    #[cfg(feature = "harness")]
-    pub(crate) fn generated(&self, generator: &impl Generate, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        let make = || Kernel::new(self, &KernelSpec::generated(generator), overrides);
-        self.kept(generator.name(), generator.sizes(), overrides, make)
-    }
-
-    fn kept(
-        &self,
-        name: &'static str,
-        sizes: Vec<u32>,
-        overrides: &[(&'static str, f64)],
-        make: impl FnOnce() -> Kernel,
-    ) -> Arc<Kernel> {
-        let mut overrides: Vec<_> = overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        overrides.sort_unstable();
-        let key = KernelKey { name, sizes, overrides, is_checked: self.has_runtime_checks() };
-        let mut kernels = lock(&self.inner.kernels);
-        if let Some(kernel) = kernels.get(&key) {
-            return kernel.clone();
-        }
-        let kernel = Arc::new(make());
-        if kernel.made().is_ok() {
-            self.inner.activity.pipelines.fetch_add(1, Relaxed);
-            kernels.insert(key, kernel.clone());
-        }
-        kernel
-    }
-
-    /// For tests: the kernels made without checks while they run.
-    #[cfg(feature = "harness")]
-    pub(crate) fn unchecked_kernels(&self) -> Vec<&'static str> {
-        let kernels = lock(&self.inner.kernels);
-        kernels
-            .values()
-            .filter(|kernel| {
-                kernel.made().is_ok_and(|made| !made.checks.bounds_checks && !made.checks.force_loop_bounding)
-            })
-            .map(|kernel| kernel.label)
-            .collect()
-    }
-
-    /// Whether a kernel was made, with any overrides.
-    #[cfg(feature = "harness")]
-    pub(crate) fn has_made(&self, spec: &'static KernelSpec) -> bool {
-        lock(&self.inner.kernels).keys().any(|key| key.name == spec.name)
-    }
-}
-
-/// A lock that a panic elsewhere does not poison: what these mutexes guard is whole between any two statements.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,8 +5,11 @@ mod cooperative;
 mod kernel;
 mod needs;
 mod open;
+mod pipelines;
 mod program;
 mod readback;
+mod staging;
+mod sync;
 mod tensor;
 #[cfg(feature = "harness")]
 mod trace;

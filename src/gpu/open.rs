@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::gpu::context::OPTIONAL_FEATURES;
 
 /// The backends that the kernels run on. GL has no place here: it cannot run them, and on Linux its software adapter
 /// shadows the Vulkan one.
@@ -11,11 +12,6 @@ const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
     .union(wgpu::Backends::METAL)
     .union(wgpu::Backends::DX12)
     .union(wgpu::Backends::BROWSER_WEBGPU);
-
-/// The features that kernels use where a device has them. None in browsers: WGSL there wants `enable subgroups;`, which
-/// naga 30 takes for an error, and wgpu 30 asks no browser for the feature.
-pub(super) const OPTIONAL_FEATURES: wgpu::Features =
-    if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
 
 /// How [`Gpu::with_options`] chooses an adapter.
 #[derive(Debug, Clone, Default)]

@@ -1,53 +1,36 @@
 //! From the GPU to the host: one copy into a staging buffer that is kept for the next time, and one wait, which ends.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
-use crate::gpu::context::lock;
 use crate::gpu::tensor::Tensor;
 
-/// How long a readback waits by default. See [`Gpu::set_readback_timeout`].
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How many staging buffers are kept.
-const KEPT: usize = 4;
-
-/// Staging buffers that wait for the next readback.
-#[derive(Debug, Default)]
-pub(super) struct StagingPool {
-    buffers: Mutex<Vec<wgpu::Buffer>>,
-}
-
-impl StagingPool {
-    /// The smallest kept buffer that is large enough, or a new one.
-    fn take(&self, gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer> {
-        let mut buffers = lock(&self.buffers);
-        let fit = (0..buffers.len()).filter(|&i| buffers[i].size() >= bytes).min_by_key(|&i| buffers[i].size());
-        if let Some(index) = fit {
-            return Ok(buffers.swap_remove(index));
-        }
-        drop(buffers);
-        gpu.create_buffer("readback staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
-    }
-
-    /// Keeps a buffer that is not mapped any more; the smallest goes when there are too many.
-    fn give_back(&self, buffer: wgpu::Buffer) {
-        let mut buffers = lock(&self.buffers);
-        buffers.push(buffer);
-        if buffers.len() > KEPT
-            && let Some(smallest) = (0..buffers.len()).min_by_key(|&i| buffers[i].size())
-        {
-            buffers.swap_remove(smallest);
-        }
-    }
-}
-
 type Mapped = Result<(), wgpu::BufferAsyncError>;
+
+impl Tensor {
+    /// Reads the numbers. Submits a copy into a staging buffer, which is kept for the next time, and waits for it.
+    ///
+    /// # Errors
+    /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`],
+    /// [`Error::BufferUsage`], [`Error::Refused`].
+    pub async fn read(&self) -> Result<Vec<f32>> {
+        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
+        read(self).await
+    }
+
+    /// [`Tensor::read`], blocking this thread.
+    ///
+    /// # Errors
+    /// As [`Tensor::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking(&self) -> Result<Vec<f32>> {
+        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
+        read_blocking(self)
+    }
+}
 
 /// A readback under way.
 struct Pending {
@@ -63,7 +46,14 @@ struct Pending {
 fn start(tensor: &Tensor) -> Result<Pending> {
     let gpu = tensor.gpu();
     gpu.expect_alive()?;
-    let staging = gpu.staging().take(gpu, tensor.byte_len())?;
+    let bytes = tensor.byte_len();
+    let staging = match gpu.staging().take(bytes) {
+        Some(staging) => staging,
+        None => {
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            gpu.create_buffer("readback staging", bytes, usage)?
+        }
+    };
     let mut encoder =
         gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgpu-gru readback") });
     encoder.copy_buffer_to_buffer(tensor.buffer(), tensor.byte_offset(), &staging, 0, tensor.byte_len());
@@ -118,21 +108,22 @@ fn finish(tensor: &Tensor, staging: wgpu::Buffer, mapped: Option<Mapped>) -> Res
 
 /// Reads a tensor. The event loop of the browser drives the mapping.
 #[cfg(target_arch = "wasm32")]
-pub(super) async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
+async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
     let Pending { staging, mapped } = start(tensor)?;
     let mapped = mapped.receive().await;
     finish(tensor, staging, mapped)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{read, read_blocking};
+use native::{read, read_blocking};
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::gpu::Gpu;
 
     /// One wait inside the driver. Drivers have been seen to hang on a wait without end, and a lost device may never
     /// signal: so each wait is short, and the loop around it counts the time.
@@ -140,7 +131,7 @@ mod native {
 
     /// Reads a tensor. A thread waits for the device until the mapping is there or the time is over, so that no
     /// executor is blocked and nothing spins.
-    pub(in crate::gpu) async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
+    pub(super) async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
         let Pending { staging, mapped, called, submission } = start(tensor)?;
         let (sender, waited) = oneshot_channel();
         let gpu = tensor.gpu().clone();
@@ -154,7 +145,7 @@ mod native {
     }
 
     /// Reads a tensor, waiting on this thread.
-    pub(in crate::gpu) fn read_blocking(tensor: &Tensor) -> Result<Vec<f32>> {
+    pub(super) fn read_blocking(tensor: &Tensor) -> Result<Vec<f32>> {
         let Pending { staging, mapped, called, submission } = start(tensor)?;
         tensor.gpu().poll_until(Some(&submission), &called)?;
         // The callback has run: this does not wait.

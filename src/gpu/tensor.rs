@@ -85,7 +85,7 @@ impl Tensor {
     }
 
     /// A tensor that begins where its buffer does.
-    fn of_buffer(gpu: &Gpu, buffer: wgpu::Buffer, shape: &[usize]) -> Self {
+    pub(super) fn of_buffer(gpu: &Gpu, buffer: wgpu::Buffer, shape: &[usize]) -> Self {
         let (gpu, shape) = (gpu.clone(), shape.to_vec());
         Self { gpu, buffer, offset: 0, shape, written: Arc::default(), is_shared_scratch: false }
     }
@@ -273,26 +273,6 @@ impl Tensor {
         encoder.clear_buffer(&self.buffer, self.byte_offset(), Some(self.byte_len()));
         self.mark_written();
         Ok(())
-    }
-
-    /// Reads the numbers. Submits a copy into a staging buffer, which is kept for the next time, and waits for it.
-    ///
-    /// # Errors
-    /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`],
-    /// [`Error::BufferUsage`], [`Error::Refused`].
-    pub async fn read(&self) -> Result<Vec<f32>> {
-        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
-        crate::gpu::readback::read(self).await
-    }
-
-    /// [`Tensor::read`], blocking this thread.
-    ///
-    /// # Errors
-    /// As [`Tensor::read`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn read_blocking(&self) -> Result<Vec<f32>> {
-        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
-        crate::gpu::readback::read_blocking(self)
     }
 
     /// Notes that the tensor is written: by what is recorded just now, or before the next submission's commands run.

@@ -5,26 +5,18 @@ use std::borrow::Cow;
 use std::sync::Mutex;
 
 use crate::error::Result;
-use crate::gpu::context::lock;
+use crate::gpu::context::Trace;
+use crate::gpu::sync::lock;
 use crate::gpu::{Gpu, KernelSpec, Tensor, View};
 
 /// Kernels that can be told from each other.
 const KERNELS: usize = 64;
 
-/// Where kernels count.
-#[derive(Debug)]
-pub(super) struct Trace {
-    /// `[KERNELS]`, whole numbers.
-    counts: Tensor,
-    /// Which kernel each of them is of.
-    labels: Mutex<Vec<&'static str>>,
-}
-
 impl Gpu {
     /// Every kernel that is made from now on counts its indices out of range, but cooperative ones. Each has one
     /// storage binding more.
     pub(crate) fn count_out_of_range(&self) -> Result<()> {
-        let counts = Tensor::zeros(self, &[KERNELS])?;
+        let counts = Tensor::zeros(self, &[KERNELS])?.buffer().clone();
         self.trace().get_or_init(|| Trace { counts, labels: Mutex::default() });
         Ok(())
     }
@@ -33,13 +25,15 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn out_of_range(&self) -> Result<Vec<(&'static str, u32)>> {
         let Some(Trace { counts, labels }) = self.trace().get() else { return Ok(Vec::new()) };
-        let counts = counts.read_blocking()?.into_iter().map(f32::to_bits);
+        let counts = Tensor::of_buffer(self, counts.clone(), &[KERNELS]).read_blocking()?;
+        let counts = counts.into_iter().map(f32::to_bits);
         Ok(lock(labels).iter().copied().zip(counts).filter(|&(_, count)| count > 0).collect())
     }
 
     /// Where those of a kernel are counted. Cooperative kernels do not count: they may have no atomics.
     pub(super) fn counter(&self, is_cooperative: bool) -> Option<View<'_>> {
-        self.trace().get().filter(|_| !is_cooperative).map(|trace| trace.counts.view().0)
+        let trace = self.trace().get().filter(|_| !is_cooperative)?;
+        Some(View { buffer: &trace.counts, offset: 0, size: trace.counts.size() })
     }
 
     /// The text of a kernel on this device; borrowed only where it is word for word that of the table.

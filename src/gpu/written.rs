@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::gpu::context::lock;
+use crate::gpu::sync::lock;
 
 /// Stamps of writes, in the order in which they were recorded or asked for. Parts that nobody has written have stamp 0.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! For each kernel its twin with the same argument names, in plain loops, in the file of the kernel's name, except that
 //! `matmul` has all products and `move_rows` has `number`. They work in f32, as the kernels do, and in f64, and know
-//! nothing of offsets, tiles and chunks. [`run`] executes a plan by them.
+//! nothing of offsets, tiles and chunks. `run` executes a plan by them.
 
 pub mod activation;
 pub mod adam;
