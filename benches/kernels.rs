@@ -17,7 +17,7 @@ use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul};
 use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
-use wgpu_gru::{MatmulKernel, Schedule, TimeLoop};
+use wgpu_gru::{Gru, GruConfig, MatmulKernel, Schedule, Unroll};
 
 use support::{gpu, is_quick};
 use timing::{QUICK_FLOPS, configure};
@@ -111,8 +111,10 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
         let mut group = criterion.benchmark_group("steps");
         configure(&mut group);
         group.throughput(Throughput::Elements((6 * rows * hidden * hidden) as u64));
-        for schedule in [Schedule::PerStep, Schedule::PerSequence] {
-            let time_loop = TimeLoop::cut(schedule, batch, hidden, 3, gpu.info().device_type);
+        for schedule in [Schedule::Step, Schedule::Rows] {
+            // That of a layer of this size.
+            let layer = Gru::new(gpu, GruConfig::new(hidden, hidden), 1)?;
+            let time_loop = *layer.unroll(Unroll::training(seq_len, batch).schedule(schedule))?.plan().time_loop();
             let sizes = [seq_len, batch, hidden];
             let tensors =
                 [&weight, &bias, &first_h, &first_gates, &d_output, &d_h_n, &first_d_h0].map(|host| upload(host));

@@ -1,10 +1,11 @@
 #import shared/activation
 #import shared/walk
 #import shared/loads
+#import shared/step_backward_params
 #import shared/step_backward
 
 // The reset gate of a step backward whose reset acts before the product, after gru_step_backward: d_q = d_an . W_hn,
-// d_r = d_q * h, and d_h gains d_q * r. Parameters and bindings: shared/step_backward.wgsl. Division of work:
+// d_r = d_q * h, and d_h gains d_q * r. Parameters and bindings: shared/step_backward_params.wgsl. Division of work:
 // shared/walk.wgsl.
 //
 // h         rows of H states, read at h_before

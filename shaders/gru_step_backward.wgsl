@@ -1,11 +1,12 @@
 #import shared/activation
 #import shared/walk
 #import shared/loads
+#import shared/step_backward_params
 #import shared/step_backward
 
 // One step of back-propagation through time of the GRU: the recurrent part of d_h from the step after, then the gates
 // of this step; equations (9) and (5), (6), (7), (8) of lib.rs. RESET_BEFORE leaves (7) to gru_reset_backward.
-// Parameters and bindings: shared/step_backward.wgsl. Division of work: shared/walk.wgsl.
+// Parameters and bindings: shared/step_backward_params.wgsl. Division of work: shared/walk.wgsl.
 //
 // h         rows of H states, read at h_before
 // gates     [B, 4, H] of the step after: (d_ar, d_az, d_an, d_hn = d_an * r), read; of this step: (r, z, n, hn) before,

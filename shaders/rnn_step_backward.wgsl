@@ -1,10 +1,11 @@
 #import shared/activation
 #import shared/walk
 #import shared/loads
+#import shared/step_backward_params
 #import shared/step_backward
 
 // One step of back-propagation through time of the plain RNN: d_h' from the step after, then d_a = d_h' f'(a).
-// Parameters and bindings: shared/step_backward.wgsl. Division of work: shared/walk.wgsl.
+// Parameters and bindings: shared/step_backward_params.wgsl. Division of work: shared/walk.wgsl.
 //
 // h         rows of H states, read at h_after
 // gates     [B, H] of the step after: d_a, read; of this step: d_a after, which is d_x_proj and d_h_proj. With a clip 0

@@ -3,16 +3,16 @@
 use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::error::Result;
-use crate::gpu::{Generate, Gpu, Program, ProgramBuilder, Tensor};
-use crate::kernels::generated::GruRows;
-use crate::kernels::{self, Step, StepParams};
+use crate::gpu::{Generate, Gpu, Program, Tensor};
+use crate::kernels;
+use crate::kernels::generated::Rows;
 use crate::lower;
 use crate::plan::ops::{
     self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lengths, Matrix, MoveRows, Op, Pack, Product,
     RecomputeGates, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::{Id, Tensors};
-use crate::plan::{MatmulKernel, Plan, TimeLoop};
+use crate::plan::{MatmulKernel, Plan, RowsCut, TimeLoop};
 use crate::reference::twins::Real;
 use crate::reference::twins::matmul::MatmulParams;
 use crate::reference::twins::run::Machine;
@@ -442,75 +442,8 @@ pub fn kernel_texts() -> impl Iterator<Item = KernelText> {
     })
 }
 
-/// How the generated rows kernel divides its work: see `src/kernels/generated/gru_rows.rs`.
-#[derive(Debug, Clone, Copy)]
-pub struct Rows {
-    pub slices: u32,
-    pub ahead: u32,
-    pub in_subgroups: bool,
-    pub has_exact_stores: bool,
-}
-
-impl Rows {
-    fn generator(self, hidden: usize) -> GruRows {
-        let Self { slices, ahead, in_subgroups, has_exact_stores } = self;
-        GruRows { hidden: hidden as u32, slices, ahead, in_subgroups, has_exact_stores }
-    }
-
-    /// The whole text of the kernel for H.
-    #[must_use]
-    pub fn text(self, hidden: usize) -> String {
-        self.generator(hidden).source()
-    }
-}
-
-impl Steps<'_> {
-    /// [`forward`](Self::forward) of a GRU with the reset after the product, without lengths, by the rows kernel.
-    ///
-    /// # Panics
-    /// For another cell.
-    pub fn forward_by_rows(&self, rows: Rows, save: bool) -> Result<Program> {
-        let Cell::Gru { reset: Reset::After, gate, candidate } = self.cell else { panic!("{:?}", self.cell) };
-        let activation = |[kind, alpha, beta]: [&'static str; 3], of: Activation| {
-            let [first, second] = of.parameters().map(f64::from);
-            [(kind, f64::from(of.code())), (alpha, first), (beta, second)]
-        };
-        let ([steps, batch, hidden], [h_stride, h_column]) = (self.sizes, self.columns);
-        let width = self.gates.len() / (steps * batch * hidden);
-        let overrides = [
-            activation(["GATE", "GATE_ALPHA", "GATE_BETA"], gate),
-            activation(["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"], candidate),
-            [
-                ("HAS_CLIP", f64::from(self.clip.is_some())),
-                ("CLIP", self.clip.map_or(0.0, f64::from)),
-                ("SAVE", save.into()),
-            ],
-        ];
-        let others = [("HAS_BIAS", f64::from(self.bias_hh.is_some())), ("WIDTH", width as f64)];
-        let mut builder = ProgramBuilder::new(self.h.gpu(), "steps by rows");
-        let kernel = builder.gpu().generated(&rows.generator(hidden), &[overrides.as_flattened(), &others].concat());
-
-        let [(weight_hh, weights), (h, h_offset), (gates, gates_offset)] =
-            [self.weight_hh, self.h, self.gates].map(Tensor::view);
-        let (bias_hh, bias_offset) = self.bias_hh.map_or((weight_hh, 0), Tensor::view);
-        let [first, before, after] = if self.reverse { [steps - 1, steps + 1, steps] } else { [0, 0, 1] };
-        let state = |slot: usize| h_offset + (slot * batch * h_stride + h_column) as u32;
-        let params = StepParams {
-            steps: steps as u32,
-            batch: batch as u32,
-            hidden: hidden as u32,
-            h_stride: h_stride as u32,
-            t: first as u32,
-            direction: if self.reverse { u32::MAX } else { 1 },
-            h_before: state(before),
-            h_after: state(after),
-            gates_offset: gates_offset + (first * batch * width * hidden) as u32,
-            weights_offset: weights,
-            bias_offset,
-            ..StepParams::default()
-        };
-        let storage = Step { weight_hh, h, gates, lengths: weight_hh, bias_hh };
-        builder.once(kernel, &params, storage.storage(), [1, batch as u32, 1]);
-        builder.build()
-    }
+/// The whole text of a kernel by rows.
+#[must_use]
+pub fn rows_text(cell: Cell, backward: bool, hidden: usize, cut: RowsCut, f16_weights: bool) -> String {
+    Rows { cell, backward, hidden: hidden as u32, cut, f16_weights }.source()
 }

@@ -15,12 +15,18 @@ pub(crate) struct Target {
     pub(crate) subgroups: Option<[u32; 2]>,
     /// Rows of the cooperative matrices in use, if the app has told of any.
     pub(crate) cooperative: Option<u32>,
+    /// Its compiler is that of a software rasteriser, whatever is planned for.
+    pub(crate) compiles_slowly: bool,
+    /// A store to one component of a vector leaves the others alone.
+    pub(crate) exact_stores: bool,
 }
 
 impl Target {
     /// A device of which no more is known than this: without subgroups and cooperative matrices.
     pub(crate) fn new(limits: &Limits, class: DeviceType) -> Self {
-        Self { limits: limits.clone(), class, subgroups: None, cooperative: None }
+        let compiles_slowly = class == DeviceType::Cpu;
+        let limits = limits.clone();
+        Self { limits, class, subgroups: None, cooperative: None, compiles_slowly, exact_stores: false }
     }
 
     /// Whether this is a CPU that plays a GPU.

@@ -292,9 +292,11 @@ fn kernel_texts_are_printed() {
         has("gru_step", "weight_hh: array<vec4<f32>>") && has("gru_step_scalar", "weight_hh: array<f32>"),
         "{list}"
     );
-    let rows = text(&["gru_rows", "--hidden", "10", "--slices", "2", "--ahead", "3", "--subgroups"]);
+    let rows = text(&["gru_rows", "--hidden", "10", "--slices", "2", "--ahead", "3", "--subgroup", "8"]);
     assert!(
-        ["HIDDEN: u32 = 10u", "weights.r1", "x_2 = ", "subgroupShuffleXor"].iter().all(|part| rows.contains(part)),
+        ["HIDDEN: u32 = 10u", "weights.r1", "input_2_0 = ", "subgroupShuffleXor"]
+            .iter()
+            .all(|part| rows.contains(part)),
         "{rows}"
     );
     assert!(text(&["--help"]).contains("Usage: cargo run --example kernel_text"), "help");

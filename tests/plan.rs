@@ -2,9 +2,7 @@
 
 use wgpu_gru::train::{AdamOptions, SgdOptions};
 use wgpu_gru::wgpu::{DeviceType, Limits};
-use wgpu_gru::{
-    Activation, CellWeights, Direction, Error, GruConfig, Mode, Plan, Reset, RnnConfig, Saved, Unroll, Weights,
-};
+use wgpu_gru::{Activation, CellWeights, Direction, Error, GruConfig, Mode, Plan, RnnConfig, Saved, Unroll, Weights};
 use wgpu_gru::{Cut, Schedule, TimeLoop};
 
 mod support;
@@ -144,7 +142,7 @@ fn limits_of_the_sizes() {
     assert_error(small(&buffer(2399)), &limit("gates", "max_buffer_size", 2400, 2399));
     // Backward has 16 dispatches: at most 32 uniforms of 256 bytes. With many steps a dispatch it has 6.
     let per_step =
-        |limits: &Limits| plan(&GruConfig::new(4, 5), &Unroll::training(10, 3).schedule(Schedule::PerStep), limits);
+        |limits: &Limits| plan(&GruConfig::new(4, 5), &Unroll::training(10, 3).schedule(Schedule::Step), limits);
     assert_error(per_step(&buffer(2400)), &limit("the uniforms of all steps", "max_buffer_size", 32 * 256, 2400));
     per_step(&buffer(32 * 256)).expect("it fits");
     assert_error(small(&buffer(2400)), &limit("the uniforms of all steps", "max_buffer_size", 12 * 256, 2400));
@@ -206,7 +204,7 @@ fn chunks_cover_the_time_axis() {
             let unroll = Unroll::training(50, 3).schedule(schedule);
             plan(&GruConfig::new(4, 5), &unroll, &limits).expect("it fits in chunks")
         };
-        let (plan, many) = (of(Schedule::PerStep), of(Schedule::PerSequence));
+        let (plan, many) = (of(Schedule::Step), of(Schedule::Rows));
         let mut next = 0;
         for chunk in plan.chunks() {
             assert!(chunk.start == next && !chunk.is_empty(), "{:?}", plan.chunks());
@@ -229,8 +227,8 @@ fn chunks_cover_the_time_axis() {
 fn the_plan_says_what_it_does() {
     let unroll = Unroll::training(64, 32);
     let plan = plan(&GruConfig::new(128, 128), &unroll, &Limits::default()).expect("it fits");
-    assert_eq!((plan.schedule(), plan.chunks().len()), (Schedule::PerSequence, 1));
-    assert_eq!((plan.forward_dispatches(), plan.backward_dispatches()), (3, 6));
+    assert_eq!((plan.schedule(), plan.chunks().len()), (Schedule::Rows, 1));
+    assert_eq!((plan.forward_dispatches(), plan.backward_dispatches()), (2, 6));
     // 2 T B 3H (I + H), and twice as many back.
     assert_eq!(plan.forward_flops(), 2 * 64 * 32 * 3 * 128 * 256);
     assert_eq!(plan.backward_flops(), 2 * plan.forward_flops());
@@ -245,7 +243,7 @@ fn the_plan_says_what_it_does() {
     assert_eq!(plan.bytes() - other, 64 * 4 * step - 2 * 4 * step - 2 * 3 * step);
     let text = plan.to_string();
     assert!(text.contains(&format!("Saved::Recompute {other} bytes")), "{text}");
-    for part in ["T=64 B=32", "PerSequence", "3 dispatches", "6 dispatches", "1 chunk(s) of time"] {
+    for part in ["T=64 B=32", "Rows", "2 dispatches", "6 dispatches", "1 chunk(s) of time"] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
 }
@@ -278,13 +276,16 @@ fn halves() {
     assert_eq!(states, half);
 
     let f16_weights = |unroll: Unroll| of(&config, &unroll.f16_weights(true)).expect("it fits");
-    let (training, inference) = (f16_weights(unroll), f16_weights(Unroll::inference(64, 4)));
-    // 3 H H numbers: packed for the steps forward, in their order for those backward.
+    let step = |unroll: Unroll| unroll.schedule(Schedule::Step);
+    let (training, inference) = (f16_weights(step(unroll)), f16_weights(step(Unroll::inference(64, 4))));
+    // 3 H H numbers: packed for single steps forward, in their order for those backward and by rows.
     let of_weights = |plan: &Plan| ["packed weight_hh", "f16 weight_hh"].map(|name| bytes(plan, name));
     assert_eq!(of_weights(&training), [3 * 8 * 8 * 2, 3 * 8 * 8 * 2]);
     assert_eq!(of_weights(&inference), [3 * 8 * 8 * 2, 0]);
-    assert_eq!(of_weights(&f16_weights(unroll.adapter_class(DeviceType::Cpu))), [0, 3 * 8 * 8 * 2]);
-    assert_eq!(of_weights(&unhalved), [3 * 8 * 8 * 4, 0]);
+    assert_eq!(of_weights(&f16_weights(step(unroll).adapter_class(DeviceType::Cpu))), [0, 3 * 8 * 8 * 2]);
+    assert_eq!(of_weights(&f16_weights(unroll)), [0, 3 * 8 * 8 * 2]);
+    assert_eq!(of_weights(&of(&config, &step(unroll)).expect("it fits")), [3 * 8 * 8 * 4, 0]);
+    assert_eq!(of_weights(&unhalved), [0, 0]);
     let error = of(&GruConfig::new(6, 7), &unroll.f16_weights(true));
     assert!(matches!(error, Err(Error::OptionUnavailable { option: "f16_weights", .. })), "{error:?}");
 }
@@ -310,23 +311,30 @@ fn schedules() {
         plan.schedule()
     };
     for device in [DeviceType::DiscreteGpu, DeviceType::IntegratedGpu, DeviceType::Cpu] {
-        assert_eq!(of(64, &Unroll::inference(100, 1), device), Schedule::PerSequence, "{device:?}");
-        assert_eq!(of(512, &Unroll::inference(100, 1), device), Schedule::PerStep, "{device:?}");
-        assert_eq!(of(64, &Unroll::inference(1, 1), device), Schedule::PerStep, "{device:?}: one step");
-        let named = Unroll::training(9, 3).schedule(Schedule::PerStep);
-        assert_eq!(of(64, &named, device), Schedule::PerStep, "{device:?}: by name");
-        assert_eq!(
-            of(512, &named.schedule(Schedule::PerSequence), device),
-            Schedule::PerSequence,
-            "{device:?}: by name"
-        );
+        assert_eq!(of(64, &Unroll::inference(100, 1), device), Schedule::Rows, "{device:?}");
+        assert_eq!(of(512, &Unroll::inference(100, 1), device), Schedule::Step, "{device:?}");
+        assert_eq!(of(64, &Unroll::inference(1, 1), device), Schedule::Step, "{device:?}: one step");
+        let named = Unroll::training(9, 3).schedule(Schedule::Step);
+        assert_eq!(of(64, &named, device), Schedule::Step, "{device:?}: by name");
+        assert_eq!(of(64, &named.schedule(Schedule::Rows), device), Schedule::Rows, "{device:?}: by name");
+        let error = plan(&GruConfig::new(4, 512), &named.schedule(Schedule::Rows), &Limits::default());
+        assert!(matches!(error, Err(Error::OptionUnavailable { option: "Schedule::Rows", .. })), "{error:?}");
     }
-    let before = GruConfig::new(4, 8).reset(Reset::Before);
-    let unroll = Unroll::inference(9, 3);
-    let plan = Plan::new(&before, &unroll, &Limits::default(), DeviceType::Cpu).expect("it fits");
-    assert_eq!(plan.schedule(), Schedule::PerStep);
-    let error = Plan::new(&before, &unroll.schedule(Schedule::PerSequence), &Limits::default(), DeviceType::Cpu);
-    assert!(matches!(error, Err(Error::OptionUnavailable { option: "Schedule::PerSequence", .. })), "{error:?}");
+    // What a workgroup's registers hold: 3 H^2 weights, twice as many of f16.
+    let gpu = |hidden, unroll: &Unroll| of(hidden, unroll, DeviceType::DiscreteGpu);
+    let unroll = Unroll::training(9, 3);
+    assert_eq!([128, 129].map(|hidden| gpu(hidden, &unroll)), [Schedule::Rows, Schedule::Step]);
+    let f16 = unroll.f16_weights(true);
+    assert_eq!([128, 132].map(|hidden| gpu(hidden, &f16)), [Schedule::Rows, Schedule::Step], "256 invocations");
+    let limits =
+        Limits { max_compute_invocations_per_workgroup: 1024, max_compute_workgroup_size_x: 1024, ..Limits::default() };
+    let large = |hidden| plan(&GruConfig::new(4, hidden), &f16, &limits).expect("it fits");
+    assert_eq!([180, 184].map(|hidden| large(hidden).schedule()), [Schedule::Rows, Schedule::Step], "1024 invocations");
+    // What a device with less has lost is said.
+    let small = plan(&GruConfig::new(4, 132), &f16, &Limits::default()).expect("it fits").to_string();
+    assert!(small.contains("not by rows: the device was opened for workgroups that are too small"), "{small}");
+    let large = large(184).to_string();
+    assert!(large.contains("not by rows: the recurrent weights are more than the registers"), "{large}");
 }
 
 /// A wavefront where one layer leaves room for the next one; by name where it can be had at all.
@@ -370,17 +378,27 @@ fn wavefronts() {
 fn cuts_fit_everywhere() {
     let large = 1 << 32;
     let limits = Limits { max_buffer_size: large, max_storage_buffer_binding_size: large, ..Limits::default() };
-    for schedule in [Schedule::PerStep, Schedule::PerSequence] {
-        for device in [DeviceType::DiscreteGpu, DeviceType::Cpu] {
-            for batch in [1, 2, 4, 5, 63, 64, 65, 127, 128, 4096] {
-                for hidden in [1, 2, 8, 31, 64, 96, 100, 128, 129, 512, 1024] {
-                    let time_loop = TimeLoop::cut(schedule, batch, hidden, 3, device);
-                    let unroll = Unroll::training(5, batch).schedule(schedule);
-                    let plan = Plan::new(&GruConfig::new(1, hidden), &unroll, &limits, device);
-                    assert!(plan.is_ok(), "{schedule:?} {device:?} B {batch} H {hidden} {time_loop:?}: {plan:?}");
-                    let Cut { lanes, split, rows, .. } = time_loop.forward;
-                    assert!(lanes * split <= 256 && rows as usize <= 2 * batch, "B {batch} H {hidden} {time_loop:?}");
-                    assert!(time_loop.steps == 1 || schedule == Schedule::PerSequence, "{time_loop:?}");
+    for device in [DeviceType::DiscreteGpu, DeviceType::Cpu] {
+        for batch in [1, 2, 4, 5, 63, 64, 65, 127, 128, 4096] {
+            for hidden in [1, 2, 8, 31, 64, 96, 100, 128, 129, 512, 1024] {
+                let config = GruConfig::new(1, hidden);
+                let of = |schedule: Option<Schedule>| {
+                    let unroll = Unroll::training(5, batch);
+                    let unroll = schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
+                    let plan = Plan::new(&config, &unroll, &limits, device);
+                    *plan.unwrap_or_else(|error| panic!("{device:?} B {batch} H {hidden}: {error}")).time_loop()
+                };
+                of(None);
+                let TimeLoop::Step { forward: Cut { lanes, split, rows, .. }, .. } = of(Some(Schedule::Step)) else {
+                    panic!("single steps")
+                };
+                assert!(lanes * split <= 256 && rows as usize <= 2 * batch, "B {batch} H {hidden} {lanes} x {split}");
+                if hidden <= 128 {
+                    let TimeLoop::Rows { forward, backward, .. } = of(Some(Schedule::Rows)) else { panic!("rows") };
+                    for (cut, backward) in [(forward, false), (backward, true)] {
+                        assert!(cut.fits(3, hidden, backward, &limits), "B {batch} H {hidden} {cut:?}");
+                        assert!(cut.rows as usize <= 2 * batch, "B {batch} H {hidden} {cut:?}");
+                    }
                 }
             }
         }

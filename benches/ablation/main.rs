@@ -86,9 +86,9 @@ fn choices(gpu: &Gpu) -> Result<String> {
     };
     for pass in [forward, training] {
         let small = |schedule| (gru(SMALL), pass(SMALL).schedule(schedule));
-        row("PerSequence over PerStep", small(Schedule::PerSequence), small(Schedule::PerStep))?;
-        let wide = |schedule| (gru(WIDE), pass(WIDE).schedule(schedule));
-        row("PerSequence over PerStep", wide(Schedule::PerSequence), wide(Schedule::PerStep))?;
+        row("Rows over Step", small(Schedule::Rows), small(Schedule::Step))?;
+        let middle = |schedule| (gru(MIDDLE), pass(MIDDLE).schedule(schedule));
+        row("Rows over Step", middle(Schedule::Rows), middle(Schedule::Step))?;
         let layers = |wanted| (gru(SMALL).num_layers(3), pass(SMALL).wavefront(wanted));
         row("wavefront of 3 layers", layers(true), layers(false))?;
         let both = gru(SMALL).direction(Direction::Bidirectional);

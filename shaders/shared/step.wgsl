@@ -1,6 +1,6 @@
 // What the steps forward share. Their parameters: shared/step_params.wgsl. Division of work: shared/walk.wgsl.
 //
-// workgroups: (ceil(H / LANES) or, for many steps, 1; ceil(B / ROWS); cells).
+// workgroups: (ceil(H / LANES); ceil(B / ROWS); cells).
 
 // 0: weight_hh as given. Otherwise packed by pack.wgsl, with PACKED * H rows.
 override PACKED: u32;
@@ -9,26 +9,19 @@ override PACKED: u32;
 @compute @workgroup_size(LANES, SPLIT)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let row = workgroup.y * ROWS;
-    for (var i = 0u; i < params.steps; i++) {
-        let at = step_offsets(workgroup.z, i);
-        for (var block = workgroup.x * LANES; block < params.hidden; block += workgroups.x * LANES) {
-            let unit = block + local.x;
-            if !all_over(row, at.t) {
-                multiply(at, row, min(unit, params.hidden - 1u), local.xy);
-            }
-            slices_barrier();
-            if unit < params.hidden {
-                for (var r = local.y; r < rows_from(row); r += SPLIT) {
-                    finish(at, row + r, unit, local.x, r);
-                }
-            }
-            slices_barrier();
+    let unit = workgroup.x * LANES + local.x;
+    let at = step_offsets(workgroup.z, 0u);
+    if !all_over(row, at.t) {
+        multiply(at, row, min(unit, params.hidden - 1u), local.xy);
+    }
+    slices_barrier();
+    if unit < params.hidden {
+        for (var r = local.y; r < rows_from(row); r += SPLIT) {
+            finish(at, row + r, unit, local.x, r);
         }
-        step_barrier(i + 1u < params.steps);
     }
 }
 

@@ -1,107 +1,7 @@
-// What the steps backward share. Offsets and strides are in elements of the binding. Division of work:
+// What the steps backward share. Their parameters: shared/step_backward_params.wgsl. Division of work:
 // shared/walk.wgsl.
 //
-// A lane owns four neighbouring units. workgroups: (ceil(H / (4 LANES)) or, for many steps, 1; ceil(B / ROWS); cells).
-
-struct StepBackwardParams {
-    // The number of steps; B and H.
-    steps: u32,
-    batch: u32,
-    hidden: u32,
-    // From one row's state, or gradient of the output, to the next row's.
-    h_stride: u32,
-    // 1: at the first step d_h comes from d_h_n. 0: from what the step after left in d_h0.
-    from_d_h_n: u32,
-    // 1: there is a step after the first one in time, whose gradients make the first recurrent product.
-    has_product: u32,
-    // 1: one more product follows the steps, which makes d_h0.
-    has_final: u32,
-    // From one workgroup's sums of squares of d_h to the next's.
-    norms_stride: u32,
-
-    // The first cell: its first step, for comparison with the lengths; -1, or 1 if it runs in reverse.
-    t: u32,
-    direction: u32,
-    // The states before and after the first step, its gates, and the gradient of its output.
-    h_before: u32,
-    h_after: u32,
-    gates_offset: u32,
-    d_output_offset: u32,
-    // The first row's gradients of the last and of the first state.
-    d_h_n_offset: u32,
-    d_h0_offset: u32,
-    // Its weight_hh.
-    weights_offset: u32,
-    // Where its sums of squares of d_h go, one per workgroup.
-    norms_offset: u32,
-
-    // The difference of each from one cell to the next, modulo 2^32.
-    next_t: u32,
-    next_direction: u32,
-    next_h_before: u32,
-    next_h_after: u32,
-    next_gates: u32,
-    next_d_output: u32,
-    next_d_h_n: u32,
-    next_d_h0: u32,
-    next_weights: u32,
-    next_norms: u32,
-}
-
-// Sum the squares of d_h.
-override HAS_NORMS: bool;
-
-@group(0) @binding(0) var<uniform> params: StepBackwardParams;
-@group(0) @binding(5) var<storage, read> d_output: array<f32>;
-@group(0) @binding(6) var<storage, read> d_h_n: array<f32>;
-@group(0) @binding(7) var<storage, read_write> d_h0: array<f32>;
-// Not written without HAS_NORMS.
-@group(0) @binding(8) var<storage, read_write> norms: array<f32>;
-
-// One step of a cell: where its numbers lie.
-struct StepOffsets {
-    t: u32,
-    before: u32,
-    after: u32,
-    gates: u32,
-    // The step after it, and its gates.
-    t_after: u32,
-    gates_after: u32,
-    d_output: u32,
-    d_h_n: u32,
-    d_h0: u32,
-    weights: u32,
-    norms: u32,
-    from_d_h_n: bool,
-    has_product: bool,
-    is_final: bool,
-}
-
-// Step i of a cell.
-fn step_offsets(cell: u32, i: u32) -> StepOffsets {
-    let direction = params.direction + cell * params.next_direction;
-    let ahead = direction * i;
-    let states = ahead * params.batch * params.h_stride;
-    let gates_of_step = params.batch * WIDTH * params.hidden;
-    let gates_here = params.gates_offset + cell * params.next_gates + ahead * gates_of_step;
-    let t = params.t + cell * params.next_t + ahead;
-    return StepOffsets(
-        t,
-        params.h_before + cell * params.next_h_before + states,
-        params.h_after + cell * params.next_h_after + states,
-        gates_here,
-        t - direction,
-        gates_here - direction * gates_of_step,
-        params.d_output_offset + cell * params.next_d_output + states,
-        params.d_h_n_offset + cell * params.next_d_h_n,
-        params.d_h0_offset + cell * params.next_d_h0,
-        params.weights_offset + cell * params.next_weights,
-        params.norms_offset + cell * params.next_norms + ahead,
-        i == 0u && params.from_d_h_n != 0u,
-        i > 0u || params.has_product != 0u,
-        i == params.steps,
-    );
-}
+// A lane owns four neighbouring units. workgroups: (ceil(H / (4 LANES)); ceil(B / ROWS); cells).
 
 // The kernel has `multiply`, the products of ROWS rows and four units, and `finish`, which makes one number of them and
 // returns the square of d_h.
@@ -112,29 +12,21 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let row = workgroup.y * ROWS;
-    let count = params.steps + params.has_final;
-    let invocation = local.y * LANES + local.x;
-    for (var i = 0u; i < count; i++) {
-        let at = step_offsets(workgroup.z, i);
-        var total = 0.0;
-        for (var block = workgroup.x * LANES * 4u; block < params.hidden; block += workgroups.x * LANES * 4u) {
-            let unit = block + local.x * 4u;
-            multiply(at, row, min(unit, (params.hidden - 1u) / 4u * 4u), local.xy);
-            slices_barrier();
-            if unit < params.hidden {
-                // A run-time count, so the compiler emits the epilogue once instead of unrolling it.
-                let units = min(4u, params.hidden - unit);
-                for (var e = local.y; e < rows_from(row) * units; e += SPLIT) {
-                    let r = e / units;
-                    let u = e % units;
-                    total += finish(at, row + r, unit + u, sum_of_slices(r * 4u + u, local.x));
-                }
-            }
-            slices_barrier();
+    let unit = (workgroup.x * LANES + local.x) * 4u;
+    let at = step_offsets(workgroup.z, 0u);
+    multiply(at, row, min(unit, (params.hidden - 1u) / 4u * 4u), local.xy);
+    slices_barrier();
+    var total = 0.0;
+    if unit < params.hidden {
+        // A run-time count, so the compiler emits the epilogue once instead of unrolling it.
+        let units = min(4u, params.hidden - unit);
+        for (var e = local.y; e < rows_from(row) * units; e += SPLIT) {
+            let r = e / units;
+            let u = e % units;
+            total += finish(at, row + r, unit + u, sum_of_slices(r * 4u + u, local.x));
         }
-        store_norm(at, workgroup.y * workgroups.x + workgroup.x, invocation, total);
-        step_barrier(i + 1u < count);
     }
+    store_norm(at, workgroup.y * workgroups.x + workgroup.x, local.y * LANES + local.x, total);
 }
 
 // The sums of ROWS rows for the four units from `unit` on, over `blocks` blocks of H gradients from block `first` on,
@@ -223,7 +115,7 @@ fn d_output_of(at: StepOffsets, row: u32, unit: u32) -> f32 {
 // Stores the sum of the squares of d_h of a workgroup. All of its invocations must reach it.
 fn store_norm(at: StepOffsets, group: u32, invocation: u32, total: f32) {
     if HAS_NORMS {
-        // `sums` has been read; the barrier at the end of the step keeps the next step's stores away.
+        // After it `sums` has been read.
         workgroupBarrier();
         sums[invocation] = total;
         workgroupBarrier();

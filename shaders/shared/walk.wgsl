@@ -1,12 +1,8 @@
-// How steps, forward and backward, divide their work. `params` is the kernel's.
+// How single steps, forward and backward, divide their work. `params` is the kernel's.
 //
-// A dispatch makes one step or many, one after the other. A workgroup owns ROWS rows of the batch, and in each step its
-// blocks of units. With one step per dispatch (PerStep) the grid has a column for every block. With many (PerSequence)
-// it has one column: a workgroup owns all units of its rows and no other workgroup needs its results, so between two
-// steps a workgroup barrier is enough.
-//
-// A workgroup is LANES x SPLIT invocations. A lane owns some units of the rows; its SPLIT slices each take every
-// SPLIT-th part of the products (split-K), and their sums are added in workgroup memory.
+// A workgroup owns ROWS rows of the batch and a block of units. It is LANES x SPLIT invocations. A lane owns some units
+// of the rows; its SPLIT slices each take every SPLIT-th part of the products (split-K), and their sums are added in
+// workgroup memory.
 
 override LANES: u32;
 override SPLIT: u32;
@@ -16,9 +12,6 @@ override ROWS: u32;
 override SUMS: u32;
 // LANES * SPLIT * SUMS
 override SUMS_OF_ALL: u32;
-// A dispatch makes more than one step. Without it the code has no barrier: lavapipe compiles any kernel with a barrier
-// to coroutines, which doubles both run time and compile time.
-override MANY: bool;
 // Numbers per unit in the gates.
 override WIDTH: u32;
 // Rows have lengths: past its end a row keeps its state and has no gradients.
@@ -73,17 +66,10 @@ fn sum_of_slices(index: u32, lane: u32) -> f32 {
     return sum;
 }
 
-// Between storing sums in workgroup memory and reading those of other slices.
+// Between storing sums in workgroup memory and reading those of other slices. Without slices the code has no barrier:
+// lavapipe compiles any kernel with a barrier to coroutines, which doubles both run time and compile time.
 fn slices_barrier() {
     if SPLIT > 1u {
-        workgroupBarrier();
-    }
-}
-
-// Between two steps: makes each invocation's stores visible to its whole workgroup.
-fn step_barrier(more: bool) {
-    if MANY && more {
-        storageBarrier();
         workgroupBarrier();
     }
 }

@@ -175,6 +175,9 @@ impl Gpu {
             class: self.adapter_class(),
             subgroups: self.inner.subgroups.get().copied(),
             cooperative: self.cooperative_matrices(),
+            compiles_slowly: self.is_software(),
+            // It compiles SPIR-V, which has pointers to components.
+            exact_stores: self.info().backend == wgpu::Backend::Vulkan,
         }
     }
 

@@ -31,10 +31,9 @@ impl KernelSpec {
     }
 
     /// A kernel with its text made.
-    #[cfg(any(test, feature = "harness"))]
-    pub(crate) fn generated<G: Generate>(generator: &G) -> Self {
+    pub(crate) fn generated(generator: &impl Generate) -> Self {
         let (name, source) = (generator.name(), generator.source().into());
-        Self { name, label: name, bindings: G::BINDINGS, source, make: String::new }
+        Self { name, label: name, bindings: generator.bindings(), source, make: String::new }
     }
 
     /// The whole WGSL text.
@@ -63,13 +62,12 @@ impl KernelSpec {
 }
 
 /// A kernel whose text is made for its sizes.
-#[cfg(any(test, feature = "harness"))]
 pub(crate) trait Generate {
-    /// The bindings of group 0, in order.
-    const BINDINGS: &'static [Binding];
-
     /// The kernel's name and label. No kernel of the table has it.
     fn name(&self) -> &'static str;
+
+    /// The bindings of group 0, in order.
+    fn bindings(&self) -> &'static [Binding];
 
     /// All that the text depends on besides the name.
     fn sizes(&self) -> Vec<u32>;

@@ -20,8 +20,6 @@ pub use open::GpuOptions;
 pub use program::Program;
 pub use tensor::Tensor;
 
-#[cfg(any(test, feature = "harness"))]
-pub(crate) use kernel::Generate;
-pub(crate) use kernel::{Binding, BindingKind, Field, Kernel, KernelSpec, View};
+pub(crate) use kernel::{Binding, BindingKind, Field, Generate, Kernel, KernelSpec, View};
 pub(crate) use program::ProgramBuilder;
 pub(crate) use tensor::view_of_parts;

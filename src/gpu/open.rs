@@ -58,11 +58,17 @@ impl Gpu {
         pollster::block_on(Self::new())
     }
 
-    /// WebGPU's default limits, and of the sizes of buffers and bindings as much as there is.
-    pub(crate) fn recommended_limits(offered: &wgpu::Limits) -> wgpu::Limits {
+    /// The limits that make layers larger and faster, out of what the adapter offers ([`wgpu::Adapter::limits`]): WebGPU's
+    /// default limits, and as much as there is of the sizes of buffers and bindings, and of what a workgroup holds, so
+    /// that more layers can be run by rows ([`Schedule::Rows`](crate::Schedule::Rows)).
+    #[must_use]
+    pub fn recommended_limits(offered: &wgpu::Limits) -> wgpu::Limits {
         wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+            max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
+            max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
             ..wgpu::Limits::default().or_worse_values_from(offered)
         }
     }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::Gpu;
-#[cfg(feature = "harness")]
-use crate::gpu::kernel::Generate;
-use crate::gpu::kernel::{BindingKind, Kernel, KernelKey, KernelSpec, Made, View};
+use crate::gpu::kernel::{BindingKind, Generate, Kernel, KernelKey, KernelSpec, Made, View};
 use crate::gpu::sync::lock;
 
 impl Gpu {
@@ -19,7 +17,6 @@ impl Gpu {
     }
 
     /// The same of a kernel whose text is made for its sizes: once, like the kernel.
-    #[cfg(feature = "harness")]
     pub(crate) fn generated(&self, generator: &impl Generate, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
         let make = || Kernel::new(self, &KernelSpec::generated(generator), overrides);
         self.kept(generator.name(), generator.sizes(), overrides, make)

@@ -34,7 +34,7 @@ bindings! {
     StepBackward;
     uniform(dynamic: true) params: StepBackwardParams {
         steps: u32, batch: u32, hidden: u32, h_stride: u32,
-        from_d_h_n: u32, has_product: u32, has_final: u32, norms_stride: u32,
+        from_d_h_n: u32, has_product: u32, norms_stride: u32,
         t: u32, direction: u32,
         h_before: u32, h_after: u32, gates_offset: u32, d_output_offset: u32,
         d_h_n_offset: u32, d_h0_offset: u32, weights_offset: u32, norms_offset: u32,

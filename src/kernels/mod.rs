@@ -95,7 +95,6 @@ macro_rules! file {
 }
 
 mod bindings;
-#[cfg(any(test, feature = "harness"))]
 pub(crate) mod generated;
 mod source;
 mod table;

@@ -6,9 +6,12 @@ use std::path::Path;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
-use super::generated::GruRows;
+use super::generated::Rows;
 use super::{ALL, FILES, GRU_STEP};
+use crate::activation::Activation;
+use crate::config::{Cell, Reset};
 use crate::gpu::{BindingKind, Generate, KernelSpec};
+use crate::plan::RowsCut;
 
 /// What is wrong with an entry of the table, if anything is.
 fn check(spec: &KernelSpec) -> Result<(), String> {
@@ -17,7 +20,8 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     // Only where the device is known to have subgroups.
     let mut needed = Capabilities::empty();
     let has_subgroups = spec.label.starts_with("matmul_broadcast") || spec.label.ends_with("_subgroup");
-    needed.set(Capabilities::SUBGROUP, has_subgroups);
+    let is_made = spec.label.contains("_rows") && source.contains("@builtin(subgroup_id)");
+    needed.set(Capabilities::SUBGROUP, has_subgroups || is_made);
     // Only where the app has told of them.
     if spec.is_cooperative() {
         needed |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
@@ -74,13 +78,37 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// Generated kernels of many sizes: H that slices divide evenly, H next to that, and primes.
-fn generated() -> impl Iterator<Item = GruRows> {
-    [1, 2, 3, 4, 7, 33, 64, 96, 100, 127, 128].into_iter().flat_map(|hidden| {
-        let forms = [(1, false), (2, false), (2, true), (3, false), (4, true), (8, true)];
-        forms.into_iter().flat_map(move |(slices, in_subgroups)| {
-            let aheads = [(1, false), (2, true), (3, true), (8, false)];
-            aheads.map(|(ahead, has_exact_stores)| GruRows { hidden, slices, ahead, in_subgroups, has_exact_stores })
+/// Kernels by rows of both cells and directions, of many sizes: H that slices divide evenly, H next to that, primes.
+fn generated() -> impl Iterator<Item = Rows> {
+    let (gate, candidate) = (Activation::Sigmoid, Activation::Tanh);
+    let cells = [
+        Cell::Gru { reset: Reset::After, gate, candidate },
+        Cell::Gru { reset: Reset::Before, gate, candidate },
+        Cell::Rnn { nonlinearity: Activation::Tanh },
+    ];
+    let cuts = [
+        (1, 1, 1, 1, Some(8)),
+        (2, 1, 1, 3, None),
+        (2, 2, 1, 2, Some(8)),
+        (3, 1, 2, 2, None),
+        (4, 2, 1, 4, Some(32)),
+        (2, 1, 4, 1, Some(128)),
+        (4, 2, 4, 1, None),
+        (8, 1, 1, 8, Some(16)),
+    ];
+    cells.into_iter().flat_map(move |cell| {
+        let sizes = [1, 2, 3, 4, 7, 33, 64, 96, 127].into_iter().flat_map(move |hidden| cuts.map(|cut| (hidden, cut)));
+        sizes.flat_map(move |(hidden, (slices, units, rows, ahead, subgroup))| {
+            let forms = [(true, false, false), (false, true, true)];
+            forms.into_iter().flat_map(move |(exact_stores, backward, f16)| {
+                let directions = [false, true].into_iter().filter(move |&other| other == backward || hidden == 4);
+                directions.map(move |backward| {
+                    let units = if backward { units } else { 1 };
+                    let software = ahead < 3;
+                    let cut = RowsCut { slices, units, rows, ahead, subgroup, exact_stores, software };
+                    Rows { cell, backward, hidden, cut, f16_weights: f16 && hidden % 2 == 0 }
+                })
+            })
         })
     })
 }

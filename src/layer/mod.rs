@@ -41,8 +41,8 @@ pub type Rnn = Recurrent<RnnCell>;
 
 impl<C: Copy + Into<Cell>> Config<C> {
     /// The limits to open a device with on which this layer is to run, out of what the adapter offers
-    /// ([`wgpu::Adapter::limits`]): WebGPU's default limits, and of the sizes of buffers and bindings as much as there
-    /// is, since the plan can use more than it needs. An app joins them with what it needs itself:
+    /// ([`wgpu::Adapter::limits`]): the [`recommended_limits`](Gpu::recommended_limits), since the plan can use more than
+    /// it needs. An app joins them with what it needs itself:
     ///
     /// ```no_run
     /// # fn example(adapter: &wgpu_gru::wgpu::Adapter, own: wgpu_gru::wgpu::Limits) -> wgpu_gru::Result<()> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::steps::{ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, parts};
+use super::steps::{
+    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, parts, rows,
+};
 use super::{On, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder};
@@ -11,29 +13,41 @@ use crate::kernels::{
     GRU_STEP_BACKWARD_F16, GRU_STEP_BACKWARD_SCALAR, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
     RNN_STEP_BACKWARD_F16, RNN_STEP_BACKWARD_SCALAR, StepBackward, StepBackwardParams,
 };
+use crate::plan::TimeLoop;
 use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward};
-use crate::unroll::Schedule;
 
 /// Sums that a lane has: one for each of its four units.
 const SUMS: u32 = 4;
 
 /// The kernels of a step, in their order.
 fn kernels(gpu: &Gpu, args: &StepsBackward) -> Vec<Arc<Kernel>> {
-    let (cell, cut) = (&args.cells[0], (&args.time_loop, args.time_loop.backward));
-    let kernel = |forms, norms: bool, own: Overrides| {
-        let mut overrides = vec![("HAS_LENGTHS", f64::from(cell.lengths.is_some())), ("HAS_NORMS", f64::from(norms))];
+    let cell = &args.cells[0];
+    let options = |norms: bool, own: Overrides| {
+        let mut overrides = vec![
+            ("WIDTH", cell.gates_width as f64),
+            ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
+            ("HAS_NORMS", f64::from(norms)),
+        ];
         overrides.extend(clip(cell.clip));
         overrides.extend(own);
-        kernel(gpu, cell, forms, cut, SUMS, overrides)
+        overrides
     };
     let norms = args.squares.is_some();
+    let mut own = match cell.cell {
+        Cell::Rnn { nonlinearity } => activation(ACTIVATION, nonlinearity),
+        Cell::Gru { gate, candidate, .. } => [activation(GATE, gate), activation(CANDIDATE, candidate)].concat(),
+    };
+    let cut = match args.time_loop {
+        TimeLoop::Rows { backward, .. } => return vec![rows(gpu, cell, backward, true, &options(norms, own))],
+        TimeLoop::Step { backward, .. } => backward,
+    };
+    let kernel = |forms, norms, own| kernel(gpu, cell, forms, cut, SUMS, options(norms, own));
     match cell.cell {
-        Cell::Rnn { nonlinearity } => {
+        Cell::Rnn { .. } => {
             let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SCALAR, &RNN_STEP_BACKWARD_F16];
-            vec![kernel(forms, norms, activation(ACTIVATION, nonlinearity))]
+            vec![kernel(forms, norms, own)]
         }
-        Cell::Gru { reset, gate, candidate } => {
-            let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
+        Cell::Gru { reset, gate, .. } => {
             own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
             let forms: Forms = [&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SCALAR, &GRU_STEP_BACKWARD_F16];
             let step = kernel(forms, norms, own);
@@ -105,7 +119,6 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
             h_stride: any.h_stride as u32,
             from_d_h_n: 0,
             has_product: 0,
-            has_final: 0,
             norms_stride: d.seq_len as u32,
             t,
             direction,
@@ -138,20 +151,18 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
     };
     let groups: Vec<_> = kernels.into_iter().map(group).collect();
     let count = any.steps.len();
-    for first in (0..count).step_by(time_loop.steps) {
-        let steps = time_loop.steps.min(count - first);
+    for first in (0..count).step_by(time_loop.steps()) {
         let params = StepBackwardParams {
-            steps: steps as u32,
+            steps: time_loop.steps().min(count - first) as u32,
             from_d_h_n: u32::from(d.is_first_chunk && first == 0),
             has_product: u32::from(first > 0),
-            // Where a dispatch has one step, the last product is one of its own.
-            has_final: u32::from(first + steps == count && time_loop.schedule != Schedule::PerStep),
             ..params(first)
         };
         groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
     }
-    if time_loop.schedule == Schedule::PerStep {
-        let params = StepBackwardParams { has_product: 1, has_final: 1, ..params(count) };
+    if let TimeLoop::Step { .. } = time_loop {
+        // The last product is a dispatch of its own, which has no step.
+        let params = StepBackwardParams { has_product: 1, ..params(count) };
         builder.dispatch_with(groups[0], &params, workgroups);
     }
 }

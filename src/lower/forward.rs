@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::steps::{ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, whole};
+use super::steps::{
+    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, rows, whole,
+};
 use super::{On, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Gpu, Kernel, ProgramBuilder};
@@ -10,13 +12,14 @@ use crate::kernels::{
     GRU_RESET, GRU_RESET_F16, GRU_RESET_SCALAR, GRU_STEP, GRU_STEP_F16, GRU_STEP_SCALAR, RNN_STEP, RNN_STEP_F16,
     RNN_STEP_SCALAR, Step, StepParams,
 };
+use crate::plan::TimeLoop;
 use crate::plan::ops::{CellSteps, Steps};
 
 /// The overrides that all steps forward share but for the cut.
 fn options(cell: &CellSteps, own: Overrides) -> Overrides {
     let mut overrides = vec![
+        ("WIDTH", cell.gates_width as f64),
         ("HAS_BIAS", f64::from(cell.bias_hh.is_some())),
-        ("PACKED", cell.packed.map_or(0.0, |_| cell.cell.gates() as f64)),
         ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
     ];
     overrides.extend(clip(cell.clip));
@@ -26,20 +29,28 @@ fn options(cell: &CellSteps, own: Overrides) -> Overrides {
 
 /// The kernels of a step, in their order.
 fn kernels(gpu: &Gpu, Steps { cells, time_loop, save }: &Steps) -> Vec<Arc<Kernel>> {
-    let (cell, cut) = (&cells[0], (time_loop, time_loop.forward));
-    let kernel = |forms, products, own| kernel(gpu, cell, forms, cut, products, options(cell, own));
-    match cell.cell {
+    let cell = &cells[0];
+    let mut own = match cell.cell {
+        // The states tell everything but which of them the clip gave.
         Cell::Rnn { nonlinearity } => {
-            let forms: Forms = [&RNN_STEP, &RNN_STEP_SCALAR, &RNN_STEP_F16];
-            let mut own = activation(ACTIVATION, nonlinearity);
-            // The states tell everything but which of them the clip gave.
-            own.push(("SAVE", f64::from(*save && cell.clip.is_some())));
-            vec![kernel(forms, 1, own)]
+            [activation(ACTIVATION, nonlinearity), vec![("SAVE", f64::from(*save && cell.clip.is_some()))]].concat()
         }
-        Cell::Gru { reset, gate, candidate } => {
-            let mut own = [activation(GATE, gate), activation(CANDIDATE, candidate)].concat();
+        Cell::Gru { gate, candidate, .. } => {
+            [activation(GATE, gate), activation(CANDIDATE, candidate), vec![("SAVE", f64::from(*save))]].concat()
+        }
+    };
+    let cut = match *time_loop {
+        TimeLoop::Rows { forward, .. } => return vec![rows(gpu, cell, forward, false, &options(cell, own))],
+        TimeLoop::Step { forward, .. } => forward,
+    };
+    let kernel = |forms, products, mut own: Overrides| {
+        own.push(("PACKED", cell.packed.map_or(0.0, |_| cell.cell.gates() as f64)));
+        kernel(gpu, cell, forms, cut, products, options(cell, own))
+    };
+    match cell.cell {
+        Cell::Rnn { .. } => vec![kernel([&RNN_STEP, &RNN_STEP_SCALAR, &RNN_STEP_F16], 1, own)],
+        Cell::Gru { reset, gate, .. } => {
             own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-            own.push(("SAVE", f64::from(*save)));
             let step = |products| kernel([&GRU_STEP, &GRU_STEP_SCALAR, &GRU_STEP_F16], products, own.clone());
             match reset {
                 Reset::After => vec![step(3)],
@@ -104,7 +115,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &Ste
     };
     let groups: Vec<_> = kernels.into_iter().map(group).collect();
     let all: Vec<usize> = (0..any.steps.len()).collect();
-    for steps in all.chunks(time_loop.steps) {
+    for steps in all.chunks(time_loop.steps()) {
         let params = params(steps[0], steps.len());
         groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{On, Overrides};
 use crate::gpu::{Gpu, Kernel, KernelSpec, View, view_of_parts};
+use crate::kernels::generated::Rows;
 use crate::plan::ops::CellSteps;
 use crate::plan::tensors::Id;
-use crate::plan::{Cut, TimeLoop};
-use crate::unroll::Schedule;
+use crate::plan::{Cut, RowsCut};
 
 /// A kernel that loads four numbers at once, for H that is a multiple of 4; one that loads single numbers; and one that
 /// loads four f16 weights at once.
@@ -23,12 +23,12 @@ pub(super) fn direction(cell: &CellSteps) -> u32 {
     if cell.reverse { u32::MAX } else { 1 }
 }
 
-/// The kernel in the form that fits a cell, with the overrides that all steps share and its own.
+/// The kernel of single steps in the form that fits a cell, with the overrides that all steps share and its own.
 pub(super) fn kernel(
     gpu: &Gpu,
     cell: &CellSteps,
     [vec4, scalar, f16]: Forms,
-    (time_loop, cut): (&TimeLoop, Cut),
+    cut: Cut,
     sums: u32,
     own: Overrides,
 ) -> Arc<Kernel> {
@@ -43,11 +43,15 @@ pub(super) fn kernel(
         ("ROWS", f64::from(cut.rows)),
         ("SUMS", f64::from(sums * cut.rows)),
         ("SUMS_OF_ALL", f64::from(sums * cut.rows * cut.lanes * cut.split)),
-        ("MANY", f64::from(time_loop.schedule != Schedule::PerStep)),
-        ("WIDTH", cell.gates_width as f64),
     ];
     overrides.extend(own);
     gpu.kernel(spec, &overrides)
+}
+
+/// The kernel of steps by rows, with its overrides but those of the cell.
+pub(super) fn rows(gpu: &Gpu, cell: &CellSteps, cut: RowsCut, backward: bool, own: &Overrides) -> Arc<Kernel> {
+    let (hidden, f16_weights) = (cell.hidden as u32, cell.f16_weights);
+    gpu.generated(&Rows { cell: cell.cell, backward, hidden, cut, f16_weights }, own)
 }
 
 /// A binding of a part of each of some cells, and where those parts begin.

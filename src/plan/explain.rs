@@ -19,8 +19,11 @@ impl fmt::Display for Plan {
         let (direction, mode) = (config.direction, unroll.mode);
         writeln!(f, "{cell} {inputs} -> {hidden}, {layers} layer(s), {direction:?}, {mode:?} over T={t} B={b}")?;
         let wavefront = if self.layout.wavefront { ", layers in a wavefront" } else { "" };
-        let (schedule, chunks) = (self.time_loop.schedule, self.chunks.len());
+        let (schedule, chunks) = (self.time_loop.schedule(), self.chunks.len());
         writeln!(f, "  schedule {schedule:?}, {chunks} chunk(s) of time{wavefront}")?;
+        if let Some(because) = self.no_rows {
+            writeln!(f, "  not by rows: {because}")?;
+        }
         for (name, list) in [("forward", &self.forward), ("backward", &self.backward)] {
             if !list.is_empty() {
                 writeln!(f, "  {name}: {} dispatches, {:.3e} FLOP", dispatches(list), flops(list) as f64)?;

@@ -3,7 +3,7 @@
 
 use super::external::External;
 use super::matmul::MatmulKernel;
-use crate::config::{Cell, Config, Direction, Reset};
+use crate::config::{Cell, Config, Direction};
 use crate::error::{Error, Result};
 use crate::target::{INDICES, Target, at_most, bytes, in_elements, side_by_side};
 use crate::unroll::{Mode, Saved, Schedule, Unroll};
@@ -25,19 +25,11 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
 }
 
 /// Refuses a schedule that was asked for by name and cannot be had.
-pub(super) fn check_schedule(config: &Config, unroll: &Unroll) -> Result<()> {
-    let wanted = unroll.schedule == Some(Schedule::PerSequence);
-    match no_loop_in_a_dispatch(config).filter(|_| wanted) {
-        Some(because) => Err(Error::OptionUnavailable { option: "Schedule::PerSequence", because }),
+pub(super) fn check_schedule(unroll: &Unroll, no_rows: Option<&'static str>) -> Result<()> {
+    match no_rows.filter(|_| unroll.schedule == Some(Schedule::Rows)) {
+        Some(because) => Err(Error::OptionUnavailable { option: "Schedule::Rows", because }),
         None => Ok(()),
     }
-}
-
-/// Why one dispatch cannot take many steps. What such a reset gate makes is needed by all units in the middle of a
-/// step.
-pub(super) fn no_loop_in_a_dispatch(config: &Config) -> Option<&'static str> {
-    let is_before = matches!(config.cell(), Cell::Gru { reset: Reset::Before, .. });
-    is_before.then_some("the reset gate acts before the product")
 }
 
 /// Why the layers cannot take their steps in a wavefront.
@@ -116,7 +108,7 @@ pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limi
 }
 
 /// The bytes of the largest uniform: that of the steps backward. The tests of the table hold it.
-pub(crate) const LARGEST_UNIFORM: u64 = 28 * 4;
+pub(crate) const LARGEST_UNIFORM: u64 = 27 * 4;
 
 /// What every kernel needs of a device, whatever the sizes. wgpu does not check workgroup limits after overrides are
 /// resolved, so this does.

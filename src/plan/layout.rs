@@ -3,10 +3,11 @@
 use super::external::External;
 use super::feasible::{fit_together, no_wavefront};
 use super::matmul::FEW_ROWS;
+use super::time_loop::TimeLoop;
 use crate::config::{Cell, Config, Direction, Reset};
 use crate::target::Target;
 use crate::target::in_elements;
-use crate::unroll::{Mode, Saved, Unroll};
+use crate::unroll::{Mode, Saved, Schedule, Unroll};
 
 /// Up to this B H the steps of one layer leave room on a GPU for those of the next one. A software rasteriser has a few
 /// cores to fill, and pays for the smaller products.
@@ -50,8 +51,8 @@ pub(crate) struct Layout {
     pub(crate) gates_width: usize,
     pub(crate) keeps: Keeps,
     pub(crate) is_reset_before: bool,
-    /// The steps forward read weight_hh packed: neighbouring lanes of a GPU then load neighbouring numbers. A software
-    /// rasteriser loads lane by lane whatever the order.
+    /// Single steps forward read weight_hh packed: neighbouring lanes of a GPU then load neighbouring numbers. A
+    /// software rasteriser loads lane by lane whatever the order, and steps by rows read each weight once.
     pub(crate) packs_weights: bool,
     /// The steps read weight_hh as f16.
     pub(crate) f16_weights: bool,
@@ -83,7 +84,13 @@ impl Layout {
         [config.cell().gates(), hidden, if self.f16_weights { hidden / 2 } else { hidden }]
     }
 
-    pub(super) fn new(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        unroll: &Unroll,
+        external: &External,
+        target: &Target,
+        time_loop: &TimeLoop,
+    ) -> Self {
         let (training, limits) = (unroll.mode == Mode::Training, &target.limits);
         let rearranged = config.batch_first || unroll.lengths;
         let reverse = config.direction != Direction::Forward;
@@ -96,7 +103,8 @@ impl Layout {
         // Where each weight is read once or so, as for a frame of few rows, reading them in another order costs as much
         // as it saves.
         let many_rows = unroll.seq_len.saturating_mul(unroll.batch) > FEW_ROWS;
-        let packs_weights = !target.is_software() && config.hidden_size.is_multiple_of(4) && many_rows;
+        let in_steps = time_loop.schedule() == Schedule::Step;
+        let packs_weights = in_steps && !target.is_software() && config.hidden_size.is_multiple_of(4) && many_rows;
         let copies_output = rearranged || external.output.is_some();
         // Whatever is handed out begins at a multiple of the alignment of bindings: here so many elements.
         let alignment = in_elements(limits);

@@ -34,7 +34,7 @@ mod turns;
 
 use crate::unroll::Schedule;
 pub use matmul::MatmulKernel;
-pub use time_loop::{Cut, TimeLoop};
+pub use time_loop::{Cut, RowsCut, TimeLoop};
 
 pub(crate) use external::External;
 #[cfg(test)]
@@ -71,6 +71,8 @@ pub struct Plan {
     config: Config,
     unroll: Unroll,
     time_loop: TimeLoop,
+    /// Why it is not by rows, where that would be chosen.
+    no_rows: Option<&'static str>,
     layout: Layout,
     chunks: Vec<Range<usize>>,
     tensors: Tensors,
@@ -115,8 +117,8 @@ impl Plan {
         at_most("seq_len", "32-bit index of a step", unroll.seq_len as u64, u64::from(u32::MAX))?;
         check_kernels(target)?;
         check_options(config, unroll, external, target)?;
-        let layout = Layout::new(config, unroll, external, target);
-        let time_loop = TimeLoop::new(config, unroll, target)?;
+        let (time_loop, no_rows) = TimeLoop::new(config, unroll, target)?;
+        let layout = Layout::new(config, unroll, external, target, &time_loop);
         let sizes = Sizes { config, unroll, target, layout: &layout, time_loop: &time_loop };
         let chunks = sizes.chunks()?;
         let blocks = turns::blocks(config, &layout, &chunks);
@@ -140,7 +142,7 @@ impl Plan {
                 return None;
             }
             let unroll = &unroll.saved(saved);
-            let layout = &Layout::new(config, unroll, external, target);
+            let layout = &Layout::new(config, unroll, external, target, &time_loop);
             let chunks = &Sizes { unroll, layout, ..sizes }.chunks().ok()?;
             let blocks = &turns::blocks(config, layout, chunks);
             Some(total(&self::allocations(&Lists { unroll, layout, chunks, blocks, ..lists }.buffers().0)))
@@ -159,6 +161,7 @@ impl Plan {
             config,
             unroll,
             time_loop,
+            no_rows,
             layout,
             chunks,
             tensors,
@@ -185,7 +188,7 @@ impl Plan {
     /// How the time loop is laid out.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        self.time_loop.schedule
+        self.time_loop.schedule()
     }
 
     /// Steps of a dispatch, and how its workgroups are cut.

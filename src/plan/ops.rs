@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
-use super::time_loop::{Cut, TimeLoop};
-use crate::config::{Cell, Reset};
+use super::time_loop::{Cut, RowsCut, TimeLoop};
+use crate::config::Cell;
 use crate::target::Target;
 
 /// A matrix in a tensor: rows of `stride` elements, of which the columns in use may have a gap.
@@ -445,26 +445,10 @@ impl Op {
             Self::Count { .. } => one("count"),
             Self::Pack(_) => one("pack"),
             Self::Steps(Steps { cells, time_loop, .. }) => {
-                let steps = cells[0].steps.len();
-                let dispatches = time_loop.dispatches(steps) as u64;
-                match cells[0].cell {
-                    Cell::Rnn { .. } => vec![("rnn_step", dispatches)],
-                    Cell::Gru { reset: Reset::After, .. } => vec![("gru_step", dispatches)],
-                    Cell::Gru { reset: Reset::Before, .. } => {
-                        vec![("gru_reset", steps as u64), ("gru_step", dispatches)]
-                    }
-                }
+                time_loop.kernels(cells[0].cell, cells[0].steps.len(), false)
             }
             Self::StepsBackward(StepsBackward { cells, time_loop, .. }) => {
-                let steps = cells[0].steps.len();
-                let dispatches = time_loop.backward_dispatches(steps) as u64;
-                match cells[0].cell {
-                    Cell::Rnn { .. } => vec![("rnn_step_backward", dispatches)],
-                    Cell::Gru { reset: Reset::After, .. } => vec![("gru_step_backward", dispatches)],
-                    Cell::Gru { reset: Reset::Before, .. } => {
-                        vec![("gru_step_backward", dispatches), ("gru_reset_backward", steps as u64)]
-                    }
-                }
+                time_loop.kernels(cells[0].cell, cells[0].steps.len(), true)
             }
             Self::RecomputeGates(_) => one("gru_gates"),
             Self::F16Gates(F16Gates { unpack, .. }) => one(if *unpack { "gates_from_f16" } else { "f16_from_gates" }),
@@ -499,12 +483,22 @@ impl fmt::Display for Op {
         let names: Vec<&str> = self.kernels().into_iter().map(|(label, _)| label).collect();
         write!(f, "{}", names.join(" + "))?;
         let form = |vec4: bool| if vec4 { "vec4" } else { "scalar" };
-        let steps = |f: &mut fmt::Formatter<'_>, cells: &[CellSteps], cut: Cut, loops: &TimeLoop| {
-            let any = &cells[0];
+        let step = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: Cut| {
             let form = if any.f16_weights { "f16 weights" } else { form(any.is_vec4(cut)) };
-            let (Cut { lanes, split, rows, .. }, count) = (cut, any.steps.len());
-            write!(f, " {form}, {:?}, {lanes} x {split} invocations for {rows} row(s): ", loops.schedule)?;
-            write!(f, "{count} step(s), {} cell(s), B {}, H {}", cells.len(), any.batch, any.hidden)
+            let Cut { lanes, split, rows, .. } = cut;
+            write!(f, " {form}, {lanes} x {split} invocations for {rows} row(s)")
+        };
+        let by_rows = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: RowsCut| {
+            let RowsCut { slices, units, rows, ahead, .. } = cut;
+            let (form, invocations) = (if any.f16_weights { " f16 weights," } else { "" }, cut.invocations(any.hidden));
+            let subgroups = if cut.subgroup.is_some() && slices > 1 { " in subgroups" } else { "" };
+            write!(f, "{form} {invocations} invocations for {rows} row(s), {slices} slice(s){subgroups} of {units} ")?;
+            write!(f, "unit(s), {ahead} step(s) ahead")
+        };
+        let sizes = |f: &mut fmt::Formatter<'_>, cells: &[CellSteps]| {
+            let any = &cells[0];
+            let (steps, cells) = (any.steps.len(), cells.len());
+            write!(f, ": {steps} step(s), {cells} cell(s), B {}, H {}", any.batch, any.hidden)
         };
         match self {
             Self::Matmul(Matmul { product: Product { size: [m, n, k], .. }, kernel, .. }) => {
@@ -519,9 +513,19 @@ impl fmt::Display for Op {
             Self::Pack(Pack { size: [rows, columns], f16, .. }) => {
                 write!(f, "{}: {rows} x {columns}", if *f16 { " f16" } else { "" })
             }
-            Self::Steps(Steps { cells, time_loop, .. }) => steps(f, cells, time_loop.forward, time_loop),
+            Self::Steps(Steps { cells, time_loop, .. }) => {
+                match *time_loop {
+                    TimeLoop::Step { forward, .. } => step(f, &cells[0], forward)?,
+                    TimeLoop::Rows { forward, .. } => by_rows(f, &cells[0], forward)?,
+                }
+                sizes(f, cells)
+            }
             Self::StepsBackward(StepsBackward { cells, time_loop, .. }) => {
-                steps(f, cells, time_loop.backward, time_loop)
+                match *time_loop {
+                    TimeLoop::Step { backward, .. } => step(f, &cells[0], backward)?,
+                    TimeLoop::Rows { backward, .. } => by_rows(f, &cells[0], backward)?,
+                }
+                sizes(f, cells)
             }
             Self::RecomputeGates(RecomputeGates { steps, .. }) | Self::F16Gates(F16Gates { steps, .. }) => {
                 write!(f, ": {} x {}", steps.rows(), steps.hidden)

@@ -92,9 +92,9 @@ async fn check_outputs(layer: &Recurrent, unroll: Unroll, batch: &Batch) -> Outc
 pub(crate) fn everywhere(unroll: Unroll) -> [Unroll; 4] {
     let planned = |class, schedule| unroll.adapter_class(class).schedule(schedule);
     [
-        planned(DeviceType::Cpu, Schedule::PerStep),
-        planned(DeviceType::Cpu, Schedule::PerSequence),
-        planned(DeviceType::DiscreteGpu, Schedule::PerStep),
-        planned(DeviceType::DiscreteGpu, Schedule::PerSequence),
+        planned(DeviceType::Cpu, Schedule::Step),
+        planned(DeviceType::Cpu, Schedule::Rows),
+        planned(DeviceType::DiscreteGpu, Schedule::Step),
+        planned(DeviceType::DiscreteGpu, Schedule::Rows),
     ]
 }

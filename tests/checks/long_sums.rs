@@ -95,7 +95,7 @@ async fn parts_of_dispatches(gpu: &Gpu) -> Outcome {
         let layer = Gru::new(gpu, GruConfig::new(1, 1), 1)?;
         let net = layer.unroll(Unroll::training(1, batch).input_gradient(false))?;
         // One step and one that ends it, or both in one; the two biases.
-        let steps = if net.plan().schedule() == Schedule::PerStep { 2 } else { 1 };
+        let steps = if net.plan().schedule() == Schedule::Step { 2 } else { 1 };
         equal(&net.plan().backward_dispatches(), &(steps + 2 + products), format_args!("{batch}"))?;
         as_planned(&net)?;
     }

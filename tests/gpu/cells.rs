@@ -4,13 +4,13 @@
 //! are left out of the program. The twin is asked for one step of one direction at a time: so order, slots and columns
 //! are known here a second time.
 
+use wgpu_gru::TimeLoop;
 use wgpu_gru::reference::twins::activation::{activate, kept};
 use wgpu_gru::reference::twins::gru_step::GruOptions;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Activation, Cell, Gpu, Reset, Tensor, harness};
-use wgpu_gru::{Schedule, TimeLoop};
 
-use crate::support::{ACTIVATIONS, flat, time_loops, words};
+use crate::support::{ACTIVATIONS, flat, single_steps, words};
 
 pub(crate) mod backward;
 pub(crate) mod forward;
@@ -64,15 +64,11 @@ fn rnns() -> impl Iterator<Item = (Cell, bool)> {
 /// Every cell, each with some of the other options and all of the shapes, the time loops and directions in turn; last
 /// far out on both sides.
 fn cases(cells: impl Iterator<Item = (Cell, bool)>) -> impl Iterator<Item = Case> {
-    let time_loops: Vec<_> = time_loops().collect();
+    let time_loops: Vec<_> = single_steps().collect();
     let far = [30.0, 1e3].map(|scale| ([2, 5, 9], scale));
     let shapes: Vec<_> = SHAPES.into_iter().map(|shape| (shape, 1.0)).chain(far).collect();
     cells.enumerate().flat_map(move |(index, (cell, clip))| {
-        // Only one dispatch a step lets the reset gate act before the product.
-        let before = matches!(cell, Cell::Gru { reset: Reset::Before, .. });
-        let possible = |time_loop: &&TimeLoop| !before || time_loop.schedule == Schedule::PerStep;
-        let possible: Vec<TimeLoop> = time_loops.iter().filter(possible).copied().collect();
-        let time_loop = possible[index % possible.len()];
+        let time_loop = time_loops[index % time_loops.len()];
         let shapes = shapes.clone().into_iter().enumerate();
         shapes.map(move |(number, (sizes, scale))| Case {
             cell,

@@ -5,7 +5,7 @@ use wgpu_gru::Schedule;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolled, Weights, wgpu};
 
-use crate::support::{assert_close, bits, forward, gru, largest, open, read, verify_batch};
+use crate::support::{adapter, assert_close, bits, forward, gru, largest, open_with, read, verify_batch};
 
 trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart, wavefront];
 
@@ -25,10 +25,21 @@ fn run(gpu: &Gpu, config: &GruConfig, unroll: Unroll) -> (Gru, Unrolled, Batch) 
     (gru, net, batch)
 }
 
+/// A device with the features of another, so that its kernels add in the same order, but with these limits.
+fn small_device(gpu: &Gpu, required_limits: wgpu::Limits) -> Gpu {
+    let required_features = gpu.device().features();
+    open_with(&adapter(gpu), &wgpu::DeviceDescriptor { required_features, required_limits, ..Default::default() })
+}
+
+/// The kernel of the steps forward.
+fn step(schedule: Schedule) -> &'static str {
+    if schedule == Schedule::Step { "gru_step" } else { "gru_rows" }
+}
+
 /// The same layer on the whole device and on the small one.
 fn compare(gpu: &Gpu, limits: wgpu::Limits, fewest_chunks: usize) {
-    let small = open(gpu, limits);
-    for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+    let small = small_device(gpu, limits);
+    for schedule in [Schedule::Step, Schedule::Rows] {
         compare_one(gpu, &small, fewest_chunks, schedule);
     }
 }
@@ -45,10 +56,10 @@ fn compare_one(gpu: &Gpu, small: &Gpu, fewest_chunks: usize, schedule: Schedule)
     assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].start), "{chunks:?}");
     let text = cut.explain();
     assert!(text.contains(&format!("{} chunk(s) of time", chunks.len())), "{text}");
-    let dispatches = if schedule == Schedule::PerStep { STEPS } else { chunks.len() };
+    let dispatches = if schedule == Schedule::Step { STEPS } else { chunks.len() };
     // 5 units: no multiple of four.
     let [forward, _] = cut.recorded();
-    assert!(forward.contains(&("gru_step", dispatches)), "{forward:?}");
+    assert!(forward.contains(&(step(schedule), dispatches)), "{forward:?}");
     let product = forward.iter().find(|(label, _)| label.ends_with("_scalar"));
     assert!(product.is_some_and(|(_, count)| *count == chunks.len()), "{forward:?}");
 }
@@ -80,29 +91,27 @@ fn same_numbers((gru, cut, batch): &(Gru, Unrolled, Batch), (_, whole, _): &(Gru
 /// Two layers of two directions, over steps of which an even number and a middle one are cut off.
 fn both_directions(gpu: &Gpu, limits: wgpu::Limits, loops_a_layer: usize) {
     let config = config().num_layers(2).direction(Direction::Bidirectional);
-    let small = open(gpu, limits);
-    for (schedule, saved) in [
-        (Schedule::PerStep, Saved::Everything),
-        (Schedule::PerSequence, Saved::Everything),
-        (Schedule::PerStep, Saved::Recompute),
-    ] {
+    let small = small_device(gpu, limits);
+    for (schedule, saved) in
+        [(Schedule::Step, Saved::Everything), (Schedule::Rows, Saved::Everything), (Schedule::Step, Saved::Recompute)]
+    {
         let unroll = Unroll::training(STEPS + 1, BATCH).schedule(schedule).saved(saved);
         let (cut, whole) = (run(&small, &config, unroll), run(gpu, &config, unroll));
         same_numbers(&cut, &whole);
         let chunks = cut.1.plan().chunks();
         assert!(chunks.len() > 3, "{chunks:?}");
-        let dispatches = if schedule == Schedule::PerStep { STEPS + 1 } else { chunks.len() };
+        let dispatches = if schedule == Schedule::Step { STEPS + 1 } else { chunks.len() };
         let ([forward, _], expected) = (cut.1.recorded(), 2 * loops_a_layer * dispatches);
-        assert!(forward.contains(&("gru_step", expected)), "{expected} in {forward:?}");
+        assert!(forward.contains(&(step(schedule), expected)), "{expected} in {forward:?}");
     }
 }
 
 /// Layers one chunk behind each other, on the whole device and on a small one, against one layer after the other.
 fn wavefront(gpu: &Gpu) {
-    let small = open(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: 4, ..wgpu::Limits::default() });
+    let small = small_device(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: 4, ..wgpu::Limits::default() });
     for direction in [Direction::Forward, Direction::Reverse] {
         let config = config().num_layers(3).direction(direction);
-        for schedule in [Schedule::PerStep, Schedule::PerSequence] {
+        for schedule in [Schedule::Step, Schedule::Rows] {
             let unroll = Unroll::training(STEPS + 1, BATCH).schedule(schedule);
             let apart = run(gpu, &config, unroll.wavefront(false));
             for gpu in [gpu, &small] {
@@ -110,12 +119,12 @@ fn wavefront(gpu: &Gpu) {
                 same_numbers(&together, &apart);
                 let chunks = together.1.plan().chunks().len();
                 assert!(chunks >= 8, "{chunks} chunks");
-                let a_chunk = if schedule == Schedule::PerStep { (STEPS + 1).div_ceil(chunks) } else { 1 };
+                let a_chunk = if schedule == Schedule::Step { (STEPS + 1).div_ceil(chunks) } else { 1 };
                 // One chunk after the other, and the layers above at the end; the last chunk, which may be shorter, has
                 // dispatches of its own, beside which there are no others in the very last wave.
                 let most = (chunks + 2 + 2) * a_chunk;
                 let ([forward, _], fewest) = (together.1.recorded(), chunks * a_chunk / 2);
-                let (_, steps) = *forward.iter().find(|(label, _)| *label == "gru_step").expect("steps");
+                let (_, steps) = *forward.iter().find(|(label, _)| *label == step(schedule)).expect("steps");
                 assert!((fewest..=most).contains(&steps), "{steps} dispatches, expected {most} at most");
             }
         }
@@ -148,7 +157,7 @@ fn few_workgroups(gpu: &Gpu) {
 }
 
 fn inference(gpu: &Gpu) {
-    let small = open(gpu, small_binding_limits());
+    let small = small_device(gpu, small_binding_limits());
     let batch = Batch::random(&config(), STEPS, BATCH, 3);
     let states = [gpu, &small].map(|gpu| {
         let gru = gru(gpu, &config(), &Weights::random(&config(), 4));

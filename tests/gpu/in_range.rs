@@ -10,7 +10,8 @@ use wgpu_gru::train::{Sgd, SgdOptions};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{DeviceType, Features};
 use wgpu_gru::{
-    Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, StreamOptions, Unroll, harness,
+    Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Schedule, StreamOptions, Unroll,
+    harness,
 };
 
 use crate::checks::train::Trainer;
@@ -46,7 +47,7 @@ fn every_kernel(gpu: &Gpu) {
 fn layers(gpu: &Gpu) {
     for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
         for [inputs, hidden, seq_len, batch] in [[5, 33, 3, 5], [4, 36, 2, 17]] {
-            let unroll = Unroll::training(seq_len, batch).adapter_class(class);
+            let unroll = Unroll::training(seq_len, batch).adapter_class(class).schedule(Schedule::Step);
             let gru = GruConfig::new(inputs, hidden);
             let lengths: Vec<_> = (0..batch).map(|row| row % (seq_len + 1)).collect();
             check(gpu, &gru.clone().reset(Reset::Before).direction(Direction::Reverse), unroll.gradient_norms(true));
@@ -54,7 +55,7 @@ fn layers(gpu: &Gpu) {
             check_lengths(gpu, &gru.direction(Direction::Bidirectional), unroll.saved(Saved::F16), &lengths);
         }
     }
-    let unroll = Unroll::training(2, 17).adapter_class(DeviceType::Cpu);
+    let unroll = Unroll::training(2, 17).adapter_class(DeviceType::Cpu).schedule(Schedule::Step);
     check(gpu, &GruConfig::new(4, 36).num_layers(2).dropout(0.5), unroll.saved(Saved::Recompute));
     for config in [
         RnnConfig::new(4, 36).erased(),

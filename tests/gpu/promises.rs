@@ -2,10 +2,10 @@
 //! dispatches as the plan says.
 
 use wgpu_gru::Activity;
+use wgpu_gru::Schedule;
 use wgpu_gru::train::{Adam, AdamOptions, Linear};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Gpu, Gru, GruConfig, StreamOptions, Tensor, Unroll, Unrolled, harness, wgpu};
-use wgpu_gru::{Schedule, TimeLoop};
 
 use crate::checks::train::Trainer;
 use crate::support::{adapter, bits, counts, encoder, forward, objects, open_with, own, settings};
@@ -94,7 +94,7 @@ fn dispatches_of_the_issue(gpu: &Gpu) {
     let training = Unroll::training(64, 32);
     for (class, forward) in [(DeviceType::Cpu, 65), (DeviceType::DiscreteGpu, 66)] {
         let unroll = training.adapter_class(class);
-        let net = gru.unroll(unroll.schedule(Schedule::PerStep)).expect("an unroll");
+        let net = gru.unroll(unroll.schedule(Schedule::Step)).expect("an unroll");
         let planned = [net.plan().forward_dispatches(), net.plan().backward_dispatches()];
         assert_eq!(planned, [forward, 70], "T + 1 (and a packing) and T + 6: {class:?}");
         assert_as_planned(&net);
@@ -117,13 +117,16 @@ fn assert_as_planned(net: &Unrolled) {
     let (plan, text) = (net.plan(), net.explain());
     let time_loop = plan.time_loop();
     let [forward, backward] = net.recorded();
-    let steps = net.unroll().seq_len.div_ceil(time_loop.steps);
-    assert!(forward.contains(&("gru_step", steps)), "{steps} of gru_step: {forward:?}");
+    let steps = net.unroll().seq_len.div_ceil(time_loop.steps());
+    let is_step = plan.schedule() == Schedule::Step;
+    let [step, step_backward] =
+        if is_step { ["gru_step", "gru_step_backward"] } else { ["gru_rows", "gru_rows_backward"] };
+    assert!(forward.contains(&(step, steps)), "{steps} of {step}: {forward:?}");
     assert!(text.contains(&format!("forward: {} dispatches", plan.forward_dispatches())), "{text}");
     if net.gradients().is_ok() {
         // With a dispatch a step the last product is one of its own.
-        let steps = steps + usize::from(time_loop.schedule == Schedule::PerStep);
-        assert!(backward.contains(&("gru_step_backward", steps)), "{steps} of gru_step_backward: {backward:?}");
+        let steps = steps + usize::from(is_step);
+        assert!(backward.contains(&(step_backward, steps)), "{steps} of {step_backward}: {backward:?}");
         assert!(text.contains(&format!("backward: {} dispatches", plan.backward_dispatches())), "{text}");
     } else {
         assert!(!text.contains("backward") && plan.backward_dispatches() == 0, "{text}");
@@ -151,7 +154,7 @@ fn dispatches_are_as_planned(gpu: &Gpu) {
         Unroll::training(9, 2).input_gradient(false),
     ] {
         for unroll in [unroll, unroll.adapter_class(DeviceType::Cpu), unroll.adapter_class(DeviceType::DiscreteGpu)] {
-            for unroll in [unroll, unroll.schedule(Schedule::PerStep), unroll.schedule(Schedule::PerSequence)] {
+            for unroll in [unroll, unroll.schedule(Schedule::Step), unroll.schedule(Schedule::Rows)] {
                 assert_as_planned(&gru.unroll(unroll).expect("an unroll"));
             }
         }
@@ -166,14 +169,14 @@ fn pipelines_are_shared(gpu: &Gpu) {
         let gru = Gru::new(&gpu, GruConfig::new(i, h), 1).expect("a layer");
         let unroll = Unroll::training(t, 5).adapter_class(class).schedule(schedule);
         let net = gru.unroll(unroll).expect("an unroll");
-        let TimeLoop { forward, backward, .. } = *net.plan().time_loop();
-        [forward, backward]
+        *net.plan().time_loop()
     };
-    // Whether H is a multiple of four, and what else a cut looks at: how many lanes H fills, and how many slices.
+    // Whether H is a multiple of four, and what else a cut looks at: how many lanes H fills, and how many slices. Steps
+    // by rows are made for their H.
     for (class, schedule, sizes) in [
-        (DeviceType::Cpu, Schedule::PerStep, [[[3, 5, 2], [7, 33, 9]], [[4, 8, 2], [8, 36, 10]]]),
-        (DeviceType::DiscreteGpu, Schedule::PerStep, [[[3, 5, 2], [7, 13, 9]], [[4, 8, 2], [8, 12, 10]]]),
-        (DeviceType::DiscreteGpu, Schedule::PerSequence, [[[3, 5, 2], [7, 7, 9]], [[4, 24, 2], [8, 28, 10]]]),
+        (DeviceType::Cpu, Schedule::Step, [[[3, 5, 2], [7, 33, 9]], [[4, 8, 2], [8, 36, 10]]]),
+        (DeviceType::DiscreteGpu, Schedule::Step, [[[3, 5, 2], [7, 13, 9]], [[4, 8, 2], [8, 12, 10]]]),
+        (DeviceType::DiscreteGpu, Schedule::Rows, [[[3, 7, 2], [7, 7, 9]], [[4, 28, 2], [8, 28, 10]]]),
     ] {
         for [first, second] in sizes {
             let cut = unroll(class, schedule, first);

@@ -1,127 +1,73 @@
-//! The generated rows kernel against the twin of the plain step.
+//! The kernels by rows of every H.
 
-use wgpu_gru::harness::{self, Rows};
-use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::wgpu::{Backend, Features};
-use wgpu_gru::{Activation, Cell, Cut, Gpu, Reset, Schedule, TimeLoop, Tolerance};
+use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::{Direction, Gpu, GruConfig, Mode, Reset, RnnConfig, Schedule, TimeLoop, Unroll};
 
-use crate::recurrence::{Steps, check_states};
-use crate::support::{assert_close, assert_none_out_of_range, counting, own, read, run, tensor};
+use crate::checks::check_inference;
+use crate::recurrence::{Steps, check_backward, check_forward};
+use crate::support::{assert_none_out_of_range, by_rows, check, counting, own, settings};
 
-trials![sizes, as_the_plain_step, one_kernel_a_size, indices_in_range];
+trials![every_hidden_size, planned, one_kernel_a_size, indices_in_range];
 
-/// H, slices, steps ahead, whether slices are added in subgroups, whether the device stores single components: every H
-/// with several ways to divide its work. Three slices of a unit are not in one vector of a software adapter, so their
-/// barrier counts. Such an adapter takes seconds to compile the large ones.
-const TABLE: [(usize, u32, u32, bool, bool); 20] = [
-    (1, 1, 1, false, true),
-    (1, 4, 4, false, false),
-    (1, 8, 2, true, true),
-    (7, 1, 4, false, false),
-    (7, 2, 3, false, true),
-    (7, 4, 1, true, true),
-    (7, 8, 8, true, false),
-    (20, 1, 2, false, true),
-    (20, 2, 2, true, false),
-    (20, 3, 1, false, true),
-    (33, 1, 2, false, false),
-    (33, 2, 1, true, true),
-    (33, 4, 1, false, true),
-    (64, 1, 1, false, true),
-    (64, 4, 2, true, false),
-    (96, 2, 1, false, true),
-    (100, 2, 1, true, false),
-    (100, 2, 2, false, true),
-    (128, 2, 1, true, true),
-    (128, 2, 2, false, false),
-];
-
-/// Those of the table for some H that the adapter can have.
-fn table(gpu: &Gpu, hidden: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, Rows)> {
-    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && gpu.info().subgroup_min_size >= 8;
-    let is_vulkan = gpu.info().backend == Backend::Vulkan;
-    TABLE.into_iter().filter_map(move |(size, slices, ahead, in_subgroups, has_exact_stores)| {
-        let can = hidden(size) && (has_subgroups || !in_subgroups) && (is_vulkan || !has_exact_stores);
-        can.then_some((size, Rows { slices, ahead, in_subgroups, has_exact_stores }))
-    })
-}
-
-fn check(gpu: &Gpu, rows: Rows, shape: [usize; 3], save: bool, seed: u64) {
-    let steps = Steps::random(shape, save, 1.0, seed);
-    let made = steps.gpu_by(gpu, false, |steps, save| steps.forward_by_rows(rows, save));
-    check_states(&format!("{rows:?}"), &steps, &made, 1.0);
-}
-
-/// Fewer steps than are loaded ahead, as many, and more, with a rest.
-fn sizes(gpu: &Gpu) {
-    for (seed, (hidden, rows)) in (1..).zip(table(gpu, |_| true)) {
-        let saves = if hidden < 64 { &[true, false][..] } else { &[seed % 2 == 0] };
-        for &save in saves {
-            for (t, batch) in [(1, 1), (2, 3), (4, 1), (9, 2), (11, 1)] {
-                check(gpu, rows, [t, batch, hidden], save, seed);
-            }
+/// Of each H as it is planned; with `WGPU_GRU_CASES=160` of every H up to 160. Fewer steps than are loaded ahead, as
+/// many, and more, with a rest.
+fn every_hidden_size(gpu: &Gpu) {
+    let all = settings::cases().is_some_and(|cases| cases >= 160);
+    let some = [1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 31, 33, 64, 65, 100, 127, 160];
+    for hidden in (1..=160).filter(|hidden| all || some.contains(hidden)) {
+        let [t, batch] = [[1, 1], [2, 3], [4, 1], [7, 2]][hidden % 4];
+        let mode = if hidden % 3 == 0 { Unroll::inference(t, batch) } else { Unroll::training(t, batch) };
+        let class = if hidden % 2 == 0 && hidden <= 128 { DeviceType::DiscreteGpu } else { DeviceType::Cpu };
+        let unroll = mode.schedule(Schedule::Rows).adapter_class(class);
+        pollster::block_on(check_inference(gpu, &GruConfig::new(2, hidden), unroll)).expect("as the oracle");
+        if mode.mode == Mode::Training {
+            check(gpu, &GruConfig::new(2, hidden), unroll);
         }
     }
 }
 
-/// In reverse, into columns of a wider state, with activations and a clip. A weight is infinite, so what lies past H
-/// counts as nothing and not as zero.
-fn as_the_plain_step(gpu: &Gpu) {
-    [7, 20].into_iter().for_each(|hidden| as_the_plain_step_of(gpu, [5, 3, hidden]));
-}
-
-fn as_the_plain_step_of(gpu: &Gpu, [t, batch, hidden]: [usize; 3]) {
-    let (mut uniform, bound) = (SplitMix64::new(1), 1.0 / (hidden as f32).sqrt());
-    let mut flat = |len: usize, bound: f32| tensor(gpu, &[len], &uniform.vec(len, bound));
-    let (weight_hh, bias_hh) = (flat(3 * hidden * hidden, bound), flat(3 * hidden, bound));
-    let mut weights = read(&weight_hh);
-    weights[(hidden + 3) * hidden - 1] = f32::INFINITY;
-    weight_hh.write(&weights).expect("it is the tensor's length");
-    let (states, x_proj) = (flat((t + 2) * batch * 2 * hidden, 1.0), flat(t * batch * 4 * hidden, 1.0));
-    let cut = Cut { lanes: 8, split: 1, rows: 1, vec4: false };
-    let time_loop = TimeLoop { schedule: Schedule::PerStep, steps: 1, forward: cut, backward: cut };
-    let (gate, candidate) = (Activation::HardSigmoid { alpha: 0.2, beta: 0.5 }, Activation::Softsign);
-    let cell = Cell::Gru { reset: Reset::After, gate, candidate };
-    for reverse in [false, true] {
-        let by = |rows: Option<Rows>| {
-            let [h, gates] = [&states, &x_proj].map(|from| tensor(gpu, from.shape(), &read(from)));
-            let plain = harness::Steps::gru([t, batch, hidden], &weight_hh, &h, &gates);
-            let (columns, bias_hh) = ([2 * hidden, hidden], Some(&bias_hh));
-            let steps = harness::Steps { cell, clip: Some(0.5), reverse, columns, bias_hh, ..plain };
-            let program = rows.map_or(steps.forward(&time_loop, true), |rows| steps.forward_by_rows(rows, true));
-            run(gpu, &program.expect("a program"));
-            [read(&h), read(&gates)]
-        };
-        let plain = by(None);
-        for (_, rows) in table(gpu, |size| size == hidden) {
-            for (name, (made, expected)) in ["h", "gates"].into_iter().zip(by(Some(rows)).iter().zip(&plain)) {
-                let name = format!("{rows:?} reverse {reverse}: {name}");
-                assert_close(&name, made, expected, Tolerance::through_time(hidden, t));
-            }
-        }
+/// As they are planned, of both classes of adapters: every cell with options.
+fn planned(gpu: &Gpu) {
+    for (class, hidden, batch) in
+        [(DeviceType::Cpu, 96, 2), (DeviceType::DiscreteGpu, 96, 2), (DeviceType::DiscreteGpu, 40, 259)]
+    {
+        let unroll = Unroll::training(5, batch).adapter_class(class).schedule(Schedule::Rows);
+        check(gpu, &GruConfig::new(3, hidden), unroll);
+        check(gpu, &GruConfig::new(3, hidden).reset(Reset::Before).clip(0.5), unroll.gradient_norms(true));
+        check(gpu, &RnnConfig::new(3, hidden).clip(0.5), unroll.gradient_norms(true));
+        check(gpu, &GruConfig::new(3, hidden), unroll.f16_weights(true));
     }
 }
 
 /// A kernel is made once for its sizes and overrides, whatever T and B are.
 fn one_kernel_a_size(gpu: &Gpu) {
     let gpu = own(gpu);
-    let rows = Rows { slices: 1, ahead: 2, in_subgroups: false, has_exact_stores: false };
-    let made = |rows: Rows, shape: [usize; 3]| {
+    let Some(time_loop @ TimeLoop::Rows { steps, forward, backward }) = by_rows(&gpu).next() else { return };
+    let made = |time_loop: &TimeLoop, shape: [usize; 3]| {
         let before = gpu.activity().pipelines;
-        check(&gpu, rows, shape, true, 1);
+        check_forward(&gpu, time_loop, &Steps::random(shape, true, 1.0, 1), 1.0);
         gpu.activity().pipelines - before
     };
-    assert_eq!(made(rows, [2, 1, 8]), 1, "the first");
-    assert_eq!(made(rows, [5, 3, 8]), 0, "other steps and rows");
-    assert_eq!(made(rows, [2, 1, 9]), 1, "another H");
-    assert_eq!(made(Rows { ahead: 1, ..rows }, [2, 1, 8]), 1, "another distance");
-    assert_eq!(made(rows, [2, 1, 8]), 0, "the first is still there");
+    assert_eq!(made(&time_loop, [2, 1, 8]), 1, "the first");
+    assert_eq!(made(&time_loop, [5, 3, 8]), 0, "other steps and rows");
+    assert_eq!(made(&time_loop, [2, 1, 9]), 1, "another H");
+    let forward = wgpu_gru::RowsCut { ahead: forward.ahead + 1, ..forward };
+    assert_eq!(made(&TimeLoop::Rows { steps, forward, backward }, [2, 1, 8]), 1, "another distance");
+    assert_eq!(made(&time_loop, [2, 1, 8]), 0, "the first is still there");
 }
 
+/// Some, each with what another one has not: counting makes a text twice as long for the compiler.
 fn indices_in_range(gpu: &Gpu) {
     let gpu = counting(gpu);
-    for (hidden, rows) in table(&gpu, |hidden| hidden <= 33) {
-        check(&gpu, rows, [5, 2, hidden], true, 1);
+    for (number, time_loop) in by_rows(&gpu).enumerate().filter(|(number, _)| [0, 1, 5].contains(number)) {
+        let steps = Steps::random([4, 3, 5], true, 1.0, number as u64);
+        check_forward(&gpu, &time_loop, &steps, 1.0);
+        check_backward(&gpu, &time_loop, &steps, 1);
     }
+    let unroll = |class| Unroll::training(4, 3).adapter_class(class).schedule(Schedule::Rows).gradient_norms(true);
+    check(&gpu, &GruConfig::new(2, 6).reset(Reset::Before), unroll(DeviceType::DiscreteGpu));
+    check(&gpu, &RnnConfig::new(2, 6).clip(0.5), unroll(DeviceType::Cpu));
+    let both = GruConfig::new(2, 8).direction(Direction::Bidirectional);
+    check(&gpu, &both, unroll(DeviceType::DiscreteGpu).f16_weights(true));
     assert_none_out_of_range(&gpu);
 }

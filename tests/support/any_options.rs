@@ -79,7 +79,7 @@ pub(crate) fn any_config() -> impl Strategy<Value = Config> {
 pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     let lengths = prop::option::of(prop::collection::vec(0_usize..7, 5));
     let sizes = (1_usize..7, 1_usize..6, lengths);
-    let schedule = option(vec![Schedule::PerStep, Schedule::PerSequence]);
+    let schedule = option(vec![Schedule::Step, Schedule::Rows]);
     let planned = (any::<bool>(), schedule, any::<bool>(), any::<[bool; 2]>());
     (any_config(), sizes, any::<[bool; 4]>(), planned, any::<u64>()).prop_map(
         |(config, sizes, flags, planned, seed)| {
@@ -98,7 +98,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
             let unroll = match (schedule, config.cell()) {
                 // The one schedule that a cell cannot have.
-                (None, _) | (Some(Schedule::PerSequence), Cell::Gru { reset: Reset::Before, .. }) => unroll,
+                (None, _) | (Some(Schedule::Rows), Cell::Gru { reset: Reset::Before, .. }) => unroll,
                 (Some(schedule), _) => unroll.schedule(schedule),
             };
             let one_direction = config.direction != Direction::Bidirectional;

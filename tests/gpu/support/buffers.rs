@@ -32,7 +32,7 @@ pub(crate) fn cases() -> Vec<(Config, Unroll)> {
     vec![
         (gru().erased(), unroll()),
         (gru().erased(), gpu(unroll())),
-        (GruConfig::new(3, 7).erased(), unroll().schedule(Schedule::PerStep)),
+        (GruConfig::new(3, 7).erased(), unroll().schedule(Schedule::Step)),
         (gru().num_layers(2).direction(Direction::Bidirectional).erased(), gpu(unroll().lengths(true))),
         (gru().num_layers(3).erased(), gpu(unroll().wavefront(true))),
         (gru().num_layers(2).batch_first(true).reset(Reset::Before).erased(), unroll().saved(Saved::Recompute)),

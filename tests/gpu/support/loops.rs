@@ -1,17 +1,46 @@
 //! Ways to make the steps of a layer.
 
-use wgpu_gru::{Cut, Schedule, TimeLoop};
+use wgpu_gru::wgpu::{Backend, Features};
+use wgpu_gru::{Cut, Gpu, RowsCut, TimeLoop};
 
-/// Both schedules (the second cannot have the reset gate before the product), each with the cuts that adapters get and
-/// with odd ones: lanes, slices, rows.
-pub(crate) fn time_loops() -> impl Iterator<Item = TimeLoop> {
+/// Both schedules, each with the cuts that adapters get and with odd ones.
+pub(crate) fn time_loops(gpu: &Gpu) -> Vec<TimeLoop> {
+    single_steps().chain(by_rows(gpu)).collect()
+}
+
+/// A dispatch a step.
+pub(crate) fn single_steps() -> impl Iterator<Item = TimeLoop> {
     let cuts = [[8, 1, 1], [8, 1, 8], [16, 4, 4], [64, 2, 1], [4, 2, 8]];
     let cut = |[lanes, split, rows]: [u32; 3]| Cut { lanes, split, rows, vec4: split > 1 };
-    [(Schedule::PerStep, 1), (Schedule::PerSequence, 3)].into_iter().flat_map(move |(schedule, steps)| {
-        // Forward and backward need not have the same cut.
-        (0..cuts.len()).map(move |i| {
-            let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
-            TimeLoop { schedule, steps, forward, backward }
-        })
+    // Forward and backward need not have the same cut.
+    (0..cuts.len()).map(move |i| {
+        let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
+        TimeLoop::Step { forward, backward }
+    })
+}
+
+/// Slices, units, rows, steps ahead, whether slices are added in subgroups. Three slices of a unit are not in one vector
+/// of a software adapter, so their barrier counts.
+const ROWS: [(u32, u32, u32, u32, bool); 8] = [
+    (1, 1, 1, 1, true),
+    (2, 2, 1, 3, true),
+    (3, 1, 2, 2, false),
+    (4, 2, 1, 4, true),
+    (2, 1, 4, 1, true),
+    (4, 2, 4, 1, false),
+    (8, 2, 1, 2, true),
+    (1, 2, 3, 1, false),
+];
+
+/// Steps by rows in ways that the adapter can have, three of them in a dispatch.
+pub(crate) fn by_rows(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
+    let info = gpu.info();
+    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
+    let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
+    ROWS.into_iter().enumerate().map(move |(number, (slices, units, rows, ahead, in_subgroups))| {
+        let subgroup = (in_subgroups && has_subgroups).then_some(largest);
+        let exact_stores = is_vulkan && number % 2 == 0;
+        let cut = |units| RowsCut { slices, units, rows, ahead, subgroup, exact_stores, software: number % 4 < 3 };
+        TimeLoop::Rows { steps: 3, forward: cut(1), backward: cut(units) }
     })
 }

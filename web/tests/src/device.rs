@@ -153,7 +153,7 @@ async fn without_runtime_checks(run: &Run) -> Outcome {
     let gpu = run.gpu();
     gpu.set_runtime_checks(false);
     let outcome = async {
-        check(gpu, &GruConfig::new(5, 7), Unroll::training(6, 3).schedule(Schedule::PerStep)).await?;
+        check(gpu, &GruConfig::new(5, 7), Unroll::training(6, 3).schedule(Schedule::Step)).await?;
         check(gpu, &GruConfig::new(4, 8), Unroll::training(6, 3).adapter_class(wgpu::DeviceType::DiscreteGpu)).await
     };
     let outcome = outcome.await;

@@ -1,0 +1,125 @@
+// Steps of the GRU by rows, backward: equations (5), (6), (7), (8), (9) of lib.rs. Division of work: shared/rows.wgsl.
+// Parameters and bindings: shared/step_backward_params.wgsl.
+//
+// h         rows of H states, read at h_before
+// gates     [B, 4, H] of a step: (r, z, n, hn) before, (d_ar, d_az, d_an, d_hn = d_an * r) after. With RESET_BEFORE
+//           (r, z, n, r * h) before, (d_ar, d_az, d_an, r * h) after. r, z and n are stored as `kept` has them.
+// d_output  rows of H; d_h_n [B, H]; weight_hh [3H, H]; lengths [B]; d_h0 [B, H]
+//
+// The operand is (d_ar, d_az, d_hn). With RESET_BEFORE it is (d_ar, d_az), after d_an in the second half.
+
+override GATE: u32;
+override GATE_ALPHA: f32;
+override GATE_BETA: f32;
+override CANDIDATE: u32;
+override CANDIDATE_ALPHA: f32;
+override CANDIDATE_BETA: f32;
+
+// What a step reads for an item.
+struct Input {
+    // r, z and n as they are kept, and hn.
+    gates: vec4<f32>,
+    before: f32,
+    d_output: f32,
+}
+
+// Past the last step that of the last, which is not used.
+fn input_of(item: Item, i: u32) -> Input {
+    let at = step_offsets(item.cell, min(i, params.steps - 1u));
+    let gate = gate_index(item, at);
+#ifdef RESET_BEFORE
+    let hn = 0.0;
+#else
+    let hn = gates[gate + 3u * HIDDEN];
+#endif
+    return Input(
+        vec4<f32>(gates[gate], gates[gate + HIDDEN], gates[gate + 2u * HIDDEN], hn),
+        h[at.before + state_index(item)],
+        d_output_of(item, at),
+    );
+}
+
+fn gate_value(y: f32) -> f32 {
+    return value_of_kept(GATE, GATE_ALPHA, GATE_BETA, y);
+}
+
+fn gate_slope(y: f32) -> f32 {
+    return slope_of_kept(GATE, GATE_ALPHA, GATE_BETA, y);
+}
+
+// d_an and d_az of an item whose row is not over.
+fn candidate_and_update(d_h: f32, input: Input) -> vec2<f32> {
+    let z = gate_value(input.gates.y);
+    let n = value_of_kept(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, input.gates.z);
+    let slope = slope_of_kept(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, input.gates.z);
+    return vec2<f32>(
+        d_h * (1.0 - z) * slope,                                                    // (5)
+        d_h * (input.before - n) * gate_slope(input.gates.y),                       // (6)
+    );
+}
+
+#ifdef RESET_BEFORE
+
+// d_an, the operand of the first product. Gives d_az, which has to wait: others may still read the half of the second.
+fn begin(item: Item, i: u32, input: Input, d_after: f32) -> f32 {
+    let at = step_offsets(item.cell, i);
+    let d_h = d_after + input.d_output;
+    let d = select(candidate_and_update(d_h, input), vec2<f32>(), is_over(item, at));
+    put_square(item, i, at, d_h);
+    if item.is_own {
+        put(item, HALF, item.unit, d.x);
+        gates[gate_index(item, at) + HIDDEN] = d.y;
+        gates[gate_index(item, at) + 2u * HIDDEN] = d.x;
+    }
+    return d.y;
+}
+
+// d_ar, which makes the operand of the second product with d_az, from d_q = d_an . W_hn; and what reaches the state
+// before past that product.
+fn finish(item: Item, i: u32, input: Input, d_after: f32, d_az: f32, d_q: f32) -> f32 {
+    let at = step_offsets(item.cell, i);
+    let over = is_over(item, at);
+    let d_ar = select(d_q * input.before * gate_slope(input.gates.x), 0.0, over);   // (7)
+    if item.is_own {
+        put(item, 0u, item.unit, d_ar);
+        put(item, 0u, HIDDEN + item.unit, d_az);
+        gates[gate_index(item, at)] = d_ar;
+        if over {
+            gates[gate_index(item, at) + 3u * HIDDEN] = 0.0;
+        }
+    }
+    let d_h = (d_after + input.d_output) * gate_value(input.gates.y) + d_q * gate_value(input.gates.x);
+    return select(d_h, d_after, over);
+}
+
+#else
+
+// The gradients of the gates, which go into the half that begins at `half`, and what reaches the state before past the
+// product.
+fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
+    let at = step_offsets(item.cell, i);
+    let over = is_over(item, at);
+    let d_h = d_after + input.d_output;
+    let d = select(candidate_and_update(d_h, input), vec2<f32>(), over);
+    let d_ar = select(d.x * input.gates.w * gate_slope(input.gates.x), 0.0, over);  // (7)
+    let d_hn = select(d.x * gate_value(input.gates.x), 0.0, over);                  // (8)
+    put_square(item, i, at, d_h);
+    if item.is_own {
+        put(item, half, item.unit, d_ar);
+        put(item, half, HIDDEN + item.unit, d.y);
+        put(item, half, 2u * HIDDEN + item.unit, d_hn);
+        let gate = gate_index(item, at);
+        gates[gate] = d_ar;
+        gates[gate + HIDDEN] = d.y;
+        gates[gate + 2u * HIDDEN] = d.x;
+        gates[gate + 3u * HIDDEN] = d_hn;
+    }
+    return select(d_h * gate_value(input.gates.y), d_after, over);
+}
+
+#endif
+
+// (9): a row that is over has no product. Its gates are zero, but zero times a weight that is not finite is NaN.
+fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
+    return select(d_h + product, d_h, is_over(item, step_offsets(item.cell, i)));
+}

@@ -1,0 +1,38 @@
+// Steps of the plain RNN by rows, forward: h' = f(W_ih x + b_ih + W_hh h + b_hh). Division of work: shared/rows.wgsl.
+// Parameters: shared/step_params.wgsl.
+//
+// h      rows of H states, read at h_before of the first step, written at h_after of each
+// gates  [B, H] of a step: x_proj before. After, with SAVE and a clip, 0, or an infinity where the clip gave the state;
+//        otherwise unchanged.
+// weight_hh [H, H], bias_hh [H], lengths [B]
+
+override SAVE: bool;
+override ACTIVATION: u32;
+override ALPHA: f32;
+override BETA: f32;
+
+alias Input = f32;
+
+fn bias_of_item(item: Item) -> f32 {
+    return bias_of(step_offsets(item.cell, 0u), item.unit);
+}
+
+// x_proj of an item at step t. Past the last step that of the last, which is not used.
+fn input_of(item: Item, t: u32) -> Input {
+    return gates[gate_index(item, step_offsets(item.cell, min(t, params.steps - 1u)))];
+}
+
+// The new state, which goes into the half that begins at `half`, from W_hh h + b_hh.
+fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: f32, before: f32) -> f32 {
+    let at = step_offsets(item.cell, t);
+    let a = x + h_proj;
+    let state = select(activate(ACTIVATION, ALPHA, BETA, a), before, is_over(item, at));
+    if item.is_own {
+        put(item, half, item.unit, state);
+        h[at.after + state_index(item)] = state;
+        if SAVE && HAS_CLIP && !is_over(item, at) {
+            gates[gate_index(item, at)] = kept(a, 0.0);
+        }
+    }
+    return state;
+}

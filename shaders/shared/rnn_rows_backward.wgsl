@@ -1,0 +1,51 @@
+// Steps of the plain RNN by rows, backward: d_a = d_h' f'(a). Division of work: shared/rows.wgsl. Parameters and
+// bindings: shared/step_backward_params.wgsl.
+//
+// h         rows of H states, read at h_after
+// gates     [B, H] of a step: d_a after, which is d_x_proj and d_h_proj. With a clip 0 before, or an infinity where the
+//           clip gave the state; otherwise it is not read.
+// d_output  rows of H; d_h_n [B, H]; weight_hh [H, H]; lengths [B]; d_h0 [B, H]
+//
+// The operand is d_a.
+
+override ACTIVATION: u32;
+override ALPHA: f32;
+override BETA: f32;
+
+// What a step reads for an item.
+struct Input {
+    after: f32,
+    is_clipped: bool,
+    d_output: f32,
+}
+
+// Past the last step that of the last, which is not used.
+fn input_of(item: Item, i: u32) -> Input {
+    let at = step_offsets(item.cell, min(i, params.steps - 1u));
+    var is_clipped = false;
+    if HAS_CLIP {
+        is_clipped = is_infinite(gates[gate_index(item, at)]);
+    }
+    return Input(h[at.after + state_index(item)], is_clipped, d_output_of(item, at));
+}
+
+// d_a, which goes into the half that begins at `half`; and what reaches the state before past the product.
+fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
+    let at = step_offsets(item.cell, i);
+    let over = is_over(item, at);
+    let d_h = d_after + input.d_output;
+    let slope = select(activation_slope(ACTIVATION, ALPHA, BETA, input.after), 0.0, input.is_clipped);
+    let d_a = select(d_h * slope, 0.0, over);
+    put_square(item, i, at, d_h);
+    if item.is_own {
+        put(item, half, item.unit, d_a);
+        gates[gate_index(item, at)] = d_a;
+    }
+    return select(0.0, d_after, over);
+}
+
+// d_h = d_a W_hh. A row that is over has no product. Its gates are zero, but zero times a weight that is not finite is
+// NaN.
+fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
+    return select(d_h + product, d_h, is_over(item, step_offsets(item.cell, i)));
+}

@@ -1,0 +1,48 @@
+// What steps by rows share backward, whatever the cell. The kernel begins with d_h, the gradient of the state after its
+// first step without d_output, and leaves that of the state before its last step in d_h0.
+
+// The squares of d_h of a step, and of the one before or after it.
+var<workgroup> squares: array<f32, SQUARES>;
+
+// d_h before the first step of the dispatch.
+fn first_d_h(item: Item) -> f32 {
+    let at = step_offsets(item.cell, 0u);
+    let own = item.row * HIDDEN + item.unit;
+    if at.from_d_h_n {
+        return d_h_n[at.d_h_n + own];
+    }
+    return d_h0[at.d_h0 + own];
+}
+
+fn store_d_h(item: Item, d_h: f32) {
+    if item.is_own {
+        d_h0[step_offsets(item.cell, 0u).d_h0 + item.row * HIDDEN + item.unit] = d_h;
+    }
+}
+
+fn d_output_of(item: Item, at: StepOffsets) -> f32 {
+    return d_output[at.d_output + state_index(item)];
+}
+
+// Before the first barrier of step i: keeps the square of an item's d_h. A row that is over has none.
+fn put_square(item: Item, i: u32, at: StepOffsets, d_h: f32) {
+    if HAS_NORMS && item.is_own {
+        squares[(i & 1u) * ROWS * HIDDEN + item.local_row * HIDDEN + item.unit] =
+            select(d_h * d_h, 0.0, is_over(item, at));
+    }
+}
+
+// After it: an invocation for each row adds up that row's.
+fn store_norms(workgroup: vec3<u32>, invocation: u32, i: u32) {
+    if HAS_NORMS {
+        let row = workgroup.y * ROWS + invocation;
+        if invocation < ROWS && row < params.batch {
+            let begin = ((i & 1u) * ROWS + invocation) * HIDDEN;
+            var sum = 0.0;
+            for (var unit = 0u; unit < HIDDEN; unit++) {
+                sum += squares[begin + unit];
+            }
+            norms[step_offsets(workgroup.z, i).norms + row * params.norms_stride] = sum;
+        }
+    }
+}
