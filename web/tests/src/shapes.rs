@@ -1,6 +1,6 @@
 //! Sizes around the tiles, for both classes of adapters and both schedules.
 
-use wgpu_gru::{GruConfig, RnnConfig, Unroll};
+use wgpu_gru::{GruConfig, RnnConfig, Schedule, Unroll};
 
 use crate::checks::{Outcome, check, check_inference, everywhere};
 use crate::run::{Run, browser_checks};
@@ -41,10 +41,11 @@ async fn inference(run: &Run) -> Outcome {
     Ok(())
 }
 
-/// The other numbers of rows that a workgroup can own.
+/// The other numbers of rows that a workgroup can own; and more units than a GPU takes by rows.
 async fn cuts(run: &Run) -> Outcome {
-    for [t, b, h] in [[2, 17, 132], [2, 130, 36]] {
-        for unroll in everywhere(Unroll::training(t, b)) {
+    for [t, b, h] in [[2, 17, 132], [2, 130, 36], [2, 260, 12]] {
+        let possible = |unroll: &Unroll| h <= 128 || unroll.schedule == Some(Schedule::Step);
+        for unroll in everywhere(Unroll::training(t, b)).into_iter().filter(possible) {
             check(run.gpu(), &GruConfig::new(3, h), unroll).await?;
         }
     }
