@@ -14,7 +14,6 @@ struct GatesF16Params {
     rows: u32,
     hidden: u32,
     gates_offset: u32,
-    packed_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: GatesF16Params;
@@ -28,7 +27,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     let row = global.y;
     if unit < hidden && row < params.rows {
         let gate = params.gates_offset + row * 4u * hidden + unit;
-        move_unit(gate, params.packed_offset + row * 2u * hidden + unit, hidden);
+        move_unit(gate, row * 2u * hidden + unit, hidden);
     }
 }
 

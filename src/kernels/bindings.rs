@@ -60,7 +60,7 @@ bindings! {
 bindings! {
     /// Gates to f16 and back.
     GatesF16;
-    uniform(dynamic: false) params: GatesF16Params { rows: u32, hidden: u32, gates_offset: u32, packed_offset: u32 }
+    uniform(dynamic: false) params: GatesF16Params { rows: u32, hidden: u32, gates_offset: u32 }
     storage { gates: read_write, packed: read_write }
 }
 

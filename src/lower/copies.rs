@@ -112,9 +112,10 @@ pub(super) fn pack<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops:
 
 /// The gates of a chunk to f16, or back.
 pub(super) fn f16_gates<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::F16Gates) {
-    let ((gates, gates_offset), (packed, packed_offset)) = (on.matrix(&args.steps.gates_matrix()), on.whole(args.f16));
+    let ((gates, gates_offset), (packed, before)) = (on.matrix(&args.steps.gates_matrix()), on.whole(args.f16));
+    debug_assert_eq!(before, 0, "f16 gates begin where their buffer does");
     let [rows, hidden] = [args.steps.rows(), args.steps.hidden].map(|size| size as u32);
-    let params = GatesF16Params { rows, hidden, gates_offset, packed_offset };
+    let params = GatesF16Params { rows, hidden, gates_offset };
     let kernel = builder.gpu().kernel(if args.unpack { &GATES_FROM_F16 } else { &F16_FROM_GATES }, &[]);
     builder.once(kernel, &params, GatesF16 { gates, packed }.storage(), [hidden.div_ceil(8), rows.div_ceil(8), 1]);
 }

@@ -5,7 +5,7 @@ use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     CellParameters, Config, Direction, Error, ExternalTensors, Gpu, Gru, GruConfig, Parameters, Recurrent, Saved,
-    Tensor, Unroll, Unrolled, Workspace,
+    Schedule, Tensor, Unroll, Unrolled, Workspace,
 };
 
 use crate::support::{assert_as_planned, assert_error, batch_of, bits, cases, given, own, read, shape, tensor};
@@ -14,6 +14,7 @@ trials![
     everything_in_buffers_of_the_app,
     each_alone,
     weights_in_a_buffer_of_the_app,
+    weights_within_a_binding,
     a_layer_on_another,
     first_and_last_states_in_one,
     swapped_weights,
@@ -136,6 +137,27 @@ fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
         assert_eq!(pollster::block_on(layer.read_weights()).expect("weights"), weights, "they stay");
         let of_the_app = layer.parameters().cells[0].weight_hh.buffer() == apart.cells[0].weight_hh.buffer();
         assert!(of_the_app, "the very buffer of the app");
+    }
+}
+
+/// Recurrent weights that begin where no binding may: as single steps read them, packed and not, and by rows.
+fn weights_within_a_binding(gpu: &Gpu) {
+    let config = GruConfig::new(3, 4).erased();
+    let own = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
+    let weights = pollster::block_on(own.read_weights()).expect("weights");
+    // The rows of weight_hh, and one before them.
+    let weight_hh = given(gpu, &[13, 4]).outer(1..13).expect("rows");
+    let cells = vec![CellParameters { weight_hh, ..own.parameters().cells[0].clone() }];
+    let layer = Recurrent::with_parameters(gpu, config.clone(), Parameters { cells }).expect("a layer");
+    layer.set_weights(&weights).expect("buffers that can be written");
+    for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+        for (schedule, f16) in [Schedule::Step, Schedule::Rows].into_iter().flat_map(|s| [(s, false), (s, true)]) {
+            let unroll = Unroll::training(6, 3).adapter_class(class).schedule(schedule).f16_weights(f16);
+            let batch = batch_of(&config, &unroll);
+            let [expected, moved] =
+                [&own, &layer].map(|layer| results(gpu, &mut layer.unroll(unroll).expect("an unroll"), &batch));
+            assert_eq!(moved, expected, "{unroll:?}");
+        }
     }
 }
 
