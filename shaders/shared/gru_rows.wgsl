@@ -19,7 +19,7 @@ override CANDIDATE_BETA: f32;
 
 alias Input = vec3<f32>;
 
-// b_hr, b_hz, b_hn of a unit.
+// b_hr, b_hz, b_hn of a unit. Those that are added to x_proj anyhow are added to it early.
 fn bias_of_item(item: Item) -> vec3<f32> {
     let at = step_offsets(item.cell, 0u);
     return vec3<f32>(bias_of(at, item.unit), bias_of(at, HIDDEN + item.unit), bias_of(at, 2u * HIDDEN + item.unit));
@@ -41,14 +41,18 @@ fn input_of(item: Item, t: u32) -> Input {
 
 #ifdef RESET_BEFORE
 
-// (1), and r * h as the operand of the second product, from W_hr h + b_hr.
+fn with_bias(x: Input, bias: vec3<f32>) -> Input {
+    return x + bias;
+}
+
+// (1), and r * h as the operand of the second product, from W_hr h.
 fn reset(item: Item, t: u32, x: Input, h_proj: f32, before: f32) {
     let at = step_offsets(item.cell, t);
     let a_r = x.x + h_proj;
     let r = gate_of(a_r);
     let state = r * before;
     if item.is_own {
-        put(item, HALF, item.unit, state);
+        put(item, 1u, item.unit, state);
         if SAVE && !is_over(item, at) {
             gates[gate_index(item, at)] = kept(a_r, r);
             gates[gate_index(item, at) + 3u * HIDDEN] = state;
@@ -56,7 +60,7 @@ fn reset(item: Item, t: u32, x: Input, h_proj: f32, before: f32) {
     }
 }
 
-// The new state, from W_hz h + b_hz and W_hn (r * h) + b_hn, which is h_proj.
+// The new state, from W_hz h and W_hn (r * h).
 fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
     let at = step_offsets(item.cell, t);
     let a_z = x.y + h_proj.x;
@@ -78,14 +82,19 @@ fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
 
 #else
 
-// The new state, which goes into the half that begins at `half`, from W_hh h + b_hh.
-fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, before: f32) -> f32 {
+fn with_bias(x: Input, bias: vec3<f32>) -> Input {
+    return vec3<f32>(x.xy + bias.xy, x.z);
+}
+
+// The new state, which goes into a half of the operand, from W_hh h.
+fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3<f32>, before: f32) -> f32 {
     let at = step_offsets(item.cell, t);
+    let hn = h_proj.z + bias.z;
     let a_r = x.x + h_proj.x;
     let r = gate_of(a_r);                                                           // (1)
     let a_z = x.y + h_proj.y;
     let z = gate_of(a_z);                                                           // (2)
-    let a_n = x.z + r * h_proj.z;
+    let a_n = x.z + r * hn;
     let n = candidate_of(a_n);                                                      // (3)
     let state = select((1.0 - z) * n + z * before, before, is_over(item, at));      // (4)
     if item.is_own {
@@ -96,7 +105,7 @@ fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, before: f3
             gates[gate] = kept(a_r, r);
             gates[gate + HIDDEN] = kept(a_z, z);
             gates[gate + 2u * HIDDEN] = kept(a_n, n);
-            gates[gate + 3u * HIDDEN] = h_proj.z;
+            gates[gate + 3u * HIDDEN] = hn;
         }
     }
     return state;

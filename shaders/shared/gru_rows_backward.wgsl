@@ -67,7 +67,7 @@ fn begin(item: Item, i: u32, input: Input, d_after: f32) -> f32 {
     let d = select(candidate_and_update(d_h, input), vec2<f32>(), is_over(item, at));
     put_square(item, i, at, d_h);
     if item.is_own {
-        put(item, HALF, item.unit, d.x);
+        put(item, 1u, item.unit, d.x);
         gates[gate_index(item, at) + HIDDEN] = d.y;
         gates[gate_index(item, at) + 2u * HIDDEN] = d.x;
     }
@@ -94,8 +94,7 @@ fn finish(item: Item, i: u32, input: Input, d_after: f32, d_az: f32, d_q: f32) -
 
 #else
 
-// The gradients of the gates, which go into the half that begins at `half`, and what reaches the state before past the
-// product.
+// The gradients of the gates, which go into a half of the operand, and what reaches the state before past the product.
 fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
     let at = step_offsets(item.cell, i);
     let over = is_over(item, at);

@@ -22,8 +22,12 @@ fn input_of(item: Item, t: u32) -> Input {
     return gates[gate_index(item, step_offsets(item.cell, min(t, params.steps - 1u)))];
 }
 
-// The new state, which goes into the half that begins at `half`, from W_hh h + b_hh.
-fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: f32, before: f32) -> f32 {
+fn with_bias(x: Input, bias: f32) -> Input {
+    return x + bias;
+}
+
+// The new state, which goes into a half of the operand, from W_hh h.
+fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: f32, bias: f32, before: f32) -> f32 {
     let at = step_offsets(item.cell, t);
     let a = x + h_proj;
     let state = select(activate(ACTIVATION, ALPHA, BETA, a), before, is_over(item, at));

@@ -29,7 +29,7 @@ fn input_of(item: Item, i: u32) -> Input {
     return Input(h[at.after + state_index(item)], is_clipped, d_output_of(item, at));
 }
 
-// d_a, which goes into the half that begins at `half`; and what reaches the state before past the product.
+// d_a, which goes into a half of the operand; and what reaches the state before past the product.
 fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
     let at = step_offsets(item.cell, i);
     let over = is_over(item, at);

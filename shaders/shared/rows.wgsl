@@ -13,7 +13,7 @@
 //    half and writes the other, so that it has one barrier. With two products each has a half of its own. Slices that
 //    are added in workgroup memory take one more barrier a product.
 // 3. What comes from storage is loaded some steps before its step, into registers of its own: one step ahead is not
-//    enough, since a step takes less time than a load.
+//    enough, since a step takes less time than a load. A step takes what was loaded out of them before it loads anew.
 // 4. Gates lie where x_proj lay and gradients where gates lay: an item replaces what only it reads.
 // 5. Behind the operand's end there are zeros and weights of zero, up to a whole vec4 for every slice.
 
@@ -75,15 +75,15 @@ fn sum_of(products: vec4<f32>) -> f32 {
 
 // Zeros everywhere, for what lies behind the operand's end and for rows past the batch.
 fn clear_operand(invocation: u32) {
-    for (var index = invocation; index < 2u * HALF; index += WORKGROUP) {
+    for (var index = invocation; index < OPERAND_NUMBERS; index += WORKGROUP) {
         set_operand(index, 0.0);
     }
     workgroupBarrier();
 }
 
-// Element k of the operand of an item's row, in the half that begins at `half`.
+// Element k of the operand of an item's row, in a half: 0 or 1.
 fn put(item: Item, half: u32, k: u32, value: f32) {
-    set_operand(half + item.local_row * OPERAND + k, value);
+    set_operand((half * ROWS + item.local_row) * OPERAND + k, value);
 }
 
 #ifdef EXACT_STORES
@@ -92,8 +92,9 @@ fn put(item: Item, half: u32, k: u32, value: f32) {
 // pointers to components.
 var<workgroup> operand: array<vec4<f32>, OPERAND_VEC4S>;
 
-fn operand_at(index: u32) -> vec4<f32> {
-    return operand[index / 4u];
+// The vec4 of this number.
+fn operand_at(number: u32) -> vec4<f32> {
+    return operand[number];
 }
 
 fn set_operand(index: u32, value: f32) {
@@ -105,7 +106,9 @@ fn set_operand(index: u32, value: f32) {
 // In WGSL a store to one component of a vector may write all of it.
 var<workgroup> operand: array<f32, OPERAND_NUMBERS>;
 
-fn operand_at(index: u32) -> vec4<f32> {
+// The vec4 of this number.
+fn operand_at(number: u32) -> vec4<f32> {
+    let index = 4u * number;
     return vec4<f32>(operand[index], operand[index + 1u], operand[index + 2u], operand[index + 3u]);
 }
 

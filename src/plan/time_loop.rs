@@ -146,6 +146,9 @@ const REGISTERS: usize = 192;
 /// quarters.
 const WORKGROUP_REGISTERS: usize = 49_152;
 
+/// From more rows of the batch on than this a GPU's workgroups own several.
+const MANY_ROWS: usize = 256;
+
 /// On a software rasteriser steps by rows win at every size that was measured. Up to this H: for larger ones its compiler
 /// takes seconds.
 const CPU_ROWS_HIDDEN: usize = 160;
@@ -218,21 +221,22 @@ impl TimeLoop {
             (true, _) if hidden <= 64 => 4,
             (true, _) => 1,
         };
-        let rows = if unroll.batch > 256 { 4 } else { 1 };
         let of_word = if unroll.f16_weights { 2 } else { 1 };
         if gates.saturating_mul(hidden).saturating_mul(hidden) > of_word * WORKGROUP_REGISTERS {
             return Err(LARGE);
         }
-        let cuts: &[[u32; 2]] = if backward { &[[4, 2], [2, 2], [1, 1]] } else { &[[2, 1], [1, 1], [4, 1]] };
-        let cuts = cuts.iter().map(|&[slices, units]| {
+        // Rows, slices, units. Several rows want registers for their sums, so more slices for the weights.
+        let cuts: &[[u32; 3]] = match backward {
+            false => &[[4, 4, 1], [1, 2, 1], [1, 1, 1], [1, 4, 1]],
+            true => &[[4, 8, 2], [1, 4, 2], [1, 2, 2], [1, 1, 1]],
+        };
+        let cuts = cuts.iter().filter(|&&[rows, ..]| rows == 1 || unroll.batch > MANY_ROWS);
+        let mut cuts = cuts.map(|&[rows, slices, units]| {
             let subgroup = target.subgroups.filter(|&[least, _]| least >= slices).map(|[_, most]| most);
             RowsCut { slices, units, rows, ahead, subgroup, exact_stores, software }
         });
         let in_registers = |cut: &RowsCut| cut.weights(gates, hidden) <= of_word * REGISTERS;
-        let fitting = |cut: RowsCut| {
-            [cut, RowsCut { rows: 1, ..cut }].into_iter().find(|cut| cut.fits(gates, hidden, backward, &target.limits))
-        };
-        cuts.filter(in_registers).find_map(fitting).ok_or(SMALL)
+        cuts.find(|cut| in_registers(cut) && cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL)
     }
 
     fn rows_are_best(config: &Config, unroll: &Unroll, target: &Target) -> bool {

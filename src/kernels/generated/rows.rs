@@ -6,9 +6,9 @@
 //! input_0 .. input_(D-1) = x_proj of the first D steps                  registers
 //! for t in 0, D, 2 D ..
 //!     for k in 0 .. D, unrolled
-//!         ahead = x_proj of step t + k + D
-//!         state = step t + k, from the sums of weights times operand, input_k and state; it becomes an operand
-//!         input_k = ahead
+//!         x = input_k
+//!         input_k = x_proj of step t + k + D
+//!         state = step t + k, from the sums of weights times operand, x and state; it becomes an operand
 //! ```
 
 use crate::config::{Cell, Reset};
@@ -180,7 +180,7 @@ impl Rows {
             if backward { ("backward", "step_backward_params") } else { ("forward", "step_params") };
         let suffix = if backward { "_backward" } else { "" };
         let squares = if backward { format!("const SQUARES: u32 = {}u;\n", 2 * rows * hidden) } else { String::new() };
-        let functions: String = products.iter().map(|product| self.function(product)).collect();
+        let functions: String = products.iter().map(|product| self.function(product, operand)).collect();
         format!(
             "#import shared/activation
 #import shared/{direction_params}
@@ -199,6 +199,7 @@ const ROWS: u32 = {rows}u;
 const SPREAD: u32 = {}u;
 // The longest operand, rounded up to a whole vec4 for every slice.
 const OPERAND: u32 = {operand}u;
+// The vec4 of all rows.
 const HALF: u32 = {}u;
 const OPERAND_NUMBERS: u32 = {}u;
 const OPERAND_VEC4S: u32 = {}u;
@@ -214,7 +215,7 @@ fn main(
 {}}}
 ",
             self.spread(),
-            rows * operand,
+            rows * operand / 4,
             2 * rows * operand,
             rows * operand / 2,
             cut.invocations(hidden as usize),
@@ -281,7 +282,7 @@ fn load_weights(cell: u32, invocation: u32) -> Weights {{
     }
 
     /// The sums of a product, those that an invocation needs for its items.
-    fn function(&self, product: &Product) -> String {
+    fn function(&self, product: &Product, operand: u32) -> String {
         let cut = self.cut;
         let RowsCut { slices, rows, .. } = cut;
         let Product { name, comment, outputs, .. } = product;
@@ -293,16 +294,16 @@ fn load_weights(cell: u32, invocation: u32) -> Weights {{
                 outputs.iter().map(|output| format!("let {output}{part} = numbers(weights.{output}{part});")).collect();
             steps += &format!("    {}\n", weights.join(" "));
             for row in 0..rows {
-                let of_row = |at: String| if row == 0 { at } else { format!("{at} + {row}u * OPERAND") };
+                let in_row = |number: u32| row * operand / 4 + number;
                 let value = if cut.broadcasts() {
                     let (block, lane) = (part / 8, part % 8);
                     if lane == 0 {
-                        let at = of_row(plus("first + 4u * (invocation % 8u)", 32 * block));
+                        let at = plus("first + invocation % 8u", in_row(8 * block));
                         steps += &format!("    let block{block}_{row} = operand_at({at});\n");
                     }
                     format!("subgroupBroadcast(block{block}_{row}, {lane}u)")
                 } else {
-                    format!("operand_at({})", of_row(plus("first", 4 * slices * part)))
+                    format!("operand_at({})", plus("first", in_row(slices * part)))
                 };
                 let terms: Vec<_> = outputs
                     .iter()
@@ -339,7 +340,7 @@ fn load_weights(cell: u32, invocation: u32) -> Weights {{
         };
         format!(
             "
-{memory}// {comment} over all slices, for each item. `first`: where the slice begins in the operand.
+{memory}// {comment} over all slices, for each item. `first`: the first vec4 of the slice.
 fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
 {zeros}{steps}{reduction}    return {result}({});
 }}
@@ -419,7 +420,7 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
             .collect::<String>();
         format!(
             "    let weights = load_weights(workgroup.z, invocation);
-    let first = 4u * (invocation % SLICES);
+    let first = invocation % SLICES;
     clear_operand(invocation);
 {items}{inputs}"
         )
@@ -433,9 +434,12 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
                 let i = plus("t", k);
                 let end = if k == 0 { "" } else { &format!("        if {i} >= params.steps {{ break; }}\n") };
                 let then = plus("t", k + ahead);
-                let loads = self.each(|e| format!("        let ahead_{k}_{e} = input_of(item_{e}, {then});\n"));
-                let renamed = self.each(|e| format!("        input_{k}_{e} = ahead_{k}_{e};\n"));
-                format!("{end}{loads}{}{renamed}", step(&i, k))
+                let take = |e| {
+                    let input = format!("input_{k}_{e}");
+                    let input = if self.backward { input } else { format!("with_bias({input}, bias_{e})") };
+                    format!("        let x_{k}_{e} = {input};\n        input_{k}_{e} = input_of(item_{e}, {then});\n")
+                };
+                format!("{end}{}{}", self.each(take), step(&i, k))
             })
             .collect();
         format!("    for (var t = 0u; t < params.steps; t += {ahead}u) {{\n{steps}    }}\n")
@@ -454,22 +458,22 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
             if self.is_reset_before() {
                 let states = format!("        let of_state_{k} = multiply_state(weights, invocation, first);\n");
                 let reset = self.each(|e| {
-                    let h_proj = format!("of_state_{k}[{e}].x + bias_{e}.x");
-                    format!("        reset(item_{e}, {t}, input_{k}_{e}, {h_proj}, state_{e});\n")
+                    let h_proj = format!("of_state_{k}[{e}].x");
+                    format!("        reset(item_{e}, {t}, x_{k}_{e}, {h_proj}, state_{e});\n")
                 });
                 let product = format!("        let of_reset_{k} = multiply(weights, invocation, HALF + first);\n");
                 let finish = self.each(|e| {
-                    let h_proj = format!("vec2<f32>(of_state_{k}[{e}].y, of_reset_{k}[{e}]) + bias_{e}.yz");
-                    format!("        state_{e} = finish(item_{e}, {t}, input_{k}_{e}, {h_proj}, state_{e});\n")
+                    let h_proj = format!("vec2<f32>(of_state_{k}[{e}].y, of_reset_{k}[{e}])");
+                    format!("        state_{e} = finish(item_{e}, {t}, x_{k}_{e}, {h_proj}, state_{e});\n")
                 });
                 format!("{states}{reset}{barrier}{product}{finish}{barrier}")
             } else {
                 let product = format!(
-                    "        let half_{k} = (({t}) & 1u) * HALF;
-        let sums_{k} = multiply(weights, invocation, half_{k} + first);\n"
+                    "        let half_{k} = ({t}) & 1u;
+        let sums_{k} = multiply(weights, invocation, half_{k} * HALF + first);\n"
                 );
                 let finish = self.each(|e| {
-                    let arguments = format!("HALF - half_{k}, input_{k}_{e}, sums_{k}[{e}] + bias_{e}, state_{e}");
+                    let arguments = format!("1u - half_{k}, x_{k}_{e}, sums_{k}[{e}], bias_{e}, state_{e}");
                     format!("        state_{e} = finish(item_{e}, {t}, {arguments});\n")
                 });
                 format!("{product}{finish}{barrier}")
@@ -486,21 +490,21 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
             let end =
                 self.each(|e| format!("        d_h_{e} = d_before(item_{e}, {i}, past_{k}_{e}, sums_{k}[{e}]);\n"));
             if self.is_reset_before() {
-                let candidate = self
-                    .each(|e| format!("        let d_az_{k}_{e} = begin(item_{e}, {i}, input_{k}_{e}, d_h_{e});\n"));
+                let candidate =
+                    self.each(|e| format!("        let d_az_{k}_{e} = begin(item_{e}, {i}, x_{k}_{e}, d_h_{e});\n"));
                 let product = format!("        let d_q_{k} = multiply_candidate(weights, invocation, HALF + first);\n");
                 let finish = self.each(|e| {
-                    let arguments = format!("input_{k}_{e}, d_h_{e}, d_az_{k}_{e}, d_q_{k}[{e}]");
+                    let arguments = format!("x_{k}_{e}, d_h_{e}, d_az_{k}_{e}, d_q_{k}[{e}]");
                     format!("        let past_{k}_{e} = finish(item_{e}, {i}, {arguments});\n")
                 });
                 let sums = format!("        let sums_{k} = multiply(weights, invocation, first);\n");
                 format!("{candidate}{barrier}{norms}{product}{finish}{barrier}{sums}{end}")
             } else {
-                let half = format!("        let half_{k} = (({i}) & 1u) * HALF;\n");
+                let half = format!("        let half_{k} = ({i}) & 1u;\n");
                 let finish = self.each(|e| {
-                    format!("        let past_{k}_{e} = finish(item_{e}, {i}, half_{k}, input_{k}_{e}, d_h_{e});\n")
+                    format!("        let past_{k}_{e} = finish(item_{e}, {i}, half_{k}, x_{k}_{e}, d_h_{e});\n")
                 });
-                let sums = format!("        let sums_{k} = multiply(weights, invocation, half_{k} + first);\n");
+                let sums = format!("        let sums_{k} = multiply(weights, invocation, half_{k} * HALF + first);\n");
                 format!("{half}{finish}{barrier}{norms}{sums}{end}")
             }
         });
