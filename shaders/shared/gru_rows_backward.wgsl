@@ -117,8 +117,3 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
 }
 
 #endif
-
-// (9): a row that is over has no product. Its gates are zero, but zero times a weight that is not finite is NaN.
-fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
-    return select(d_h + product, d_h, is_over(item, step_offsets(item.cell, i)));
-}

@@ -43,9 +43,3 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
     }
     return select(0.0, d_after, over);
 }
-
-// d_h = d_a W_hh. A row that is over has no product. Its gates are zero, but zero times a weight that is not finite is
-// NaN.
-fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
-    return select(d_h + product, d_h, is_over(item, step_offsets(item.cell, i)));
-}

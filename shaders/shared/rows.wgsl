@@ -86,6 +86,15 @@ fn put(item: Item, half: u32, k: u32, value: f32) {
     set_operand((half * ROWS + item.local_row) * OPERAND + k, value);
 }
 
+// Forward: the state before the first step, which becomes the first operand.
+fn first_state(item: Item) -> f32 {
+    let state = h[step_offsets(item.cell, 0u).before + state_index(item)];
+    if item.is_own {
+        put(item, 0u, item.unit, state);
+    }
+    return state;
+}
+
 #ifdef EXACT_STORES
 
 // A store to one component of a vector leaves the others alone: so it is where the device compiles SPIR-V, which has

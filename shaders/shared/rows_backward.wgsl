@@ -20,6 +20,12 @@ fn store_d_h(item: Item, d_h: f32) {
     }
 }
 
+// (9): d_h before step i, from what reaches it past the product. A row that is over has no product. Its gates are zero,
+// but zero times a weight that is not finite is NaN.
+fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
+    return select(d_h + product, d_h, is_over(item, step_offsets(item.cell, i)));
+}
+
 fn d_output_of(item: Item, at: StepOffsets) -> f32 {
     return d_output[at.d_output + state_index(item)];
 }

@@ -39,7 +39,6 @@ static SHARED: &[File<'_>] = files![
     "shared/rnn_rows_backward",
     "shared/rows",
     "shared/rows_backward",
-    "shared/rows_forward",
     "shared/step",
     "shared/step_backward",
     "shared/step_backward_params",

@@ -132,6 +132,12 @@ fn every_generated_kernel_is_what_its_generator_says() {
             panic!("{generator:?}: {error}\n{}", spec.source());
         }
         assert!(ALL.iter().all(|kernel| kernel.name != spec.name), "a kernel of the table has the name {}", spec.name);
+        let Rows { cell, backward, hidden, cut, .. } = generator;
+        let planned =
+            [u64::from(cut.invocations(hidden as usize)), cut.memory(cell.gates(), hidden as usize, backward)];
+        let made =
+            [spec.workgroup_size(&[]).map(|[x, ..]| x), spec.workgroup_memory(&[])].map(Option::unwrap_or_default);
+        assert!(made[0] == planned[0] && made[1] <= planned[1], "{generator:?}: {made:?}, the plan says {planned:?}");
     }
 }
 

@@ -54,7 +54,7 @@ pub struct RowsCut {
 
 impl RowsCut {
     /// The kernel's name.
-    pub(crate) fn label(self, cell: Cell, backward: bool) -> &'static str {
+    pub(crate) fn label(cell: Cell, backward: bool) -> &'static str {
         match (cell, backward) {
             (Cell::Gru { .. }, false) => "gru_rows",
             (Cell::Gru { .. }, true) => "gru_rows_backward",
@@ -80,7 +80,8 @@ impl RowsCut {
 
     /// Invocations of a workgroup for H: in subgroups, whole ones.
     pub(crate) fn invocations(self, hidden: usize) -> u32 {
-        let invocations = u32::try_from(hidden).map_or(u32::MAX, |hidden| hidden.div_ceil(self.units) * self.slices);
+        let invocations =
+            u32::try_from(hidden).map_or(u32::MAX, |hidden| hidden.div_ceil(self.units).saturating_mul(self.slices));
         let whole = self.subgroup.filter(|_| self.uses_subgroups()).unwrap_or(1);
         invocations.checked_next_multiple_of(whole).unwrap_or(u32::MAX)
     }
@@ -91,7 +92,7 @@ impl RowsCut {
     }
 
     /// Bytes of workgroup memory at most.
-    fn memory(self, gates: usize, hidden: usize, backward: bool) -> u64 {
+    pub(crate) fn memory(self, gates: usize, hidden: usize, backward: bool) -> u64 {
         let operand = self.operand(if backward { gates * hidden } else { hidden });
         let squares = if backward { hidden } else { 0 };
         let halves = 2 * self.rows as usize * (operand + squares);
@@ -101,8 +102,7 @@ impl RowsCut {
     }
 
     /// Whether a device with these limits holds a workgroup of a cell with so many gates.
-    #[must_use]
-    pub fn fits(self, gates: usize, hidden: usize, backward: bool, limits: &Limits) -> bool {
+    fn fits(self, gates: usize, hidden: usize, backward: bool, limits: &Limits) -> bool {
         let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         self.invocations(hidden) <= most
             && self.memory(gates, hidden, backward) <= u64::from(limits.max_compute_workgroup_storage_size)
@@ -326,8 +326,7 @@ impl TimeLoop {
         // Backward the last product is a dispatch of its own.
         let with_last = count + 1;
         match (self, cell, backward) {
-            (&Self::Rows { forward, .. }, cell, false) => vec![(forward.label(cell, false), count)],
-            (&Self::Rows { backward, .. }, cell, true) => vec![(backward.label(cell, true), count)],
+            (Self::Rows { .. }, cell, backward) => vec![(RowsCut::label(cell, backward), count)],
             (_, Cell::Rnn { .. }, false) => vec![("rnn_step", count)],
             (_, Cell::Gru { reset: Reset::After, .. }, false) => vec![("gru_step", count)],
             (_, Cell::Gru { reset: Reset::Before, .. }, false) => vec![("gru_reset", count), ("gru_step", count)],

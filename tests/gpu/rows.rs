@@ -42,7 +42,7 @@ fn planned(gpu: &Gpu) {
 /// A kernel is made once for its sizes and overrides, whatever T and B are.
 fn one_kernel_a_size(gpu: &Gpu) {
     let gpu = own(gpu);
-    let Some(time_loop @ TimeLoop::Rows { steps, forward, backward }) = by_rows(&gpu).next() else { return };
+    let Some(time_loop @ TimeLoop::Rows { steps, forward, backward }) = by_rows(&gpu).next() else { panic!("a way") };
     let made = |time_loop: &TimeLoop, shape: [usize; 3]| {
         let before = gpu.activity().pipelines;
         check_forward(&gpu, time_loop, &Steps::random(shape, true, 1.0, 1), 1.0);

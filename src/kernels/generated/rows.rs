@@ -54,7 +54,7 @@ enum Of {
 
 impl Generate for Rows {
     fn name(&self) -> &'static str {
-        self.cut.label(self.cell, self.backward)
+        RowsCut::label(self.cell, self.backward)
     }
 
     fn bindings(&self) -> &'static [Binding] {
@@ -176,17 +176,25 @@ impl Rows {
             ("@builtin(local_invocation_index) invocation: u32,", "")
         };
         let cell = if matches!(self.cell, Cell::Rnn { .. }) { "rnn" } else { "gru" };
-        let (direction, direction_params) =
-            if backward { ("backward", "step_backward_params") } else { ("forward", "step_params") };
-        let suffix = if backward { "_backward" } else { "" };
+        let (params, shared, suffix) = if backward {
+            ("step_backward_params", "#import shared/rows_backward\n", "_backward")
+        } else {
+            ("step_params", "", "")
+        };
+        // The products of a step use it in turn: there is a barrier between a product's last look and the next one's store.
+        let partials = self.items() * products.iter().map(|product| self.components(product)).max().unwrap_or(0);
+        let partial = if slices > 1 && !cut.uses_subgroups() {
+            format!("\nvar<workgroup> partial: array<f32, {partials}u * WORKGROUP>;\n")
+        } else {
+            String::new()
+        };
         let squares = if backward { format!("const SQUARES: u32 = {}u;\n", 2 * rows * hidden) } else { String::new() };
         let functions: String = products.iter().map(|product| self.function(product, operand)).collect();
         format!(
             "#import shared/activation
-#import shared/{direction_params}
+#import shared/{params}
 #import shared/rows
-#import shared/rows_{direction}
-#import shared/{cell}_rows{suffix}
+{shared}#import shared/{cell}_rows{suffix}
 
 // Made by src/kernels/generated/rows.rs for H = {hidden}, {rows} row(s), {units} unit(s) a group,
 // {how}, loads {ahead} step(s) ahead.
@@ -204,7 +212,7 @@ const HALF: u32 = {}u;
 const OPERAND_NUMBERS: u32 = {}u;
 const OPERAND_VEC4S: u32 = {}u;
 const WORKGROUP: u32 = {}u;
-{squares}
+{squares}{partial}
 {}
 {functions}
 @compute @workgroup_size(WORKGROUP)
@@ -332,15 +340,9 @@ fn load_weights(cell: u32, invocation: u32) -> Weights {{
         }
         let (ty, count) = (self.sum_type(product), names.len());
         let result = format!("array<{ty}, {count}>");
-        let memory = if slices > 1 && !cut.uses_subgroups() {
-            let partials = self.items() * self.components(product);
-            format!("var<workgroup> partial_{name}: array<f32, {partials}u * WORKGROUP>;\n\n")
-        } else {
-            String::new()
-        };
         format!(
             "
-{memory}// {comment} over all slices, for each item. `first`: the first vec4 of the slice.
+// {comment} over all slices, for each item. `first`: the first vec4 of the slice.
 fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
 {zeros}{steps}{reduction}    return {result}({});
 }}
@@ -388,12 +390,12 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
 
     /// The same in workgroup memory.
     fn in_memory(&self, product: &Product, names: &[String], mut text: String) -> (Vec<String>, String) {
-        let (memory, components) = (format!("partial_{}", product.name), self.components(product));
+        let components = self.components(product);
         let component = |name: &str, c: u32| if components == 1 { name.to_owned() } else { format!("{name}[{c}]") };
         for (entry, name) in names.iter().enumerate() {
             for c in 0..components {
                 let place = entry as u32 * components + c;
-                text += &format!("    {memory}[{place}u * WORKGROUP + invocation] = {};\n", component(name, c));
+                text += &format!("    partial[{place}u * WORKGROUP + invocation] = {};\n", component(name, c));
             }
         }
         text += "    workgroupBarrier();\n    let slice = invocation % SLICES;\n    let group = invocation - slice;\n";
@@ -405,7 +407,7 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
             text += "    for (var other = 0u; other < SLICES; other++) {\n";
             for c in 0..components {
                 let place = format!("({}) * WORKGROUP + group + other", plus(&format!("at{e}"), c));
-                text += &format!("        {} += {memory}[{place}];\n", component(sum, c));
+                text += &format!("        {} += partial[{place}];\n", component(sum, c));
             }
             text += "    }\n";
         }
