@@ -12,7 +12,6 @@ mod ratio;
 mod support;
 
 use std::error::Error;
-use std::path::Path;
 use std::process::ExitCode;
 
 use wgpu::Features;
@@ -127,11 +126,10 @@ fn choices(gpu: &Gpu) -> Result<String> {
 #[expect(clippy::print_stdout, reason = "a bench reports")]
 fn run(_: &Args) -> std::result::Result<(), Box<dyn Error>> {
     let Some(gpu) = support::gpu(false, open)? else { return Ok(()) };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all("target")?;
     let report = format!("- adapter: {}\n{}", gpu.describe(), choices(&gpu)?);
     println!("{report}");
-    std::fs::write(folder.join("ablation.md"), report)?;
+    std::fs::write("target/ablation.md", report)?;
     Ok(())
 }
 

@@ -31,9 +31,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let Some(gpu) = support::gpu(false, Gpu::new_blocking)? else { return Ok(()) };
     let report = format!("- adapter: {}\n{}{}", gpu.describe(), stream::table(&gpu)?, first::table());
     println!("{report}");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("latency.md"), report)?;
+    std::fs::create_dir_all("target")?;
+    std::fs::write("target/latency.md", report)?;
     Ok(())
 }
 

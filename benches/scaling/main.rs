@@ -12,6 +12,7 @@ mod args;
 #[path = "../support/case.rs"]
 mod case;
 mod command_line;
+#[path = "../support/device.rs"]
 mod device;
 mod measure;
 mod memory;

@@ -133,7 +133,9 @@ impl Case {
         let mut list = vec![("output".to_owned(), self.cpu.output()), ("h_n".to_owned(), self.cpu.h_n())];
         if self.unroll.mode == Mode::Training {
             let gradients = self.cpu.gradients();
-            list.extend([("d_input".to_owned(), &gradients.input[..]), ("d_h0".to_owned(), &gradients.h0)]);
+            // Empty where nobody wants it.
+            list.extend(Some(("d_input".to_owned(), &gradients.input[..])).filter(|_| self.unroll.input_gradient));
+            list.push(("d_h0".to_owned(), &gradients.h0));
             let names = CellWeights::NAMES.map(|name| format!("d_{name}_l0"));
             list.extend(names.into_iter().zip(gradients.weights.arrays()));
         }

@@ -427,7 +427,7 @@ pub(crate) fn load_all() -> Vec<Golden> {
 
 /// All cases of a folder.
 fn load<T: DeserializeOwned + Into<Golden>>(folder: &str, count: usize) -> Vec<Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let folder = Path::new("tests/golden").join(folder);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).path())

@@ -26,7 +26,7 @@ pub(crate) fn open() -> Result<Gpu> {
         return Ok(plain);
     };
     let descriptor = wgpu::DeviceDescriptor {
-        label: Some("scaling"),
+        label: Some("bench"),
         required_features: plain.device().features() | Features::TIMESTAMP_QUERY,
         required_limits: plain.limits().clone(),
         ..Default::default()

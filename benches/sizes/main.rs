@@ -1,0 +1,193 @@
+//! A GRU at the sizes that `benches/RECORD.md` compares with other implementations: whole passes under every schedule, the
+//! time loop by itself, the products. GPU time by timestamps, beside the time until a result is on the host.
+//!
+//! `cargo bench --bench sizes`; writes `target/sizes.md` too. `benches/on_gpu.sh` runs it with everything else.
+
+#[path = "../../examples/support/args.rs"]
+mod args;
+#[path = "../support/case.rs"]
+#[expect(dead_code, reason = "the CPU layer is not timed here")]
+mod case;
+mod clock;
+mod command_line;
+#[path = "../support/device.rs"]
+mod device;
+mod loops;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use wgpu_gru::reference::twins::matmul::MatmulParams;
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::{Gpu, MatmulKernel, Result, Schedule, Tensor, Unroll, harness};
+
+use args::Args;
+use case::{Case, Size, encode, run_gpu, size};
+use clock::{alone, on_gpu, warm_up};
+use command_line::PROGRAM;
+
+/// Those of the record.
+const SIZES: [(&str, Size); 8] = [
+    ("s1", size(64, 32, 128, 128)),
+    ("s2", size(128, 32, 256, 256)),
+    ("s3", size(64, 64, 512, 512)),
+    ("s4", size(100, 1, 64, 64)),
+    ("s5", size(32, 64, 1024, 1024)),
+    ("s6", size(480, 1, 64, 96)),
+    ("s7", size(128, 512, 128, 128)),
+    ("s8", size(32, 1, 1024, 1024)),
+];
+
+const SCHEDULES: [Option<Schedule>; 3] = [None, Some(Schedule::Rows), Some(Schedule::Step)];
+
+/// FLOPs of a forward pass up to which the oracle is asked, and not the CPU layer.
+const ORACLE_FLOPS: u64 = 100_000_000;
+
+const PASSES: &str = "
+### whole passes
+
+Microseconds, medians: by the GPU's clock, and from the call until h_n is on the host (forward), or the GPU is done (training, no
+gradient of the input). `budget`: the largest share of its error budget that any number uses.
+
+| | T, B, I, H | schedule | dispatches | forward | alone | training | alone | budget |
+|---|---|---|---|---|---|---|---|---|
+";
+
+const LOOPS: &str = "
+### the time loop by itself
+
+Microseconds of a step by the GPU's clock.
+
+| | T, B, H | schedule | forward | forward, saved | backward |
+|---|---|---|---|---|---|
+";
+
+const PRODUCTS: &str = "
+### products
+
+TFLOP/s by the GPU's clock.
+
+| | m, n, k | kernel | TFLOP/s |
+|---|---|---|---|
+";
+
+/// What is written, shown to whoever watches at once.
+#[derive(Default)]
+struct Report(String);
+
+impl Report {
+    #[expect(clippy::print_stderr, reason = "a bench reports")]
+    fn say(&mut self, text: &str) {
+        eprint!("{text}");
+        self.0 += text;
+    }
+}
+
+/// A row for each schedule that can be had.
+fn passes(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> {
+    for schedule in SCHEDULES {
+        let of = |unroll: Unroll| schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
+        let inference = of(Unroll::inference(size.seq_len, size.batch));
+        let training = of(Unroll::training(size.seq_len, size.batch)).input_gradient(false);
+        let Ok(mut forward) = Case::new(Some(gpu), size, inference) else { continue };
+        let budget = forward.validate(ORACLE_FLOPS)?.share;
+        let mut both = Case::new(Some(gpu), size, training)?;
+        let budget = budget.max(both.validate(ORACLE_FLOPS)?.share);
+        let (mut times, mut chosen) = (Vec::new(), String::new());
+        let mut dispatches = [0; 2];
+        for (index, case) in [&mut forward, &mut both].into_iter().enumerate() {
+            let Some((gru, net)) = &mut case.gpu else { continue };
+            chosen = format!("{:?}", net.plan().schedule());
+            dispatches[index] = net.plan().forward_dispatches() + net.plan().backward_dispatches();
+            times.push(on_gpu(gpu, |encoder| encode(net, encoder))?);
+            times.push(alone(|| {
+                run_gpu(gru, net)?;
+                if index == 0 { net.h_n().read_blocking().map(drop) } else { gpu.wait_blocking() }
+            })?);
+        }
+        let Size { seq_len, batch, input, hidden } = size;
+        let planned = if schedule.is_none() { "plan: " } else { "" };
+        report.say(&format!(
+            "| {name} | {seq_len}, {batch}, {input}, {hidden} | {planned}{chosen} | {}, {} | {:.1} | {:.0} | {:.1} | {:.0} | {:.1} % |\n",
+            dispatches[0],
+            dispatches[1],
+            times[0],
+            times[1],
+            times[2],
+            times[3],
+            100.0 * budget
+        ));
+    }
+    Ok(())
+}
+
+fn loops(gpu: &Gpu, name: &str, size: Size, report: &mut Report) {
+    for schedule in SCHEDULES.into_iter().flatten() {
+        let Ok([forward, saved, backward]) = loops::steps(gpu, size, schedule) else { continue };
+        let Size { seq_len, batch, hidden, .. } = size;
+        report.say(&format!(
+            "| {name} | {seq_len}, {batch}, {hidden} | {schedule:?} | {forward:.3} | {saved:.3} | {backward:.3} |\n"
+        ));
+    }
+}
+
+/// The products of a pass: of the input, of the gradient of weight_ih.
+fn products(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> {
+    let (rows, units) = (size.seq_len * size.batch, 3 * size.hidden);
+    for (what, [m, n, k], transpose_a, transpose_b) in
+        [("x_proj", [rows, units, size.input], false, true), ("d_weight_ih", [units, size.input, rows], true, false)]
+    {
+        let mut random = SplitMix64::new(1);
+        let a = Tensor::from_slice(gpu, &[m * k], &random.vec(m * k, 1.0))?;
+        let b = Tensor::from_slice(gpu, &[k * n], &random.vec(k * n, 1.0))?;
+        let c = Tensor::zeros(gpu, &[m, n])?;
+        for kernel in MatmulKernel::ALL.into_iter().filter(|&kernel| harness::supports(gpu, kernel)) {
+            let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate: false };
+            let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
+            let time = on_gpu(gpu, |encoder| {
+                program.encode(encoder);
+                Ok(())
+            })?;
+            let rate = (2 * m * n * k) as f64 / time / 1e6;
+            report.say(&format!("| {name} {what} | {m}, {n}, {k} | {kernel:?} | {rate:.2} |\n"));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a bench reports")]
+fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
+    let only = args.get::<String>("--only")?;
+    let sizes: Vec<(&str, Size)> =
+        SIZES.into_iter().filter(|(name, _)| only.split(',').any(|word| word.trim() == *name)).collect();
+    let Some(gpu) = support::gpu(false, device::open)? else { return Ok(()) };
+    gpu.set_readback_timeout(Duration::from_secs(900));
+    let mut report = Report::default();
+    report.say(&format!("- adapter: {}\n", gpu.describe()));
+    let (mut warm, _) = Case::new(Some(&gpu), SIZES[0].1, Unroll::inference(64, 32))?.gpu.map_or_else(
+        || Err("no layer"),
+        |(gru, net)| Ok((net, gru)),
+    )?;
+    warm_up(&gpu, |encoder| warm.encode_forward(encoder))?;
+    if args.get::<bool>("--cuts")? {
+        loops::cuts(&gpu, &sizes, |text| report.say(&text))?;
+    } else {
+        report.say(PASSES);
+        sizes.iter().try_for_each(|&(name, size)| passes(&gpu, name, size, &mut report))?;
+        report.say(LOOPS);
+        sizes.iter().for_each(|&(name, size)| loops(&gpu, name, size, &mut report));
+        report.say(PRODUCTS);
+        sizes.iter().try_for_each(|&(name, size)| products(&gpu, name, size, &mut report))?;
+    }
+    println!("{}", report.0);
+    std::fs::create_dir_all("target")?;
+    std::fs::write("target/sizes.md", report.0)?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    args::main(&PROGRAM, run)
+}
