@@ -5,14 +5,14 @@ use crate::config::{Cell, Reset};
 use crate::error::Result;
 use crate::gpu::{Generate, Gpu, Program, Tensor};
 use crate::kernels;
-use crate::kernels::generated::Rows;
+use crate::kernels::generated::{Exchange, Rows};
 use crate::lower;
 use crate::plan::ops::{
     self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lengths, Matrix, MoveRows, Op, Pack, Product,
     RecomputeGates, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::{Id, Tensors};
-use crate::plan::{MatmulKernel, Plan, RowsCut, TimeLoop};
+use crate::plan::{ExchangeCut, MatmulKernel, Plan, RowsCut, TimeLoop};
 use crate::reference::twins::Real;
 use crate::reference::twins::matmul::MatmulParams;
 use crate::reference::twins::run::Machine;
@@ -218,6 +218,13 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// What the workgroups of an exchange meet in.
+    fn exchanged(&self, time_loop: &TimeLoop) -> Result<Option<Tensor>> {
+        let [_, batch, hidden] = self.sizes;
+        let words = time_loop.exchange_words(self.cell, batch, hidden, 1);
+        words.map(|words| Tensor::zeros(self.h.gpu(), &[words])).transpose()
+    }
+
     /// All steps. `save` keeps what backward needs of a GRU.
     pub fn forward(&self, time_loop: &TimeLoop, save: bool) -> Result<Program> {
         let mut given = Given::default();
@@ -225,7 +232,9 @@ impl<'a> Steps<'a> {
         let size = [self.cell.gates() * cell.hidden, cell.hidden];
         let (source, packed) = (cell.weight_hh, cell.packed);
         let pack = packed.map(|packed| Op::Pack(Pack { source, packed, size, interleaved: true, f16: false }));
-        let steps = Op::Steps(ops::Steps { cells: vec![cell], time_loop: *time_loop, save });
+        let exchanged = self.exchanged(time_loop)?;
+        let ring = exchanged.as_ref().map(|ring| given.add(ring));
+        let steps = Op::Steps(ops::Steps { cells: vec![cell], time_loop: *time_loop, ring, save });
         given.program("steps", &pack.into_iter().chain([steps]).collect::<Vec<_>>())
     }
 
@@ -233,9 +242,12 @@ impl<'a> Steps<'a> {
     pub fn backward(&self, time_loop: &TimeLoop, [d_output, d_h_n, d_h0]: [&'a Tensor; 3]) -> Result<Program> {
         let unused = Tensor::zeros(self.h.gpu(), &[1])?;
         let mut given = Given::default();
+        let cells = vec![self.cell_steps(&mut given)];
+        let exchanged = self.exchanged(time_loop)?;
         let steps = StepsBackward {
-            cells: vec![self.cell_steps(&mut given)],
+            cells,
             time_loop: *time_loop,
+            ring: exchanged.as_ref().map(|ring| given.add(ring)),
             seq_len: self.sizes[0],
             is_first_chunk: true,
             d_outputs: vec![given.add(d_output)],
@@ -446,4 +458,17 @@ pub fn kernel_texts() -> impl Iterator<Item = KernelText> {
 #[must_use]
 pub fn rows_text(cell: Cell, backward: bool, hidden: usize, cut: RowsCut, f16_weights: bool) -> String {
     Rows { cell, backward, hidden: hidden as u32, cut, f16_weights }.source()
+}
+
+/// The whole text of a kernel by exchange, or of its settlement.
+#[must_use]
+pub fn exchange_text(
+    cell: Cell,
+    backward: bool,
+    hidden: usize,
+    cut: ExchangeCut,
+    f16_weights: bool,
+    settles: bool,
+) -> String {
+    Exchange { cell, backward, hidden: hidden as u32, cut, f16_weights, settles }.source()
 }

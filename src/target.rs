@@ -17,6 +17,8 @@ pub(crate) struct Target {
     pub(crate) cooperative: Option<u32>,
     /// Its compiler is that of a software rasteriser, whatever is planned for.
     pub(crate) compiles_slowly: bool,
+    /// How many workgroups of 256 invocations with all registers run at a time, where that was measured.
+    pub(crate) resident: Option<u32>,
     /// A store to one component of a vector leaves the others alone.
     pub(crate) exact_stores: bool,
 }
@@ -26,7 +28,7 @@ impl Target {
     pub(crate) fn new(limits: &Limits, class: DeviceType) -> Self {
         let compiles_slowly = class == DeviceType::Cpu;
         let limits = limits.clone();
-        Self { limits, class, subgroups: None, cooperative: None, compiles_slowly, exact_stores: false }
+        Self { limits, class, subgroups: None, cooperative: None, compiles_slowly, resident: None, exact_stores: false }
     }
 
     /// Whether this is a CPU that plays a GPU.

@@ -50,6 +50,11 @@ pub enum Schedule {
     /// registers. For a hidden size whose weights a workgroup of the device holds: up to 128 of a GRU on a GPU, 180
     /// with `f16_weights`.
     Rows,
+    /// Many steps a dispatch: workgroups hold the recurrent weights in their registers together, and hand the states on to
+    /// each other within the dispatch. For a hidden size of up to 1024 of a GRU, 2048 with `f16_weights`. Where not all of
+    /// them run at a time a slow dispatch that follows makes the same numbers: a GPU is given this schedule if it was
+    /// measured there, others by name.
+    Exchange,
 }
 
 /// How a layer is laid out over time: T steps, B rows, for inference or training, and options.

@@ -8,10 +8,10 @@ use crate::device::Stamps;
 use crate::support::is_quick;
 
 /// Runs what is to be timed until the device has raised its clocks: an H100 begins at a sixth of them.
-pub(crate) fn warm_up(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<()> {
+fn warm_up(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<()> {
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_millis(if gpu.is_software() { 0 } else { 500 }) {
-        gpu.submit(&mut record)?;
+    while begin.elapsed() < Duration::from_millis(if gpu.is_software() { 0 } else { 250 }) {
+        gpu.submit(|encoder| (0..10).try_for_each(|_| record(encoder)))?;
         gpu.wait_blocking()?;
     }
     Ok(())
@@ -21,7 +21,7 @@ pub(crate) fn warm_up(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncode
 /// milliseconds. By the host's clock where the device has no timestamps.
 pub(crate) fn on_gpu(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<f64> {
     let stamps = Stamps::new(gpu);
-    let mut time = |count: usize| -> Result<f64> {
+    let time = |record: &mut dyn FnMut(&mut wgpu::CommandEncoder) -> Result<()>, count: usize| -> Result<f64> {
         let mut all = |encoder: &mut wgpu::CommandEncoder| (0..count).try_for_each(|_| record(encoder));
         if let Some(stamps) = &stamps {
             if let Some(nanoseconds) = stamps.time(gpu, &mut all)? {
@@ -33,10 +33,10 @@ pub(crate) fn on_gpu(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder
         gpu.wait_blocking()?;
         Ok(1e6 * begin.elapsed().as_secs_f64() / count as f64)
     };
-    time(1)?;
-    let count = ((if is_quick() { 2e3 } else { 1e4 }) / time(1)?).ceil().clamp(1.0, 200.0) as usize;
+    warm_up(gpu, &mut record)?;
+    let count = ((if is_quick() { 2e3 } else { 1e4 }) / time(&mut record, 1)?).ceil().clamp(1.0, 200.0) as usize;
     let rounds = if is_quick() { 3 } else { 7 };
-    let times: Result<Vec<f64>> = (0..rounds).map(|_| time(count)).collect();
+    let times: Result<Vec<f64>> = (0..rounds).map(|_| time(&mut record, count)).collect();
     Ok(median(times?))
 }
 

@@ -1,7 +1,11 @@
 //! The time loop by itself, without the products around it.
 
+use std::time::Instant;
+
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::{Gpu, Gru, GruConfig, Program, Result, RowsCut, Schedule, Tensor, TimeLoop, Unroll, harness};
+use wgpu_gru::{
+    ExchangeCut, Gpu, Gru, GruConfig, Program, Result, RowsCut, Schedule, Tensor, TimeLoop, Unroll, harness,
+};
 
 use crate::case::Size;
 use crate::clock::on_gpu;
@@ -64,9 +68,7 @@ fn a_step(gpu: &Gpu, size: Size, program: &Program) -> Result<f64> {
 pub(crate) fn steps(gpu: &Gpu, size: Size, schedule: Schedule) -> Result<[f64; 3]> {
     let tensors = Tensors::new(gpu, size)?;
     let layer = Gru::new(gpu, GruConfig::new(size.input, size.hidden), 1)?;
-    let of = |unroll: Unroll| -> Result<TimeLoop> {
-        Ok(*layer.unroll(unroll.schedule(schedule))?.plan().time_loop())
-    };
+    let of = |unroll: Unroll| -> Result<TimeLoop> { Ok(*layer.unroll(unroll.schedule(schedule))?.plan().time_loop()) };
     let inference = of(Unroll::inference(size.seq_len, size.batch))?;
     let training = of(Unroll::training(size.seq_len, size.batch))?;
     Ok([
@@ -76,38 +78,112 @@ pub(crate) fn steps(gpu: &Gpu, size: Size, schedule: Schedule) -> Result<[f64; 3
     ])
 }
 
-/// A table over cuts of steps by rows.
+/// Cuts of steps by rows: rows, slices, units, steps ahead; forward and backward. Of a small batch, and of a large one.
+const ROWS: [[&[[u32; 4]]; 2]; 2] = [
+    [
+        &[[1, 1, 1, 8], [1, 2, 1, 2], [1, 2, 1, 4], [1, 2, 1, 8], [1, 4, 1, 4], [1, 4, 1, 8]],
+        &[[1, 2, 1, 1], [1, 4, 1, 1], [1, 4, 2, 1], [1, 4, 2, 2], [1, 4, 2, 4], [1, 8, 2, 1], [1, 2, 2, 1]],
+    ],
+    [
+        &[
+            [1, 2, 1, 4],
+            [2, 2, 1, 1],
+            [2, 2, 1, 2],
+            [2, 2, 1, 4],
+            [4, 4, 1, 1],
+            [4, 4, 1, 2],
+            [2, 4, 1, 2],
+            [4, 2, 1, 1],
+        ],
+        &[[1, 4, 2, 1], [2, 4, 2, 1], [2, 8, 2, 1], [4, 4, 1, 1], [4, 8, 2, 1], [4, 4, 2, 1]],
+    ],
+];
+
+/// Cuts of steps by exchange: slices, groups, subgroups, units, rows of a group, rows at a time; forward and backward.
+fn exchange_cuts(name: &str) -> [&'static [[u32; 6]]; 2] {
+    match name {
+        "s1" => {
+            [&[[4, 8, 8, 2, 2, 2], [4, 8, 4, 2, 2, 2], [4, 8, 8, 2, 4, 4]], &[[8, 4, 8, 4, 2, 2], [8, 4, 8, 4, 4, 4]]]
+        }
+        "s2" => [
+            &[
+                [4, 8, 8, 2, 4, 4],
+                [4, 8, 8, 2, 4, 2],
+                [4, 8, 4, 2, 4, 4],
+                [2, 16, 8, 1, 4, 4],
+                [8, 4, 8, 4, 4, 4],
+                [4, 8, 8, 2, 8, 4],
+            ],
+            &[[8, 4, 8, 4, 4, 4], [8, 4, 8, 4, 4, 2], [4, 8, 8, 2, 4, 4], [8, 4, 4, 4, 4, 4], [8, 4, 8, 4, 8, 4]],
+        ],
+        "s3" => [
+            &[
+                [4, 8, 8, 2, 16, 4],
+                [4, 8, 8, 2, 16, 2],
+                [4, 8, 8, 2, 16, 8],
+                [8, 4, 8, 4, 16, 4],
+                [2, 16, 8, 1, 16, 4],
+                [4, 8, 16, 2, 16, 4],
+            ],
+            &[[8, 4, 8, 4, 16, 4], [8, 4, 8, 4, 16, 2], [4, 8, 8, 2, 16, 4], [8, 4, 16, 4, 16, 4]],
+        ],
+        "s5" => [
+            &[
+                [4, 8, 8, 2, 32, 4],
+                [8, 4, 8, 4, 32, 4],
+                [4, 8, 16, 2, 32, 4],
+                [4, 8, 16, 2, 32, 2],
+                [8, 4, 16, 4, 32, 4],
+            ],
+            &[[8, 4, 8, 4, 32, 2], [8, 4, 16, 4, 32, 2], [8, 4, 16, 4, 32, 1], [16, 2, 16, 8, 32, 2]],
+        ],
+        "s7" => [&[[4, 8, 8, 2, 32, 4], [4, 8, 4, 2, 16, 4]], &[[8, 4, 8, 4, 32, 4], [8, 4, 8, 4, 16, 4]]],
+        "s8" => [
+            &[[4, 8, 8, 2, 1, 1], [4, 8, 16, 2, 1, 1], [8, 4, 8, 4, 1, 1], [2, 16, 8, 1, 1, 1]],
+            &[[8, 4, 8, 4, 1, 1], [8, 4, 16, 4, 1, 1], [4, 8, 16, 2, 1, 1]],
+        ],
+        _ => [&[], &[]],
+    }
+}
+
+/// A table over cuts.
 pub(crate) fn cuts(gpu: &Gpu, sizes: &[(&str, Size)], mut say: impl FnMut(String)) -> Result<()> {
-    let small = Gru::new(gpu, GruConfig::new(4, 16), 1)?.unroll(Unroll::inference(2, 1).schedule(Schedule::Rows))?;
-    let &TimeLoop::Rows { forward: of_device, .. } = small.plan().time_loop() else { return Ok(()) };
-    say("| | kernel | rows | slices | units | ahead | us a step |\n|---|---|---|---|---|---|---|\n".into());
+    let plan_of = |schedule| -> Result<TimeLoop> {
+        let layer = Gru::new(gpu, GruConfig::new(4, 16), 1)?;
+        Ok(*layer.unroll(Unroll::inference(2, 1).schedule(schedule))?.plan().time_loop())
+    };
+    let (rows_of_device, exchange_of_device) = (plan_of(Schedule::Rows)?, plan_of(Schedule::Exchange)?);
+    let TimeLoop::Rows { forward: by_rows, .. } = rows_of_device else { return Ok(()) };
+    let TimeLoop::Exchange { forward: by_exchange, .. } = exchange_of_device else { return Ok(()) };
+    say("| | kernel | cut | us a step | made in ms |\n|---|---|---|---|---|\n".into());
     for &(name, size) in sizes {
         let tensors = Tensors::new(gpu, size)?;
-        let cut = |rows, slices, units, ahead| RowsCut { slices, units, rows, ahead, ..of_device };
-        let mut each = |kernel: &str, list: &[[u32; 4]], program: &dyn Fn(&TimeLoop) -> Result<Program>| -> Result<()> {
-            for &[rows, slices, units, ahead] in list {
-                let cut = cut(rows, slices, units, ahead);
-                let time_loop = TimeLoop::Rows { steps: size.seq_len, forward: cut, backward: cut };
-                let time = program(&time_loop).and_then(|program| a_step(gpu, size, &program));
+        let steps = size.seq_len;
+        let of_rows = ROWS[usize::from(size.batch > 128)];
+        for (place, kernel) in ["forward", "forward, saved", "backward"].into_iter().enumerate() {
+            let rows = of_rows[place / 2].iter().filter(|_| size.hidden <= 128).map(|&[rows, slices, units, ahead]| {
+                let cut = RowsCut { slices, units, rows, ahead, ..by_rows };
+                let words = format!("rows {rows}, {slices} slices, {units} units, {ahead} ahead");
+                (words, TimeLoop::Rows { steps, forward: cut, backward: cut })
+            });
+            let exchange = exchange_cuts(name)[place / 2].iter().map(|&[slices, groups, splits, units, rows, tile]| {
+                let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ..by_exchange };
+                let words =
+                    format!("exchange {slices} x {splits} slices, {groups} x {units} units, {rows} rows by {tile}");
+                (words, TimeLoop::Exchange { steps, forward: cut, backward: cut })
+            });
+            for (words, time_loop) in rows.chain(exchange) {
+                let begin = Instant::now();
+                let program = match place {
+                    2 => tensors.backward(&time_loop),
+                    _ => tensors.forward(&time_loop, place == 1),
+                };
+                let made = 1e3 * begin.elapsed().as_secs_f64();
+                let time = program.and_then(|program| a_step(gpu, size, &program));
                 let time = time.map_or_else(|error| error.to_string(), |time| format!("{time:.3}"));
-                say(format!("| {name} | {kernel} | {rows} | {slices} | {units} | {ahead} | {time} |\n"));
+                say(format!("| {name} | {kernel} | {words} | {time} | {made:.0} |\n"));
             }
-            Ok(())
-        };
-        let many = size.batch > 128;
-        let forward: &[[u32; 4]] = if many {
-            &[[1, 2, 1, 4], [2, 2, 1, 4], [2, 4, 1, 4], [4, 4, 1, 2], [4, 4, 1, 4], [4, 8, 1, 2]]
-        } else {
-            &[[1, 1, 1, 8], [1, 2, 1, 1], [1, 2, 1, 4], [1, 2, 1, 8], [1, 4, 1, 4], [1, 4, 1, 8]]
-        };
-        let backward: &[[u32; 4]] = if many {
-            &[[1, 4, 2, 1], [2, 4, 2, 1], [2, 8, 2, 1], [4, 4, 1, 1], [4, 8, 2, 1], [4, 8, 2, 2], [4, 8, 1, 1]]
-        } else {
-            &[[1, 2, 1, 1], [1, 4, 1, 1], [1, 4, 2, 1], [1, 4, 2, 2], [1, 4, 2, 4], [1, 8, 2, 1], [1, 8, 4, 1], [1, 2, 2, 1]]
-        };
-        each("forward", forward, &|time_loop| tensors.forward(time_loop, false))?;
-        each("forward, saved", forward, &|time_loop| tensors.forward(time_loop, true))?;
-        each("backward", backward, &|time_loop| tensors.backward(time_loop))?;
+        }
     }
     Ok(())
 }

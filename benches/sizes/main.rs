@@ -26,7 +26,7 @@ use wgpu_gru::{Gpu, MatmulKernel, Result, Schedule, Tensor, Unroll, harness};
 
 use args::Args;
 use case::{Case, Size, encode, run_gpu, size};
-use clock::{alone, on_gpu, warm_up};
+use clock::{alone, on_gpu};
 use command_line::PROGRAM;
 
 /// Those of the record.
@@ -41,7 +41,7 @@ const SIZES: [(&str, Size); 8] = [
     ("s8", size(32, 1, 1024, 1024)),
 ];
 
-const SCHEDULES: [Option<Schedule>; 3] = [None, Some(Schedule::Rows), Some(Schedule::Step)];
+const SCHEDULES: [Schedule; 3] = [Schedule::Rows, Schedule::Exchange, Schedule::Step];
 
 /// FLOPs of a forward pass up to which the oracle is asked, and not the CPU layer.
 const ORACLE_FLOPS: u64 = 100_000_000;
@@ -88,11 +88,18 @@ impl Report {
 
 /// A row for each schedule that can be had.
 fn passes(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> {
-    for schedule in SCHEDULES {
+    let mut planned = None;
+    for schedule in std::iter::once(None).chain(SCHEDULES.map(Some)) {
         let of = |unroll: Unroll| schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
         let inference = of(Unroll::inference(size.seq_len, size.batch));
         let training = of(Unroll::training(size.seq_len, size.batch)).input_gradient(false);
+        // What is planned is shown once.
         let Ok(mut forward) = Case::new(Some(gpu), size, inference) else { continue };
+        let chosen = forward.gpu.as_ref().map(|(_, net)| net.plan().schedule());
+        if planned.is_some() && chosen == planned {
+            continue;
+        }
+        planned = planned.or(chosen);
         let budget = forward.validate(ORACLE_FLOPS)?.share;
         let mut both = Case::new(Some(gpu), size, training)?;
         let budget = budget.max(both.validate(ORACLE_FLOPS)?.share);
@@ -125,7 +132,7 @@ fn passes(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> 
 }
 
 fn loops(gpu: &Gpu, name: &str, size: Size, report: &mut Report) {
-    for schedule in SCHEDULES.into_iter().flatten() {
+    for schedule in SCHEDULES {
         let Ok([forward, saved, backward]) = loops::steps(gpu, size, schedule) else { continue };
         let Size { seq_len, batch, hidden, .. } = size;
         report.say(&format!(
@@ -167,11 +174,6 @@ fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
     gpu.set_readback_timeout(Duration::from_secs(900));
     let mut report = Report::default();
     report.say(&format!("- adapter: {}\n", gpu.describe()));
-    let (mut warm, _) = Case::new(Some(&gpu), SIZES[0].1, Unroll::inference(64, 32))?.gpu.map_or_else(
-        || Err("no layer"),
-        |(gru, net)| Ok((net, gru)),
-    )?;
-    warm_up(&gpu, |encoder| warm.encode_forward(encoder))?;
     if args.get::<bool>("--cuts")? {
         loops::cuts(&gpu, &sizes, |text| report.say(&text))?;
     } else {

@@ -53,7 +53,9 @@ impl Case {
     pub(crate) fn new(gpu: Option<&Gpu>, size: Size, unroll: Unroll) -> Result<Self> {
         let config = GruConfig::new(size.input, size.hidden);
         let weights = Weights::random(&config, 1);
-        let plan = Plan::new(&config, &unroll, &wgpu::Limits::default(), wgpu::DeviceType::Cpu)?;
+        // Of a device that can have every schedule: for the FLOPs, which do not depend on it.
+        let limits = gpu.map_or_else(wgpu::Limits::default, |gpu| gpu.limits().clone());
+        let plan = Plan::new(&config, &unroll, &limits, wgpu::DeviceType::DiscreteGpu)?;
         let cpu = CpuGru::new(config.clone(), &weights)?.unroll(unroll)?;
         let on_gpu = |gpu: &Gpu| -> Result<_> {
             let gru = Gru::with_weights(gpu, config.clone(), &weights)?;

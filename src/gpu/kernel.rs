@@ -53,11 +53,10 @@ impl KernelSpec {
         self.source().contains("enable wgpu_cooperative_matrix;")
     }
 
-    /// Whether it may be built without checks at run time, see `pipelines::unchecked`. Not where workgroups wait for each other,
-    /// with atomics: when such a loop ends its text alone cannot tell. And not in a build for `tests/mutants/run.py`,
-    /// which changes texts.
+    /// Whether it may be built without checks at run time, see `pipelines::unchecked`. Not in a build for
+    /// `tests/mutants/run.py`, which changes texts.
     pub(super) fn needs_no_checks(&self) -> bool {
-        !self.is_cooperative() && !self.source().contains("atomic<") && option_env!("WGPU_GRU_MUTANTS").is_none()
+        !self.is_cooperative() && option_env!("WGPU_GRU_MUTANTS").is_none()
     }
 }
 
@@ -77,7 +76,7 @@ pub(crate) trait Generate {
 }
 
 /// One binding of a kernel.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Binding {
     /// The variable's name.
     pub(crate) name: &'static str,
@@ -86,7 +85,7 @@ pub(crate) struct Binding {
 }
 
 /// What a binding binds.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum BindingKind {
     /// A uniform struct with these fields.
     Uniform {

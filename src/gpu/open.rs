@@ -40,6 +40,9 @@ impl GpuOptions {
     }
 }
 
+/// Those of the steps by exchange, and one for the tests.
+const STORAGE_BUFFERS: u32 = 10;
+
 impl Gpu {
     /// Opens an adapter as the environment says, see [`GpuOptions::from_env`].
     ///
@@ -69,6 +72,7 @@ impl Gpu {
             max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
             max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
             max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
+            max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage.min(STORAGE_BUFFERS),
             ..wgpu::Limits::default().or_worse_values_from(offered)
         }
     }

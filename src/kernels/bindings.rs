@@ -27,6 +27,7 @@ bindings! {
         next_h_before: u32, next_h_after: u32, next_gates: u32, next_weights: u32, next_bias: u32,
     }
     storage { weight_hh: read, h: read_write, gates: read_write, lengths: read, bias_hh: read }
+    exchange { ring: read_write }
 }
 
 bindings! {
@@ -46,6 +47,7 @@ bindings! {
         weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
         d_h0: read_write, norms: read_write,
     }
+    exchange { ring: read_write }
 }
 
 bindings! {

@@ -11,6 +11,7 @@ macro_rules! bindings {
         $name:ident;
         uniform(dynamic: $dynamic:literal) $uniform:ident: $params:ident { $($field:ident: $ty:ty),* $(,)? }
         storage { $($binding:ident: $kind:ident),* $(,)? }
+        $(exchange { $more:ident: $kind_of_more:ident })?
     ) => {
         $(#[$doc])*
         pub(crate) struct $name<'a> {
@@ -39,6 +40,20 @@ macro_rules! bindings {
                 },
                 $(Binding { name: stringify!($binding), kind: binding_kind!($kind) },)*
             ];
+
+            $(
+                /// The same and what steps by exchange have besides.
+                pub(super) const OF_EXCHANGE: &'static [Binding] = &{
+                    let mut all = [Self::BINDINGS[0]; Self::BINDINGS.len() + 1];
+                    let mut index = 1;
+                    while index < Self::BINDINGS.len() {
+                        all[index] = Self::BINDINGS[index];
+                        index += 1;
+                    }
+                    all[index] = Binding { name: stringify!($more), kind: binding_kind!($kind_of_more) };
+                    all
+                };
+            )?
 
             /// The storage bindings, in order.
             pub(crate) fn storage(self) -> Vec<View<'a>> {

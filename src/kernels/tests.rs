@@ -6,12 +6,12 @@ use std::path::Path;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
-use super::generated::Rows;
+use super::generated::{Exchange, Rows};
 use super::{ALL, FILES, GRU_STEP};
 use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::gpu::{BindingKind, Generate, KernelSpec};
-use crate::plan::RowsCut;
+use crate::plan::{ExchangeCut, RowsCut};
 
 /// What is wrong with an entry of the table, if anything is.
 fn check(spec: &KernelSpec) -> Result<(), String> {
@@ -20,7 +20,8 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     // Only where the device is known to have subgroups.
     let mut needed = Capabilities::empty();
     let has_subgroups = spec.label.starts_with("matmul_broadcast") || spec.label.ends_with("_subgroup");
-    let is_made = spec.label.contains("_rows") && source.contains("@builtin(subgroup_id)");
+    let is_made =
+        ["_rows", "_exchange"].iter().any(|made| spec.label.contains(made)) && source.contains("@builtin(subgroup_id)");
     needed.set(Capabilities::SUBGROUP, has_subgroups || is_made);
     // Only where the app has told of them.
     if spec.is_cooperative() {
@@ -78,14 +79,17 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// Kernels by rows of both cells and directions, of many sizes: H that slices divide evenly, H next to that, primes.
-fn generated() -> impl Iterator<Item = Rows> {
+const CELLS: [Cell; 3] = {
     let (gate, candidate) = (Activation::Sigmoid, Activation::Tanh);
-    let cells = [
+    [
         Cell::Gru { reset: Reset::After, gate, candidate },
         Cell::Gru { reset: Reset::Before, gate, candidate },
         Cell::Rnn { nonlinearity: Activation::Tanh },
-    ];
+    ]
+};
+
+/// Kernels by rows of both cells and directions, of many sizes: H that slices divide evenly, H next to that, primes.
+fn generated() -> impl Iterator<Item = Rows> {
     let cuts = [
         (1, 1, 1, 1, Some(8)),
         (2, 1, 1, 3, None),
@@ -96,7 +100,7 @@ fn generated() -> impl Iterator<Item = Rows> {
         (4, 2, 4, 1, None),
         (8, 1, 1, 8, Some(16)),
     ];
-    cells.into_iter().flat_map(move |cell| {
+    CELLS.into_iter().flat_map(move |cell| {
         let sizes = [1, 2, 3, 4, 7, 33, 64, 96, 127].into_iter().flat_map(move |hidden| cuts.map(|cut| (hidden, cut)));
         sizes.flat_map(move |(hidden, (slices, units, rows, ahead, subgroup))| {
             let forms = [(true, false, false), (false, true, true)];
@@ -111,6 +115,46 @@ fn generated() -> impl Iterator<Item = Rows> {
             })
         })
     })
+}
+
+/// Kernels by exchange and settlements of all cells and both directions: with subgroups and without, rows in several tiles,
+/// H that the units of a workgroup divide, and others.
+fn by_exchange() -> impl Iterator<Item = Exchange> {
+    let cuts = [
+        (1, 8, 2, 1, 1, 1, None),
+        (2, 4, 4, 2, 4, 2, Some(8)),
+        (8, 4, 2, 4, 8, 4, Some(32)),
+        (1, 16, 4, 2, 2, 2, None),
+    ];
+    let sizes = [1, 7, 16, 33, 64].into_iter().flat_map(move |hidden| cuts.map(|cut| (hidden, cut)));
+    sizes.enumerate().flat_map(|(number, (hidden, (slices, groups, splits, units, rows, tile, subgroup)))| {
+        let exact_stores = number % 2 == 0;
+        let cut = ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, looks: 0 };
+        let forms = [false, true].into_iter().flat_map(|backward| [(backward, false), (backward, true)]);
+        let f16_weights = hidden % 2 == 0 && number % 3 == 0;
+        CELLS.into_iter().flat_map(move |cell| {
+            let made = move |(backward, settles)| Exchange { cell, backward, hidden, cut, f16_weights, settles };
+            forms.clone().map(made)
+        })
+    })
+}
+
+#[test]
+fn every_kernel_by_exchange_is_what_its_generator_says() {
+    let mut keys = BTreeSet::new();
+    for generator in by_exchange() {
+        assert!(keys.insert((generator.name(), generator.sizes())), "another kernel is kept as {generator:?} is");
+        let spec = KernelSpec::generated(&generator);
+        if let Err(error) = check(&spec).and_then(|()| check_needs(&spec)) {
+            panic!("{generator:?}: {error}\n{}", spec.source());
+        }
+        let Exchange { cell, backward, hidden, cut, settles, .. } = generator;
+        let made =
+            [spec.workgroup_size(&[]).map(|[x, ..]| x), spec.workgroup_memory(&[])].map(Option::unwrap_or_default);
+        let invocations = if settles { 256 } else { u64::from(cut.invocations()) };
+        let memory = cut.memory(cell.gates(), hidden as usize, backward);
+        assert!(made[0] == invocations && made[1] <= memory, "{generator:?}: {made:?}, the plan says {memory}");
+    }
 }
 
 #[test]
@@ -173,7 +217,9 @@ fn every_file_is_in_the_table() {
 #[test]
 fn every_shared_file_is_imported_at_the_head_of_another() {
     let mut imported = BTreeSet::new();
-    let generated = generated().map(|generator| (format!("{generator:?}"), generator.file()));
+    let rows = generated().map(|generator| (format!("{generator:?}"), generator.text()));
+    let exchange = by_exchange().map(|generator| (format!("{generator:?}"), generator.text()));
+    let generated = rows.chain(exchange).map(|(name, text)| (name, text.file()));
     for (name, text) in files("shaders").into_iter().chain(generated) {
         let (head, rest) = text.split_once("\n\n").expect("a head");
         imported.extend(after("#import", head).map(|name| name.trim_start_matches("shared/").to_owned()));
@@ -192,7 +238,7 @@ fn every_define_is_asked_for() {
     let texts: Vec<_> = files("shaders").into_values().chain(files("shaders/shared").into_values()).collect();
     let asked: BTreeSet<_> = texts.iter().flat_map(|text| after("#ifdef", text)).collect();
     let table = FILES.iter().flat_map(|&(_, defines)| defines.iter().copied());
-    let defined: BTreeSet<_> = table.chain(generated().flat_map(|generator| generator.defines())).collect();
+    let defined: BTreeSet<_> = table.chain(generated().flat_map(|generator| generator.text().defines)).collect();
     assert_eq!(asked, defined, "texts on the left, the table on the right");
     let mut sources = BTreeSet::new();
     for spec in ALL {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::steps::{
-    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, parts, rows,
+    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, exchange, first_and_next, kernel, parts, rows,
 };
 use super::{On, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
@@ -39,6 +39,7 @@ fn kernels(gpu: &Gpu, args: &StepsBackward) -> Vec<Arc<Kernel>> {
     };
     let cut = match args.time_loop {
         TimeLoop::Rows { backward, .. } => return vec![rows(gpu, cell, backward, true, &options(norms, own))],
+        TimeLoop::Exchange { backward, .. } => return exchange(gpu, cell, backward, true, &options(norms, own)),
         TimeLoop::Step { backward, .. } => backward,
     };
     let kernel = |forms, norms, own| kernel(gpu, cell, forms, cut, SUMS, options(norms, own));
@@ -147,7 +148,8 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
     let kernels = kernels(builder.gpu(), d);
     let group = |kernel| {
         let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, norms: squares };
-        builder.group(kernel, &params(0), storage.storage())
+        let ring = d.ring.map(|ring| on.whole(ring).0);
+        builder.group(kernel, &params(0), storage.storage().into_iter().chain(ring).collect())
     };
     let groups: Vec<_> = kernels.into_iter().map(group).collect();
     let count = any.steps.len();
@@ -158,12 +160,14 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
             has_product: u32::from(first > 0),
             ..params(first)
         };
-        groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
+        for (&group, workgroups) in groups.iter().zip(workgroups) {
+            builder.dispatch_with(group, &params, workgroups);
+        }
     }
     if let TimeLoop::Step { .. } = time_loop {
         // The last product is a dispatch of its own, which has no step.
         let params = StepBackwardParams { has_product: 1, ..params(count) };
-        builder.dispatch_with(groups[0], &params, workgroups);
+        builder.dispatch_with(groups[0], &params, workgroups[0]);
     }
 }
 

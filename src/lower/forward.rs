@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::steps::{
-    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, first_and_next, kernel, rows, whole,
+    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, exchange, first_and_next, kernel, rows, whole,
 };
 use super::{On, Overrides, activation, clip};
 use crate::config::{Cell, Reset};
@@ -28,7 +28,7 @@ fn options(cell: &CellSteps, own: Overrides) -> Overrides {
 }
 
 /// The kernels of a step, in their order.
-fn kernels(gpu: &Gpu, Steps { cells, time_loop, save }: &Steps) -> Vec<Arc<Kernel>> {
+fn kernels(gpu: &Gpu, Steps { cells, time_loop, save, .. }: &Steps) -> Vec<Arc<Kernel>> {
     let cell = &cells[0];
     let mut own = match cell.cell {
         // The states tell everything but which of them the clip gave.
@@ -41,6 +41,7 @@ fn kernels(gpu: &Gpu, Steps { cells, time_loop, save }: &Steps) -> Vec<Arc<Kerne
     };
     let cut = match *time_loop {
         TimeLoop::Rows { forward, .. } => return vec![rows(gpu, cell, forward, false, &options(cell, own))],
+        TimeLoop::Exchange { forward, .. } => return exchange(gpu, cell, forward, false, &options(cell, own)),
         TimeLoop::Step { forward, .. } => forward,
     };
     let kernel = |forms, products, mut own: Overrides| {
@@ -111,12 +112,15 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &Ste
     let kernels = kernels(builder.gpu(), args);
     let group = |kernel| {
         let storage = Step { weight_hh, bias_hh, lengths, h, gates };
-        builder.group(kernel, &params(0, 0), storage.storage())
+        let ring = args.ring.map(|ring| on.whole(ring).0);
+        builder.group(kernel, &params(0, 0), storage.storage().into_iter().chain(ring).collect())
     };
     let groups: Vec<_> = kernels.into_iter().map(group).collect();
     let all: Vec<usize> = (0..any.steps.len()).collect();
     for steps in all.chunks(time_loop.steps()) {
         let params = params(steps[0], steps.len());
-        groups.iter().for_each(|&group| builder.dispatch_with(group, &params, workgroups));
+        for (&group, workgroups) in groups.iter().zip(workgroups) {
+            builder.dispatch_with(group, &params, workgroups);
+        }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{On, Overrides};
 use crate::gpu::{Gpu, Kernel, KernelSpec, View, view_of_parts};
-use crate::kernels::generated::Rows;
+use crate::kernels::generated::{Exchange, Rows};
 use crate::plan::ops::CellSteps;
 use crate::plan::tensors::Id;
-use crate::plan::{Cut, RowsCut};
+use crate::plan::{Cut, ExchangeCut, RowsCut};
 
 /// A kernel that loads four numbers at once, for H that is a multiple of 4; one that loads single numbers; and one that
 /// loads four f16 weights at once.
@@ -52,6 +52,20 @@ pub(super) fn kernel(
 pub(super) fn rows(gpu: &Gpu, cell: &CellSteps, cut: RowsCut, backward: bool, own: &Overrides) -> Arc<Kernel> {
     let (hidden, f16_weights) = (cell.hidden as u32, cell.f16_weights);
     gpu.generated(&Rows { cell: cell.cell, backward, hidden, cut, f16_weights }, own)
+}
+
+/// The kernel of steps by exchange and that of their settlement, likewise.
+pub(super) fn exchange(
+    gpu: &Gpu,
+    cell: &CellSteps,
+    cut: ExchangeCut,
+    backward: bool,
+    own: &Overrides,
+) -> Vec<Arc<Kernel>> {
+    let (hidden, f16_weights) = (cell.hidden as u32, cell.f16_weights);
+    let kernel = |settles| Exchange { cell: cell.cell, backward, hidden, cut, f16_weights, settles };
+    let looks = [("MEETING_LOOKS", f64::from(cut.looks)), ("LOOKS", f64::from(cut.waiting_looks()))];
+    vec![gpu.generated(&kernel(false), &[&own[..], &looks].concat()), gpu.generated(&kernel(true), own)]
 }
 
 /// A binding of a part of each of some cells, and where those parts begin.

@@ -84,6 +84,8 @@ pub(crate) struct Roles {
     pub(crate) sources: Option<Id>,
     /// Seed of dropout and count of forward passes, whole numbers.
     pub(crate) dropout: Option<Id>,
+    /// By which the workgroups of steps by exchange meet and hand on the operand, whole numbers. Zero between dispatches.
+    pub(crate) ring: Option<Id>,
     pub(crate) training: Option<TrainingRoles>,
 }
 
@@ -184,6 +186,8 @@ impl Lists<'_> {
         let lengths = unroll.lengths.then(|| list.make("lengths", &[b], Owner::Layer));
         let sources = external.sources.then(|| list.make("sources of rows", &[b], Owner::Layer));
         let dropout = layout.has_dropout.then(|| list.make("dropout", &[2], Owner::Layer));
+        let words = self.time_loop.exchange_words(config.cell(), b, hidden, layout.together);
+        let ring = words.map(|words| list.make("exchange", &[words], Owner::Layer));
         let weights = self.external_parameters(&mut list, &external.weights, CellWeights::NAMES);
         let training = training.then(|| self.training(&mut list));
         let first = arranged_input.unwrap_or(input);
@@ -207,6 +211,7 @@ impl Lists<'_> {
             lengths,
             sources,
             dropout,
+            ring,
             training,
         };
         (list, roles)

@@ -21,8 +21,10 @@ impl fmt::Display for Plan {
         let wavefront = if self.layout.wavefront { ", layers in a wavefront" } else { "" };
         let (schedule, chunks) = (self.time_loop.schedule(), self.chunks.len());
         writeln!(f, "  schedule {schedule:?}, {chunks} chunk(s) of time{wavefront}")?;
-        if let Some(because) = self.no_rows {
-            writeln!(f, "  not by rows: {because}")?;
+        for (schedule, because) in [("rows", self.why_not.rows), ("exchange", self.why_not.exchange)] {
+            if let Some(because) = because {
+                writeln!(f, "  not by {schedule}: {because}")?;
+            }
         }
         for (name, list) in [("forward", &self.forward), ("backward", &self.backward)] {
             if !list.is_empty() {

@@ -3,6 +3,7 @@
 
 use super::external::External;
 use super::matmul::MatmulKernel;
+use super::time_loop::WhyNot;
 use crate::config::{Cell, Config, Direction};
 use crate::error::{Error, Result};
 use crate::target::{INDICES, Target, at_most, bytes, in_elements, side_by_side};
@@ -25,11 +26,22 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
 }
 
 /// Refuses a schedule that was asked for by name and cannot be had.
-pub(super) fn check_schedule(unroll: &Unroll, no_rows: Option<&'static str>) -> Result<()> {
-    match no_rows.filter(|_| unroll.schedule == Some(Schedule::Rows)) {
-        Some(because) => Err(Error::OptionUnavailable { option: "Schedule::Rows", because }),
-        None => Ok(()),
-    }
+pub(super) fn check_schedule(unroll: &Unroll, why_not: WhyNot) -> Result<()> {
+    let (option, because) = match unroll.schedule {
+        Some(Schedule::Rows) => ("Schedule::Rows", why_not.rows),
+        Some(Schedule::Exchange) => ("Schedule::Exchange", why_not.exchange),
+        Some(Schedule::Step) | None => return Ok(()),
+    };
+    because.map_or(Ok(()), |because| Err(Error::OptionUnavailable { option, because }))
+}
+
+/// Why a device cannot run steps by exchange, whatever the sizes: they have one storage buffer more than all others.
+pub(super) fn no_exchange(limits: &wgpu::Limits) -> Option<&'static str> {
+    let enough = limits.max_storage_buffers_per_shader_stage >= 9
+        && limits.max_bindings_per_bind_group >= 10
+        && limits.max_buffers_and_acceleration_structures_per_shader_stage >= 10;
+    let because = "the device was opened for too few storage buffers: see Gpu::recommended_limits";
+    (!enough).then_some(because)
 }
 
 /// Why the layers cannot take their steps in a wavefront.

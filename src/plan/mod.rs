@@ -21,6 +21,7 @@ use crate::unroll::{Mode, Saved, Unroll};
 
 pub(crate) mod buffers;
 mod chunks;
+mod cuts;
 mod explain;
 mod external;
 mod feasible;
@@ -33,8 +34,9 @@ mod time_loop;
 mod turns;
 
 use crate::unroll::Schedule;
+pub use cuts::{Cut, ExchangeCut, RowsCut};
 pub use matmul::MatmulKernel;
-pub use time_loop::{Cut, RowsCut, TimeLoop};
+pub use time_loop::TimeLoop;
 
 pub(crate) use external::External;
 #[cfg(test)]
@@ -48,6 +50,7 @@ use feasible::{check_kernels, check_options, no_f16_gates};
 use ops::Op;
 use passes::Passes;
 use tensors::{Buffer, Owner, Tensors};
+use time_loop::WhyNot;
 
 /// Buffers of one name and size that an unrolled layer makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +74,8 @@ pub struct Plan {
     config: Config,
     unroll: Unroll,
     time_loop: TimeLoop,
-    /// Why it is not by rows, where that would be chosen.
-    no_rows: Option<&'static str>,
+    /// Why another schedule was not chosen that might have been.
+    why_not: WhyNot,
     layout: Layout,
     chunks: Vec<Range<usize>>,
     tensors: Tensors,
@@ -117,7 +120,7 @@ impl Plan {
         at_most("seq_len", "32-bit index of a step", unroll.seq_len as u64, u64::from(u32::MAX))?;
         check_kernels(target)?;
         check_options(config, unroll, external, target)?;
-        let (time_loop, no_rows) = TimeLoop::new(config, unroll, target)?;
+        let (time_loop, why_not) = TimeLoop::new(config, unroll, target)?;
         let layout = Layout::new(config, unroll, external, target, &time_loop);
         let sizes = Sizes { config, unroll, target, layout: &layout, time_loop: &time_loop };
         let chunks = sizes.chunks()?;
@@ -161,7 +164,7 @@ impl Plan {
             config,
             unroll,
             time_loop,
-            no_rows,
+            why_not,
             layout,
             chunks,
             tensors,

@@ -8,9 +8,10 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::cuts::{Cut, ExchangeCut, RowsCut};
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
-use super::time_loop::{Cut, RowsCut, TimeLoop};
+use super::time_loop::TimeLoop;
 use crate::config::Cell;
 use crate::target::Target;
 
@@ -350,6 +351,8 @@ pub(crate) struct Steps {
     /// At least one.
     pub(crate) cells: Vec<CellSteps>,
     pub(crate) time_loop: TimeLoop,
+    /// By which workgroups exchange the operand, if they do.
+    pub(crate) ring: Option<Id>,
     /// Leave in the gates what backward needs.
     pub(crate) save: bool,
 }
@@ -361,6 +364,7 @@ pub(crate) struct StepsBackward {
     /// At least one.
     pub(crate) cells: Vec<CellSteps>,
     pub(crate) time_loop: TimeLoop,
+    pub(crate) ring: Option<Id>,
     pub(crate) seq_len: usize,
     /// The chunk with which backward begins: there d_h comes from `d_h_n`.
     pub(crate) is_first_chunk: bool,
@@ -377,16 +381,20 @@ pub(crate) struct StepsBackward {
 }
 
 impl StepsBackward {
-    pub(crate) fn workgroups(&self) -> [u32; 3] {
+    /// Of both kernels, if there are two.
+    pub(crate) fn workgroups(&self) -> [[u32; 3]; 2] {
         let any = &self.cells[0];
-        self.time_loop.backward_workgroups(any.batch, any.hidden, self.cells.len())
+        let first = self.time_loop.backward_workgroups(any.batch, any.hidden, self.cells.len());
+        [first, self.time_loop.second_workgroups(any.batch, first)]
     }
 }
 
 impl Steps {
-    pub(crate) fn workgroups(&self) -> [u32; 3] {
+    /// Of both kernels, if there are two.
+    pub(crate) fn workgroups(&self) -> [[u32; 3]; 2] {
         let any = &self.cells[0];
-        self.time_loop.forward_workgroups(any.batch, any.hidden, self.cells.len())
+        let first = self.time_loop.forward_workgroups(any.batch, any.hidden, self.cells.len());
+        [first, self.time_loop.second_workgroups(any.batch, first)]
     }
 }
 
@@ -495,6 +503,13 @@ impl fmt::Display for Op {
             write!(f, "{form} {invocations} invocations for {rows} row(s), {slices} slice(s){subgroups} of {units} ")?;
             write!(f, "unit(s), {ahead} step(s) ahead")
         };
+        let by_exchange = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: ExchangeCut| {
+            let ExchangeCut { slices, splits, units, rows, tile, .. } = cut;
+            let (form, invocations) = (if any.f16_weights { " f16 weights," } else { "" }, cut.invocations());
+            let parts = cut.parts(any.hidden);
+            write!(f, "{form} {parts} x {invocations} invocations for {rows} row(s), {tile} at a time, ")?;
+            write!(f, "{splits} x {slices} slices of {units} unit(s)")
+        };
         let sizes = |f: &mut fmt::Formatter<'_>, cells: &[CellSteps]| {
             let any = &cells[0];
             let (steps, cells) = (any.steps.len(), cells.len());
@@ -517,6 +532,7 @@ impl fmt::Display for Op {
                 match *time_loop {
                     TimeLoop::Step { forward, .. } => step(f, &cells[0], forward)?,
                     TimeLoop::Rows { forward, .. } => by_rows(f, &cells[0], forward)?,
+                    TimeLoop::Exchange { forward, .. } => by_exchange(f, &cells[0], forward)?,
                 }
                 sizes(f, cells)
             }
@@ -524,6 +540,7 @@ impl fmt::Display for Op {
                 match *time_loop {
                     TimeLoop::Step { backward, .. } => step(f, &cells[0], backward)?,
                     TimeLoop::Rows { backward, .. } => by_rows(f, &cells[0], backward)?,
+                    TimeLoop::Exchange { backward, .. } => by_exchange(f, &cells[0], backward)?,
                 }
                 sizes(f, cells)
             }

@@ -187,7 +187,7 @@ impl<'a> Passes<'a> {
                     self.project_input(&mut list, at, steps);
                 }
                 let save = layout.keeps != Keeps::Nothing;
-                list.push(Op::Steps(Steps { cells: cells.clone(), time_loop: *time_loop, save }));
+                list.push(Op::Steps(Steps { cells: cells.clone(), time_loop: *time_loop, ring: roles.ring, save }));
                 for (&at, steps) in turn.parts.iter().zip(cells) {
                     if let Some(f16) = self.f16_gates(at) {
                         list.push(Op::F16Gates(F16Gates { steps, f16, unpack: false }));
@@ -262,6 +262,7 @@ impl<'a> Passes<'a> {
         list.push(Op::StepsBackward(StepsBackward {
             cells: cells.clone(),
             time_loop: *self.lists.time_loop,
+            ring: self.roles.ring,
             seq_len: self.lists.unroll.seq_len,
             is_first_chunk: turn.is_last,
             d_outputs: turn.parts.iter().map(|at| d.d_layers[at.layer]).collect(),

@@ -1,113 +1,13 @@
-//! How the time loop is laid out: one dispatch a step or many steps a dispatch, and how a workgroup is cut.
+//! How the time loop is laid out: which schedule, and how its workgroups are cut.
 
 use wgpu::{DeviceType, Limits};
 
-use super::feasible::check_schedule;
+use super::cuts::{Cut, ExchangeCut, RowsCut};
+use super::feasible::{check_schedule, no_exchange};
 use crate::config::{Cell, Config, Reset};
 use crate::error::Result;
 use crate::target::{Target, at_most};
 use crate::unroll::{Mode, Schedule, Unroll};
-
-/// How a workgroup of a single step is cut: LANES by SPLIT invocations, over ROWS rows of the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cut {
-    /// Lanes, each of which owns one unit forward and four units backward.
-    pub lanes: u32,
-    /// Slices of the products of a lane.
-    pub split: u32,
-    /// Rows of the batch: 1, 4 or 8.
-    pub rows: u32,
-    /// Four numbers a load where H is a multiple of 4.
-    pub vec4: bool,
-}
-
-impl Cut {
-    /// Bytes of workgroup memory, for so many sums an invocation and row.
-    fn memory(self, sums: u32) -> u64 {
-        u64::from(self.lanes * self.split * sums * self.rows) * 4
-    }
-}
-
-/// How a workgroup of steps by rows is cut: groups of `slices` invocations, each of which owns `units` units of `rows`
-/// rows of the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RowsCut {
-    /// Invocations of a group, each of which multiplies a slice.
-    pub slices: u32,
-    /// Units of a group: 1 forward.
-    pub units: u32,
-    /// Rows of the batch that a workgroup owns.
-    pub rows: u32,
-    /// How many steps before its step something is loaded.
-    pub ahead: u32,
-    /// Slices are added in subgroups, which have so many invocations at most; otherwise in workgroup memory. All of
-    /// `slices`, `units` and `rows` are powers of two then.
-    pub subgroup: Option<u32>,
-    /// What is multiplied lies in vec4s, of which single components are stored: for devices where such a store leaves
-    /// the others alone. On Vulkan it does, since SPIR-V has pointers to components. WGSL does not promise it: Chrome saw
-    /// neighbours overwrite each other on Metal and on Direct3D (gpuweb issue 2112).
-    pub exact_stores: bool,
-    /// For the compiler of a software rasteriser, which takes some hundredths of a second for every load in a text: a
-    /// loop loads the weights, and subgroups of 8 load an operand together if there is one slice.
-    pub software: bool,
-}
-
-impl RowsCut {
-    /// The kernel's name.
-    pub(crate) fn label(cell: Cell, backward: bool) -> &'static str {
-        match (cell, backward) {
-            (Cell::Gru { .. }, false) => "gru_rows",
-            (Cell::Gru { .. }, true) => "gru_rows_backward",
-            (Cell::Rnn { .. }, false) => "rnn_rows",
-            (Cell::Rnn { .. }, true) => "rnn_rows_backward",
-        }
-    }
-
-    /// A subgroup of 8 loads an operand together.
-    pub(crate) fn broadcasts(self) -> bool {
-        self.software && self.slices == 1 && self.subgroup == Some(8)
-    }
-
-    /// It works in subgroups.
-    pub(crate) fn uses_subgroups(self) -> bool {
-        self.subgroup.is_some() && (self.slices > 1 || self.broadcasts())
-    }
-
-    /// What is multiplied for a row, rounded up to as much as is loaded at once.
-    pub(crate) fn operand(self, len: usize) -> usize {
-        len.next_multiple_of(if self.broadcasts() { 32 } else { 4 * self.slices as usize })
-    }
-
-    /// Invocations of a workgroup for H: in subgroups, whole ones.
-    pub(crate) fn invocations(self, hidden: usize) -> u32 {
-        let invocations =
-            u32::try_from(hidden).map_or(u32::MAX, |hidden| hidden.div_ceil(self.units).saturating_mul(self.slices));
-        let whole = self.subgroup.filter(|_| self.uses_subgroups()).unwrap_or(1);
-        invocations.checked_next_multiple_of(whole).unwrap_or(u32::MAX)
-    }
-
-    /// Weights that an invocation keeps, of `gates` gates.
-    fn weights(self, gates: usize, hidden: usize) -> usize {
-        (gates * hidden * self.units as usize).div_ceil(self.slices as usize)
-    }
-
-    /// Bytes of workgroup memory at most.
-    pub(crate) fn memory(self, gates: usize, hidden: usize, backward: bool) -> u64 {
-        let operand = self.operand(if backward { gates * hidden } else { hidden });
-        let squares = if backward { hidden } else { 0 };
-        let halves = 2 * self.rows as usize * (operand + squares);
-        let sums = if backward { 1 } else { gates } * (self.rows * self.units * self.invocations(hidden)) as usize;
-        let partial = if self.slices > 1 && self.subgroup.is_none() { sums } else { 0 };
-        4 * (halves + partial) as u64
-    }
-
-    /// Whether a device with these limits holds a workgroup of a cell with so many gates.
-    fn fits(self, gates: usize, hidden: usize, backward: bool, limits: &Limits) -> bool {
-        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        self.invocations(hidden) <= most
-            && self.memory(gates, hidden, backward) <= u64::from(limits.max_compute_workgroup_storage_size)
-    }
-}
 
 /// The time loop of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,6 +29,22 @@ pub enum TimeLoop {
         /// The cut of the steps backward.
         backward: RowsCut,
     },
+    /// [`Schedule::Exchange`].
+    Exchange {
+        /// Steps of a dispatch at most.
+        steps: usize,
+        /// The cut of the steps forward.
+        forward: ExchangeCut,
+        /// The cut of the steps backward.
+        backward: ExchangeCut,
+    },
+}
+
+/// Why a layer is not run by a schedule that would be chosen for it, if it could be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WhyNot {
+    pub(super) rows: Option<&'static str>,
+    pub(super) exchange: Option<&'static str>,
 }
 
 /// Sums that an invocation has for a row: the products of the gates forward, four units backward.
@@ -149,6 +65,12 @@ const WORKGROUP_REGISTERS: usize = 49_152;
 /// From more rows of the batch on than this a GPU's workgroups own several.
 const MANY_ROWS: usize = 256;
 
+/// Workgroups of 256 invocations that are taken to run at a time on a device where nobody has looked.
+const UNKNOWN_RESIDENT: u32 = 64;
+
+/// Rows of the batch that a workgroup by exchange owns at most.
+const MOST_EXCHANGE_ROWS: usize = 32;
+
 /// On a software rasteriser steps by rows win at every size that was measured. Up to this H: for larger ones its compiler
 /// takes seconds.
 const CPU_ROWS_HIDDEN: usize = 160;
@@ -156,24 +78,33 @@ const CPU_ROWS_HIDDEN: usize = 160;
 /// From this many steps on: for fewer it is worth more that layers of any H share the kernels of single steps.
 const CPU_ROWS_STEPS: usize = 16;
 
+/// FLOPs of a dispatch by exchange at most, which takes a fast GPU some hundredths of a second.
+const EXCHANGE_FLOPS: u64 = 1 << 35;
+
+/// How often the first invocation of a workgroup looks whether the others have come: some hundredths of a second on a GPU,
+/// longer than workgroups that are ahead of them take.
+const LOOKS: u32 = 1 << 16;
+
 impl TimeLoop {
-    /// The choice for a layer on an adapter, and why it cannot be by rows, if that is so. `benches/RECORD.md` holds what
-    /// was measured.
-    pub(super) fn new(config: &Config, unroll: &Unroll, target: &Target) -> Result<(Self, Option<&'static str>)> {
-        let rows = Self::rows(config, unroll, target);
-        let because = rows.err();
-        check_schedule(unroll, because)?;
-        let is_wanted = match unroll.schedule {
-            None => Self::rows_are_best(config, unroll, target),
-            Some(schedule) => schedule == Schedule::Rows,
-        };
-        match rows {
-            Ok(rows) if is_wanted => Ok((rows, None)),
-            _ => {
-                let step = Self::step(unroll.batch, config.hidden_size, target.class).within(&target.limits)?;
-                Ok((step, because.filter(|_| is_wanted)))
+    /// The choice for a layer on an adapter, and why it is not another one. `benches/RECORD.md` holds what was measured.
+    pub(super) fn new(config: &Config, unroll: &Unroll, target: &Target) -> Result<(Self, WhyNot)> {
+        let (rows, exchange) = (Self::rows(config, unroll, target), Self::exchange(config, unroll, target));
+        let why_not = WhyNot { rows: rows.err(), exchange: exchange.err() };
+        check_schedule(unroll, why_not)?;
+        let is_chosen = |schedule, is_best: bool| unroll.schedule.map_or(is_best, |wanted| wanted == schedule);
+        let rows_are_best = Self::rows_are_best(config, unroll, target);
+        if let (Ok(rows), true) = (rows, is_chosen(Schedule::Rows, rows_are_best)) {
+            return Ok((rows, WhyNot::default()));
+        }
+        if let Ok(exchange) = exchange {
+            let is_best = Self::exchange_is_best(config, unroll, target, exchange);
+            if is_chosen(Schedule::Exchange, is_best) {
+                return Ok((exchange, WhyNot::default()));
             }
         }
+        let step = Self::step(unroll.batch, config.hidden_size, target.class).within(&target.limits)?;
+        let would_be = rows_are_best && unroll.schedule.is_none();
+        Ok((step, if would_be { why_not } else { WhyNot::default() }))
     }
 
     /// One dispatch a step.
@@ -237,6 +168,74 @@ impl TimeLoop {
         });
         let in_registers = |cut: &RowsCut| cut.weights(gates, hidden) <= of_word * REGISTERS;
         cuts.find(|cut| in_registers(cut) && cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL)
+    }
+
+    /// Steps by exchange, or why there are none.
+    fn exchange(config: &Config, unroll: &Unroll, target: &Target) -> std::result::Result<Self, &'static str> {
+        if let Some(because) = no_exchange(&target.limits) {
+            return Err(because);
+        }
+        let (hidden, gates) = (config.hidden_size, config.cell().gates());
+        let cut = |backward| Self::exchange_cut(config, unroll, target, backward);
+        let flops =
+            [unroll.batch, gates, hidden, hidden].iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
+        let steps = usize::try_from(EXCHANGE_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1);
+        Ok(Self::Exchange { steps, forward: cut(false)?, backward: cut(true)? })
+    }
+
+    fn exchange_cut(
+        config: &Config,
+        unroll: &Unroll,
+        target: &Target,
+        backward: bool,
+    ) -> std::result::Result<ExchangeCut, &'static str> {
+        const LARGE: &str = "the recurrent weights are more than the registers of the workgroups hold";
+        const SMALL: &str = "the device was opened for workgroups that are too small: see Gpu::recommended_limits";
+        let (hidden, gates) = (config.hidden_size, config.cell().gates());
+        let invocations = 256;
+        // A lane of a subgroup has two units forward and four backward, so that each load from workgroup memory serves
+        // several sums; a subgroup has 16 units of NVIDIA's 32 lanes.
+        let (slices, units, subgroup) = match target.subgroups {
+            Some([least, most]) if most <= 64 => {
+                let units = if backward { 4 } else { 2 };
+                ((most * units / 16).clamp(1, least), units, Some(most))
+            }
+            _ => (1, 1, None),
+        };
+        let lanes = subgroup.map_or(16, |size| size.max(slices));
+        let cut = ExchangeCut {
+            slices,
+            groups: lanes / slices,
+            splits: invocations / lanes,
+            units,
+            rows: 1,
+            tile: 1,
+            subgroup,
+            exact_stores: target.exact_stores,
+            looks: LOOKS,
+        };
+        let of_word = if unroll.f16_weights { 2 } else { 1 };
+        if cut.weights(gates, hidden) > of_word * REGISTERS {
+            return Err(LARGE);
+        }
+        // As few rows as let all workgroups run at a time, where that is known; beyond it they run in turn.
+        let resident = target.resident.unwrap_or(UNKNOWN_RESIDENT).max(1);
+        let cells = config.directions();
+        let of_rows = (cut.parts(hidden) as usize).saturating_mul(cells);
+        let groups = (resident as usize / of_rows).max(1);
+        let rows = unroll.batch.div_ceil(groups).min(MOST_EXCHANGE_ROWS).next_power_of_two() as u32;
+        // More rows at a time serve each weight more often, but take registers for their sums.
+        let at_a_time = if cut.weights(gates, hidden) > of_word * REGISTERS / 2 && backward { 2 } else { 4 };
+        let tiles = [4, 2, 1].into_iter().filter(|&tile| tile <= at_a_time.min(rows));
+        let mut cuts = tiles.map(|tile| ExchangeCut { rows, tile, ..cut });
+        cuts.find(|cut| cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL)
+    }
+
+    /// Where it was shown that so many workgroups run at a time.
+    fn exchange_is_best(config: &Config, unroll: &Unroll, target: &Target, exchange: Self) -> bool {
+        let Self::Exchange { forward, backward, .. } = exchange else { return false };
+        let parts = forward.parts(config.hidden_size).max(backward.parts(config.hidden_size));
+        unroll.seq_len > 1 && target.resident.is_some_and(|resident| parts <= resident)
     }
 
     fn rows_are_best(config: &Config, unroll: &Unroll, target: &Target) -> bool {
@@ -308,6 +307,7 @@ impl TimeLoop {
         match self {
             Self::Step { .. } => Schedule::Step,
             Self::Rows { .. } => Schedule::Rows,
+            Self::Exchange { .. } => Schedule::Exchange,
         }
     }
 
@@ -316,7 +316,7 @@ impl TimeLoop {
     pub fn steps(&self) -> usize {
         match self {
             Self::Step { .. } => 1,
-            &Self::Rows { steps, .. } => steps,
+            &Self::Rows { steps, .. } | &Self::Exchange { steps, .. } => steps,
         }
     }
 
@@ -327,6 +327,9 @@ impl TimeLoop {
         let with_last = count + 1;
         match (self, cell, backward) {
             (Self::Rows { .. }, cell, backward) => vec![(RowsCut::label(cell, backward), count)],
+            (Self::Exchange { .. }, cell, backward) => {
+                ExchangeCut::labels(cell, backward).map(|label| (label, count)).to_vec()
+            }
             (_, Cell::Rnn { .. }, false) => vec![("rnn_step", count)],
             (_, Cell::Gru { reset: Reset::After, .. }, false) => vec![("gru_step", count)],
             (_, Cell::Gru { reset: Reset::Before, .. }, false) => vec![("gru_reset", count), ("gru_step", count)],
@@ -344,6 +347,7 @@ impl TimeLoop {
             // A lane owns one unit.
             Self::Step { forward, .. } => [hidden.div_ceil(forward.lanes as usize) as u32, forward.rows],
             Self::Rows { forward, .. } => [1, forward.rows],
+            Self::Exchange { forward, .. } => [forward.parts(hidden), forward.rows],
         };
         [columns, batch.div_ceil(rows as usize) as u32, cells as u32]
     }
@@ -354,14 +358,32 @@ impl TimeLoop {
             // A lane owns four units.
             Self::Step { backward, .. } => [hidden.div_ceil(4 * backward.lanes as usize) as u32, backward.rows],
             Self::Rows { backward, .. } => [1, backward.rows],
+            Self::Exchange { backward, .. } => [backward.parts(hidden), backward.rows],
         };
         [columns, batch.div_ceil(rows as usize) as u32, cells as u32]
     }
 
-    /// How many sums of squares of d_h a step of a cell has: one per workgroup, by rows one per row.
+    /// Workgroups of the second kernel of some steps, if there are two, from those of the first.
+    pub(crate) fn second_workgroups(&self, batch: usize, first: [u32; 3]) -> [u32; 3] {
+        match self {
+            Self::Exchange { .. } => [1, batch as u32, first[2]],
+            Self::Step { .. } | Self::Rows { .. } => first,
+        }
+    }
+
+    /// Words by which the workgroups of so many cells exchange an operand, forward or backward.
+    pub(crate) fn exchange_words(&self, cell: Cell, batch: usize, hidden: usize, cells: usize) -> Option<usize> {
+        let Self::Exchange { forward, backward, .. } = self else { return None };
+        let longest = hidden.saturating_mul(ExchangeCut::longest_backward(cell));
+        Some(forward.words(batch, hidden).max(backward.words(batch, longest)).saturating_mul(cells))
+    }
+
+    /// How many sums of squares of d_h a step of a cell has: one per workgroup; where that owns rows, one per row of it.
     pub(crate) fn groups(&self, batch: usize, hidden: usize) -> usize {
-        if let Self::Rows { .. } = self {
-            return batch;
+        match self {
+            Self::Rows { .. } => return batch,
+            Self::Exchange { backward, .. } => return batch.saturating_mul(backward.parts(hidden) as usize),
+            Self::Step { .. } => {}
         }
         let [columns, rows, _] = self.backward_workgroups(batch, hidden, 1);
         (columns as usize).saturating_mul(rows as usize)

@@ -229,6 +229,7 @@ fn the_same_bits_always_checked(gpu: &Gpu) {
         let (c, _) = product(&gpu, &plain([70, 50, 301]), false, &a, &b);
         c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
+    gpu.set_runtime_checks(true);
     let first = bits();
     let pipelines = gpu.activity().pipelines;
     assert_eq!(first, bits(), "once more");

@@ -154,8 +154,8 @@ fn made<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: Unroll) -> 
 /// Kernels without checks at run time are other pipelines with the same numbers.
 fn without_checks(gpu: &Gpu) {
     let [checked, unchecked] = [own(gpu), own(gpu)];
-    unchecked.set_runtime_checks(false);
-    assert!(checked.has_runtime_checks() && !unchecked.has_runtime_checks(), "checked unless told otherwise");
+    checked.set_runtime_checks(true);
+    assert!(checked.has_runtime_checks() && !unchecked.has_runtime_checks(), "checked if told so");
     for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
         let unroll = Unroll::training(3, 9).adapter_class(class);
         let gru = GruConfig::new(4, 36).num_layers(2);

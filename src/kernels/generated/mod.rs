@@ -14,6 +14,78 @@
 //! has the bindings, the overrides and the twin of the plain kernel that it replaces. The tests in `kernels/tests.rs`
 //! parse it for a table of sizes, and `cargo run --example kernel_text -- gru_rows --hidden 96` prints one.
 
+mod exchange;
+mod products;
 mod rows;
+mod sequence;
 
+pub(crate) use exchange::Exchange;
 pub(crate) use rows::Rows;
+
+use crate::config::Cell;
+use crate::kernels::source::{File, resolve};
+use sequence::is_reset_before;
+
+/// A text before imports and defines are resolved.
+pub(super) struct Text {
+    name: &'static str,
+    cell: Cell,
+    backward: bool,
+    /// What of `shaders/shared/` says how the work is divided.
+    imports: &'static [&'static str],
+    pub(super) defines: Vec<&'static str>,
+    /// What it is made for, besides H.
+    about: String,
+    consts: Vec<(&'static str, u32)>,
+    declarations: String,
+    /// Invocations are numbered subgroup by subgroup.
+    in_subgroups: bool,
+    main: String,
+}
+
+/// Which variant of the shared files a kernel takes.
+fn define(cell: Cell, f16_weights: bool, exact_stores: bool) -> Vec<&'static str> {
+    let defines = [("EXACT_STORES", exact_stores), ("F16", f16_weights), ("RESET_BEFORE", is_reset_before(cell))];
+    defines.into_iter().filter_map(|(define, is_on)| is_on.then_some(define)).collect()
+}
+
+impl Text {
+    pub(super) fn source(&self) -> String {
+        resolve(&File { name: self.name, text: &self.file() }, &self.defines)
+    }
+
+    pub(super) fn file(&self) -> String {
+        let cell = if matches!(self.cell, Cell::Rnn { .. }) { "rnn" } else { "gru" };
+        let (params, suffix) = if self.backward { ("step_backward_params", "_backward") } else { ("step_params", "") };
+        let mut imports = vec!["activation", params, "sequence"];
+        imports.extend(self.imports);
+        imports.extend(self.backward.then_some("sequence_backward"));
+        let imports: String = imports.iter().map(|name| format!("#import shared/{name}\n")).collect();
+        let consts: String =
+            self.consts.iter().map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect();
+        let (parameters, numbering) = if self.in_subgroups {
+            let parameters = "@builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_size) size: u32,
+    @builtin(subgroup_invocation_id) in_subgroup: u32,";
+            // Whole subgroups, so that the numbers have no gaps.
+            (parameters, "    let invocation = subgroup * size + in_subgroup;\n")
+        } else {
+            ("@builtin(local_invocation_index) invocation: u32,", "")
+        };
+        format!(
+            "{imports}#import shared/{cell}_sequence{suffix}
+
+// Made by src/kernels/generated for H = {}, {}.
+
+{consts}{}
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    {parameters}
+) {{
+{numbering}{}}}
+",
+            self.consts[0].1, self.about, self.declarations, self.main
+        )
+    }
+}

@@ -1,11 +1,11 @@
 //! Ways to make the steps of a layer.
 
 use wgpu_gru::wgpu::{Backend, Features};
-use wgpu_gru::{Cut, Gpu, RowsCut, TimeLoop};
+use wgpu_gru::{Cut, ExchangeCut, Gpu, RowsCut, TimeLoop};
 
-/// Both schedules, each with the cuts that adapters get and with odd ones.
+/// All schedules, each with the cuts that adapters get and with odd ones.
 pub(crate) fn time_loops(gpu: &Gpu) -> Vec<TimeLoop> {
-    single_steps().chain(by_rows(gpu)).collect()
+    single_steps().chain(by_rows(gpu)).chain(by_exchange(gpu)).collect()
 }
 
 /// A dispatch a step.
@@ -43,4 +43,36 @@ pub(crate) fn by_rows(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
         let cut = |units| RowsCut { slices, units, rows, ahead, subgroup, exact_stores, software: number % 4 < 3 };
         TimeLoop::Rows { steps: 3, forward: cut(1), backward: cut(units) }
     })
+}
+
+/// Slices, splits, units, rows and how many at a time, whether slices are added in subgroups, units of a workgroup, and
+/// whether workgroups try to meet, as two of a software adapter can: if not, the settlement does all of it.
+const EXCHANGE: [(u32, u32, u32, u32, u32, bool, u32, bool); 6] = [
+    (1, 2, 2, 1, 1, false, 32, true),
+    (1, 2, 1, 2, 1, false, 8, false),
+    (4, 2, 4, 4, 2, true, 32, true),
+    (2, 4, 2, 2, 2, true, 8, false),
+    (8, 1, 4, 8, 4, true, 16, true),
+    (1, 3, 2, 3, 1, false, 18, true),
+];
+
+/// Steps by exchange in ways that the adapter can have, three of them in a dispatch.
+pub(crate) fn by_exchange(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
+    let info = gpu.info();
+    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
+    let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
+    EXCHANGE.into_iter().enumerate().filter_map(
+        move |(number, (slices, splits, units, rows, tile, in_subgroups, columns, meets))| {
+            let subgroup = in_subgroups.then_some(largest);
+            let (groups, splits) = match subgroup {
+                // A workgroup of whole subgroups.
+                Some(size) => (columns / units, splits * size / (slices * columns / units).min(size)),
+                None => (columns / units, splits),
+            };
+            let exact_stores = is_vulkan && number % 2 == 0;
+            let looks = if meets { 1 << 16 } else { 0 };
+            let cut = ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, looks };
+            (has_subgroups || !in_subgroups).then_some(TimeLoop::Exchange { steps: 3, forward: cut, backward: cut })
+        },
+    )
 }

@@ -20,7 +20,7 @@ browser_checks![
     complaints_are_heard,
     mistakes,
     native_only,
-    without_runtime_checks,
+    with_runtime_checks,
     lost,
 ];
 
@@ -148,16 +148,16 @@ async fn native_only(run: &Run) -> Outcome {
     })
 }
 
-/// A browser checks in any case; asking for less does no harm.
-async fn without_runtime_checks(run: &Run) -> Outcome {
+/// A browser checks in any case; asking for it does no harm.
+async fn with_runtime_checks(run: &Run) -> Outcome {
     let gpu = run.gpu();
-    gpu.set_runtime_checks(false);
+    gpu.set_runtime_checks(true);
     let outcome = async {
         check(gpu, &GruConfig::new(5, 7), Unroll::training(6, 3).schedule(Schedule::Step)).await?;
         check(gpu, &GruConfig::new(4, 8), Unroll::training(6, 3).adapter_class(wgpu::DeviceType::DiscreteGpu)).await
     };
     let outcome = outcome.await;
-    gpu.set_runtime_checks(true);
+    gpu.set_runtime_checks(false);
     outcome.map(drop)
 }
 

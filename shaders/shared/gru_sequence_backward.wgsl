@@ -1,4 +1,4 @@
-// Steps of the GRU by rows, backward: equations (5), (6), (7), (8), (9) of lib.rs. Division of work: shared/rows.wgsl.
+// Many steps of the GRU backward: equations (5), (6), (7), (8), (9) of lib.rs. Division of work: shared/sequence.wgsl.
 // Parameters and bindings: shared/step_backward_params.wgsl.
 //
 // h         rows of H states, read at h_before

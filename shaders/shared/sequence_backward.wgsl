@@ -1,5 +1,5 @@
-// What steps by rows share backward, whatever the cell. The kernel begins with d_h, the gradient of the state after its
-// first step without d_output, and leaves that of the state before its last step in d_h0.
+// What many steps in a dispatch share backward, whatever the cell. The kernel begins with d_h, the gradient of the
+// state after its first step without d_output, and leaves that of the state before its last step in d_h0.
 
 // The squares of d_h of a step, and of the one before or after it.
 var<workgroup> squares: array<f32, SQUARES>;
@@ -33,22 +33,28 @@ fn d_output_of(item: Item, at: StepOffsets) -> f32 {
 // Before the first barrier of step i: keeps the square of an item's d_h. A row that is over has none.
 fn put_square(item: Item, i: u32, at: StepOffsets, d_h: f32) {
     if HAS_NORMS && item.is_own {
-        squares[(i & 1u) * ROWS * HIDDEN + item.local_row * HIDDEN + item.unit] =
+        squares[((i & 1u) * ROWS + item.local_row) * COLUMNS + item.local_unit] =
             select(d_h * d_h, 0.0, is_over(item, at));
     }
 }
 
-// After it: an invocation for each row adds up that row's.
+// After it: an invocation for each sum adds up COLUMNS_OF_NORM units of a row. A row has NORMS sums of all workgroups,
+// of which this one makes ROW_NORMS.
 fn store_norms(workgroup: vec3<u32>, invocation: u32, i: u32) {
     if HAS_NORMS {
-        let row = workgroup.y * ROWS + invocation;
-        if invocation < ROWS && row < params.batch {
-            let begin = ((i & 1u) * ROWS + invocation) * HIDDEN;
+        let local_row = invocation / ROW_NORMS;
+        let part = invocation % ROW_NORMS;
+        let row = workgroup.y * ROWS + local_row;
+        if local_row < ROWS && row < params.batch {
+            let begin = ((i & 1u) * ROWS + local_row) * COLUMNS;
+            let first = part * COLUMNS_OF_NORM;
+            let end = min(first + COLUMNS_OF_NORM, HIDDEN - workgroup.x * COLUMNS);
             var sum = 0.0;
-            for (var unit = 0u; unit < HIDDEN; unit++) {
+            for (var unit = first; unit < end; unit++) {
                 sum += squares[begin + unit];
             }
-            norms[step_offsets(workgroup.z, i).norms + row * params.norms_stride] = sum;
+            let index = row * NORMS + workgroup.x + part;
+            norms[step_offsets(workgroup.z, i).norms + index * params.norms_stride] = sum;
         }
     }
 }

@@ -1,5 +1,5 @@
-// Steps of the GRU by rows, forward: equations (1), (2), (3), (4) of lib.rs, with RESET_BEFORE (1), (2), (3'), (4).
-// Division of work: shared/rows.wgsl. Parameters: shared/step_params.wgsl.
+// Many steps of the GRU forward: equations (1), (2), (3), (4) of lib.rs, with RESET_BEFORE (1), (2), (3'), (4).
+// Division of work: shared/sequence.wgsl. Parameters: shared/step_params.wgsl.
 //
 // h      rows of H states, read at h_before of the first step, written at h_after of each
 // gates  [B, W, H] of a step: x_proj = (r, z, n) in the first three before. After, with SAVE, (r, z, n, hn), with

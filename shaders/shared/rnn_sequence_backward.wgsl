@@ -1,4 +1,4 @@
-// Steps of the plain RNN by rows, backward: d_a = d_h' f'(a). Division of work: shared/rows.wgsl. Parameters and
+// Many steps of the plain RNN backward: d_a = d_h' f'(a). Division of work: shared/sequence.wgsl. Parameters and
 // bindings: shared/step_backward_params.wgsl.
 //
 // h         rows of H states, read at h_after

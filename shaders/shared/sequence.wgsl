@@ -1,0 +1,107 @@
+// What kernels that take many steps in a dispatch share, however they divide their work: shared/rows.wgsl and
+// shared/exchange.wgsl say how. shared/CELL_sequence.wgsl and shared/CELL_sequence_backward.wgsl have the equations;
+// src/kernels/generated/ writes `main` and what depends on H.
+
+// Numbers per unit in the gates.
+override WIDTH: u32;
+// Rows have lengths: past its end a row keeps its state and has no gradients.
+override HAS_LENGTHS: bool;
+
+@group(0) @binding(2) var<storage, read_write> h: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gates: array<f32>;
+// Not read without HAS_LENGTHS.
+@group(0) @binding(4) var<storage, read> lengths: array<u32>;
+
+// A number that an invocation finishes in every step: a unit of a row.
+struct Item {
+    cell: u32,
+    row: u32,
+    unit: u32,
+    // Its row, and its unit, in the workgroup.
+    local_row: u32,
+    local_unit: u32,
+    // If not, there is no such number, or another invocation has it: nothing is stored.
+    is_own: bool,
+    // The step at which the row is over.
+    end: u32,
+}
+
+fn is_over(item: Item, at: StepOffsets) -> bool {
+    return HAS_LENGTHS && at.t >= item.end;
+}
+
+// Where the gates of an item lie.
+fn gate_index(item: Item, at: StepOffsets) -> u32 {
+    return at.gates + item.row * WIDTH * HIDDEN + item.unit;
+}
+
+// How far behind the state of the first row of a step that of an item lies.
+fn state_index(item: Item) -> u32 {
+    return item.row * params.h_stride + item.unit;
+}
+
+fn sum_of(products: vec4<f32>) -> f32 {
+    return (products.x + products.y) + (products.z + products.w);
+}
+
+// Forward: the state before the first step, which becomes the first operand.
+fn first_state(item: Item) -> f32 {
+    let state = h[step_offsets(item.cell, 0u).before + state_index(item)];
+    if item.is_own {
+        put(item, 0u, item.unit, state);
+    }
+    return state;
+}
+
+#ifdef F16
+
+// Four weights, two in a word.
+alias Weight = vec2<u32>;
+
+@group(0) @binding(1) var<storage, read> weight_hh: array<u32>;
+
+fn numbers(weight: Weight) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(weight.x), unpack2x16float(weight.y));
+}
+
+fn weight_at(index: u32) -> u32 {
+    return (weight_hh[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
+}
+
+fn weight_of(is_there: vec4<bool>, at: vec4<u32>) -> Weight {
+    let a = select(0u, weight_at(at.x), is_there.x) | (select(0u, weight_at(at.y), is_there.y) << 16u);
+    let b = select(0u, weight_at(at.z), is_there.z) | (select(0u, weight_at(at.w), is_there.w) << 16u);
+    return Weight(a, b);
+}
+
+#else
+
+alias Weight = vec4<f32>;
+
+@group(0) @binding(1) var<storage, read> weight_hh: array<f32>;
+
+fn numbers(weight: Weight) -> vec4<f32> {
+    return weight;
+}
+
+fn weight_of(is_there: vec4<bool>, at: vec4<u32>) -> Weight {
+    let weights = vec4<f32>(weight_hh[at.x], weight_hh[at.y], weight_hh[at.z], weight_hh[at.w]);
+    return select(vec4<f32>(), weights, is_there);
+}
+
+#endif
+
+// Four weights of a gate of a unit, along its row of weight_hh from column k on: zero past its end.
+fn weights_along(cell: u32, gate: u32, unit: u32, k: u32) -> Weight {
+    let columns = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
+    let begin = step_offsets(cell, 0u).weights + (gate * HIDDEN + min(unit, HIDDEN - 1u)) * HIDDEN;
+    return weight_of(columns < vec4<u32>(HIDDEN), begin + min(columns, vec4<u32>(HIDDEN - 1u)));
+}
+
+// Four weights down the column of a unit, over `count` rows of weight_hh that begin at row `first`, from the k-th of
+// them on: zero past their end.
+fn weights_down(cell: u32, unit: u32, first: u32, count: u32, k: u32) -> Weight {
+    let rows = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
+    let begin = step_offsets(cell, 0u).weights + min(unit, HIDDEN - 1u);
+    return weight_of(rows < vec4<u32>(count), begin + (first + min(rows, vec4<u32>(count - 1u))) * HIDDEN);
+}

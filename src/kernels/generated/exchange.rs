@@ -1,0 +1,389 @@
+//! Steps by exchange, forward and backward, of the GRU and of the plain RNN, and the settlement after them. What the
+//! kernels do, and why, is in `shaders/shared/exchange.wgsl`, `settlement.wgsl` and what they name; this writes out what is
+//! in registers.
+
+use super::products::{Product, Products, add_in_subgroup, plus};
+use super::sequence::{Sequence, Sums, is_reset_before};
+use super::{Text, define};
+use crate::config::Cell;
+use crate::gpu::{Binding, Generate};
+use crate::kernels::bindings::{Step, StepBackward};
+use crate::plan::ExchangeCut;
+
+/// A kernel by exchange, or the settlement of one. Uniform and twin are those of the plain step of its cell and direction,
+/// and so are the overrides that do not divide its work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Exchange {
+    /// Of which nothing counts but what the products are.
+    pub(crate) cell: Cell,
+    pub(crate) backward: bool,
+    /// H.
+    pub(crate) hidden: u32,
+    pub(crate) cut: ExchangeCut,
+    /// weight_hh holds two weights in a word. H is even.
+    pub(crate) f16_weights: bool,
+    /// What follows the exchange, instead of it.
+    pub(crate) settles: bool,
+}
+
+/// Invocations of a settlement.
+const SETTLEMENT: u32 = 256;
+
+impl Generate for Exchange {
+    fn name(&self) -> &'static str {
+        let [exchange, settlement] = ExchangeCut::labels(self.cell, self.backward);
+        if self.settles { settlement } else { exchange }
+    }
+
+    fn bindings(&self) -> &'static [Binding] {
+        if self.backward { StepBackward::OF_EXCHANGE } else { Step::OF_EXCHANGE }
+    }
+
+    fn sizes(&self) -> Vec<u32> {
+        let ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, looks: _ } = self.cut;
+        let flags = [is_reset_before(self.cell), self.f16_weights, exact_stores].map(u32::from);
+        let sizes = [self.hidden, slices, groups, splits, units, rows, tile, subgroup.unwrap_or(0)];
+        [&sizes[..], &flags].concat()
+    }
+
+    fn source(&self) -> String {
+        self.text().source()
+    }
+}
+
+impl Exchange {
+    fn products(&self) -> Products {
+        let &Self { cell, backward, hidden, cut: ExchangeCut { units, slices, splits, .. }, .. } = self;
+        Products { cell, backward, hidden, units, slices: slices * splits }
+    }
+
+    /// Numbers that an invocation finishes.
+    fn own(&self) -> u32 {
+        if self.settles {
+            self.hidden.div_ceil(SETTLEMENT)
+        } else {
+            (self.cut.rows * self.cut.columns()).div_ceil(self.cut.invocations())
+        }
+    }
+
+    /// The text before imports and defines are resolved.
+    pub(in super::super) fn text(&self) -> Text {
+        let &Self { hidden, backward, cut, settles, .. } = self;
+        let ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, .. } = cut;
+        let of = self.products();
+        let products = of.list();
+        let longest = products.iter().map(|product| product.len).max().unwrap_or(0);
+        let components = products.iter().map(|product| product.components).max().unwrap_or(0);
+        let operand = longest.next_multiple_of(4 * of.slices);
+        let (parts, columns) = (cut.parts(hidden as usize), cut.columns());
+        let [here_rows, here_columns] = if settles { [1, hidden] } else { [rows, columns] };
+        let consts = [
+            ("HIDDEN", hidden),
+            ("SLICES", slices),
+            ("SPLITS", splits),
+            // The rows and units of a workgroup.
+            ("ROWS", here_rows),
+            ("COLUMNS", here_columns),
+            // The rows that workgroups have together, and the longest operand.
+            ("GROUP_ROWS", rows),
+            ("RING", longest),
+            ("WORKGROUP", if settles { SETTLEMENT } else { cut.invocations() }),
+        ];
+        let of_exchange = [
+            ("GROUPS", groups),
+            ("UNITS", units),
+            ("TILE", tile),
+            ("PARTS", parts),
+            // Invocations of a group that have sums of a tile at the end.
+            ("SPREAD", self.spread()),
+            ("SUMS", components * splits * tile * columns),
+            // The longest operand, rounded up to a whole vec4 for every slice.
+            ("OPERAND", operand),
+            ("OPERAND_NUMBERS", tile * operand),
+            ("OPERAND_VEC4S", tile * operand / 4),
+        ];
+        let norms = [
+            ("NORMS", parts),
+            ("ROW_NORMS", if settles { parts } else { 1 }),
+            ("COLUMNS_OF_NORM", columns),
+            ("SQUARES", 2 * here_rows * here_columns),
+        ];
+        let consts = [&consts[..], if settles { &[] } else { &of_exchange }, if backward { &norms } else { &[] }];
+        let (declarations, main) = if settles { self.settlement(&products) } else { self.exchange(&products, operand) };
+        let ring = self.bindings().len() - 1;
+        let declarations =
+            format!("\n@group(0) @binding({ring}) var<storage, read_write> ring: array<atomic<u32>>;\n{declarations}");
+        Text {
+            name: self.name(),
+            cell: self.cell,
+            backward,
+            imports: if settles { &["exchange_ring", "settlement"] } else { &["exchange_ring", "operand", "exchange"] },
+            defines: define(self.cell, self.f16_weights, exact_stores && !settles),
+            about: format!(
+                "{parts} part(s) of {columns} units, {rows} row(s) of which {tile} at a time,
+// {splits} x {slices} slices{}, {units} unit(s) a group",
+                if subgroup.is_some() { " in subgroups" } else { "" }
+            ),
+            consts: consts.concat(),
+            declarations,
+            in_subgroups: cut.uses_subgroups() && !settles,
+            main,
+        }
+    }
+
+    /// Invocations of a group that have sums of a tile after those of a subgroup are added.
+    fn spread(&self) -> u32 {
+        self.cut.slices.min(self.cut.tile * self.cut.units)
+    }
+
+    /// Declarations and `main` of the exchange.
+    fn exchange(&self, products: &[Product], operand: u32) -> (String, String) {
+        let unit = "workgroup.x * COLUMNS + invocation / SLICES % GROUPS * UNITS";
+        let first = "4u * (invocation / (SLICES * GROUPS) * SLICES + invocation % SLICES)";
+        let weights = self.products().weights(products, [unit, first], false);
+        let functions: String = products
+            .iter()
+            .map(|product| self.fetch(product) + &self.multiply(product, operand) + &self.collect(product))
+            .collect();
+        let product = |name: &str, half: &str, k: u32| {
+            let Some(product) = products.iter().find(|product| product.name == name) else {
+                return Sums { lines: String::new(), of_item: Vec::new() };
+            };
+            let of_item: Vec<_> = (0..self.own()).map(|e| format!("{name}_{k}_{e}")).collect();
+            let sums: String =
+                of_item.iter().map(|sum| format!("        var {sum} = {}();\n", product.sums())).collect();
+            let collect: String = (0..).zip(&of_item).map(|(e, sum): (u32, _)| {
+                format!(
+                    "            if item_{e}.local_row / TILE == tile / TILE {{ {sum} = sums_of_{name}(item_{e}); }}\n"
+                )
+            }).collect();
+            let lines = format!(
+                "{sums}        for (var tile = 0u; tile < ROWS; tile += TILE) {{
+            fetch_for_{name}(workgroup, invocation, {half}, tile);
+            workgroupBarrier();
+            {name}(weights, invocation);
+            workgroupBarrier();
+{collect}        }}
+        flags ^= 1u << {half};\n"
+            );
+            Sums { lines, of_item }
+        };
+        let barrier = "        workgroupBarrier();\n";
+        let sequence = Sequence {
+            cell: self.cell,
+            backward: self.backward,
+            own: self.own(),
+            ahead: 1,
+            barrier,
+            product: &product,
+        };
+        let main = format!(
+            "    if !meet(workgroup, invocation) {{ return; }}
+    let weights = load_weights(workgroup, invocation);
+    clear_operand(invocation);
+{}",
+            sequence.lines()
+        );
+        (format!("\n{weights}{functions}"), main)
+    }
+
+    /// Waits for the operand of a tile.
+    fn fetch(&self, product: &Product) -> String {
+        let Self { cut, .. } = self;
+        let (len, invocations) = (product.len, cut.invocations());
+        let words = (cut.tile * len).div_ceil(invocations);
+        let mut text = format!(
+            "
+// The operand of a tile of rows, from word to word as it comes.
+fn fetch_for_{}(workgroup: vec3<u32>, invocation: u32, half: u32, tile: u32) {{
+    let flag = (flags >> half) & 1u;\n",
+            product.name
+        );
+        for word in 0..words {
+            // The row in the tile, and the element.
+            let (row, k) = if len.is_multiple_of(invocations) {
+                let in_a_row = len / invocations;
+                (format!("{}u", word / in_a_row), plus("invocation", word % in_a_row * invocations))
+            } else {
+                let index = plus("invocation", word * invocations);
+                text += &format!("    let index{word} = min({index}, {}u);\n", cut.tile * len - 1);
+                (format!("index{word} / {len}u"), format!("index{word} % {len}u"))
+            };
+            text += &format!(
+                "    let from{word} = word_at(workgroup, half, tile + {row}, {k});
+    let to{word} = {row} * OPERAND + {k};
+    var word{word} = atomicLoad(&ring[from{word}]);\n"
+            );
+        }
+        let stale: Vec<_> = (0..words).map(|word| format!("(word{word} ^ flag)")).collect();
+        let stale = stale.chunks(4).map(|stale| stale.join(" | ")).collect::<Vec<_>>().join("\n            | ");
+        text += &format!(
+            "    for (; looks < LOOKS; looks++) {{
+        let stale = {stale};
+        if (stale & 1u) == 0u {{ break; }}\n"
+        );
+        for word in 0..words {
+            text += &format!("        word{word} = atomicLoad(&ring[from{word}]);\n");
+        }
+        text += "    }\n";
+        for word in 0..words {
+            text += &format!("    set_operand(to{word}, number_that_came(word{word}));\n");
+        }
+        text + "}\n"
+    }
+
+    /// The sums of a tile over the slices of a subgroup.
+    fn multiply(&self, product: &Product, operand: u32) -> String {
+        let ExchangeCut { slices, tile, .. } = self.cut;
+        let Product { name, comment, outputs, components, .. } = product;
+        let all = self.products().slices;
+        let mut text = format!(
+            "
+// {comment} for the rows of a tile, over the slices of each subgroup.
+fn {name}(weights: Weights, invocation: u32) {{
+    let slice = invocation % SLICES;
+    let group = invocation / SLICES % GROUPS;
+    let split = invocation / (SLICES * GROUPS);
+    let first = split * SLICES + slice;\n"
+        );
+        for row in 0..tile {
+            for output in outputs {
+                text += &format!("    var {output}of_row{row} = 0.0;\n");
+            }
+        }
+        for part in 0..self.products().parts(product) {
+            for output in outputs {
+                text += &format!("    let {output}{part} = numbers(weights.{output}{part});\n");
+            }
+            for row in 0..tile {
+                let value = plus("first", row * operand / 4 + all * part);
+                text += &format!("    let v{part}_{row} = operand_at({value});\n");
+                for output in outputs {
+                    text += &format!(
+                        "    {};\n",
+                        chain(&format!("{output}of_row{row}"), &format!("{output}{part}"), &format!("v{part}_{row}"))
+                    );
+                }
+            }
+        }
+        let mut names = Vec::new();
+        for row in 0..tile {
+            for of_unit in outputs.chunks(*components as usize) {
+                let sums: Vec<_> = of_unit.iter().map(|output| format!("{output}of_row{row}")).collect();
+                let sums = sums.join(", ");
+                let entry = if *components == 1 { sums } else { format!("{}({sums})", product.sums()) };
+                text += &format!("    let entry{} = {entry};\n", names.len());
+                names.push(format!("entry{}", names.len()));
+            }
+        }
+        (names, text) = add_in_subgroup(names, text, slices);
+        text += "    if slice < SPREAD {\n";
+        for (number, name) in (0..).zip(&names) {
+            let number: u32 = number;
+            text +=
+                &format!("        let at{number} = sum_at(split, group, {});\n", plus("slice", number * self.spread()));
+            for c in 0..*components {
+                let value = product.component(name, c);
+                let place =
+                    if c == 0 { format!("at{number}") } else { format!("at{number} + {c}u * SPLITS * TILE * COLUMNS") };
+                text += &format!("        sums_of_subgroups[{place}] = {value};\n");
+            }
+        }
+        text + "    }\n}\n"
+    }
+
+    /// The sums of an item over the subgroups.
+    fn collect(&self, product: &Product) -> String {
+        let mut text = format!(
+            "
+fn sums_of_{}(item: Item) -> {sums} {{
+    let at = item.local_row % TILE * COLUMNS + item.local_unit;
+    var sums = {sums}();
+    for (var split = 0u; split < SPLITS; split++) {{\n",
+            product.name,
+            sums = product.sums(),
+        );
+        for c in 0..product.components {
+            let sum = product.component("sums", c);
+            text += &format!("        {sum} += sums_of_subgroups[({c}u * SPLITS + split) * TILE * COLUMNS + at];\n");
+        }
+        text + "    }\n    return sums;\n}\n"
+    }
+
+    /// Declarations and `main` of the settlement.
+    fn settlement(&self, products: &[Product]) -> (String, String) {
+        let functions: String = products.iter().map(|product| self.product_from_storage(product)).collect();
+        let product = |name: &str, half: &str, k: u32| {
+            let of_item: Vec<_> = (0..self.own()).map(|e| format!("{name}_{k}_{e}")).collect();
+            let lines = (0..)
+                .zip(&of_item)
+                .map(|(e, sum): (u32, _)| format!("        let {sum} = {name}(item_{e}, {half});\n"))
+                .collect();
+            Sums { lines, of_item }
+        };
+        let barrier = "        storageBarrier();\n        workgroupBarrier();\n";
+        let sequence = Sequence {
+            cell: self.cell,
+            backward: self.backward,
+            own: self.own(),
+            ahead: 1,
+            barrier,
+            product: &product,
+        };
+        let lines = sequence.lines();
+        let main = format!(
+            "    if is_abandoned(workgroup, invocation) {{
+{lines}    }}
+    storageBarrier();
+    clear_ring(workgroup, invocation);\n"
+        );
+        (functions, main)
+    }
+
+    /// A product for an item, with the sums in the order of the exchange.
+    fn product_from_storage(&self, product: &Product) -> String {
+        let Product { name, comment, components, len, .. } = product;
+        let sums = product.sums();
+        let terms: String = (0..*components)
+            .map(|c| {
+                let load = product.load(c, "item.cell", "item.unit", "k");
+                let sum = chain(&product.component("sum", c), &format!("w{c}"), "v");
+                format!("                let w{c} = numbers({load});\n                {sum};\n")
+            })
+            .collect();
+        format!(
+            "
+// {comment} for an item, in the order in which an exchange adds.
+fn {name}(item: Item, half: u32) -> {sums} {{
+    var total = {sums}();
+    for (var split = 0u; split < SPLITS; split++) {{
+        var slices: array<{sums}, SLICES>;
+        for (var slice = 0u; slice < SLICES; slice++) {{
+            var sum = {sums}();
+            for (var part = 0u; part < {}u; part++) {{
+                let k = 4u * ((part * SPLITS + split) * SLICES + slice);
+                let v = operand_of(item, half, k, {len}u);
+{terms}            }}
+            slices[slice] = sum;
+        }}
+        for (var distance = 1u; distance < SLICES; distance *= 2u) {{
+            for (var slice = 0u; slice < SLICES; slice += 2u * distance) {{
+                slices[slice] += slices[slice + distance];
+            }}
+        }}
+        total += slices[0];
+    }}
+    return total;
+}}
+",
+            self.products().parts(product)
+        )
+    }
+}
+
+/// sum += weights . operand, one after the other.
+fn chain(sum: &str, weights: &str, operand: &str) -> String {
+    let terms =
+        ["x", "y", "z", "w"].iter().fold(sum.to_owned(), |sum, c| format!("fma({weights}.{c}, {operand}.{c}, {sum})"));
+    format!("{sum} = {terms}")
+}

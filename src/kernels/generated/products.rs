@@ -1,0 +1,192 @@
+//! The products of a step, and the weights that an invocation keeps in registers for them.
+
+use crate::config::{Cell, Reset};
+
+/// What of a kernel says which products it has, and how their weights are divided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Products {
+    pub(super) cell: Cell,
+    pub(super) backward: bool,
+    /// H.
+    pub(super) hidden: u32,
+    /// Units of a group of invocations, whose weights each of them has for its slice.
+    pub(super) units: u32,
+    /// Slices of an operand in all.
+    pub(super) slices: u32,
+}
+
+/// A product of a step: some sums for each unit.
+pub(super) struct Product {
+    /// Its function.
+    pub(super) name: &'static str,
+    /// What is multiplied, in words.
+    pub(super) comment: &'static str,
+    /// The members of `Weights`, without the number of the part: for each unit as many as it has sums.
+    pub(super) outputs: Vec<String>,
+    /// Sums of a unit.
+    pub(super) components: u32,
+    weights: Of,
+    /// How long its operand is.
+    pub(super) len: u32,
+}
+
+/// Where the weights of a product lie in weight_hh.
+enum Of {
+    /// Along the rows of these gates, one for each sum.
+    Rows(&'static [u32]),
+    /// Down the columns, from this row on.
+    Columns(u32),
+}
+
+impl Product {
+    /// The type of the sums of a unit.
+    pub(super) fn sums(&self) -> String {
+        match self.components {
+            1 => "f32".to_owned(),
+            count => format!("vec{count}<f32>"),
+        }
+    }
+
+    /// One of the sums of a unit.
+    pub(super) fn component(&self, name: &str, component: u32) -> String {
+        if self.components == 1 { name.to_owned() } else { format!("{name}[{component}]") }
+    }
+
+    /// The four weights for a sum of a unit, from element `k` of the operand on.
+    pub(super) fn load(&self, component: u32, cell: &str, unit: &str, k: &str) -> String {
+        match self.weights {
+            Of::Rows(gates) => format!("weights_along({cell}, {}u, {unit}, {k})", gates[component as usize]),
+            Of::Columns(first) => format!("weights_down({cell}, {unit}, {first}u, {}u, {k})", self.len),
+        }
+    }
+}
+
+impl Products {
+    /// What a step multiplies, in order.
+    pub(super) fn list(&self) -> Vec<Product> {
+        let hidden = self.hidden;
+        let product = |name, comment, members: &[&str], weights, len| Product {
+            name,
+            comment,
+            outputs: (0..self.units).flat_map(|u| members.iter().map(move |member| format!("{member}{u}_"))).collect(),
+            components: members.len() as u32,
+            weights,
+            len,
+        };
+        match (self.cell, self.backward) {
+            (Cell::Rnn { .. }, false) => vec![product("multiply", "W_hh h", &["w"], Of::Rows(&[0]), hidden)],
+            (Cell::Gru { reset: Reset::After, .. }, false) => {
+                let gates = Of::Rows(&[0, 1, 2]);
+                vec![product("multiply", "W_hr h, W_hz h and W_hn h", &["r", "z", "n"], gates, hidden)]
+            }
+            (Cell::Gru { reset: Reset::Before, .. }, false) => vec![
+                product("multiply_state", "W_hr h and W_hz h", &["r", "z"], Of::Rows(&[0, 1]), hidden),
+                product("multiply", "W_hn (r * h)", &["n"], Of::Rows(&[2]), hidden),
+            ],
+            (Cell::Rnn { .. }, true) => vec![product("multiply", "d_a . W_hh", &["w"], Of::Columns(0), hidden)],
+            (Cell::Gru { reset: Reset::After, .. }, true) => {
+                vec![product("multiply", "(d_ar, d_az, d_hn) . W_hh", &["w"], Of::Columns(0), 3 * hidden)]
+            }
+            (Cell::Gru { reset: Reset::Before, .. }, true) => vec![
+                product("multiply_candidate", "d_an . W_hn", &["n"], Of::Columns(2 * hidden), hidden),
+                product("multiply", "(d_ar, d_az) . (W_hr, W_hz)", &["w"], Of::Columns(0), 2 * hidden),
+            ],
+        }
+    }
+
+    /// How many vec4 of an operand a slice has.
+    pub(super) fn parts(&self, product: &Product) -> u32 {
+        product.len.div_ceil(4 * self.slices)
+    }
+
+    /// The struct of the weights, and the function that loads them for a unit, which is clamped, and for the element of
+    /// the operand with which the slice begins. In a loop that keeps what it has loaded where it belongs, if `software`.
+    pub(super) fn weights(&self, products: &[Product], [unit, first]: [&str; 2], software: bool) -> String {
+        let each = |line: &dyn Fn(&Product, u32) -> String| {
+            let of = |product| (0..self.parts(product)).map(move |part| line(product, part));
+            products.iter().flat_map(of).collect::<Vec<_>>().join("\n")
+        };
+        let members = each(&|product, part| {
+            let members: Vec<_> = product.outputs.iter().map(|output| format!("{output}{part}: Weight,")).collect();
+            members.chunks(6).map(|line| format!("    {}", line.join(" "))).collect::<Vec<_>>().join("\n")
+        });
+        let load = |product: &Product, output: usize, k: &str| {
+            let (unit, component) = (output as u32 / product.components, output as u32 % product.components);
+            product.load(component, "workgroup.z", &plus("unit", unit), k)
+        };
+        let loads = if software {
+            self.loads_in_a_loop(products, load)
+        } else {
+            let loads = each(&|product, part| {
+                let k = plus("first", 4 * self.slices * part);
+                let loads = (0..product.outputs.len()).map(|output| format!("        {},", load(product, output, &k)));
+                loads.collect::<Vec<_>>().join("\n")
+            });
+            format!("    return Weights(\n{loads}\n    );\n")
+        };
+        format!(
+            "// The weights of a group and a slice: vec4 j of the slice is vec4 j * {} + slice of the operand.
+struct Weights {{
+{members}
+}}
+
+fn load_weights(workgroup: vec3<u32>, invocation: u32) -> Weights {{
+    let unit = {unit};
+    let first = {first};
+{loads}}}
+",
+            self.slices
+        )
+    }
+
+    fn loads_in_a_loop(&self, products: &[Product], load: impl Fn(&Product, usize, &str) -> String) -> String {
+        let longest = products.iter().map(|product| product.len.div_ceil(self.hidden)).max().unwrap_or(0);
+        let width = 4 * self.slices;
+        let mut text = format!(
+            "    var weights: Weights;
+    // params.hidden is HIDDEN. The compiler does not know it, so it does not unroll the loop.
+    for (var j = 0u; j * {width}u < {longest}u * params.hidden; j++) {{
+        let k = first + j * {width}u;\n"
+        );
+        for product in products {
+            for (number, output) in product.outputs.iter().enumerate() {
+                text += &format!("        let {output} = {};\n", load(product, number, "k"));
+                for part in 0..self.parts(product) {
+                    let member = format!("weights.{output}{part}");
+                    text += &format!("        {member} = select({member}, {output}, j == {part}u);\n");
+                }
+            }
+        }
+        text + "    }\n    return weights;\n"
+    }
+}
+
+/// Adds over neighbouring invocations of a subgroup, of which there are a power of two. As long as there are several
+/// numbers, each of a pair of invocations goes on with half of them: so invocation s is left with those whose number is s
+/// modulo the invocations.
+pub(super) fn add_in_subgroup(mut names: Vec<String>, mut text: String, invocations: u32) -> (Vec<String>, String) {
+    let mut distance = 1;
+    while distance < invocations {
+        let mut next = Vec::new();
+        let upper = format!("(slice & {distance}u) != 0u");
+        if names.len() > 1 {
+            for (i, pair) in names.chunks(2).enumerate() {
+                let (a, b, name) = (&pair[0], &pair[1], format!("over{distance}_{i}"));
+                text += &format!("    let {name} = select({a}, {b}, {upper})\n");
+                text += &format!("        + subgroupShuffleXor(select({b}, {a}, {upper}), {distance}u);\n");
+                next.push(name);
+            }
+        } else {
+            let (a, name) = (&names[0], format!("over{distance}_0"));
+            text += &format!("    let {name} = {a} + subgroupShuffleXor({a}, {distance}u);\n");
+            next.push(name);
+        }
+        (names, distance) = (next, 2 * distance);
+    }
+    (names, text)
+}
+
+/// A sum, without a zero.
+pub(super) fn plus(name: &str, number: u32) -> String {
+    if number == 0 { name.into() } else { format!("{name} + {number}u") }
+}
