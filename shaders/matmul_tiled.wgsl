@@ -4,7 +4,7 @@
 //
 // A workgroup of 8 x 8 invocations owns a tile of TILE x TILE elements of c, 64 or 32. An invocation owns 4 x 4 of each
 // of the four quarters of a tile of 64, or 4 x 4 of a tile of 32.
-// workgroups: (ceil(n / TILE), ceil(m / TILE), 1).
+// workgroups: (ceil(n / TILE), ceil(m / TILE), parts of the sums).
 //
 // Departures from the plain loop of the twin (reference::matmul):
 // 1. k is walked in slabs of 16 (of 32 with the small tile). Every invocation brings one block of 4 x 4 of a and one of
@@ -55,8 +55,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sums = Sums();
     // The sums of the parts so far.
     var totals = Sums();
-    for (var begin = 0u; begin < params.k; begin += part_of_k(64u)) {
-        let end_of_part = min(begin + part_of_k(64u), params.k);
+    part_of_sums = workgroup.z;
+    let first = workgroup.z * params.part;
+    let last = min(first + params.part, params.k);
+    for (var begin = first; begin < last; begin += part_of_k(64u)) {
+        let end_of_part = min(begin + part_of_k(64u), last);
         for (var k = begin; k < end_of_part; k += depth * 4u) {
             var brought = mat4x4<f32>();
             if k + a_block.y * 4u < params.k {

@@ -2,24 +2,46 @@
 
 use std::time::{Duration, Instant};
 
-use wgpu_gru::{Gpu, Result, wgpu};
+use wgpu_gru::reference::twins::matmul::MatmulParams;
+use wgpu_gru::{Gpu, MatmulKernel, Program, Result, Tensor, harness, wgpu};
 
 use crate::device::Stamps;
 use crate::support::is_quick;
 
-/// Runs what is to be timed until the device has raised its clocks: an H100 begins at a sixth of them.
-fn warm_up(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<()> {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_millis(if gpu.is_software() { 0 } else { 250 }) {
-        gpu.submit(|encoder| (0..10).try_for_each(|_| record(encoder)))?;
-        gpu.wait_blocking()?;
+/// Keeps the device busy until it has raised its clocks, of which an H100 has a sixth when it was idle.
+pub(crate) struct Warmth {
+    program: Program,
+    gpu: Gpu,
+}
+
+impl Warmth {
+    pub(crate) fn new(gpu: &Gpu) -> Result<Self> {
+        const SIZE: usize = 1024;
+        let params =
+            MatmulParams { m: SIZE, n: SIZE, k: SIZE, transpose_a: false, transpose_b: true, accumulate: false };
+        let [a, b, c] = [(); 3].map(|()| Tensor::zeros(gpu, &[SIZE, SIZE]));
+        let program = harness::matmul(MatmulKernel::Tiled, &params, &a?, &b?, None, &c?)?;
+        Ok(Self { program, gpu: gpu.clone() })
     }
-    Ok(())
+
+    /// Before anything is timed: while a kernel is compiled the device has gone to sleep again.
+    pub(crate) fn raise(&self) -> Result<()> {
+        let (begin, least) = (Instant::now(), if self.gpu.is_software() { 0 } else { 300 });
+        while begin.elapsed() < Duration::from_millis(least) {
+            self.gpu.submit(|encoder| {
+                (0..200).for_each(|_| self.program.encode(encoder));
+                Ok(())
+            })?;
+            self.gpu.wait_blocking()?;
+        }
+        Ok(())
+    }
 }
 
 /// Microseconds of what is recorded by the GPU's clock: the median over rounds of as many in one submission as take some
 /// milliseconds. By the host's clock where the device has no timestamps.
-pub(crate) fn on_gpu(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<f64> {
+pub(crate) fn on_gpu(warmth: &Warmth, mut record: impl FnMut(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<f64> {
+    let gpu = &warmth.gpu;
     let stamps = Stamps::new(gpu);
     let time = |record: &mut dyn FnMut(&mut wgpu::CommandEncoder) -> Result<()>, count: usize| -> Result<f64> {
         let mut all = |encoder: &mut wgpu::CommandEncoder| (0..count).try_for_each(|_| record(encoder));
@@ -33,7 +55,8 @@ pub(crate) fn on_gpu(gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder
         gpu.wait_blocking()?;
         Ok(1e6 * begin.elapsed().as_secs_f64() / count as f64)
     };
-    warm_up(gpu, &mut record)?;
+    time(&mut record, 1)?;
+    warmth.raise()?;
     let count = ((if is_quick() { 2e3 } else { 1e4 }) / time(&mut record, 1)?).ceil().clamp(1.0, 200.0) as usize;
     let rounds = if is_quick() { 3 } else { 7 };
     let times: Result<Vec<f64>> = (0..rounds).map(|_| time(&mut record, count)).collect();

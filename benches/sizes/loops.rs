@@ -8,7 +8,7 @@ use wgpu_gru::{
 };
 
 use crate::case::Size;
-use crate::clock::on_gpu;
+use crate::clock::{Warmth, on_gpu};
 
 /// What the steps of a cell read and write. Nothing of it is checked here: the suite does that, and a pass over its own
 /// results takes as long.
@@ -56,8 +56,8 @@ impl Tensors {
     }
 }
 
-fn a_step(gpu: &Gpu, size: Size, program: &Program) -> Result<f64> {
-    let time = on_gpu(gpu, |encoder| {
+fn a_step(warmth: &Warmth, size: Size, program: &Program) -> Result<f64> {
+    let time = on_gpu(warmth, |encoder| {
         program.encode(encoder);
         Ok(())
     })?;
@@ -65,89 +65,45 @@ fn a_step(gpu: &Gpu, size: Size, program: &Program) -> Result<f64> {
 }
 
 /// Microseconds of a step: forward, forward with what training saves, backward.
-pub(crate) fn steps(gpu: &Gpu, size: Size, schedule: Schedule) -> Result<[f64; 3]> {
+pub(crate) fn steps(gpu: &Gpu, warmth: &Warmth, size: Size, schedule: Schedule) -> Result<[f64; 3]> {
     let tensors = Tensors::new(gpu, size)?;
     let layer = Gru::new(gpu, GruConfig::new(size.input, size.hidden), 1)?;
     let of = |unroll: Unroll| -> Result<TimeLoop> { Ok(*layer.unroll(unroll.schedule(schedule))?.plan().time_loop()) };
     let inference = of(Unroll::inference(size.seq_len, size.batch))?;
     let training = of(Unroll::training(size.seq_len, size.batch))?;
     Ok([
-        a_step(gpu, size, &tensors.forward(&inference, false)?)?,
-        a_step(gpu, size, &tensors.forward(&training, true)?)?,
-        a_step(gpu, size, &tensors.backward(&training)?)?,
+        a_step(warmth, size, &tensors.forward(&inference, false)?)?,
+        a_step(warmth, size, &tensors.forward(&training, true)?)?,
+        a_step(warmth, size, &tensors.backward(&training)?)?,
     ])
 }
 
 /// Cuts of steps by rows: rows, slices, units, steps ahead; forward and backward. Of a small batch, and of a large one.
 const ROWS: [[&[[u32; 4]]; 2]; 2] = [
     [
-        &[[1, 1, 1, 8], [1, 2, 1, 2], [1, 2, 1, 4], [1, 2, 1, 8], [1, 4, 1, 4], [1, 4, 1, 8]],
-        &[[1, 2, 1, 1], [1, 4, 1, 1], [1, 4, 2, 1], [1, 4, 2, 2], [1, 4, 2, 4], [1, 8, 2, 1], [1, 2, 2, 1]],
+        &[[1, 2, 1, 1], [1, 2, 1, 2], [1, 2, 1, 4], [1, 4, 1, 2]],
+        &[[1, 2, 2, 1], [1, 4, 2, 1], [1, 4, 2, 2], [1, 4, 2, 4]],
     ],
-    [
-        &[
-            [1, 2, 1, 4],
-            [2, 2, 1, 1],
-            [2, 2, 1, 2],
-            [2, 2, 1, 4],
-            [4, 4, 1, 1],
-            [4, 4, 1, 2],
-            [2, 4, 1, 2],
-            [4, 2, 1, 1],
-        ],
-        &[[1, 4, 2, 1], [2, 4, 2, 1], [2, 8, 2, 1], [4, 4, 1, 1], [4, 8, 2, 1], [4, 4, 2, 1]],
-    ],
+    [&[[2, 2, 1, 1], [4, 4, 1, 1], [4, 2, 1, 1]], &[[2, 4, 2, 1], [4, 4, 2, 1], [4, 2, 1, 1]]],
 ];
 
-/// Cuts of steps by exchange: slices, groups, subgroups, units, rows of a group, rows at a time; forward and backward.
-fn exchange_cuts(name: &str) -> [&'static [[u32; 6]]; 2] {
+/// Cuts of steps by exchange: slices, groups, subgroups, units, rows of a group, rows at a time, whether the next rows are
+/// asked for ahead; forward and backward.
+fn exchange_cuts(name: &str) -> [&'static [[u32; 7]]; 2] {
     match name {
-        "s1" => {
-            [&[[4, 8, 8, 2, 2, 2], [4, 8, 4, 2, 2, 2], [4, 8, 8, 2, 4, 4]], &[[8, 4, 8, 4, 2, 2], [8, 4, 8, 4, 4, 4]]]
-        }
         "s2" => [
-            &[
-                [4, 8, 8, 2, 4, 4],
-                [4, 8, 8, 2, 4, 2],
-                [4, 8, 4, 2, 4, 4],
-                [2, 16, 8, 1, 4, 4],
-                [8, 4, 8, 4, 4, 4],
-                [4, 8, 8, 2, 8, 4],
-            ],
-            &[[8, 4, 8, 4, 4, 4], [8, 4, 8, 4, 4, 2], [4, 8, 8, 2, 4, 4], [8, 4, 4, 4, 4, 4], [8, 4, 8, 4, 8, 4]],
+            &[[4, 8, 8, 2, 4, 4, 0], [4, 8, 4, 2, 4, 4, 0], [2, 16, 4, 1, 4, 4, 0]],
+            &[[8, 4, 8, 4, 4, 4, 0], [8, 4, 4, 4, 4, 4, 0]],
         ],
-        "s3" => [
-            &[
-                [4, 8, 8, 2, 16, 4],
-                [4, 8, 8, 2, 16, 2],
-                [4, 8, 8, 2, 16, 8],
-                [8, 4, 8, 4, 16, 4],
-                [2, 16, 8, 1, 16, 4],
-                [4, 8, 16, 2, 16, 4],
-            ],
-            &[[8, 4, 8, 4, 16, 4], [8, 4, 8, 4, 16, 2], [4, 8, 8, 2, 16, 4], [8, 4, 16, 4, 16, 4]],
-        ],
-        "s5" => [
-            &[
-                [4, 8, 8, 2, 32, 4],
-                [8, 4, 8, 4, 32, 4],
-                [4, 8, 16, 2, 32, 4],
-                [4, 8, 16, 2, 32, 2],
-                [8, 4, 16, 4, 32, 4],
-            ],
-            &[[8, 4, 8, 4, 32, 2], [8, 4, 16, 4, 32, 2], [8, 4, 16, 4, 32, 1], [16, 2, 16, 8, 32, 2]],
-        ],
-        "s7" => [&[[4, 8, 8, 2, 32, 4], [4, 8, 4, 2, 16, 4]], &[[8, 4, 8, 4, 32, 4], [8, 4, 8, 4, 16, 4]]],
-        "s8" => [
-            &[[4, 8, 8, 2, 1, 1], [4, 8, 16, 2, 1, 1], [8, 4, 8, 4, 1, 1], [2, 16, 8, 1, 1, 1]],
-            &[[8, 4, 8, 4, 1, 1], [8, 4, 16, 4, 1, 1], [4, 8, 16, 2, 1, 1]],
-        ],
+        "s3" => [&[[4, 8, 8, 2, 16, 4, 1], [4, 8, 8, 2, 16, 8, 1]], &[[8, 4, 8, 4, 16, 4, 1], [8, 4, 16, 4, 16, 4, 1]]],
+        "s5" => [&[[8, 4, 8, 4, 32, 4, 0], [4, 8, 16, 2, 32, 4, 0]], &[[8, 4, 8, 4, 32, 2, 0], [8, 4, 8, 4, 32, 2, 1]]],
+        "s8" => [&[[4, 8, 8, 2, 1, 1, 0], [8, 4, 8, 4, 1, 1, 0]], &[[8, 4, 8, 4, 1, 1, 0]]],
         _ => [&[], &[]],
     }
 }
 
 /// A table over cuts.
-pub(crate) fn cuts(gpu: &Gpu, sizes: &[(&str, Size)], mut say: impl FnMut(String)) -> Result<()> {
+pub(crate) fn cuts(gpu: &Gpu, warmth: &Warmth, sizes: &[(&str, Size)], mut say: impl FnMut(String)) -> Result<()> {
     let plan_of = |schedule| -> Result<TimeLoop> {
         let layer = Gru::new(gpu, GruConfig::new(4, 16), 1)?;
         Ok(*layer.unroll(Unroll::inference(2, 1).schedule(schedule))?.plan().time_loop())
@@ -160,26 +116,23 @@ pub(crate) fn cuts(gpu: &Gpu, sizes: &[(&str, Size)], mut say: impl FnMut(String
         let tensors = Tensors::new(gpu, size)?;
         let steps = size.seq_len;
         let of_rows = ROWS[usize::from(size.batch > 128)];
-        for (place, kernel) in ["forward", "forward, saved", "backward"].into_iter().enumerate() {
-            let rows = of_rows[place / 2].iter().filter(|_| size.hidden <= 128).map(|&[rows, slices, units, ahead]| {
+        for (place, kernel) in ["forward", "backward"].into_iter().enumerate() {
+            let rows = of_rows[place].iter().filter(|_| size.hidden <= 128).map(|&[rows, slices, units, ahead]| {
                 let cut = RowsCut { slices, units, rows, ahead, ..by_rows };
                 let words = format!("rows {rows}, {slices} slices, {units} units, {ahead} ahead");
                 (words, TimeLoop::Rows { steps, forward: cut, backward: cut })
             });
-            let exchange = exchange_cuts(name)[place / 2].iter().map(|&[slices, groups, splits, units, rows, tile]| {
-                let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ..by_exchange };
+            let exchange = exchange_cuts(name)[place].iter().map(|&[slices, groups, splits, units, rows, tile, ahead]| {
+                let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ahead: ahead > 0, ..by_exchange };
                 let words =
-                    format!("exchange {slices} x {splits} slices, {groups} x {units} units, {rows} rows by {tile}");
+                    format!("exchange {slices} x {splits} slices, {groups} x {units} units, {rows} rows by {tile}, {ahead} ahead");
                 (words, TimeLoop::Exchange { steps, forward: cut, backward: cut })
             });
             for (words, time_loop) in rows.chain(exchange) {
                 let begin = Instant::now();
-                let program = match place {
-                    2 => tensors.backward(&time_loop),
-                    _ => tensors.forward(&time_loop, place == 1),
-                };
+                let program = if place == 1 { tensors.backward(&time_loop) } else { tensors.forward(&time_loop, true) };
                 let made = 1e3 * begin.elapsed().as_secs_f64();
-                let time = program.and_then(|program| a_step(gpu, size, &program));
+                let time = program.and_then(|program| a_step(warmth, size, &program));
                 let time = time.map_or_else(|error| error.to_string(), |time| format!("{time:.3}"));
                 say(format!("| {name} | {kernel} | {words} | {time} | {made:.0} |\n"));
             }

@@ -26,7 +26,7 @@ use wgpu_gru::{Gpu, MatmulKernel, Result, Schedule, Tensor, Unroll, harness};
 
 use args::Args;
 use case::{Case, Size, encode, run_gpu, size};
-use clock::{alone, on_gpu};
+use clock::{Warmth, alone, on_gpu};
 use command_line::PROGRAM;
 
 /// Those of the record.
@@ -87,7 +87,7 @@ impl Report {
 }
 
 /// A row for each schedule that can be had.
-fn passes(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> {
+fn passes(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Report) -> Result<()> {
     let mut planned = None;
     for schedule in std::iter::once(None).chain(SCHEDULES.map(Some)) {
         let of = |unroll: Unroll| schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
@@ -109,7 +109,7 @@ fn passes(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> 
             let Some((gru, net)) = &mut case.gpu else { continue };
             chosen = format!("{:?}", net.plan().schedule());
             dispatches[index] = net.plan().forward_dispatches() + net.plan().backward_dispatches();
-            times.push(on_gpu(gpu, |encoder| encode(net, encoder))?);
+            times.push(on_gpu(warmth, |encoder| encode(net, encoder))?);
             times.push(alone(|| {
                 run_gpu(gru, net)?;
                 if index == 0 { net.h_n().read_blocking().map(drop) } else { gpu.wait_blocking() }
@@ -131,9 +131,9 @@ fn passes(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-fn loops(gpu: &Gpu, name: &str, size: Size, report: &mut Report) {
+fn loops(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Report) {
     for schedule in SCHEDULES {
-        let Ok([forward, saved, backward]) = loops::steps(gpu, size, schedule) else { continue };
+        let Ok([forward, saved, backward]) = loops::steps(gpu, warmth, size, schedule) else { continue };
         let Size { seq_len, batch, hidden, .. } = size;
         report.say(&format!(
             "| {name} | {seq_len}, {batch}, {hidden} | {schedule:?} | {forward:.3} | {saved:.3} | {backward:.3} |\n"
@@ -142,7 +142,7 @@ fn loops(gpu: &Gpu, name: &str, size: Size, report: &mut Report) {
 }
 
 /// The products of a pass: of the input, of the gradient of weight_ih.
-fn products(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()> {
+fn products(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Report) -> Result<()> {
     let (rows, units) = (size.seq_len * size.batch, 3 * size.hidden);
     for (what, [m, n, k], transpose_a, transpose_b) in
         [("x_proj", [rows, units, size.input], false, true), ("d_weight_ih", [units, size.input, rows], true, false)]
@@ -154,7 +154,7 @@ fn products(gpu: &Gpu, name: &str, size: Size, report: &mut Report) -> Result<()
         for kernel in MatmulKernel::ALL.into_iter().filter(|&kernel| harness::supports(gpu, kernel)) {
             let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate: false };
             let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
-            let time = on_gpu(gpu, |encoder| {
+            let time = on_gpu(warmth, |encoder| {
                 program.encode(encoder);
                 Ok(())
             })?;
@@ -174,15 +174,16 @@ fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
     gpu.set_readback_timeout(Duration::from_secs(900));
     let mut report = Report::default();
     report.say(&format!("- adapter: {}\n", gpu.describe()));
+    let warmth = Warmth::new(&gpu)?;
     if args.get::<bool>("--cuts")? {
-        loops::cuts(&gpu, &sizes, |text| report.say(&text))?;
+        loops::cuts(&gpu, &warmth, &sizes, |text| report.say(&text))?;
     } else {
         report.say(PASSES);
-        sizes.iter().try_for_each(|&(name, size)| passes(&gpu, name, size, &mut report))?;
+        sizes.iter().try_for_each(|&(name, size)| passes(&gpu, &warmth, name, size, &mut report))?;
         report.say(LOOPS);
-        sizes.iter().for_each(|&(name, size)| loops(&gpu, name, size, &mut report));
+        sizes.iter().for_each(|&(name, size)| loops(&gpu, &warmth, name, size, &mut report));
         report.say(PRODUCTS);
-        sizes.iter().try_for_each(|&(name, size)| products(&gpu, name, size, &mut report))?;
+        sizes.iter().try_for_each(|&(name, size)| products(&gpu, &warmth, name, size, &mut report))?;
     }
     println!("{}", report.0);
     std::fs::create_dir_all("target")?;

@@ -50,6 +50,12 @@ fn item_of(workgroup: vec3<u32>, invocation: u32, e: u32) -> Item {
     return Item(workgroup.z, there, min(unit, HIDDEN - 1u), min(local_row, ROWS - 1u), index % COLUMNS, is_own, end);
 }
 
+// A word as it is now. What is added to its place is zero, which no compiler can know: one that takes the load out of a
+// loop, as that of lavapipe does, would look at one number for ever.
+fn look_again(at: u32, looks_had: u32) -> u32 {
+    return atomicLoad(&ring[at + ((looks_had & params.steps) >> 31u)]);
+}
+
 // Whether all workgroups of these rows run. The decision is one word, which is final as soon as it counts PARTS or has
 // its highest bit: so all agree.
 fn meet(workgroup: vec3<u32>, invocation: u32) -> bool {
@@ -58,7 +64,7 @@ fn meet(workgroup: vec3<u32>, invocation: u32) -> bool {
         let at = meeting_at(workgroup.z, workgroup.y);
         var seen = atomicAdd(&ring[at], 1u) + 1u;
         for (var look = 0u; seen < PARTS && look < MEETING_LOOKS; look++) {
-            seen = atomicLoad(&ring[at]);
+            seen = look_again(at, look);
         }
         while seen < PARTS {
             let result = atomicCompareExchangeWeak(&ring[at], seen, seen | CLOSED);
@@ -87,9 +93,4 @@ fn put(item: Item, half: u32, k: u32, value: f32) {
 // Where the word for element k of a row of a tile is found. Rows past the batch take those of the last one.
 fn word_at(workgroup: vec3<u32>, half: u32, row: u32, k: u32) -> u32 {
     return ring_at(workgroup.z, half, min(workgroup.y * ROWS + row, params.batch - 1u)) + k;
-}
-
-// The number of a word that came, or for which there are no looks any more.
-fn number_that_came(word: u32) -> f32 {
-    return number_of(select(word, 0x7fc00000u, looks >= LOOKS));
 }

@@ -35,7 +35,7 @@ fn candidate_of(a: f32) -> f32 {
 
 // x_proj of an item at step t. Past the last step that of the last, which is not used.
 fn input_of(item: Item, t: u32) -> Input {
-    let gate = gate_index(item, step_offsets(item.cell, min(t, params.steps - 1u)));
+    let gate = gate_index(item, min(t, params.steps - 1u));
     return Input(gates[gate], gates[gate + HIDDEN], gates[gate + 2u * HIDDEN]);
 }
 
@@ -47,32 +47,30 @@ fn with_bias(x: Input, bias: vec3<f32>) -> Input {
 
 // (1), and r * h as the operand of the second product, from W_hr h.
 fn reset(item: Item, t: u32, x: Input, h_proj: f32, before: f32) {
-    let at = step_offsets(item.cell, t);
     let a_r = x.x + h_proj;
     let r = gate_of(a_r);
     let state = r * before;
     if item.is_own {
         put(item, 1u, item.unit, state);
-        if SAVE && !is_over(item, at) {
-            gates[gate_index(item, at)] = kept(a_r, r);
-            gates[gate_index(item, at) + 3u * HIDDEN] = state;
+        if SAVE && !is_over(item, t) {
+            gates[gate_index(item, t)] = kept(a_r, r);
+            gates[gate_index(item, t) + 3u * HIDDEN] = state;
         }
     }
 }
 
 // The new state, from W_hz h and W_hn (r * h).
 fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
-    let at = step_offsets(item.cell, t);
     let a_z = x.y + h_proj.x;
     let z = gate_of(a_z);                                                           // (2)
     let a_n = x.z + h_proj.y;
     let n = candidate_of(a_n);                                                      // (3')
-    let state = select((1.0 - z) * n + z * before, before, is_over(item, at));      // (4)
+    let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)
     if item.is_own {
         put(item, 0u, item.unit, state);
-        h[at.after + state_index(item)] = state;
-        if SAVE && !is_over(item, at) {
-            let gate = gate_index(item, at);
+        h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
+        if SAVE && !is_over(item, t) {
+            let gate = gate_index(item, t);
             gates[gate + HIDDEN] = kept(a_z, z);
             gates[gate + 2u * HIDDEN] = kept(a_n, n);
         }
@@ -86,22 +84,43 @@ fn with_bias(x: Input, bias: vec3<f32>) -> Input {
     return vec3<f32>(x.xy + bias.xy, x.z);
 }
 
+#ifdef PAIRS
+
+// Whether this is the second of two invocations that have the same item: then it computes the other gate.
+var<private> is_second: bool;
+
+// r and z, from what goes into their activation.
+fn gates_of(a_r: f32, a_z: f32) -> vec2<f32> {
+    let own = gate_of(select(a_r, a_z, is_second));
+    let other = subgroupShuffleXor(own, SPREAD);
+    return select(vec2<f32>(own, other), vec2<f32>(other, own), is_second);
+}
+
+#else
+
+// r and z, from what goes into their activation.
+fn gates_of(a_r: f32, a_z: f32) -> vec2<f32> {
+    return vec2<f32>(gate_of(a_r), gate_of(a_z));
+}
+
+#endif
+
 // The new state, which goes into a half of the operand, from W_hh h.
 fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3<f32>, before: f32) -> f32 {
-    let at = step_offsets(item.cell, t);
     let hn = h_proj.z + bias.z;
     let a_r = x.x + h_proj.x;
-    let r = gate_of(a_r);                                                           // (1)
     let a_z = x.y + h_proj.y;
-    let z = gate_of(a_z);                                                           // (2)
+    let of_gates = gates_of(a_r, a_z);
+    let r = of_gates.x;                                                             // (1)
+    let z = of_gates.y;                                                             // (2)
     let a_n = x.z + r * hn;
     let n = candidate_of(a_n);                                                      // (3)
-    let state = select((1.0 - z) * n + z * before, before, is_over(item, at));      // (4)
+    let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)
     if item.is_own {
         put(item, half, item.unit, state);
-        h[at.after + state_index(item)] = state;
-        if SAVE && !is_over(item, at) {
-            let gate = gate_index(item, at);
+        h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
+        if SAVE && !is_over(item, t) {
+            let gate = gate_index(item, t);
             gates[gate] = kept(a_r, r);
             gates[gate + HIDDEN] = kept(a_z, z);
             gates[gate + 2u * HIDDEN] = kept(a_n, n);

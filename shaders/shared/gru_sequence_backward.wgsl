@@ -24,9 +24,9 @@ struct Input {
 }
 
 // Past the last step that of the last, which is not used.
-fn input_of(item: Item, i: u32) -> Input {
-    let at = step_offsets(item.cell, min(i, params.steps - 1u));
-    let gate = gate_index(item, at);
+fn input_of(item: Item, step: u32) -> Input {
+    let i = min(step, params.steps - 1u);
+    let gate = gate_index(item, i);
 #ifdef RESET_BEFORE
     let hn = 0.0;
 #else
@@ -34,8 +34,8 @@ fn input_of(item: Item, i: u32) -> Input {
 #endif
     return Input(
         vec4<f32>(gates[gate], gates[gate + HIDDEN], gates[gate + 2u * HIDDEN], hn),
-        h[at.before + state_index(item)],
-        d_output_of(item, at),
+        h[step_offsets(item.cell, 0u).before + state_index(item, i)],
+        d_output_of(item, i),
     );
 }
 
@@ -62,14 +62,13 @@ fn candidate_and_update(d_h: f32, input: Input) -> vec2<f32> {
 
 // d_an, the operand of the first product. Gives d_az, which has to wait: others may still read the half of the second.
 fn begin(item: Item, i: u32, input: Input, d_after: f32) -> f32 {
-    let at = step_offsets(item.cell, i);
     let d_h = d_after + input.d_output;
-    let d = select(candidate_and_update(d_h, input), vec2<f32>(), is_over(item, at));
-    put_square(item, i, at, d_h);
+    let d = select(candidate_and_update(d_h, input), vec2<f32>(), is_over(item, i));
+    put_square(item, i, d_h);
     if item.is_own {
         put(item, 1u, item.unit, d.x);
-        gates[gate_index(item, at) + HIDDEN] = d.y;
-        gates[gate_index(item, at) + 2u * HIDDEN] = d.x;
+        gates[gate_index(item, i) + HIDDEN] = d.y;
+        gates[gate_index(item, i) + 2u * HIDDEN] = d.x;
     }
     return d.y;
 }
@@ -77,15 +76,14 @@ fn begin(item: Item, i: u32, input: Input, d_after: f32) -> f32 {
 // d_ar, which makes the operand of the second product with d_az, from d_q = d_an . W_hn; and what reaches the state
 // before past that product.
 fn finish(item: Item, i: u32, input: Input, d_after: f32, d_az: f32, d_q: f32) -> f32 {
-    let at = step_offsets(item.cell, i);
-    let over = is_over(item, at);
+    let over = is_over(item, i);
     let d_ar = select(d_q * input.before * gate_slope(input.gates.x), 0.0, over);   // (7)
     if item.is_own {
         put(item, 0u, item.unit, d_ar);
         put(item, 0u, HIDDEN + item.unit, d_az);
-        gates[gate_index(item, at)] = d_ar;
+        gates[gate_index(item, i)] = d_ar;
         if over {
-            gates[gate_index(item, at) + 3u * HIDDEN] = 0.0;
+            gates[gate_index(item, i) + 3u * HIDDEN] = 0.0;
         }
     }
     let d_h = (d_after + input.d_output) * gate_value(input.gates.y) + d_q * gate_value(input.gates.x);
@@ -96,18 +94,17 @@ fn finish(item: Item, i: u32, input: Input, d_after: f32, d_az: f32, d_q: f32) -
 
 // The gradients of the gates, which go into a half of the operand, and what reaches the state before past the product.
 fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
-    let at = step_offsets(item.cell, i);
-    let over = is_over(item, at);
+    let over = is_over(item, i);
     let d_h = d_after + input.d_output;
     let d = select(candidate_and_update(d_h, input), vec2<f32>(), over);
     let d_ar = select(d.x * input.gates.w * gate_slope(input.gates.x), 0.0, over);  // (7)
     let d_hn = select(d.x * gate_value(input.gates.x), 0.0, over);                  // (8)
-    put_square(item, i, at, d_h);
+    put_square(item, i, d_h);
     if item.is_own {
         put(item, half, item.unit, d_ar);
         put(item, half, HIDDEN + item.unit, d.y);
         put(item, half, 2u * HIDDEN + item.unit, d_hn);
-        let gate = gate_index(item, at);
+        let gate = gate_index(item, i);
         gates[gate] = d_ar;
         gates[gate + HIDDEN] = d.y;
         gates[gate + 2u * HIDDEN] = d.x;

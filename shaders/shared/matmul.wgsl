@@ -25,6 +25,8 @@ struct MatmulParams {
     words_offset: u32,
     c_offset: u32,
     c_stride: u32,
+    // Terms of a part of the sums: k, or fewer where workgroup.z is the number of a part (the tiled kernels).
+    part: u32,
     // With lengths: which step and which row of the batch row 0 is, or k = 0; and B.
     first_step: u32,
     first_row: u32,
@@ -50,6 +52,9 @@ override N_TAIL: bool;
 @group(0) @binding(0) var<uniform> params: MatmulParams;
 // bias [n], as the bits of f32, with HAS_BIAS; lengths [B] with HAS_LENGTHS; otherwise not read.
 @group(0) @binding(3) var<storage, read> words: array<u32>;
+
+// Which part of the sums this workgroup has: parts [parts, m, n] lie one behind the other.
+var<private> part_of_sums: u32;
 
 const IOTA = vec4<u32>(0u, 1u, 2u, 3u);
 
@@ -168,7 +173,8 @@ fn store_c(row: u32, column: u32, sums: vec4<f32>) {
         if HAS_LENGTHS && !TRANSPOSE_A {
             values = select(sums, vec4<f32>(), is_over(step_and_row(row)));
         }
-        write_c(params.c_offset + row * params.c_stride + column, params.n - column, values);
+        let line = part_of_sums * params.m + row;
+        write_c(params.c_offset + line * params.c_stride + column, params.n - column, values);
     }
 }
 

@@ -23,6 +23,11 @@ fn set_operand(index: u32, value: f32) {
     operand[index / 4u][index % 4u] = value;
 }
 
+// The same of the vec4 of this number.
+fn set_component(number: u32, component: u32, value: f32) {
+    operand[number][component] = value;
+}
+
 #else
 
 // In WGSL a store to one component of a vector may write all of it.
@@ -36,6 +41,11 @@ fn operand_at(number: u32) -> vec4<f32> {
 
 fn set_operand(index: u32, value: f32) {
     operand[index] = value;
+}
+
+// The same of the vec4 of this number.
+fn set_component(number: u32, component: u32, value: f32) {
+    operand[4u * number + component] = value;
 }
 
 #endif

@@ -19,7 +19,7 @@ fn bias_of_item(item: Item) -> f32 {
 
 // x_proj of an item at step t. Past the last step that of the last, which is not used.
 fn input_of(item: Item, t: u32) -> Input {
-    return gates[gate_index(item, step_offsets(item.cell, min(t, params.steps - 1u)))];
+    return gates[gate_index(item, min(t, params.steps - 1u))];
 }
 
 fn with_bias(x: Input, bias: f32) -> Input {
@@ -28,14 +28,13 @@ fn with_bias(x: Input, bias: f32) -> Input {
 
 // The new state, which goes into a half of the operand, from W_hh h.
 fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: f32, bias: f32, before: f32) -> f32 {
-    let at = step_offsets(item.cell, t);
     let a = x + h_proj;
-    let state = select(activate(ACTIVATION, ALPHA, BETA, a), before, is_over(item, at));
+    let state = select(activate(ACTIVATION, ALPHA, BETA, a), before, is_over(item, t));
     if item.is_own {
         put(item, half, item.unit, state);
-        h[at.after + state_index(item)] = state;
-        if SAVE && HAS_CLIP && !is_over(item, at) {
-            gates[gate_index(item, at)] = kept(a, 0.0);
+        h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
+        if SAVE && HAS_CLIP && !is_over(item, t) {
+            gates[gate_index(item, t)] = kept(a, 0.0);
         }
     }
     return state;

@@ -20,26 +20,26 @@ struct Input {
 }
 
 // Past the last step that of the last, which is not used.
-fn input_of(item: Item, i: u32) -> Input {
-    let at = step_offsets(item.cell, min(i, params.steps - 1u));
+fn input_of(item: Item, step: u32) -> Input {
+    let i = min(step, params.steps - 1u);
     var is_clipped = false;
     if HAS_CLIP {
-        is_clipped = is_infinite(gates[gate_index(item, at)]);
+        is_clipped = is_infinite(gates[gate_index(item, i)]);
     }
-    return Input(h[at.after + state_index(item)], is_clipped, d_output_of(item, at));
+    let after = h[step_offsets(item.cell, 0u).after + state_index(item, i)];
+    return Input(after, is_clipped, d_output_of(item, i));
 }
 
 // d_a, which goes into a half of the operand; and what reaches the state before past the product.
 fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
-    let at = step_offsets(item.cell, i);
-    let over = is_over(item, at);
+    let over = is_over(item, i);
     let d_h = d_after + input.d_output;
     let slope = select(activation_slope(ACTIVATION, ALPHA, BETA, input.after), 0.0, input.is_clipped);
     let d_a = select(d_h * slope, 0.0, over);
-    put_square(item, i, at, d_h);
+    put_square(item, i, d_h);
     if item.is_own {
         put(item, half, item.unit, d_a);
-        gates[gate_index(item, at)] = d_a;
+        gates[gate_index(item, i)] = d_a;
     }
     return select(0.0, d_after, over);
 }

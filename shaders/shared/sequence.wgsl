@@ -26,18 +26,26 @@ struct Item {
     end: u32,
 }
 
-fn is_over(item: Item, at: StepOffsets) -> bool {
-    return HAS_LENGTHS && at.t >= item.end;
+// How many steps step i of a cell lies further.
+fn steps_further(cell: u32, i: u32) -> u32 {
+    return (params.direction + cell * params.next_direction) * i;
 }
 
-// Where the gates of an item lie.
-fn gate_index(item: Item, at: StepOffsets) -> u32 {
-    return at.gates + item.row * WIDTH * HIDDEN + item.unit;
+fn is_over(item: Item, i: u32) -> bool {
+    return HAS_LENGTHS && step_offsets(item.cell, 0u).t + steps_further(item.cell, i) >= item.end;
 }
 
-// How far behind the state of the first row of a step that of an item lies.
-fn state_index(item: Item) -> u32 {
-    return item.row * params.h_stride + item.unit;
+// Where the gates of an item at step i lie. Here and below i is a factor of nothing but a number that does not
+// change, so that a step has one multiplication for it.
+fn gate_index(item: Item, i: u32) -> u32 {
+    return step_offsets(item.cell, 0u).gates + item.row * WIDTH * HIDDEN + item.unit
+        + steps_further(item.cell, 1u) * params.batch * WIDTH * HIDDEN * i;
+}
+
+// How far behind the state of the first row before, or after, the first step that of an item before, or after, step i
+// lies.
+fn state_index(item: Item, i: u32) -> u32 {
+    return item.row * params.h_stride + item.unit + steps_further(item.cell, 1u) * params.batch * params.h_stride * i;
 }
 
 fn sum_of(products: vec4<f32>) -> f32 {
@@ -46,7 +54,7 @@ fn sum_of(products: vec4<f32>) -> f32 {
 
 // Forward: the state before the first step, which becomes the first operand.
 fn first_state(item: Item) -> f32 {
-    let state = h[step_offsets(item.cell, 0u).before + state_index(item)];
+    let state = h[step_offsets(item.cell, 0u).before + state_index(item, 0u)];
     if item.is_own {
         put(item, 0u, item.unit, state);
     }

@@ -23,18 +23,18 @@ fn store_d_h(item: Item, d_h: f32) {
 // (9): d_h before step i, from what reaches it past the product. A row that is over has no product. Its gates are zero,
 // but zero times a weight that is not finite is NaN.
 fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
-    return select(d_h + product, d_h, is_over(item, step_offsets(item.cell, i)));
+    return select(d_h + product, d_h, is_over(item, i));
 }
 
-fn d_output_of(item: Item, at: StepOffsets) -> f32 {
-    return d_output[at.d_output + state_index(item)];
+fn d_output_of(item: Item, i: u32) -> f32 {
+    return d_output[step_offsets(item.cell, 0u).d_output + state_index(item, i)];
 }
 
 // Before the first barrier of step i: keeps the square of an item's d_h. A row that is over has none.
-fn put_square(item: Item, i: u32, at: StepOffsets, d_h: f32) {
+fn put_square(item: Item, i: u32, d_h: f32) {
     if HAS_NORMS && item.is_own {
         squares[((i & 1u) * ROWS + item.local_row) * COLUMNS + item.local_unit] =
-            select(d_h * d_h, 0.0, is_over(item, at));
+            select(d_h * d_h, 0.0, is_over(item, i));
     }
 }
 

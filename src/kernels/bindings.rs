@@ -10,7 +10,7 @@ bindings! {
         a_offset: u32, a_stride: u32, a_split: u32, a_skip: u32,
         b_offset: u32, b_stride: u32,
         words_offset: u32,
-        c_offset: u32, c_stride: u32,
+        c_offset: u32, c_stride: u32, part: u32,
         first_step: u32, first_row: u32, batch: u32,
     }
     storage { a: read, b: read, words: read, c: read_write }

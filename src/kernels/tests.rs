@@ -129,7 +129,8 @@ fn by_exchange() -> impl Iterator<Item = Exchange> {
     let sizes = [1, 7, 16, 33, 64].into_iter().flat_map(move |hidden| cuts.map(|cut| (hidden, cut)));
     sizes.enumerate().flat_map(|(number, (hidden, (slices, groups, splits, units, rows, tile, subgroup)))| {
         let exact_stores = number % 2 == 0;
-        let cut = ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, looks: 0 };
+        let ahead = number % 3 == 0;
+        let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ahead, subgroup, exact_stores, looks: 0 };
         let forms = [false, true].into_iter().flat_map(|backward| [(backward, false), (backward, true)]);
         let f16_weights = hidden % 2 == 0 && number % 3 == 0;
         CELLS.into_iter().flat_map(move |cell| {

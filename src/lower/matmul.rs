@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use super::sums::sum_rows;
 use super::{On, split_and_skip};
 use crate::gpu::{KernelSpec, ProgramBuilder};
 use crate::kernels::{
@@ -7,7 +8,7 @@ use crate::kernels::{
     MATMUL_COOPERATIVE_16, MATMUL_COOPERATIVE_16_SCALAR, MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_FEW_ROWS,
     MATMUL_FEW_ROWS_SCALAR, MATMUL_FEW_ROWS_SUBGROUP, MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams,
 };
-use crate::plan::{MatmulKernel, is_long, ops};
+use crate::plan::{MatmulKernel, PART, is_long, ops};
 
 pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Matmul) {
     let product = &args.product;
@@ -15,7 +16,10 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
     let [m, n, _] = product.size;
     let [columns, rows] = args.kernel.grid(m, n);
     let ((a, a_offset), (b, b_offset)) = (on.matrix(&product.a), on.matrix(&product.b));
-    let (c, c_offset) = on.matrix(&product.c);
+    let ((c, c_offset), c_stride) = match args.parts {
+        Some(parts) => (on.whole(parts.parts), n),
+        None => (on.matrix(&product.c), product.c.stride),
+    };
     let [a_split, a_skip] = split_and_skip(&product.a);
     // Something must be bound; without HAS_BIAS and HAS_LENGTHS it is not read.
     let lengths = product.lengths.map(|lengths| (on.whole(lengths.lengths).0, 0));
@@ -25,7 +29,8 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
         let a_step = if product.transpose_a { product.a.stride } else { 1 };
         let b_step = if product.transpose_b { 1 } else { product.b.stride };
         let first = range.start == 0;
-        let (has_bias, accumulate) = (product.bias.is_some() && first, product.accumulate || !first);
+        let has_bias = product.bias.is_some() && first;
+        let accumulate = args.parts.is_none() && (product.accumulate || !first);
         let lengths = product.lengths.map(|lengths| lengths.further(range.start));
         let params = MatmulParams {
             m: m as u32,
@@ -39,7 +44,8 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             b_stride: product.b.stride as u32,
             words_offset,
             c_offset,
-            c_stride: product.c.stride as u32,
+            c_stride: c_stride as u32,
+            part: if args.parts.is_some() { PART as u32 } else { range.len() as u32 },
             first_step: lengths.map_or(0, |lengths| lengths.first_step as u32),
             first_row: lengths.map_or(0, |lengths| lengths.first_row as u32),
             batch: lengths.map_or(1, |lengths| lengths.batch as u32),
@@ -52,7 +58,7 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             ("HAS_BIAS", f64::from(has_bias)),
             ("HAS_LENGTHS", f64::from(lengths.is_some())),
             ("ACCUMULATE", f64::from(accumulate)),
-            ("LONG_K", f64::from(product.transpose_a && is_long(range.len()))),
+            ("LONG_K", f64::from(args.parts.is_none() && product.transpose_a && is_long(range.len()))),
             ("K_TAIL", has_tail(range.len())),
             ("N_TAIL", has_tail(n)),
         ];
@@ -66,7 +72,11 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             MatmulKernel::FewRows | MatmulKernel::Direct | MatmulKernel::Broadcast => {}
         }
         let kernel = builder.gpu().kernel(spec(args), &overrides);
-        builder.once(kernel, &params, Matmul { a, b, words, c }.storage(), [columns, rows, 1]);
+        let parts = args.parts.map_or(1, |_| range.len().div_ceil(PART) as u32);
+        builder.once(kernel, &params, Matmul { a, b, words, c }.storage(), [columns, rows, parts]);
+        if let Some(parts) = args.parts {
+            sum_rows(builder, on, &args.sum_of_parts(parts, &range));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::external::External;
 use super::feasible::cells_per_buffer;
 use super::layout::{Keeps, Layout};
+use super::matmul::parts_at_once;
 use super::tensors::{Id, Owner, Tensors};
 use super::time_loop::TimeLoop;
 use super::turns::{Block, Part};
@@ -110,6 +111,8 @@ pub(crate) struct TrainingRoles {
     pub(crate) h_proj: Option<Id>,
     /// Sums of squares of d_h, `[LD, workgroups, T]`, where norms are wanted.
     pub(crate) squares: Option<Id>,
+    /// Room for the parts of long sums of rows, where any has parts.
+    pub(crate) parts: Option<Id>,
     /// One number that is bound where no squares are wanted.
     pub(crate) unused: Id,
     /// `[LD, T]`
@@ -293,6 +296,23 @@ impl Lists<'_> {
         (0..self.config.num_cells()).map(of_cell).collect()
     }
 
+    /// Numbers of the largest parts of sums that a gradient of weights has at once.
+    fn parts_of_sums(&self) -> usize {
+        let (config, rows) = (self.config, self.longest_chunk().saturating_mul(self.unroll.batch));
+        let units = config.cell().gates() * config.hidden_size;
+        let widths = (0..config.num_layers).map(|layer| config.layer_input_size(layer)).chain([config.hidden_size]);
+        let of_width = |width: usize| {
+            // Those of a part of the gates have as many parts or more, and fewer numbers.
+            let sizes = [units, config.hidden_size, 2 * config.hidden_size].into_iter().filter(|&size| size <= units);
+            let numbers = |size: usize| {
+                let at_once = parts_at_once([size, width, rows], self.target).filter(|_| !self.unroll.f16_products);
+                at_once.map_or(0, |parts| parts.saturating_mul(size).saturating_mul(width))
+            };
+            sizes.map(numbers).max().unwrap_or_default()
+        };
+        widths.map(of_width).max().unwrap_or_default()
+    }
+
     fn training(&self, list: &mut Tensors) -> TrainingRoles {
         const GRADIENTS: [&str; 4] = ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"];
         let Self { config, unroll, external, layout, .. } = *self;
@@ -332,6 +352,8 @@ impl Lists<'_> {
         let arranged_d_input = scratch_if(list, has_arranged, "arranged d_input", &[t, b, i]);
         let chunk = self.longest_chunk();
         let h_proj = scratch_if(list, layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden]);
+        let parts = self.parts_of_sums();
+        let parts = scratch_if(list, parts > 0, "parts of sums", &[parts]);
         let squares = scratch_if(list, has_norms, "squares of d_h", &[cells, groups, t]);
         let unused = squares.unwrap_or_else(|| list.make("unused", &[1], Owner::Layer));
         let norms = has_norms.then(|| list.make("norms of d_h", &[cells, t], Owner::Layer));
@@ -346,6 +368,7 @@ impl Lists<'_> {
             arranged_d_input,
             h_proj,
             squares,
+            parts,
             unused,
             norms,
         }

@@ -121,6 +121,8 @@ pub struct ExchangeCut {
     pub rows: u32,
     /// Rows that it multiplies at a time. A power of two.
     pub tile: u32,
+    /// The operand of the next rows is asked for before these are multiplied.
+    pub ahead: bool,
     /// Slices are added in subgroups, which have so many invocations at most; otherwise in workgroup memory.
     pub subgroup: Option<u32>,
     /// As [`RowsCut::exact_stores`].

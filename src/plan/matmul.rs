@@ -17,6 +17,30 @@ pub(crate) fn ranges_of_rows(rows: usize) -> impl ExactSizeIterator<Item = Range
     (0..rows.div_ceil(RANGE)).map(move |range| range * RANGE..rows.min((range + 1) * RANGE))
 }
 
+/// Bytes of the parts of sums that a dispatch makes at most.
+const PARTS: usize = 32 << 20;
+
+/// How a GPU takes long sums: each workgroup has a part of `CHAIN` terms of a tile of c, and a second dispatch adds the
+/// parts. So there are workgroups enough however small c is, and no sum is one long chain. How many parts a dispatch
+/// makes at once; none where the sum is not long, or c is so large that it needs no parts to fill a GPU.
+pub(crate) fn parts_at_once([m, n, k]: [usize; 3], target: &Target) -> Option<usize> {
+    let most = (PARTS / 4) / m.saturating_mul(n).max(1);
+    let parts = k.div_ceil(CHAIN).min(most).min(target.limits.max_compute_workgroups_per_dimension as usize);
+    let wants_parts = !target.is_software() && is_long(k) && tiles([m, n]) < ENOUGH;
+    (wants_parts && parts > 1).then_some(parts)
+}
+
+/// Tiles of 64 x 64 from which on they are enough to fill a large GPU.
+const ENOUGH: u64 = 256;
+
+/// Tiles of 64 x 64 of a product of m rows and n columns.
+fn tiles([m, n]: [usize; 2]) -> u64 {
+    MatmulKernel::Tiled.grid(m, n).iter().map(|&count| u64::from(count)).product()
+}
+
+/// The terms of a part.
+pub(crate) const PART: usize = CHAIN;
+
 /// Whether a sum has to have parts.
 pub(crate) fn is_long(terms: usize) -> bool {
     terms > CHAIN
@@ -98,23 +122,22 @@ pub(crate) const FEW_ROWS: usize = 8;
 /// cooperative matrices, if they are wanted and there, and the grid can have their tiles
 /// software   subgroups of 8: Broadcast           else Direct
 /// GPU        few rows:       FewRows
-///            few tiles, or a long sum: TiledSmall    else Tiled
+///            few tiles, or a long sum in one dispatch: TiledSmall    else Tiled
 /// ```
 ///
 /// Measured in `benches/RECORD.md`. A GPU with fewer than `ENOUGH` large tiles stands half empty, so small ones win
-/// there; and a long sum has parts, whose sums take as many registers again, of which the large tile has all already
-/// (1.4 times the time; with small tiles 1.3 times). On a software rasteriser loads cost most, and subgroups of 8 share
-/// them.
+/// there. Where one workgroup takes all of a long sum it has parts, too, whose sums take as many registers again, of which
+/// the large tile has all already (1.4 times the time; with small tiles 1.3 times). On a software rasteriser loads cost
+/// most, and subgroups of 8 share them.
 pub(crate) fn choose(
     [m, n, k]: [usize; 3],
     transpose_a: bool,
     few_rows: bool,
     f16: bool,
+    parts: usize,
     target: &Target,
 ) -> MatmulKernel {
     use MatmulKernel::{Broadcast, Cooperative8, Cooperative16, Direct, FewRows, Tiled, TiledSmall};
-    /// Tiles of 64 x 64 from which on they are enough to fill a large GPU.
-    const ENOUGH: u64 = 256;
     let most = target.limits.max_compute_workgroups_per_dimension;
     let fits = |kernel: MatmulKernel| kernel.grid(m, n).iter().all(|&count| count <= most);
     if let Some(size) = target.cooperative.filter(|_| f16) {
@@ -127,9 +150,9 @@ pub(crate) fn choose(
     if few_rows && m <= FEW_ROWS && fits(FewRows) {
         return FewRows;
     }
-    let tiles: u64 = Tiled.grid(m, n).iter().map(|&count| u64::from(count)).product();
-    let is_long_sum = transpose_a && is_long(k);
-    if (tiles < ENOUGH || is_long_sum) && fits(TiledSmall) { TiledSmall } else { Tiled }
+    let is_long_sum = transpose_a && is_long(k) && parts == 1;
+    let wants_small = tiles([m, n]).saturating_mul(parts as u64) < ENOUGH || is_long_sum;
+    if wants_small && fits(TiledSmall) { TiledSmall } else { Tiled }
 }
 
 #[cfg(test)]
@@ -146,7 +169,18 @@ mod tests {
     }
 
     fn of(target: &Target, [m, n]: [usize; 2], few_rows: bool, f16: bool) -> MatmulKernel {
-        choose([m, n, 100], true, few_rows, f16, target)
+        choose([m, n, 100], true, few_rows, f16, 1, target)
+    }
+
+    #[test]
+    fn long_sums_have_parts() {
+        let gpu = target(DeviceType::DiscreteGpu, 65_535);
+        let of = |size| super::parts_at_once(size, &gpu);
+        assert_eq!([256, 257, 2048].map(|k| of([384, 128, k])), [None, Some(2), Some(8)]);
+        // 16 x 15 tiles of 3.75 MiB in all; one column of tiles more needs no parts.
+        assert_eq!([of([1024, 960, 4096]), of([1024, 961, 4096])], [Some(8), None]);
+        assert_eq!(super::parts_at_once([8, 8, 4096], &target(DeviceType::DiscreteGpu, 9)), Some(9));
+        assert_eq!(super::parts_at_once([384, 128, 2048], &target(DeviceType::Cpu, 65_535)), None);
     }
 
     #[test]
@@ -165,10 +199,13 @@ mod tests {
         assert_eq!(of(&whole, [9, 1024], true, false), TiledSmall);
 
         // A long sum: 32 small tiles across.
-        let long = |k, workgroups| choose([1024, 1024, k], true, false, false, &gpu(workgroups));
+        let long = |k, workgroups| choose([1024, 1024, k], true, false, false, 1, &gpu(workgroups));
         assert_eq!([long(256, 32), long(257, 32), long(257, 31)], [Tiled, TiledSmall, Tiled]);
-        let rows = choose([1024, 1024, 257], false, false, false, &whole);
+        let rows = choose([1024, 1024, 257], false, false, false, 1, &whole);
         assert_eq!(rows, Tiled, "a sum along rows of weights is as long as the layer is wide");
+
+        let in_parts = |parts| choose([512, 512, 4096], true, false, false, parts, &whole);
+        assert_eq!([1, 3, 4].map(in_parts), [TiledSmall, TiledSmall, Tiled]);
 
         let mut software = target(DeviceType::Cpu, 65_535);
         assert_eq!(of(&software, [8, 1024], true, false), Direct);

@@ -42,7 +42,7 @@ pub(crate) use external::External;
 #[cfg(test)]
 pub(crate) use feasible::LARGEST_UNIFORM;
 pub(crate) use layout::Layout;
-pub(crate) use matmul::is_long;
+pub(crate) use matmul::{PART, is_long};
 
 use buffers::{Lists, Roles};
 use chunks::Sizes;

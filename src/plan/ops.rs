@@ -115,13 +115,23 @@ pub(crate) struct Matmul {
     pub(crate) vec4: bool,
     /// Its slices meet in subgroups ([`MatmulKernel::FewRows`]).
     pub(crate) subgroups: bool,
+    /// Its sums are taken in parts.
+    pub(crate) parts: Option<Parts>,
+}
+
+/// Sums that are taken in parts, by [`matmul::PART`] terms each: parts `[parts, m, n]`, of which the sum is c.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) parts: Id,
+    /// How many of them a dispatch makes at most.
+    pub(crate) at_once: usize,
 }
 
 impl Matmul {
     pub(crate) fn new(product: Product, kernel: MatmulKernel, tensors: &Tensors, target: &Target) -> Self {
         let vec4 = [&product.a, &product.b, &product.c].into_iter().all(|matrix| matrix.is_vec4(tensors));
         let subgroups = kernel == MatmulKernel::FewRows && vec4 && product.transpose_b && target.has_subgroups();
-        Self { product, kernel, vec4, subgroups }
+        Self { product, kernel, vec4, subgroups, parts: None }
     }
 
     /// The label of its kernel in the table.
@@ -144,7 +154,24 @@ impl Matmul {
     /// The rows of its sums, dispatch by dispatch: all of them at once, or ranges of those of a batch.
     pub(crate) fn ranges(&self) -> Vec<Range<usize>> {
         let k = self.product.size[2];
+        if let Some(Parts { at_once, .. }) = self.parts {
+            let of_dispatch = at_once * matmul::PART;
+            return (0..k).step_by(of_dispatch).map(|first| first..k.min(first + of_dispatch)).collect();
+        }
         if self.product.transpose_a { ranges_of_rows(k).collect() } else { std::iter::once(0..k).collect() }
+    }
+
+    /// The sum of the parts of a range of rows.
+    pub(crate) fn sum_of_parts(&self, parts: Parts, range: &Range<usize>) -> SumRows {
+        let Product { size: [m, n, _], c, accumulate, .. } = &self.product;
+        let (count, columns) = (range.len().div_ceil(matmul::PART), m * n);
+        SumRows {
+            input: Matrix::rows_of(parts.parts, 0, count, columns),
+            size: [count, columns],
+            total: Vector { tensor: c.tensor, begin: c.elements.start + c.offset },
+            accumulate: *accumulate || range.start > 0,
+            root: false,
+        }
     }
 }
 
@@ -445,7 +472,11 @@ impl Op {
     pub(crate) fn kernels(&self) -> Vec<(&'static str, u64)> {
         let one = |label: &'static str| vec![(label, 1)];
         match self {
-            Self::Matmul(matmul) => vec![(matmul.label(), matmul.ranges().len() as u64)],
+            Self::Matmul(matmul) => {
+                let count = matmul.ranges().len() as u64;
+                let sums = matmul.parts.map(|_| ("sum_rows", count));
+                std::iter::once((matmul.label(), count)).chain(sums).collect()
+            }
             Self::SumRows(_) => one("sum_rows"),
             Self::Arrange(_) => one("arrange"),
             Self::MoveRows(..) => one("move_rows"),
@@ -516,9 +547,10 @@ impl fmt::Display for Op {
             write!(f, ": {steps} step(s), {cells} cell(s), B {}, H {}", any.batch, any.hidden)
         };
         match self {
-            Self::Matmul(Matmul { product: Product { size: [m, n, k], .. }, kernel, .. }) => {
+            Self::Matmul(matmul @ Matmul { product: Product { size: [m, n, k], .. }, kernel, .. }) => {
                 let [rows, columns] = kernel.tile();
-                write!(f, ", tiles of {rows} x {columns}: {m} x {n} x {k}")
+                write!(f, ", tiles of {rows} x {columns}: {m} x {n} x {k}")?;
+                matmul.parts.map_or(Ok(()), |parts| write!(f, ", {} parts at once", parts.at_once))
             }
             Self::SumRows(SumRows { size: [rows, columns], .. }) => write!(f, ": {rows} x {columns}"),
             Self::Arrange(Arrange { size: [t, b, width], .. }) => write!(f, ": {t} x {b} x {width}"),
@@ -560,6 +592,8 @@ pub(crate) struct Lister<'a> {
     few_rows: bool,
     /// Products by cooperative matrices, where the device has them.
     f16_products: bool,
+    /// Room for the parts of long sums.
+    parts: Option<Id>,
     list: Vec<Op>,
 }
 
@@ -567,7 +601,7 @@ impl<'a> Lister<'a> {
     /// A list for products of so many rows in all.
     pub(crate) fn new(tensors: &'a Tensors, target: &'a Target, rows: usize) -> Self {
         let few_rows = rows <= matmul::FEW_ROWS;
-        Self { tensors, target, few_rows, f16_products: false, list: Vec::new() }
+        Self { tensors, target, few_rows, f16_products: false, parts: None, list: Vec::new() }
     }
 
     /// The same with products by cooperative matrices, if `wanted`.
@@ -575,9 +609,24 @@ impl<'a> Lister<'a> {
         Self { f16_products: wanted, ..self }
     }
 
+    /// The same with room for the parts of long sums, if there is any.
+    pub(crate) fn with_parts(self, parts: Option<Id>) -> Self {
+        Self { parts, ..self }
+    }
+
     pub(crate) fn matmul(&mut self, product: Product) {
-        let kernel = matmul::choose(product.size, product.transpose_a, self.few_rows, self.f16_products, self.target);
-        self.list.push(Op::Matmul(Matmul::new(product, kernel, self.tensors, self.target)));
+        let [_, n, _] = product.size;
+        let can_have_parts =
+            product.transpose_a && product.bias.is_none() && product.c.stride == n && !self.f16_products;
+        let parts = self
+            .parts
+            .filter(|_| can_have_parts)
+            .and_then(|parts| Some(Parts { parts, at_once: matmul::parts_at_once(product.size, self.target)? }));
+        let at_once = parts.map_or(1, |parts| parts.at_once);
+        let (few_rows, f16) = (self.few_rows, self.f16_products);
+        let kernel = matmul::choose(product.size, product.transpose_a, few_rows, f16, at_once, self.target);
+        let parts = parts.filter(|_| matches!(kernel, MatmulKernel::Tiled | MatmulKernel::TiledSmall));
+        self.list.push(Op::Matmul(Matmul { parts, ..Matmul::new(product, kernel, self.tensors, self.target) }));
     }
 
     pub(crate) fn move_rows(&mut self, rows: MoveRows) {

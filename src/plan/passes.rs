@@ -22,7 +22,9 @@ impl<'a> Passes<'a> {
         let unroll = self.lists.unroll;
         let rows = unroll.seq_len.saturating_mul(unroll.batch);
         let f16_products = unroll.f16_products;
-        Lister::new(self.tensors, self.lists.target, rows).with_f16_products(f16_products)
+        Lister::new(self.tensors, self.lists.target, rows)
+            .with_f16_products(f16_products)
+            .with_parts(self.roles.training.as_ref().and_then(|d| d.parts))
     }
 
     fn sizes(&self, width: usize) -> [usize; 3] {

@@ -7,7 +7,7 @@ use super::feasible::{check_schedule, no_exchange};
 use crate::config::{Cell, Config, Reset};
 use crate::error::Result;
 use crate::target::{Target, at_most};
-use crate::unroll::{Mode, Schedule, Unroll};
+use crate::unroll::{Schedule, Unroll};
 
 /// The time loop of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -145,25 +145,19 @@ impl TimeLoop {
             return Some(cut).filter(|cut| cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL);
         }
         let software = target.compiles_slowly;
-        let ahead = match (backward, unroll.mode) {
-            _ if software => 1,
-            (false, Mode::Inference) => 8,
-            (false, Mode::Training) => 4,
-            (true, _) if hidden <= 64 => 4,
-            (true, _) => 1,
-        };
         let of_word = if unroll.f16_weights { 2 } else { 1 };
         if gates.saturating_mul(hidden).saturating_mul(hidden) > of_word * WORKGROUP_REGISTERS {
             return Err(LARGE);
         }
-        // Rows, slices, units. Several rows want registers for their sums, so more slices for the weights.
-        let cuts: &[[u32; 3]] = match backward {
-            false => &[[4, 4, 1], [1, 2, 1], [1, 1, 1], [1, 4, 1]],
-            true => &[[4, 8, 2], [1, 4, 2], [1, 2, 2], [1, 1, 1]],
+        // Rows, slices, units, steps ahead: the first that a workgroup holds.
+        let cuts: &[[u32; 4]] = match backward {
+            false => &[[4, 2, 1, 1], [1, 2, 1, 2], [1, 1, 1, 2], [1, 4, 1, 2]],
+            true => &[[4, 4, 2, 1], [1, 2, 2, 1], [1, 4, 2, 2], [1, 1, 1, 1]],
         };
         let cuts = cuts.iter().filter(|&&[rows, ..]| rows == 1 || unroll.batch > MANY_ROWS);
-        let mut cuts = cuts.map(|&[rows, slices, units]| {
+        let mut cuts = cuts.map(|&[rows, slices, units, ahead]| {
             let subgroup = target.subgroups.filter(|&[least, _]| least >= slices).map(|[_, most]| most);
+            let ahead = if software { 1 } else { ahead };
             RowsCut { slices, units, rows, ahead, subgroup, exact_stores, software }
         });
         let in_registers = |cut: &RowsCut| cut.weights(gates, hidden) <= of_word * REGISTERS;
@@ -193,11 +187,11 @@ impl TimeLoop {
         const SMALL: &str = "the device was opened for workgroups that are too small: see Gpu::recommended_limits";
         let (hidden, gates) = (config.hidden_size, config.cell().gates());
         let invocations = 256;
-        // A lane of a subgroup has two units forward and four backward, so that each load from workgroup memory serves
-        // several sums; a subgroup has 16 units of NVIDIA's 32 lanes.
+        // A lane of a subgroup has several units, so that each load from workgroup memory serves several sums; a subgroup of
+        // 32 lanes has 16 units.
         let (slices, units, subgroup) = match target.subgroups {
             Some([least, most]) if most <= 64 => {
-                let units = if backward { 4 } else { 2 };
+                let units = if backward || hidden > 512 { 4 } else { 2 };
                 ((most * units / 16).clamp(1, least), units, Some(most))
             }
             _ => (1, 1, None),
@@ -210,6 +204,7 @@ impl TimeLoop {
             units,
             rows: 1,
             tile: 1,
+            ahead: false,
             subgroup,
             exact_stores: target.exact_stores,
             looks: LOOKS,
@@ -224,10 +219,16 @@ impl TimeLoop {
         let of_rows = (cut.parts(hidden) as usize).saturating_mul(cells);
         let groups = (resident as usize / of_rows).max(1);
         let rows = unroll.batch.div_ceil(groups).min(MOST_EXCHANGE_ROWS).next_power_of_two() as u32;
-        // More rows at a time serve each weight more often, but take registers for their sums.
-        let at_a_time = if cut.weights(gates, hidden) > of_word * REGISTERS / 2 && backward { 2 } else { 4 };
-        let tiles = [4, 2, 1].into_iter().filter(|&tile| tile <= at_a_time.min(rows));
-        let mut cuts = tiles.map(|tile| ExchangeCut { rows, tile, ..cut });
+        // More rows at a time make fewer waits, but take registers for their sums.
+        let is_full = cut.weights(gates, hidden) > of_word * REGISTERS / 2;
+        let at_a_time = match (backward, is_full) {
+            (false, false) => 8,
+            (true, true) => 2,
+            _ => 4,
+        };
+        let tiles = [8, 4, 2, 1].into_iter().filter(|&tile| tile <= at_a_time.min(rows));
+        let ahead = backward || !is_full;
+        let mut cuts = tiles.map(|tile| ExchangeCut { rows, tile, ahead: ahead && rows > tile, ..cut });
         cuts.find(|cut| cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL)
     }
 

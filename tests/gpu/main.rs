@@ -40,6 +40,7 @@ mod controls;
 mod cooperative;
 mod cuts;
 mod errors;
+mod exchange;
 mod golden;
 mod guide;
 mod half;
@@ -112,6 +113,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("stream", stream::TRIALS),
     ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
+    ("exchange", exchange::TRIALS),
     ("versions", versions::TRIALS),
     ("bindings", bindings::TRIALS),
     ("buffers_of_the_app", buffers_of_the_app::TRIALS),

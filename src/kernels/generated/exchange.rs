@@ -40,8 +40,9 @@ impl Generate for Exchange {
     }
 
     fn sizes(&self) -> Vec<u32> {
-        let ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, looks: _ } = self.cut;
-        let flags = [is_reset_before(self.cell), self.f16_weights, exact_stores].map(u32::from);
+        let ExchangeCut { slices, groups, splits, units, rows, tile, ahead, subgroup, exact_stores, looks: _ } =
+            self.cut;
+        let flags = [is_reset_before(self.cell), self.f16_weights, exact_stores, ahead].map(u32::from);
         let sizes = [self.hidden, slices, groups, splits, units, rows, tile, subgroup.unwrap_or(0)];
         [&sizes[..], &flags].concat()
     }
@@ -157,11 +158,23 @@ impl Exchange {
                     "            if item_{e}.local_row / TILE == tile / TILE {{ {sum} = sums_of_{name}(item_{e}); }}\n"
                 )
             }).collect();
+            let ask = |tile: &str| format!("ask_for_{name}(workgroup, invocation, {half}, {tile})");
+            // The words of the next tile are asked for before these are multiplied.
+            let words = format!("words_{name}_{k}");
+            let (first, again, next) = if self.cut.ahead {
+                let next = format!(
+                    "            if tile + TILE < ROWS {{\n                {words} = {};\n            }}\n",
+                    ask("tile + TILE")
+                );
+                (format!("        var {words} = {};\n", ask("0u")), String::new(), next)
+            } else {
+                (String::new(), format!("            let {words} = {};\n", ask("tile")), String::new())
+            };
             let lines = format!(
-                "{sums}        for (var tile = 0u; tile < ROWS; tile += TILE) {{
-            fetch_for_{name}(workgroup, invocation, {half}, tile);
+                "{sums}{first}        for (var tile = 0u; tile < ROWS; tile += TILE) {{
+{again}            take_{name}({words}, workgroup, invocation, {half}, tile);
             workgroupBarrier();
-            {name}(weights, invocation);
+{next}            {name}(weights, invocation);
             workgroupBarrier();
 {collect}        }}
         flags ^= 1u << {half};\n"
@@ -187,49 +200,70 @@ impl Exchange {
         (format!("\n{weights}{functions}"), main)
     }
 
-    /// Waits for the operand of a tile.
+    /// Asks for the words of a tile, and takes them.
     fn fetch(&self, product: &Product) -> String {
-        let Self { cut, .. } = self;
-        let (len, invocations) = (product.len, cut.invocations());
-        let words = (cut.tile * len).div_ceil(invocations);
-        let mut text = format!(
-            "
-// The operand of a tile of rows, from word to word as it comes.
-fn fetch_for_{}(workgroup: vec3<u32>, invocation: u32, half: u32, tile: u32) {{
-    let flag = (flags >> half) & 1u;\n",
-            product.name
-        );
+        let (name, len, invocations) = (product.name, product.len, self.cut.invocations());
+        let words = (self.cut.tile * len).div_ceil(invocations);
+        // Whether all words of an invocation lie so many elements apart in whole rows.
+        let is_even = len.is_multiple_of(invocations);
+        let in_a_row = if is_even { len / invocations } else { 1 };
+        // Where a word comes from, after the lines that say where its row begins.
+        let (mut rows, mut from, mut to) = (String::new(), Vec::new(), Vec::new());
         for word in 0..words {
-            // The row in the tile, and the element.
-            let (row, k) = if len.is_multiple_of(invocations) {
-                let in_a_row = len / invocations;
-                (format!("{}u", word / in_a_row), plus("invocation", word % in_a_row * invocations))
-            } else {
+            let (row, further) = (word / in_a_row, word % in_a_row * invocations);
+            if !is_even {
                 let index = plus("invocation", word * invocations);
-                text += &format!("    let index{word} = min({index}, {}u);\n", cut.tile * len - 1);
-                (format!("index{word} / {len}u"), format!("index{word} % {len}u"))
-            };
-            text += &format!(
-                "    let from{word} = word_at(workgroup, half, tile + {row}, {k});
-    let to{word} = {row} * OPERAND + {k};
-    var word{word} = atomicLoad(&ring[from{word}]);\n"
-            );
+                rows += &format!("    let index{word} = min({index}, {}u);\n", self.cut.tile * len - 1);
+                rows += &format!(
+                    "    let row{word} = word_at(workgroup, half, tile + index{word} / {len}u, index{word} % {len}u);\n"
+                );
+                to.push(format!("set_operand(index{word} / {len}u * OPERAND + index{word} % {len}u, "));
+            } else {
+                if further == 0 {
+                    rows += &format!("    let row{row} = word_at(workgroup, half, tile + {row}u, invocation);\n");
+                }
+                to.push(format!("set_component({row}u * OPERAND / 4u + {}u + vec4, component, ", further / 4));
+            }
+            from.push(plus(&format!("row{row}"), further));
         }
-        let stale: Vec<_> = (0..words).map(|word| format!("(word{word} ^ flag)")).collect();
+        let each = |line: &dyn Fn(usize) -> String| (0..words as usize).map(line).collect::<String>();
+        let members = each(&|word| format!("    word{word}: u32,\n"));
+        let loads = each(&|word| format!("        atomicLoad(&ring[{}]),\n", from[word]));
+        let loads_again = each(&|word| format!("        words.word{word} = look_again({}, looks);\n", from[word]));
+        let stale: Vec<_> = (0..words).map(|word| format!("(words.word{word} ^ flag)")).collect();
         let stale = stale.chunks(4).map(|stale| stale.join(" | ")).collect::<Vec<_>>().join("\n            | ");
-        text += &format!(
-            "    for (; looks < LOOKS; looks++) {{
+        let vec4 = if is_even { "    let vec4 = invocation / 4u;\n    let component = invocation % 4u;\n" } else { "" };
+        let stores = each(&|word| format!("    {}number_of(words.word{word} | late));\n", to[word]));
+        format!(
+            "
+// Words of the operand of a tile of rows, as they are now.
+struct Words_{name} {{
+{members}}}
+
+fn ask_for_{name}(workgroup: vec3<u32>, invocation: u32, half: u32, tile: u32) -> Words_{name} {{
+{rows}    return Words_{name}(
+{loads}    );
+}}
+
+// Looks until all of them have come, and takes them for the operand.
+fn take_{name}(
+    asked: Words_{name},
+    workgroup: vec3<u32>,
+    invocation: u32,
+    half: u32,
+    tile: u32,
+) {{
+    let flag = (flags >> half) & 1u;
+    var words = asked;
+{rows}    for (; looks < LOOKS; looks++) {{
         let stale = {stale};
-        if (stale & 1u) == 0u {{ break; }}\n"
-        );
-        for word in 0..words {
-            text += &format!("        word{word} = atomicLoad(&ring[from{word}]);\n");
-        }
-        text += "    }\n";
-        for word in 0..words {
-            text += &format!("    set_operand(to{word}, number_that_came(word{word}));\n");
-        }
-        text + "}\n"
+        if (stale & 1u) == 0u {{ break; }}
+{loads_again}    }}
+    // NaN for what has not come.
+    let late = select(0u, 0x7fc00000u, looks >= LOOKS);
+{vec4}{stores}}}
+"
+        )
     }
 
     /// The sums of a tile over the slices of a subgroup.

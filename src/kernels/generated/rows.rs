@@ -4,7 +4,7 @@
 use super::products::{Product, Products, add_in_subgroup, plus};
 use super::sequence::{Sequence, Sums, is_reset_before};
 use super::{Text, define};
-use crate::config::Cell;
+use crate::config::{Cell, Reset};
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
 use crate::plan::RowsCut;
@@ -64,6 +64,13 @@ impl Rows {
         self.items().div_ceil(self.spread())
     }
 
+    /// Two invocations of a subgroup finish the same numbers, and each computes one of the gates.
+    fn shares_gates(&self) -> bool {
+        let Self { cell, backward, cut, .. } = self;
+        let is_after = matches!(cell, Cell::Gru { reset: Reset::After, .. });
+        is_after && !backward && cut.uses_subgroups() && cut.slices >= 2 * self.spread()
+    }
+
     /// The text before imports and defines are resolved.
     pub(in super::super) fn text(&self) -> Text {
         let &Self { hidden, backward, cut, .. } = self;
@@ -114,8 +121,15 @@ impl Rows {
         };
         let barrier = "        workgroupBarrier();\n";
         let sequence = Sequence { cell: self.cell, backward, own: self.own(), ahead, barrier, product: &product };
+        let mut defines = define(self.cell, self.f16_weights, exact_stores);
+        let second = if self.shares_gates() {
+            defines.push("PAIRS");
+            "    is_second = invocation % SLICES / SPREAD % 2u == 1u;\n"
+        } else {
+            ""
+        };
         let main = format!(
-            "    let weights = load_weights(workgroup, invocation);
+            "{second}    let weights = load_weights(workgroup, invocation);
     let first = invocation % SLICES;
     clear_operand(invocation);
 {}",
@@ -126,7 +140,7 @@ impl Rows {
             cell: self.cell,
             backward,
             imports: &["operand", "rows"],
-            defines: define(self.cell, self.f16_weights, exact_stores),
+            defines,
             about: format!("{rows} row(s), {units} unit(s) a group,\n// {how}, loads {ahead} step(s) ahead"),
             consts: if backward { [&consts[..], &norms].concat() } else { consts.to_vec() },
             declarations: format!("{partial}\n{weights}{functions}"),

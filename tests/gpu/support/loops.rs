@@ -71,7 +71,8 @@ pub(crate) fn by_exchange(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
             };
             let exact_stores = is_vulkan && number % 2 == 0;
             let looks = if meets { 1 << 16 } else { 0 };
-            let cut = ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, looks };
+            let ahead = number % 4 < 2;
+            let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ahead, subgroup, exact_stores, looks };
             (has_subgroups || !in_subgroups).then_some(TimeLoop::Exchange { steps: 3, forward: cut, backward: cut })
         },
     )

@@ -27,4 +27,4 @@ pub(crate) use device::{
 };
 pub(crate) use drawn::{batch_of_drawn, check_drawn, is_told, weights_of_drawn};
 pub(crate) use halves::assert_halves;
-pub(crate) use loops::{by_rows, single_steps, time_loops};
+pub(crate) use loops::{by_exchange, by_rows, single_steps, time_loops};

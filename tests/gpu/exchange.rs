@@ -1,0 +1,106 @@
+//! Steps by exchange: of every H, in every option, with all workgroups at a time and without.
+
+use wgpu_gru::wgpu::DeviceType;
+use wgpu_gru::{Direction, ExchangeCut, Gpu, Gru, GruConfig, Reset, RnnConfig, Schedule, TimeLoop, Unroll};
+
+use crate::recurrence::{Steps, check_backward, check_forward};
+use crate::support::{assert_none_out_of_range, bits, by_exchange, check, counting, forward, settings};
+
+trials![every_hidden_size, every_option, same_bits_alone, many_passes, two_layers_at_a_time, indices_in_range];
+
+/// Of each H as it is planned for this adapter; with `WGPU_GRU_CASES=160` of every H up to 160.
+fn every_hidden_size(gpu: &Gpu) {
+    let all = settings::cases().is_some_and(|cases| cases >= 160);
+    let some = [1, 5, 16, 33, 64, 160];
+    for hidden in (1..=160).filter(|hidden| all || some.contains(hidden)) {
+        let [t, batch] = [[1, 1], [2, 3], [4, 1], [3, 2]][hidden % 4];
+        check(gpu, &GruConfig::new(2, hidden), Unroll::training(t, batch).schedule(Schedule::Exchange));
+    }
+}
+
+fn every_option(gpu: &Gpu) {
+    let unroll = Unroll::training(5, 3).schedule(Schedule::Exchange);
+    check(gpu, &GruConfig::new(3, 20).reset(Reset::Before).clip(0.5), unroll.gradient_norms(true).lengths(true));
+    check(gpu, &RnnConfig::new(3, 20).clip(0.5), unroll.gradient_norms(true));
+    check(gpu, &GruConfig::new(3, 20).direction(Direction::Bidirectional).num_layers(2), unroll.gradient_norms(true));
+    check(gpu, &GruConfig::new(3, 20).num_layers(2), unroll.f16_weights(true).wavefront(true).lengths(true));
+}
+
+/// What the settlement makes where workgroups have not met is what they would have made, to the last bit.
+fn same_bits_alone(gpu: &Gpu) {
+    let mut compared = 0;
+    for time_loop in by_exchange(gpu).step_by(2) {
+        let TimeLoop::Exchange { steps, forward, .. } = time_loop else { panic!("by exchange") };
+        // Two workgroups, as many as run at a time on two threads.
+        let shape = [5, 3, 2 * forward.columns() as usize];
+        let of = |looks| {
+            let cut = ExchangeCut { looks, ..forward };
+            let time_loop = TimeLoop::Exchange { steps, forward: cut, backward: cut };
+            Steps::random(shape, true, 1.0, 7).gpu(gpu, &time_loop).each_ref().map(bits)
+        };
+        assert_eq!(of(1 << 20), of(0), "{time_loop:?}");
+        compared += 1;
+    }
+    assert!(compared > 0, "a way to exchange");
+}
+
+/// A thousand passes of training make the same bits.
+fn many_passes(gpu: &Gpu) {
+    for schedule in [Schedule::Exchange, Schedule::Rows, Schedule::Step] {
+        let gru = Gru::new(gpu, GruConfig::new(3, 20), 1).expect("a layer");
+        let mut net = gru.unroll(Unroll::training(3, 2).schedule(schedule)).expect("an unroll");
+        let x: Vec<f32> = (0..18).map(|i| (i as f32).sin()).collect();
+        net.input().write(&x).expect("an input");
+        net.d_output().expect("training").write(&vec![0.5; 3 * 2 * 20]).expect("a gradient");
+        let mut first = None;
+        for pass in 0..1000 {
+            gpu.submit(|encoder| {
+                net.encode_forward(encoder)?;
+                net.encode_backward(encoder)
+            })
+            .expect("a pass");
+            if pass % 111 == 0 {
+                let gradients = net.gradients().expect("gradients");
+                let made = [net.output(), &gradients.h0, gradients.input.as_ref().expect("d_input")].map(bits);
+                assert_eq!(first.get_or_insert_with(|| made.clone()), &made, "{schedule:?}: pass {pass}");
+            }
+        }
+    }
+}
+
+/// Two layers whose passes lie in one submission, in turn: each makes what it makes alone.
+fn two_layers_at_a_time(gpu: &Gpu) {
+    let layers = [1, 2].map(|seed| Gru::new(gpu, GruConfig::new(3, 40), seed).expect("a layer"));
+    let unroll = |layer: &Gru| layer.unroll(Unroll::inference(6, 2).schedule(Schedule::Exchange)).expect("an unroll");
+    let x: Vec<f32> = (0..36).map(|i| (i as f32).cos()).collect();
+    let alone = layers.each_ref().map(|layer| {
+        let mut net = unroll(layer);
+        forward(&mut net, gpu, &x, None);
+        bits(net.output())
+    });
+    let mut nets = layers.each_ref().map(unroll);
+    nets.iter().for_each(|net| net.input().write(&x).expect("an input"));
+    gpu.submit(|encoder| {
+        for _ in 0..5 {
+            nets.iter_mut().try_for_each(|net| net.encode_forward(encoder))?;
+        }
+        Ok(())
+    })
+    .expect("a submission");
+    assert_eq!(nets.each_ref().map(|net| bits(net.output())), alone);
+}
+
+/// Exchanges and settlements, of one word an invocation and of several.
+fn indices_in_range(gpu: &Gpu) {
+    let gpu = counting(gpu);
+    for (number, time_loop) in by_exchange(&gpu).enumerate().filter(|(number, _)| number % 2 == 0) {
+        let steps = Steps::random([4, 3, 5], true, 1.0, number as u64);
+        check_forward(&gpu, &time_loop, &steps, 1.0);
+        check_backward(&gpu, &time_loop, &steps, 1);
+    }
+    let unroll = Unroll::training(4, 3).schedule(Schedule::Exchange).gradient_norms(true);
+    check(&gpu, &GruConfig::new(2, 18).reset(Reset::Before), unroll);
+    check(&gpu, &GruConfig::new(2, 20).direction(Direction::Bidirectional), unroll.f16_weights(true));
+    check(&gpu, &RnnConfig::new(2, 6).clip(0.5), unroll.adapter_class(DeviceType::DiscreteGpu));
+    assert_none_out_of_range(&gpu);
+}
