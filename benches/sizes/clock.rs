@@ -45,10 +45,9 @@ pub(crate) fn on_gpu(warmth: &Warmth, mut record: impl FnMut(&mut wgpu::CommandE
     let stamps = Stamps::new(gpu);
     let time = |record: &mut dyn FnMut(&mut wgpu::CommandEncoder) -> Result<()>, count: usize| -> Result<f64> {
         let mut all = |encoder: &mut wgpu::CommandEncoder| (0..count).try_for_each(|_| record(encoder));
-        if let Some(stamps) = &stamps {
-            if let Some(nanoseconds) = stamps.time(gpu, &mut all)? {
-                return Ok(nanoseconds / 1e3 / count as f64);
-            }
+        let stamped = stamps.as_ref().map(|stamps| stamps.time(gpu, &mut all)).transpose()?.flatten();
+        if let Some(nanoseconds) = stamped {
+            return Ok(nanoseconds / 1e3 / count as f64);
         }
         let begin = Instant::now();
         gpu.submit(all)?;

@@ -84,35 +84,13 @@ fn with_bias(x: Input, bias: vec3<f32>) -> Input {
     return vec3<f32>(x.xy + bias.xy, x.z);
 }
 
-#ifdef PAIRS
-
-// Whether this is the second of two invocations that have the same item: then it computes the other gate.
-var<private> is_second: bool;
-
-// r and z, from what goes into their activation.
-fn gates_of(a_r: f32, a_z: f32) -> vec2<f32> {
-    let own = gate_of(select(a_r, a_z, is_second));
-    let other = subgroupShuffleXor(own, SPREAD);
-    return select(vec2<f32>(own, other), vec2<f32>(other, own), is_second);
-}
-
-#else
-
-// r and z, from what goes into their activation.
-fn gates_of(a_r: f32, a_z: f32) -> vec2<f32> {
-    return vec2<f32>(gate_of(a_r), gate_of(a_z));
-}
-
-#endif
-
 // The new state, which goes into a half of the operand, from W_hh h.
 fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3<f32>, before: f32) -> f32 {
     let hn = h_proj.z + bias.z;
     let a_r = x.x + h_proj.x;
+    let r = gate_of(a_r);                                                           // (1)
     let a_z = x.y + h_proj.y;
-    let of_gates = gates_of(a_r, a_z);
-    let r = of_gates.x;                                                             // (1)
-    let z = of_gates.y;                                                             // (2)
+    let z = gate_of(a_z);                                                           // (2)
     let a_n = x.z + r * hn;
     let n = candidate_of(a_n);                                                      // (3)
     let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)

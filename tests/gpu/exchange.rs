@@ -87,7 +87,7 @@ fn two_layers_at_a_time(gpu: &Gpu) {
         Ok(())
     })
     .expect("a submission");
-    assert_eq!(nets.each_ref().map(|net| bits(net.output())), alone);
+    assert_eq!(nets.each_ref().map(|net| bits(net.output())), alone, "as alone");
 }
 
 /// Exchanges and settlements, of one word an invocation and of several.

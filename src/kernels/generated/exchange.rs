@@ -2,7 +2,7 @@
 //! kernels do, and why, is in `shaders/shared/exchange.wgsl`, `settlement.wgsl` and what they name; this writes out what is
 //! in registers.
 
-use super::products::{Product, Products, add_in_subgroup, plus};
+use super::products::{Product, Products, add_in_subgroup, indented, plus};
 use super::sequence::{Sequence, Sums, is_reset_before};
 use super::{Text, define};
 use crate::config::Cell;
@@ -142,10 +142,7 @@ impl Exchange {
         let unit = "workgroup.x * COLUMNS + invocation / SLICES % GROUPS * UNITS";
         let first = "4u * (invocation / (SLICES * GROUPS) * SLICES + invocation % SLICES)";
         let weights = self.products().weights(products, [unit, first], false);
-        let functions: String = products
-            .iter()
-            .map(|product| self.fetch(product) + &self.multiply(product, operand) + &self.collect(product))
-            .collect();
+        let functions: String = products.iter().map(|product| self.fetch(product) + &self.collect(product)).collect();
         let product = |name: &str, half: &str, k: u32| {
             let Some(product) = products.iter().find(|product| product.name == name) else {
                 return Sums { lines: String::new(), of_item: Vec::new() };
@@ -170,11 +167,13 @@ impl Exchange {
             } else {
                 (String::new(), format!("            let {words} = {};\n", ask("tile")), String::new())
             };
+            let multiply = indented(&self.multiply(product, operand), 16);
             let lines = format!(
                 "{sums}{first}        for (var tile = 0u; tile < ROWS; tile += TILE) {{
 {again}            take_{name}({words}, workgroup, invocation, {half}, tile);
             workgroupBarrier();
-{next}            {name}(weights, invocation);
+{next}            {{
+{multiply}            }}
             workgroupBarrier();
 {collect}        }}
         flags ^= 1u << {half};\n"
@@ -192,12 +191,12 @@ impl Exchange {
         };
         let main = format!(
             "    if !meet(workgroup, invocation) {{ return; }}
-    let weights = load_weights(workgroup, invocation);
-    clear_operand(invocation);
+{}    clear_operand(invocation);
 {}",
+            indented(&weights, 4),
             sequence.lines()
         );
-        (format!("\n{weights}{functions}"), main)
+        (functions, main)
     }
 
     /// Asks for the words of a tile, and takes them.
@@ -269,34 +268,31 @@ fn take_{name}(
     /// The sums of a tile over the slices of a subgroup.
     fn multiply(&self, product: &Product, operand: u32) -> String {
         let ExchangeCut { slices, tile, .. } = self.cut;
-        let Product { name, comment, outputs, components, .. } = product;
+        let Product { comment, outputs, components, .. } = product;
         let all = self.products().slices;
         let mut text = format!(
-            "
-// {comment} for the rows of a tile, over the slices of each subgroup.
-fn {name}(weights: Weights, invocation: u32) {{
-    let slice = invocation % SLICES;
-    let group = invocation / SLICES % GROUPS;
-    let split = invocation / (SLICES * GROUPS);
-    let first = split * SLICES + slice;\n"
+            "// {comment} for the rows of a tile, over the slices of each subgroup.
+let slice = invocation % SLICES;
+let group = invocation / SLICES % GROUPS;
+let split = invocation / (SLICES * GROUPS);
+let begin = split * SLICES + slice;\n"
         );
         for row in 0..tile {
             for output in outputs {
-                text += &format!("    var {output}of_row{row} = 0.0;\n");
+                text += &format!("var {output}of_row{row} = 0.0;\n");
             }
         }
         for part in 0..self.products().parts(product) {
             for output in outputs {
-                text += &format!("    let {output}{part} = numbers(weights.{output}{part});\n");
+                text += &format!("let {output}{part}_ = numbers({output}{part});\n");
             }
             for row in 0..tile {
-                let value = plus("first", row * operand / 4 + all * part);
-                text += &format!("    let v{part}_{row} = operand_at({value});\n");
+                let value = plus("begin", row * operand / 4 + all * part);
+                text += &format!("let v{part}_{row} = operand_at({value});\n");
                 for output in outputs {
-                    text += &format!(
-                        "    {};\n",
-                        chain(&format!("{output}of_row{row}"), &format!("{output}{part}"), &format!("v{part}_{row}"))
-                    );
+                    let [sum, weights, operand] =
+                        [format!("{output}of_row{row}"), format!("{output}{part}_"), format!("v{part}_{row}")];
+                    text += &chain(&sum, &weights, &operand);
                 }
             }
         }
@@ -306,24 +302,23 @@ fn {name}(weights: Weights, invocation: u32) {{
                 let sums: Vec<_> = of_unit.iter().map(|output| format!("{output}of_row{row}")).collect();
                 let sums = sums.join(", ");
                 let entry = if *components == 1 { sums } else { format!("{}({sums})", product.sums()) };
-                text += &format!("    let entry{} = {entry};\n", names.len());
+                text += &format!("let entry{} = {entry};\n", names.len());
                 names.push(format!("entry{}", names.len()));
             }
         }
         (names, text) = add_in_subgroup(names, text, slices);
-        text += "    if slice < SPREAD {\n";
+        text += "if slice < SPREAD {\n";
         for (number, name) in (0..).zip(&names) {
             let number: u32 = number;
-            text +=
-                &format!("        let at{number} = sum_at(split, group, {});\n", plus("slice", number * self.spread()));
+            text += &format!("    let at{number} = sum_at(split, group, {});\n", plus("slice", number * self.spread()));
             for c in 0..*components {
                 let value = product.component(name, c);
                 let place =
                     if c == 0 { format!("at{number}") } else { format!("at{number} + {c}u * SPLITS * TILE * COLUMNS") };
-                text += &format!("        sums_of_subgroups[{place}] = {value};\n");
+                text += &format!("    sums_of_subgroups[{place}] = {value};\n");
             }
         }
-        text + "    }\n}\n"
+        text + "}\n"
     }
 
     /// The sums of an item over the subgroups.
@@ -382,7 +377,7 @@ fn sums_of_{}(item: Item) -> {sums} {{
             .map(|c| {
                 let load = product.load(c, "item.cell", "item.unit", "k");
                 let sum = chain(&product.component("sum", c), &format!("w{c}"), "v");
-                format!("                let w{c} = numbers({load});\n                {sum};\n")
+                indented(&format!("let w{c} = numbers({load});\n{sum}"), 16)
             })
             .collect();
         format!(
@@ -415,9 +410,10 @@ fn {name}(item: Item, half: u32) -> {sums} {{
     }
 }
 
-/// sum += weights . operand, one after the other.
+/// The lines of sum += weights . operand, one after the other.
 fn chain(sum: &str, weights: &str, operand: &str) -> String {
-    let terms =
-        ["x", "y", "z", "w"].iter().fold(sum.to_owned(), |sum, c| format!("fma({weights}.{c}, {operand}.{c}, {sum})"));
-    format!("{sum} = {terms}")
+    let two = |[a, b]: [&str; 2]| {
+        format!("{sum} = fma({weights}.{b}, {operand}.{b}, fma({weights}.{a}, {operand}.{a}, {sum}));\n")
+    };
+    [["x", "y"], ["z", "w"]].map(two).concat()
 }

@@ -17,11 +17,11 @@ pub(super) struct Products {
 
 /// A product of a step: some sums for each unit.
 pub(super) struct Product {
-    /// Its function.
+    /// Its name.
     pub(super) name: &'static str,
     /// What is multiplied, in words.
     pub(super) comment: &'static str,
-    /// The members of `Weights`, without the number of the part: for each unit as many as it has sums.
+    /// The names of its weights, without the number of the part: for each unit as many as it has sums.
     pub(super) outputs: Vec<String>,
     /// Sums of a unit.
     pub(super) components: u32,
@@ -99,65 +99,57 @@ impl Products {
         product.len.div_ceil(4 * self.slices)
     }
 
-    /// The struct of the weights, and the function that loads them for a unit, which is clamped, and for the element of
-    /// the operand with which the slice begins. In a loop that keeps what it has loaded where it belongs, if `software`.
+    /// The lines that load the weights: vec4 `part` of the slice of an output is `OUTPUTpart`. For a unit, which is clamped,
+    /// and for the element of the operand with which the slice begins. In a loop that keeps what it has loaded where it
+    /// belongs, if `software`.
+    ///
+    /// They are no struct, and the products no functions: then a driver for an H100 kept them where a call finds them, in
+    /// memory (`benches/RECORD.md`).
     pub(super) fn weights(&self, products: &[Product], [unit, first]: [&str; 2], software: bool) -> String {
-        let each = |line: &dyn Fn(&Product, u32) -> String| {
-            let of = |product| (0..self.parts(product)).map(move |part| line(product, part));
-            products.iter().flat_map(of).collect::<Vec<_>>().join("\n")
-        };
-        let members = each(&|product, part| {
-            let members: Vec<_> = product.outputs.iter().map(|output| format!("{output}{part}: Weight,")).collect();
-            members.chunks(6).map(|line| format!("    {}", line.join(" "))).collect::<Vec<_>>().join("\n")
-        });
+        let mut text = format!(
+            "// The weights of a group and a slice: vec4 j of the slice is vec4 j * {} + slice of the operand.
+let own_unit = {unit};
+let own_k = {first};\n",
+            self.slices
+        );
         let load = |product: &Product, output: usize, k: &str| {
             let (unit, component) = (output as u32 / product.components, output as u32 % product.components);
-            product.load(component, "workgroup.z", &plus("unit", unit), k)
+            product.load(component, "workgroup.z", &plus("own_unit", unit), k)
         };
-        let loads = if software {
-            self.loads_in_a_loop(products, load)
-        } else {
-            let loads = each(&|product, part| {
-                let k = plus("first", 4 * self.slices * part);
-                let loads = (0..product.outputs.len()).map(|output| format!("        {},", load(product, output, &k)));
-                loads.collect::<Vec<_>>().join("\n")
-            });
-            format!("    return Weights(\n{loads}\n    );\n")
-        };
-        format!(
-            "// The weights of a group and a slice: vec4 j of the slice is vec4 j * {} + slice of the operand.
-struct Weights {{
-{members}
-}}
-
-fn load_weights(workgroup: vec3<u32>, invocation: u32) -> Weights {{
-    let unit = {unit};
-    let first = {first};
-{loads}}}
-",
-            self.slices
-        )
-    }
-
-    fn loads_in_a_loop(&self, products: &[Product], load: impl Fn(&Product, usize, &str) -> String) -> String {
-        let longest = products.iter().map(|product| product.len.div_ceil(self.hidden)).max().unwrap_or(0);
-        let width = 4 * self.slices;
-        let mut text = format!(
-            "    var weights: Weights;
-    // params.hidden is HIDDEN. The compiler does not know it, so it does not unroll the loop.
-    for (var j = 0u; j * {width}u < {longest}u * params.hidden; j++) {{
-        let k = first + j * {width}u;\n"
-        );
+        if software {
+            return text + &self.weights_in_a_loop(products, load);
+        }
         for product in products {
-            for (number, output) in product.outputs.iter().enumerate() {
-                text += &format!("        let {output} = {};\n", load(product, number, "k"));
-                for part in 0..self.parts(product) {
-                    let member = format!("weights.{output}{part}");
-                    text += &format!("        {member} = select({member}, {output}, j == {part}u);\n");
+            for part in 0..self.parts(product) {
+                let k = plus("own_k", 4 * self.slices * part);
+                for (number, output) in product.outputs.iter().enumerate() {
+                    text += &format!("let {output}{part} = {};\n", load(product, number, &k));
                 }
             }
         }
-        text + "    }\n    return weights;\n"
+        text
+    }
+
+    fn weights_in_a_loop(&self, products: &[Product], load: impl Fn(&Product, usize, &str) -> String) -> String {
+        let longest = products.iter().map(|product| product.len.div_ceil(self.hidden)).max().unwrap_or(0);
+        let width = 4 * self.slices;
+        let (mut declared, mut text) = (String::new(), String::new());
+        for product in products {
+            for (number, output) in product.outputs.iter().enumerate() {
+                text += &format!("    let {output} = {};\n", load(product, number, "k"));
+                for part in 0..self.parts(product) {
+                    let weight = format!("{output}{part}");
+                    declared += &format!("var {weight}: Weight;\n");
+                    text += &format!("    {weight} = select({weight}, {output}, j == {part}u);\n");
+                }
+            }
+        }
+        format!(
+            "{declared}// params.hidden is HIDDEN. The compiler does not know it, so it does not unroll the loop.
+for (var j = 0u; j * {width}u < {longest}u * params.hidden; j++) {{
+    let k = own_k + j * {width}u;
+{text}}}\n"
+        )
     }
 }
 
@@ -172,13 +164,13 @@ pub(super) fn add_in_subgroup(mut names: Vec<String>, mut text: String, invocati
         if names.len() > 1 {
             for (i, pair) in names.chunks(2).enumerate() {
                 let (a, b, name) = (&pair[0], &pair[1], format!("over{distance}_{i}"));
-                text += &format!("    let {name} = select({a}, {b}, {upper})\n");
-                text += &format!("        + subgroupShuffleXor(select({b}, {a}, {upper}), {distance}u);\n");
+                text += &format!("let {name} = select({a}, {b}, {upper})\n");
+                text += &format!("    + subgroupShuffleXor(select({b}, {a}, {upper}), {distance}u);\n");
                 next.push(name);
             }
         } else {
             let (a, name) = (&names[0], format!("over{distance}_0"));
-            text += &format!("    let {name} = {a} + subgroupShuffleXor({a}, {distance}u);\n");
+            text += &format!("let {name} = {a} + subgroupShuffleXor({a}, {distance}u);\n");
             next.push(name);
         }
         (names, distance) = (next, 2 * distance);
@@ -189,4 +181,9 @@ pub(super) fn add_in_subgroup(mut names: Vec<String>, mut text: String, invocati
 /// A sum, without a zero.
 pub(super) fn plus(name: &str, number: u32) -> String {
     if number == 0 { name.into() } else { format!("{name} + {number}u") }
+}
+
+/// Lines further to the right.
+pub(super) fn indented(lines: &str, by: usize) -> String {
+    lines.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }

@@ -1,10 +1,10 @@
 //! Steps by rows, forward and backward, of the GRU and of the plain RNN. What the kernels do, and why, is in
 //! `shaders/shared/rows.wgsl` and what it names; this writes out what is in registers.
 
-use super::products::{Product, Products, add_in_subgroup, plus};
+use super::products::{Product, Products, add_in_subgroup, indented, plus};
 use super::sequence::{Sequence, Sums, is_reset_before};
 use super::{Text, define};
-use crate::config::{Cell, Reset};
+use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
 use crate::plan::RowsCut;
@@ -64,13 +64,6 @@ impl Rows {
         self.items().div_ceil(self.spread())
     }
 
-    /// Two invocations of a subgroup finish the same numbers, and each computes one of the gates.
-    fn shares_gates(&self) -> bool {
-        let Self { cell, backward, cut, .. } = self;
-        let is_after = matches!(cell, Cell::Gru { reset: Reset::After, .. });
-        is_after && !backward && cut.uses_subgroups() && cut.slices >= 2 * self.spread()
-    }
-
     /// The text before imports and defines are resolved.
     pub(in super::super) fn text(&self) -> Text {
         let &Self { hidden, backward, cut, .. } = self;
@@ -107,32 +100,29 @@ impl Rows {
             ("OPERAND_VEC4S", rows * operand / 2),
             ("WORKGROUP", cut.invocations(hidden as usize)),
         ];
-        let functions: String = products.iter().map(|product| self.function(product, operand)).collect();
         let unit = "min(invocation / SLICES * UNITS, HIDDEN - 1u)";
         let weights = of.weights(&products, [unit, "4u * (invocation % SLICES)"], software);
         let product = |name: &str, half: &str, k: u32| {
+            let Some(product) = products.iter().find(|product| product.name == name) else {
+                return Sums { lines: String::new(), of_item: Vec::new() };
+            };
             let first = match half {
                 "0u" => "first".to_owned(),
                 half => format!("{half} * HALF + first"),
             };
-            let sums = format!("{name}_{k}");
-            let lines = format!("        let {sums} = {name}(weights, invocation, {first});\n");
-            Sums { lines, of_item: (0..self.own()).map(|e| format!("{sums}[{e}]")).collect() }
+            let of_item: Vec<_> = (0..self.own()).map(|e| format!("{name}_{k}_{e}")).collect();
+            let declared: String =
+                of_item.iter().map(|sum| format!("        var {sum} = {}();\n", product.sums())).collect();
+            let lines = indented(&self.product(product, operand, &first, &of_item), 12);
+            Sums { lines: format!("{declared}        {{\n{lines}        }}\n"), of_item }
         };
         let barrier = "        workgroupBarrier();\n";
         let sequence = Sequence { cell: self.cell, backward, own: self.own(), ahead, barrier, product: &product };
-        let mut defines = define(self.cell, self.f16_weights, exact_stores);
-        let second = if self.shares_gates() {
-            defines.push("PAIRS");
-            "    is_second = invocation % SLICES / SPREAD % 2u == 1u;\n"
-        } else {
-            ""
-        };
         let main = format!(
-            "{second}    let weights = load_weights(workgroup, invocation);
-    let first = invocation % SLICES;
+            "{}    let first = invocation % SLICES;
     clear_operand(invocation);
 {}",
+            indented(&weights, 4),
             sequence.lines()
         );
         Text {
@@ -140,46 +130,47 @@ impl Rows {
             cell: self.cell,
             backward,
             imports: &["operand", "rows"],
-            defines,
+            defines: define(self.cell, self.f16_weights, exact_stores),
             about: format!("{rows} row(s), {units} unit(s) a group,\n// {how}, loads {ahead} step(s) ahead"),
             consts: if backward { [&consts[..], &norms].concat() } else { consts.to_vec() },
-            declarations: format!("{partial}\n{weights}{functions}"),
+            declarations: partial,
             in_subgroups: cut.uses_subgroups(),
             main,
         }
     }
 
-    /// The sums of a product, those that an invocation needs for its items.
-    fn function(&self, product: &Product, operand: u32) -> String {
+    /// The lines that give each item its sums of a product, from the first vec4 of the slice on.
+    fn product(&self, product: &Product, operand: u32, first: &str, of_item: &[String]) -> String {
         let cut = self.cut;
         let RowsCut { slices, rows, .. } = cut;
-        let Product { name, comment, outputs, .. } = product;
-        let sums = outputs.iter().flat_map(|output| (0..rows).map(move |row| format!("{output}of_row{row}")));
-        let zeros = sums.map(|sum| format!("    var {sum} = vec4<f32>();\n")).collect::<String>();
-        let mut steps = String::new();
+        let Product { comment, outputs, .. } = product;
+        let mut text = format!("// {comment}.\nlet begin = {first};\n");
+        for output in outputs {
+            for row in 0..rows {
+                text += &format!("var {output}of_row{row} = vec4<f32>();\n");
+            }
+        }
         for part in 0..self.products().parts(product) {
-            let weights: Vec<_> =
-                outputs.iter().map(|output| format!("let {output}{part} = numbers(weights.{output}{part});")).collect();
-            steps += &format!("    {}\n", weights.join(" "));
+            for output in outputs {
+                text += &format!("let {output}{part}_ = numbers({output}{part});\n");
+            }
             for row in 0..rows {
                 let in_row = |number: u32| row * operand / 4 + number;
                 let value = if cut.broadcasts() {
                     let (block, lane) = (part / 8, part % 8);
                     if lane == 0 {
-                        let at = plus("first + invocation % 8u", in_row(8 * block));
-                        steps += &format!("    let block{block}_{row} = operand_at({at});\n");
+                        let at = plus("begin + invocation % 8u", in_row(8 * block));
+                        text += &format!("let block{block}_{row} = operand_at({at});\n");
                     }
                     format!("subgroupBroadcast(block{block}_{row}, {lane}u)")
                 } else {
-                    format!("operand_at({})", plus("first", in_row(slices * part)))
+                    format!("operand_at({})", plus("begin", in_row(slices * part)))
                 };
-                let terms: Vec<_> = outputs
-                    .iter()
-                    .map(|output| {
-                        format!("{output}of_row{row} = fma({output}{part}, v{part}_{row}, {output}of_row{row});")
-                    })
-                    .collect();
-                steps += &format!("    let v{part}_{row} = {value};\n    {}\n", terms.join("\n    "));
+                text += &format!("let v{part}_{row} = {value};\n");
+                for output in outputs {
+                    let sum = format!("{output}of_row{row}");
+                    text += &format!("{sum} = fma({output}{part}_, v{part}_{row}, {sum});\n");
+                }
             }
         }
         // An item's sums: those of a unit and a row.
@@ -189,28 +180,19 @@ impl Rows {
                 sums.join(", ")
             })
         });
-        let (mut names, mut reduction) = (Vec::new(), String::new());
+        let mut names = Vec::new();
         for (number, entry) in entries.enumerate() {
             let entry = if product.components == 1 { entry } else { format!("{}({entry})", product.sums()) };
-            reduction += &format!("    let entry{number} = {entry};\n");
+            text += &format!("let entry{number} = {entry};\n");
             names.push(format!("entry{number}"));
         }
         if slices > 1 && cut.uses_subgroups() {
-            reduction += "    let slice = invocation % SLICES;\n";
-            (names, reduction) = add_in_subgroup(names, reduction, slices);
+            text += "let slice = invocation % SLICES;\n";
+            (names, text) = add_in_subgroup(names, text, slices);
         } else if slices > 1 {
-            (names, reduction) = self.in_memory(product, &names, reduction);
+            (names, text) = self.in_memory(product, &names, text);
         }
-        let result = format!("array<{}, {}>", product.sums(), names.len());
-        format!(
-            "
-// {comment} over all slices, for each item. `first`: the first vec4 of the slice.
-fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
-{zeros}{steps}{reduction}    return {result}({});
-}}
-",
-            names.join(", ")
-        )
+        text + &of_item.iter().zip(names).map(|(sum, name)| format!("{sum} = {name};\n")).collect::<String>()
     }
 
     /// Adds over the slices of a group in workgroup memory.
@@ -220,21 +202,21 @@ fn {name}(weights: Weights, invocation: u32, first: u32) -> {result} {{
             for c in 0..components {
                 let place = entry as u32 * components + c;
                 let value = product.component(name, c);
-                text += &format!("    partial[{place}u * WORKGROUP + invocation] = {value};\n");
+                text += &format!("partial[{place}u * WORKGROUP + invocation] = {value};\n");
             }
         }
-        text += "    workgroupBarrier();\n    let slice = invocation % SLICES;\n    let group = invocation - slice;\n";
+        text += "workgroupBarrier();\nlet slice = invocation % SLICES;\nlet group = invocation - slice;\n";
         let sums: Vec<_> = (0..self.own()).map(|e| format!("sum{e}")).collect();
         for (e, sum) in sums.iter().enumerate() {
             let first = plus("slice % SPREAD", e as u32 * self.spread());
-            text += &format!("    let at{e} = min({first}, {}u) * {components}u;\n", self.items() - 1);
-            text += &format!("    var {sum} = {}();\n", product.sums());
-            text += "    for (var other = 0u; other < SLICES; other++) {\n";
+            text += &format!("let at{e} = min({first}, {}u) * {components}u;\n", self.items() - 1);
+            text += &format!("var {sum} = {}();\n", product.sums());
+            text += "for (var other = 0u; other < SLICES; other++) {\n";
             for c in 0..components {
                 let place = format!("({}) * WORKGROUP + group + other", plus(&format!("at{e}"), c));
-                text += &format!("        {} += partial[{place}];\n", product.component(sum, c));
+                text += &format!("    {} += partial[{place}];\n", product.component(sum, c));
             }
-            text += "    }\n";
+            text += "}\n";
         }
         (sums, text)
     }

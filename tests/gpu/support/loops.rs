@@ -45,15 +45,15 @@ pub(crate) fn by_rows(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
     })
 }
 
-/// Slices, splits, units, rows and how many at a time, whether slices are added in subgroups, units of a workgroup, and
-/// whether workgroups try to meet, as two of a software adapter can: if not, the settlement does all of it.
-const EXCHANGE: [(u32, u32, u32, u32, u32, bool, u32, bool); 6] = [
-    (1, 2, 2, 1, 1, false, 32, true),
-    (1, 2, 1, 2, 1, false, 8, false),
-    (4, 2, 4, 4, 2, true, 32, true),
-    (2, 4, 2, 2, 2, true, 8, false),
-    (8, 1, 4, 8, 4, true, 16, true),
-    (1, 3, 2, 3, 1, false, 18, true),
+/// Slices, splits, units of a group, rows and how many at a time, units of a workgroup; whether slices are added in
+/// subgroups; and whether workgroups try to meet, as two of a software adapter can: if not, the settlement does all of it.
+const EXCHANGE: [([u32; 6], bool, bool); 6] = [
+    ([1, 2, 2, 1, 1, 32], false, true),
+    ([1, 2, 1, 2, 1, 8], false, false),
+    ([4, 2, 4, 4, 2, 32], true, true),
+    ([2, 4, 2, 2, 2, 8], true, false),
+    ([8, 1, 4, 8, 4, 16], true, true),
+    ([1, 3, 2, 3, 1, 18], false, true),
 ];
 
 /// Steps by exchange in ways that the adapter can have, three of them in a dispatch.
@@ -62,7 +62,7 @@ pub(crate) fn by_exchange(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
     let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
     let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
     EXCHANGE.into_iter().enumerate().filter_map(
-        move |(number, (slices, splits, units, rows, tile, in_subgroups, columns, meets))| {
+        move |(number, ([slices, splits, units, rows, tile, columns], in_subgroups, meets))| {
             let subgroup = in_subgroups.then_some(largest);
             let (groups, splits) = match subgroup {
                 // A workgroup of whole subgroups.
