@@ -240,10 +240,13 @@ fn the_plan_says_what_it_does() {
     let other = plan.bytes_with(Saved::Recompute).expect("it fits");
     let step = 32 * 128 * 4;
     assert_eq!(plan.bytes_with(Saved::Everything), Some(plan.bytes()));
-    assert_eq!(plan.bytes() - other, 64 * 4 * step - 2 * 4 * step - 2 * 3 * step);
+    // The sums over 2048 rows have 8 parts; those over the 64 of a chunk need none.
+    let parts = 8 * 384 * 128 * 4;
+    assert_eq!(bytes("parts of sums"), Some(parts));
+    assert_eq!(plan.bytes() - other, 64 * 4 * step - 2 * 4 * step - 2 * 3 * step + parts);
     let text = plan.to_string();
     assert!(text.contains(&format!("Saved::Recompute {other} bytes")), "{text}");
-    for part in ["T=64 B=32", "Rows", "2 dispatches", "6 dispatches", "1 chunk(s) of time"] {
+    for part in ["T=64 B=32", "Rows", "2 dispatches", "8 dispatches", "8 parts at once", "1 chunk(s) of time"] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
 }
@@ -330,11 +333,23 @@ fn schedules() {
         Limits { max_compute_invocations_per_workgroup: 1024, max_compute_workgroup_size_x: 1024, ..Limits::default() };
     let large = |hidden| plan(&GruConfig::new(4, hidden), &f16, &limits).expect("it fits");
     assert_eq!([180, 184].map(|hidden| large(hidden).schedule()), [Schedule::Rows, Schedule::Step], "1024 invocations");
+    // By exchange by name: nobody has seen this device exchange. A storage buffer more than WebGPU's default.
+    let limits = Limits { max_storage_buffers_per_shader_stage: 9, ..limits };
+    let exchange = |hidden, limits: &Limits| {
+        plan(&GruConfig::new(4, hidden), &unroll.schedule(Schedule::Exchange), limits).map(|plan| plan.schedule())
+    };
+    assert_eq!(exchange(512, &limits).expect("it can be had"), Schedule::Exchange);
+    for (hidden, limits) in [(512, &Limits::default()), (1025, &limits)] {
+        let error = exchange(hidden, limits);
+        assert!(matches!(error, Err(Error::OptionUnavailable { option: "Schedule::Exchange", .. })), "{error:?}");
+    }
     // What a device with less has lost is said.
     let small = plan(&GruConfig::new(4, 132), &f16, &Limits::default()).expect("it fits").to_string();
     assert!(small.contains("not by rows: the device was opened for workgroups that are too small"), "{small}");
     let large = large(184).to_string();
     assert!(large.contains("not by rows: the recurrent weights are more than the registers"), "{large}");
+    let lost = "not by exchange: the device was opened for too few storage buffers";
+    assert!(large.contains(lost) && small.contains(lost), "{large}");
 }
 
 /// A wavefront where one layer leaves room for the next one; by name where it can be had at all.

@@ -484,7 +484,7 @@ impl Gpu {
 }
 
 /// Adapters on which exchanging workgroups were measured, by a part of their name, with the number of multiprocessors.
-const EXCHANGING: [(&str, u32); 1] = [("H100 80GB HBM3", 132)];
+const EXCHANGING: [(&str, u32); 2] = [("NVIDIA H100 80GB HBM3", 132), ("NVIDIA H200", 132)];
 
 /// How many workgroups of 256 invocations with all registers run at a time, where that is known.
 fn resident_workgroups(info: &wgpu::AdapterInfo) -> Option<u32> {

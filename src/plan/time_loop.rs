@@ -151,8 +151,9 @@ impl TimeLoop {
         }
         // Rows, slices, units, steps ahead: the first that a workgroup holds.
         let cuts: &[[u32; 4]] = match backward {
-            false => &[[4, 2, 1, 1], [1, 2, 1, 2], [1, 1, 1, 2], [1, 4, 1, 2]],
-            true => &[[4, 4, 2, 1], [1, 2, 2, 1], [1, 4, 2, 2], [1, 1, 1, 1]],
+            false => &[[4, 2, 1, 1], [1, 2, 1, 1], [1, 1, 1, 1], [1, 4, 1, 1]],
+            true if hidden <= 64 => &[[4, 4, 2, 1], [1, 4, 2, 4], [1, 1, 1, 1]],
+            true => &[[4, 4, 2, 1], [1, 4, 2, 2], [1, 1, 1, 1]],
         };
         let cuts = cuts.iter().filter(|&&[rows, ..]| rows == 1 || unroll.batch > MANY_ROWS);
         let mut cuts = cuts.map(|&[rows, slices, units, ahead]| {
@@ -227,7 +228,7 @@ impl TimeLoop {
             _ => 4,
         };
         let tiles = [8, 4, 2, 1].into_iter().filter(|&tile| tile <= at_a_time.min(rows));
-        let ahead = backward || !is_full;
+        let ahead = !is_full;
         let mut cuts = tiles.map(|tile| ExchangeCut { rows, tile, ahead: ahead && rows > tile, ..cut });
         cuts.find(|cut| cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL)
     }

@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 # Which modules of tests/gpu and tests/checks know a file, the quick ones first.
 MODULES = [
     (r"matmul_cooperative", ["cooperative"]),
-    (r"shared/(gru_|rnn_)?rows", ["rows", "recurrence", "options", "chunks", "nonfinite"]),
+    (r"shared/(exchange|settlement)", ["exchange"]),
+    (r"shared/(operand|rows|sequence|gru_sequence|rnn_sequence)", ["rows", "recurrence", "exchange", "options", "chunks", "nonfinite"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["single", "sums", "long_sums", "in_range", "options"]),
     (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "in_range"]),

@@ -359,7 +359,7 @@ fn sums_of_{}(item: Item) -> {sums} {{
             barrier,
             product: &product,
         };
-        let lines = sequence.lines();
+        let lines = indented(&sequence.lines(), 4);
         let main = format!(
             "    if is_abandoned(workgroup, invocation) {{
 {lines}    }}

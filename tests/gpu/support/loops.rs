@@ -52,8 +52,8 @@ const EXCHANGE: [([u32; 6], bool, bool); 6] = [
     ([1, 2, 1, 2, 1, 8], false, false),
     ([4, 2, 4, 4, 2, 32], true, true),
     ([2, 4, 2, 2, 2, 8], true, false),
-    ([8, 1, 4, 8, 4, 16], true, true),
-    ([1, 3, 2, 3, 1, 18], false, true),
+    ([8, 1, 4, 8, 4, 16], true, false),
+    ([1, 3, 2, 3, 1, 18], false, false),
 ];
 
 /// Steps by exchange in ways that the adapter can have, three of them in a dispatch.
