@@ -26,9 +26,11 @@ fn uses_f16(unroll: &Unroll) -> bool {
 
 /// Bindings of the smallest size with which a plan still fits, or the default.
 fn limits(binding: Option<u64>) -> Limits {
+    // One buffer more than by default, as steps by exchange have.
+    let all = Limits { max_storage_buffers_per_shader_stage: 9, ..Limits::default() };
     match binding {
-        Some(max_storage_buffer_binding_size) => Limits { max_storage_buffer_binding_size, ..Limits::default() },
-        None => Limits::default(),
+        Some(max_storage_buffer_binding_size) => Limits { max_storage_buffer_binding_size, ..all },
+        None => all,
     }
 }
 

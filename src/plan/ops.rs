@@ -5,10 +5,9 @@
 //! on sizes and on the device: which kernel, whether it loads `vec4`. Whatever is said of a plan (dispatches, FLOPs,
 //! kernels) is a sum over this list.
 
-use std::fmt;
 use std::ops::Range;
 
-use super::cuts::{Cut, ExchangeCut, RowsCut};
+use super::cuts::Cut;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
 use super::time_loop::TimeLoop;
@@ -514,73 +513,6 @@ impl Op {
 /// 2 times the sizes.
 fn flops(sizes: &[usize]) -> u64 {
     sizes.iter().fold(2, |flops: u64, &size| flops.saturating_mul(size as u64))
-}
-
-/// Which kernel, in which form, over which sizes: a line of `explain`.
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.kernels().into_iter().map(|(label, _)| label).collect();
-        write!(f, "{}", names.join(" + "))?;
-        let form = |vec4: bool| if vec4 { "vec4" } else { "scalar" };
-        let step = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: Cut| {
-            let form = if any.f16_weights { "f16 weights" } else { form(any.is_vec4(cut)) };
-            let Cut { lanes, split, rows, .. } = cut;
-            write!(f, " {form}, {lanes} x {split} invocations for {rows} row(s)")
-        };
-        let by_rows = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: RowsCut| {
-            let RowsCut { slices, units, rows, ahead, .. } = cut;
-            let (form, invocations) = (if any.f16_weights { " f16 weights," } else { "" }, cut.invocations(any.hidden));
-            let subgroups = if cut.subgroup.is_some() && slices > 1 { " in subgroups" } else { "" };
-            write!(f, "{form} {invocations} invocations for {rows} row(s), {slices} slice(s){subgroups} of {units} ")?;
-            write!(f, "unit(s), {ahead} step(s) ahead")
-        };
-        let by_exchange = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: ExchangeCut| {
-            let ExchangeCut { slices, splits, units, rows, tile, .. } = cut;
-            let (form, invocations) = (if any.f16_weights { " f16 weights," } else { "" }, cut.invocations());
-            let parts = cut.parts(any.hidden);
-            write!(f, "{form} {parts} x {invocations} invocations for {rows} row(s), {tile} at a time, ")?;
-            write!(f, "{splits} x {slices} slices of {units} unit(s)")
-        };
-        let sizes = |f: &mut fmt::Formatter<'_>, cells: &[CellSteps]| {
-            let any = &cells[0];
-            let (steps, cells) = (any.steps.len(), cells.len());
-            write!(f, ": {steps} step(s), {cells} cell(s), B {}, H {}", any.batch, any.hidden)
-        };
-        match self {
-            Self::Matmul(matmul @ Matmul { product: Product { size: [m, n, k], .. }, kernel, .. }) => {
-                let [rows, columns] = kernel.tile();
-                write!(f, ", tiles of {rows} x {columns}: {m} x {n} x {k}")?;
-                matmul.parts.map_or(Ok(()), |parts| write!(f, ", {} parts at once", parts.at_once))
-            }
-            Self::SumRows(SumRows { size: [rows, columns], .. }) => write!(f, ": {rows} x {columns}"),
-            Self::Arrange(Arrange { size: [t, b, width], .. }) => write!(f, ": {t} x {b} x {width}"),
-            Self::MoveRows(MoveRows { rows, width, .. }, vec4) => write!(f, " {}: {rows} x {width}", form(*vec4)),
-            Self::Number { rows, .. } => write!(f, ": {rows}"),
-            Self::Count { .. } => Ok(()),
-            Self::Pack(Pack { size: [rows, columns], f16, .. }) => {
-                write!(f, "{}: {rows} x {columns}", if *f16 { " f16" } else { "" })
-            }
-            Self::Steps(Steps { cells, time_loop, .. }) => {
-                match *time_loop {
-                    TimeLoop::Step { forward, .. } => step(f, &cells[0], forward)?,
-                    TimeLoop::Rows { forward, .. } => by_rows(f, &cells[0], forward)?,
-                    TimeLoop::Exchange { forward, .. } => by_exchange(f, &cells[0], forward)?,
-                }
-                sizes(f, cells)
-            }
-            Self::StepsBackward(StepsBackward { cells, time_loop, .. }) => {
-                match *time_loop {
-                    TimeLoop::Step { backward, .. } => step(f, &cells[0], backward)?,
-                    TimeLoop::Rows { backward, .. } => by_rows(f, &cells[0], backward)?,
-                    TimeLoop::Exchange { backward, .. } => by_exchange(f, &cells[0], backward)?,
-                }
-                sizes(f, cells)
-            }
-            Self::RecomputeGates(RecomputeGates { steps, .. }) | Self::F16Gates(F16Gates { steps, .. }) => {
-                write!(f, ": {} x {}", steps.rows(), steps.hidden)
-            }
-        }
-    }
 }
 
 /// Makes a list, and decides for each operation on the way in which form it is computed.

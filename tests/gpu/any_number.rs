@@ -99,7 +99,7 @@ fn config() -> impl Strategy<Value = Config> {
 }
 
 fn unroll() -> impl Strategy<Value = Unroll> {
-    let schedule = select(vec![None, Some(Schedule::Step), Some(Schedule::Rows)]);
+    let schedule = select(vec![None, Some(Schedule::Step), Some(Schedule::Rows), Some(Schedule::Exchange)]);
     let saved = select(vec![Saved::Everything, Saved::Recompute, Saved::F16]);
     let class = select(vec![None, Some(DeviceType::DiscreteGpu), Some(DeviceType::Cpu)]);
     (size(), size(), any::<[bool; 6]>(), schedule, saved, class).prop_map(

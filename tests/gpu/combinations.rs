@@ -32,7 +32,7 @@ fn corners(gpu: &Gpu) {
     // Planned as for a GPU: large tiles, slices, packed weights.
     let on_gpu = unroll().adapter_class(DeviceType::DiscreteGpu);
     let whole = GruConfig::new(3, 8).direction(Direction::Bidirectional).num_layers(2);
-    for schedule in [Schedule::Step, Schedule::Rows] {
+    for schedule in [Schedule::Step, Schedule::Rows, Schedule::Exchange] {
         corner(whole.erased(), on_gpu.schedule(schedule), &[3, 2]);
         corner(RnnConfig::new(2, 12).erased(), on_gpu.schedule(schedule).saved(Saved::Recompute), &[1, 3]);
     }

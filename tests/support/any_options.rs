@@ -79,7 +79,7 @@ pub(crate) fn any_config() -> impl Strategy<Value = Config> {
 pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     let lengths = prop::option::of(prop::collection::vec(0_usize..7, 5));
     let sizes = (1_usize..7, 1_usize..6, lengths);
-    let schedule = option(vec![Schedule::Step, Schedule::Rows]);
+    let schedule = option(vec![Schedule::Step, Schedule::Rows, Schedule::Exchange]);
     let planned = (any::<bool>(), schedule, any::<bool>(), any::<[bool; 2]>());
     (any_config(), sizes, any::<[bool; 4]>(), planned, any::<u64>()).prop_map(
         |(config, sizes, flags, planned, seed)| {
@@ -96,11 +96,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             let unroll = unroll.lengths(Option::is_some(&lengths));
             let unroll = unroll.f16_weights(half_weights && is_smooth(&config) && config.hidden_size.is_multiple_of(4));
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
-            let unroll = match (schedule, config.cell()) {
-                // The one schedule that a cell cannot have.
-                (None, _) | (Some(Schedule::Rows), Cell::Gru { reset: Reset::Before, .. }) => unroll,
-                (Some(schedule), _) => unroll.schedule(schedule),
-            };
+            let unroll = schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
             let one_direction = config.direction != Direction::Bidirectional;
             let possible = config.num_layers > 1 && one_direction && config.dropout == 0.0 && seq_len > 1;
             let unroll = if possible { unroll.wavefront(wavefront) } else { unroll };
