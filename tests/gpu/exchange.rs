@@ -1,12 +1,21 @@
 //! Steps by exchange: of every H, in every option, with all workgroups at a time and without.
 
+use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Direction, ExchangeCut, Gpu, Gru, GruConfig, Reset, RnnConfig, Schedule, TimeLoop, Unroll};
 
 use crate::recurrence::{Steps, check_backward, check_forward};
 use crate::support::{assert_none_out_of_range, bits, by_exchange, check, counting, forward, settings};
 
-trials![every_hidden_size, every_option, same_bits_alone, many_passes, two_layers_at_a_time, indices_in_range];
+trials![
+    every_hidden_size,
+    every_option,
+    same_bits_alone,
+    a_nan_of_one_bit,
+    many_passes,
+    two_layers_at_a_time,
+    indices_in_range,
+];
 
 /// Of each H as it is planned for this adapter; with `WGPU_GRU_CASES=160` of every H up to 160.
 fn every_hidden_size(gpu: &Gpu) {
@@ -42,6 +51,25 @@ fn same_bits_alone(gpu: &Gpu) {
         compared += 1;
     }
     assert!(compared > 0, "a way to exchange");
+}
+
+/// The last bit is the flag: a NaN that has no other stays one, and an infinity stays one.
+fn a_nan_of_one_bit(gpu: &Gpu) {
+    let gru = Gru::new(gpu, GruConfig::new(2, 20), 1).expect("a layer");
+    let mut net = gru.unroll(Unroll::inference(2, 3).schedule(Schedule::Exchange)).expect("an unroll");
+    let mut h0 = vec![0.5; 3 * 20];
+    (h0[7], h0[27]) = (f32::from_bits(0x7f80_0001), f32::NEG_INFINITY);
+    forward(&mut net, gpu, &[0.25; 2 * 3 * 2], Some(&h0));
+    let output = net.output().read_blocking().expect("the output");
+    // Each unit of a row that holds it has it in its sums: NaN, or an infinity that closes a gate or makes NaN.
+    let of_row = |row: usize| (0..2).flat_map(move |t| (0..20).map(move |unit| (t * 3 + row) * 20 + unit));
+    assert!(of_row(0).all(|place| output[place].is_nan()), "{output:?}");
+    assert!(of_row(2).all(|place| output[place].is_finite()), "{output:?}");
+    let weights = pollster::block_on(gru.read_weights()).expect("the weights");
+    let mut batch = Batch::random(gru.config(), 2, 3, 1);
+    (batch.x, batch.h0) = (vec![0.25; 12], h0);
+    let right = &expectation(gru.config(), &weights, &batch)[0].values;
+    assert!(of_row(1).all(|place| output[place].is_nan() == right[place].is_nan()), "{output:?} {right:?}");
 }
 
 /// A thousand passes of training make the same bits.

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Error, Gpu, GpuOptions, Gru, GruConfig, Tensor, Unroll, harness, wgpu};
-use wgpu_gru::{MatmulKernel, Schedule};
+use wgpu_gru::{MatmulKernel, Reset, Schedule};
 
 use crate::checks::{Outcome, bits, check, ensure, equal, flat};
 use crate::run::{Beyond, Run, browser_checks, open};
@@ -21,6 +21,7 @@ browser_checks![
     mistakes,
     native_only,
     with_runtime_checks,
+    exchange,
     lost,
 ];
 
@@ -159,6 +160,19 @@ async fn with_runtime_checks(run: &Run) -> Outcome {
     let outcome = outcome.await;
     gpu.set_runtime_checks(false);
     outcome.map(drop)
+}
+
+/// Workgroups that wait for each other, where a device has as many buffers as they need.
+async fn exchange(run: &Run) -> Outcome {
+    let gpu = run.gpu();
+    let unroll = Unroll::training(5, 3).schedule(Schedule::Exchange);
+    if gpu.limits().max_storage_buffers_per_shader_stage < 9 {
+        run.note("too few storage buffers to exchange");
+        let gru = Gru::new(gpu, GruConfig::new(3, 20), 1)?;
+        return refused("an exchange", gru.unroll(unroll), |e| matches!(e, Error::OptionUnavailable { .. }));
+    }
+    check(gpu, &GruConfig::new(3, 20), unroll).await?;
+    check(gpu, &GruConfig::new(3, 20).reset(Reset::Before), unroll.gradient_norms(true)).await.map(drop)
 }
 
 /// A device that is destroyed gives errors, no numbers, no panic, and no wait without end.
