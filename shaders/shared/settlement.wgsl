@@ -50,6 +50,6 @@ fn operand_of(item: Item, half: u32, k: u32, len: u32) -> vec4<f32> {
         atomicLoad(&ring[begin + min(k + 2u, last)]),
         atomicLoad(&ring[begin + min(k + 3u, last)]),
     );
-    let numbers = bitcast<vec4<f32>>(words & vec4<u32>(0xfffffffeu));
+    let numbers = bitcast<vec4<f32>>(words);
     return select(vec4<f32>(), numbers, vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(len));
 }
