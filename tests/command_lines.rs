@@ -9,6 +9,8 @@ mod args;
 mod latency;
 #[path = "../benches/scaling/command_line.rs"]
 mod scaling;
+#[path = "../benches/sizes/command_line.rs"]
+mod sizes;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -294,10 +296,19 @@ fn kernel_texts_are_printed() {
     );
     let rows = text(&["gru_rows", "--hidden", "10", "--slices", "2", "--ahead", "3", "--subgroup", "8"]);
     assert!(
-        ["HIDDEN: u32 = 10u", "weights.r1", "input_2_0 = ", "subgroupShuffleXor"]
+        ["HIDDEN: u32 = 10u", "let r0_1 = ", "input_2_0 = ", "subgroupShuffleXor"]
             .iter()
             .all(|part| rows.contains(part)),
         "{rows}"
+    );
+    let words =
+        ["gru_exchange", "--hidden", "40", "--slices", "4", "--units", "2", "--subgroup", "32", "--splits", "8"];
+    let exchange = text(&words);
+    assert!(
+        ["PARTS: u32 = 3u", "let r1_0 = ", "take_multiply(", "subgroupShuffleXor"]
+            .iter()
+            .all(|part| exchange.contains(part)),
+        "{exchange}"
     );
     assert!(text(&["--help"]).contains("Usage: cargo run --example kernel_text"), "help");
     for words in [&["gru"][..], &[""], &["--foo"], &["gru_step", "gru_step"], &["gru_rows", "--hidden", "0"]] {
@@ -310,7 +321,7 @@ fn kernel_texts_are_printed() {
 fn benches_refuse_what_they_do_not_know() {
     let read =
         |program: &Program, line: &[&str]| program.read(line.iter().map(OsString::from)).map(|args| args.is_some());
-    for program in [&scaling::PROGRAM, &ablation::PROGRAM, &latency::PROGRAM] {
+    for program in [&scaling::PROGRAM, &sizes::PROGRAM, &ablation::PROGRAM, &latency::PROGRAM] {
         assert_eq!(read(program, &["--bench"]), Ok(true), "what cargo says");
         assert_eq!(read(program, &["--quick", "--bench"]), Ok(true), "quick");
         assert_eq!(read(program, &["--help", "--bench"]), Ok(false), "help");
@@ -334,6 +345,14 @@ fn benches_refuse_what_they_do_not_know() {
     };
     assert_eq!(middle("128, 64,256"), Ok([128, 64, 256]), "T, B, H");
     assert_eq!(middle("4096,16,1024"), Ok([4096, 16, 1024]), "the most");
+    let only = |value: &str| {
+        let words = ["--only", value].map(OsString::from);
+        sizes::PROGRAM.read(words)?.map_or_else(|| panic!("no help is asked for"), |args: Args| sizes::only(&args))
+    };
+    assert_eq!(only("s4, s1"), Ok(vec!["s4".to_owned(), "s1".to_owned()]), "two sizes");
+    for wrong in ["s9", "s1,", "", "s1 s2", "S1"] {
+        assert!(only(wrong).is_err(), "{wrong:?}");
+    }
     let huge = "18446744073709551615,18446744073709551615,18446744073709551615";
     for value in
         ["", "1", "1,2", "1,2,3,4", "0,1,1", "1,0,1", "1,1,0", "4097,1,1", "4096,16,1025", "a,b,c", "-1,1,1", huge]

@@ -1,6 +1,11 @@
 //! What the command line asks for.
 
-use crate::args::{Program, WORD, Word};
+use std::str::FromStr;
+
+use crate::args::{Args, ArgsError, Program, WORD, Word};
+
+/// The names of the sizes.
+pub(crate) const NAMES: [&str; 8] = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
 
 pub(crate) const PROGRAM: Program = Program {
     about: "\
@@ -13,14 +18,31 @@ itself, the products. GPU time by timestamps, beside the time until a result is 
             value: "NAMES",
             help: "Some of the sizes s1 to s8, such as s1,s4",
             default: "s1,s2,s3,s4,s5,s6,s7,s8",
+            needs: "names out of s1 to s8, with commas between them",
             ..WORD
         },
-        Word { name: "--cuts", help: "The time loop by rows in many cuts, and nothing else", ..WORD },
+        Word { name: "--cuts", help: "The time loop in many cuts, and nothing else", ..WORD },
         Word { name: "--quick", help: "Fewer rounds; WGPU_GRU_BENCH=quick does the same", ..WORD },
         // What cargo hands to benches.
         Word { name: "--bench", ..WORD },
     ],
     notes: "\
-Writes target/sizes.md. About a minute on a GPU; on CPU cores that play one take --only s1,s4,s6 or wait long.
+Writes target/sizes.md. Takes some two minutes on a GPU; on CPU cores that play one take --only s4,s6 or wait long.
 WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter.",
 };
+
+struct Names(Vec<String>);
+
+impl FromStr for Names {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        names.iter().all(|name| NAMES.contains(&name.as_str())).then_some(Self(names)).ok_or(())
+    }
+}
+
+/// The sizes that are wanted.
+pub(crate) fn only(args: &Args) -> Result<Vec<String>, ArgsError> {
+    Ok(args.get::<Names>("--only")?.0)
+}

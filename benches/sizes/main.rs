@@ -27,18 +27,18 @@ use wgpu_gru::{Gpu, MatmulKernel, Result, Schedule, Tensor, Unroll, harness};
 use args::Args;
 use case::{Case, Size, encode, run_gpu, size};
 use clock::{Warmth, alone, on_gpu};
-use command_line::PROGRAM;
+use command_line::{NAMES, PROGRAM};
 
-/// Those of the record.
-const SIZES: [(&str, Size); 8] = [
-    ("s1", size(64, 32, 128, 128)),
-    ("s2", size(128, 32, 256, 256)),
-    ("s3", size(64, 64, 512, 512)),
-    ("s4", size(100, 1, 64, 64)),
-    ("s5", size(32, 64, 1024, 1024)),
-    ("s6", size(480, 1, 64, 96)),
-    ("s7", size(128, 512, 128, 128)),
-    ("s8", size(32, 1, 1024, 1024)),
+/// Those of the record, by the names of the command line.
+const SIZES: [Size; 8] = [
+    size(64, 32, 128, 128),
+    size(128, 32, 256, 256),
+    size(64, 64, 512, 512),
+    size(100, 1, 64, 64),
+    size(32, 64, 1024, 1024),
+    size(480, 1, 64, 96),
+    size(128, 512, 128, 128),
+    size(32, 1, 1024, 1024),
 ];
 
 const SCHEDULES: [Schedule; 3] = [Schedule::Rows, Schedule::Exchange, Schedule::Step];
@@ -167,9 +167,9 @@ fn products(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Rep
 
 #[expect(clippy::print_stdout, reason = "a bench reports")]
 fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
-    let only = args.get::<String>("--only")?;
+    let only = command_line::only(args)?;
     let sizes: Vec<(&str, Size)> =
-        SIZES.into_iter().filter(|(name, _)| only.split(',').any(|word| word.trim() == *name)).collect();
+        NAMES.into_iter().zip(SIZES).filter(|(name, _)| only.iter().any(|wanted| wanted == name)).collect();
     let Some(gpu) = support::gpu(false, device::open)? else { return Ok(()) };
     gpu.set_readback_timeout(Duration::from_secs(900));
     let mut report = Report::default();

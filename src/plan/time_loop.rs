@@ -391,3 +391,61 @@ impl TimeLoop {
         (columns as usize).saturating_mul(rows as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wgpu::{DeviceType, Limits};
+
+    use super::TimeLoop;
+    use crate::config::GruConfig;
+    use crate::target::Target;
+    use crate::unroll::{Schedule, Unroll};
+
+    /// A GPU where so many workgroups were seen to exchange.
+    fn target(resident: u32) -> Target {
+        let limits = Limits {
+            max_compute_invocations_per_workgroup: 1024,
+            max_compute_workgroup_size_x: 1024,
+            max_compute_workgroup_storage_size: 49_152,
+            max_storage_buffers_per_shader_stage: 9,
+            ..Limits::default()
+        };
+        let target = Target::new(&limits, DeviceType::DiscreteGpu);
+        Target { subgroups: Some([32, 32]), resident: Some(resident), exact_stores: true, ..target }
+    }
+
+    fn planned(hidden: usize, batch: usize, resident: u32) -> TimeLoop {
+        let config = GruConfig::new(4, hidden).erased();
+        TimeLoop::new(&config, &Unroll::training(9, batch), &target(resident)).expect("it fits").0
+    }
+
+    /// All workgroups run at a time where they can, with as few rows each as that lets them have.
+    #[test]
+    fn exchanges_fit_the_device() {
+        for (hidden, batch, rows) in [(256, 32, 4), (512, 64, 16), (1024, 64, 32), (1024, 1, 1), (132, 8, 1)] {
+            let TimeLoop::Exchange { forward, backward, .. } = planned(hidden, batch, 132) else {
+                panic!("H {hidden}")
+            };
+            for cut in [forward, backward] {
+                let workgroups = cut.parts(hidden) * (batch as u32).div_ceil(cut.rows);
+                assert!(
+                    cut.rows == rows && workgroups <= 132 && cut.rows.is_multiple_of(cut.tile),
+                    "H {hidden}: {cut:?}"
+                );
+                assert!(cut.invocations() == 256 && cut.slices <= 32, "H {hidden}: {cut:?}");
+            }
+        }
+        // More rows than workgroups at a time: some groups come after others.
+        let TimeLoop::Exchange { forward, .. } = planned(512, 4096, 132) else { panic!("many rows") };
+        assert_eq!(forward.rows, 32, "{forward:?}");
+    }
+
+    #[test]
+    fn exchanges_are_for_what_rows_cannot_take() {
+        let of = |hidden, resident| planned(hidden, 4, resident).schedule();
+        assert_eq!([128, 129].map(|hidden| of(hidden, 132)), [Schedule::Rows, Schedule::Exchange]);
+        // 64 workgroups have the units together: with fewer at a time none would ever meet. And what no registers hold.
+        assert_eq!([64, 63].map(|resident| of(1024, resident)), [Schedule::Exchange, Schedule::Step]);
+        assert_eq!(of(1028, 132), Schedule::Step);
+    }
+}
