@@ -56,25 +56,48 @@ impl Tensors {
     }
 }
 
-fn a_step(warmth: &Warmth, size: Size, program: &Program) -> Result<f64> {
-    let time = on_gpu(warmth, |encoder| {
-        program.encode(encoder);
-        Ok(())
-    })?;
-    Ok(time / size.seq_len as f64)
+/// Microseconds of a step: the slope between a sequence of twice as many steps and this one, so without what a dispatch has
+/// besides its steps.
+fn a_step(warmth: &Warmth, size: Size, [once, twice]: [&Program; 2]) -> Result<f64> {
+    let time = |program: &Program| {
+        on_gpu(warmth, |encoder| {
+            program.encode(encoder);
+            Ok(())
+        })
+    };
+    Ok((time(twice)? - time(once)?) / size.seq_len as f64)
+}
+
+/// The sizes with twice as many steps.
+fn twice(size: Size) -> Size {
+    Size { seq_len: 2 * size.seq_len, ..size }
+}
+
+/// A dispatch of as many steps as there are.
+fn in_one_dispatch(time_loop: TimeLoop, count: usize) -> TimeLoop {
+    match time_loop {
+        TimeLoop::Rows { forward, backward, .. } => TimeLoop::Rows { steps: count, forward, backward },
+        TimeLoop::Exchange { forward, backward, .. } => TimeLoop::Exchange { steps: count, forward, backward },
+        step => step,
+    }
 }
 
 /// Microseconds of a step: forward, forward with what training saves, backward.
 pub(crate) fn steps(gpu: &Gpu, warmth: &Warmth, size: Size, schedule: Schedule) -> Result<[f64; 3]> {
-    let tensors = Tensors::new(gpu, size)?;
     let layer = Gru::new(gpu, GruConfig::new(size.input, size.hidden), 1)?;
-    let of = |unroll: Unroll| -> Result<TimeLoop> { Ok(*layer.unroll(unroll.schedule(schedule))?.plan().time_loop()) };
+    let of = |unroll: Unroll| -> Result<TimeLoop> {
+        let time_loop = *layer.unroll(unroll.schedule(schedule))?.plan().time_loop();
+        Ok(in_one_dispatch(time_loop, 2 * size.seq_len))
+    };
     let inference = of(Unroll::inference(size.seq_len, size.batch))?;
     let training = of(Unroll::training(size.seq_len, size.batch))?;
+    let [once, twice] = [Tensors::new(gpu, size)?, Tensors::new(gpu, twice(size))?];
+    let slope =
+        |program: &dyn Fn(&Tensors) -> Result<Program>| a_step(warmth, size, [&program(&once)?, &program(&twice)?]);
     Ok([
-        a_step(warmth, size, &tensors.forward(&inference, false)?)?,
-        a_step(warmth, size, &tensors.forward(&training, true)?)?,
-        a_step(warmth, size, &tensors.backward(&training)?)?,
+        slope(&|tensors| tensors.forward(&inference, false))?,
+        slope(&|tensors| tensors.forward(&training, true))?,
+        slope(&|tensors| tensors.backward(&training))?,
     ])
 }
 
@@ -113,8 +136,8 @@ pub(crate) fn cuts(gpu: &Gpu, warmth: &Warmth, sizes: &[(&str, Size)], mut say: 
     let TimeLoop::Exchange { forward: by_exchange, .. } = exchange_of_device else { return Ok(()) };
     say("| | kernel | cut | us a step | made in ms |\n|---|---|---|---|---|\n".into());
     for &(name, size) in sizes {
-        let tensors = Tensors::new(gpu, size)?;
-        let steps = size.seq_len;
+        let [once, twice] = [Tensors::new(gpu, size)?, Tensors::new(gpu, twice(size))?];
+        let steps = 2 * size.seq_len;
         let of_rows = ROWS[usize::from(size.batch > 128)];
         for (place, kernel) in ["forward", "backward"].into_iter().enumerate() {
             let rows = of_rows[place].iter().filter(|_| size.hidden <= 128).map(|&[rows, slices, units, ahead]| {
@@ -130,9 +153,13 @@ pub(crate) fn cuts(gpu: &Gpu, warmth: &Warmth, sizes: &[(&str, Size)], mut say: 
             });
             for (words, time_loop) in rows.chain(exchange) {
                 let begin = Instant::now();
-                let program = if place == 1 { tensors.backward(&time_loop) } else { tensors.forward(&time_loop, true) };
+                let program = |tensors: &Tensors| match place {
+                    1 => tensors.backward(&time_loop),
+                    _ => tensors.forward(&time_loop, true),
+                };
+                let both = program(&once).and_then(|once| Ok([once, program(&twice)?]));
                 let made = 1e3 * begin.elapsed().as_secs_f64();
-                let time = program.and_then(|program| a_step(warmth, size, &program));
+                let time = both.and_then(|[once, twice]| a_step(warmth, size, [&once, &twice]));
                 let time = time.map_or_else(|error| error.to_string(), |time| format!("{time:.3}"));
                 say(format!("| {name} | {kernel} | {words} | {time} | {made:.0} |\n"));
             }

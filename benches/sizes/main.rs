@@ -59,7 +59,7 @@ gradient of the input). `budget`: the largest share of its error budget that any
 const LOOPS: &str = "
 ### the time loop by itself
 
-Microseconds of a step by the GPU's clock.
+Microseconds of a step by the GPU's clock, as the slope over the number of steps: without what a dispatch has besides them.
 
 | | T, B, H | schedule | forward | forward, saved | backward |
 |---|---|---|---|---|---|
