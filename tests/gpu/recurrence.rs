@@ -147,7 +147,7 @@ fn shapes(number: u64, time_loop: &TimeLoop) -> impl Iterator<Item = (u64, [usiz
     let one_of = match time_loop {
         TimeLoop::Step { .. } => 1,
         TimeLoop::Rows { .. } => 3,
-        _ => 5,
+        _ => 4,
     };
     (1..)
         .zip(SHAPES)

@@ -47,13 +47,11 @@ pub(crate) fn by_rows(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
 
 /// Slices, splits, units of a group, rows and how many at a time, units of a workgroup; whether slices are added in
 /// subgroups; and whether workgroups try to meet, as two of a software adapter can: if not, the settlement does all of it.
-const EXCHANGE: [([u32; 6], bool, bool); 6] = [
+const EXCHANGE: [([u32; 6], bool, bool); 4] = [
     ([1, 2, 2, 1, 1, 32], false, true),
-    ([1, 2, 1, 2, 1, 8], false, false),
-    ([4, 2, 4, 4, 2, 32], true, true),
-    ([2, 4, 2, 2, 2, 8], true, false),
-    ([8, 1, 4, 8, 4, 16], true, false),
     ([1, 3, 2, 3, 1, 18], false, false),
+    ([4, 2, 4, 4, 2, 32], true, true),
+    ([8, 1, 4, 8, 4, 16], true, false),
 ];
 
 /// Steps by exchange in ways that the adapter can have, three of them in a dispatch.
@@ -71,7 +69,7 @@ pub(crate) fn by_exchange(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
             };
             let exact_stores = is_vulkan && number % 2 == 0;
             let looks = if meets { 1 << 16 } else { 0 };
-            let ahead = number % 4 < 2;
+            let ahead = number == 2;
             let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ahead, subgroup, exact_stores, looks };
             (has_subgroups || !in_subgroups).then_some(TimeLoop::Exchange { steps: 3, forward: cut, backward: cut })
         },

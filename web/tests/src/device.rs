@@ -167,7 +167,7 @@ async fn exchange(run: &Run) -> Outcome {
     let gpu = run.gpu();
     let unroll = Unroll::training(5, 3).schedule(Schedule::Exchange);
     if gpu.limits().max_storage_buffers_per_shader_stage < 9 {
-        run.note("too few storage buffers to exchange");
+        run.note("too few storage buffers to exchange".into());
         let gru = Gru::new(gpu, GruConfig::new(3, 20), 1)?;
         return refused("an exchange", gru.unroll(unroll), |e| matches!(e, Error::OptionUnavailable { .. }));
     }
