@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that the record wants to know of a GPU, in one command of some minutes that needs neither a network nor a toolchain:
 #
-#   benches/on_gpu.sh build            builds the suite and the benches into target/on_gpu, 60 MB in all
+#   benches/on_gpu.sh build            builds the suite and the benches into target/on_gpu, some 40 MB in all
 #   benches/on_gpu.sh run [SECONDS]    runs them there: on a machine with a GPU, to which this folder was carried
 #
 # It writes target/on_gpu/record.md, and beside it what each program printed.
@@ -34,7 +34,7 @@ section() {
 }
 
 run() {
-    local limit=${1:-300} left
+    local limit=${1:-300}
     {
         printf '# wgpu-gru %s, %s\n\n' "$(cat "$out/commit")" "$(date -u +%F)"
         printf -- '- CPU: %s, %s threads\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" "$(nproc)"

@@ -11,8 +11,8 @@
 // 2. What is multiplied, the operand, lies in workgroup memory: [2, ROWS, OPERAND]. A step with one product reads one
 //    half and writes the other, so that it has one barrier. With two products each has a half of its own. Slices that
 //    are added in workgroup memory take one more barrier a product.
-// 3. What comes from storage is loaded some steps before its step, into registers of its own: one step ahead is not
-//    enough, since a step takes less time than a load. A step takes what was loaded out of them before it loads anew.
+// 3. What comes from storage is loaded some steps before its step, into registers of its own. A step takes what was
+//    loaded out of them before it loads anew. How far ahead pays is measured: benches/RECORD.md.
 // 4. Gates lie where x_proj lay and gradients where gates lay: an item replaces what only it reads.
 // 5. Behind the operand's end there are zeros and weights of zero, up to a whole vec4 for every slice.
 

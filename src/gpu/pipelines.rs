@@ -155,14 +155,15 @@ fn unchecked(device: &wgpu::Device, spec: &KernelSpec) -> (wgpu::ShaderModule, w
     //   shaders of the app may write anything, and compares it with `params.rows`, the rows of `source`, before it
     //   reads there. Lengths of rows, which lie in a storage buffer as well, are compared with a step and nothing else.
     //   Arrays, matrices and vectors of one invocation have constant indices, or the lowest two bits of a number into
-    //   four, or that of a loop up to their length. `tests/gpu/in_range.rs` looks for what this overlooks: it runs every kernel that comes here over edge
-    //   shapes, with each index into a buffer or into workgroup memory compared with the length of that, and finds none
-    //   out of range.
+    //   four, or that of a loop up to their length. `tests/gpu/in_range.rs` looks for what this overlooks: it runs
+    //   every kernel that comes here over edge shapes, with each index into a buffer or into workgroup memory
+    //   compared with the length of that, and finds none out of range.
     // - Loops. None is infinite: each either halves a number until it is 0, or adds at least 1 and at most 2^20 to a
     //   number that it compares with a bound, which it does not change and which is at most INDICES = 2^32 - 2^20, so
-    //   that the sum does not wrap around; or doubles a number until it is a constant below 2^31. Where workgroups wait
-    //   for each other (`exchange.wgsl`) each look counts, up to a bound. One loop has none, in which an exchange of a word
-    //   is tried again when another workgroup has counted itself there in between: each does that once.
+    //   that the sum does not wrap around; or doubles a number until it is a constant below 2^31. Where workgroups
+    //   wait for each other (`exchange.wgsl`) each look counts, up to a bound. One loop has none, in which an
+    //   exchange of a word is tried again when another workgroup has counted itself there in between: each does that
+    //   once.
     // - Divisors of integers. All integers that are divided are unsigned. A divisor is a constant that is not 0, or the
     //   size of something that the invocation at hand is a part of (rows of the batch, fours in a row, units that
     //   remain), and so at least 1.

@@ -171,7 +171,7 @@ impl ExchangeCut {
 
     /// Weights that an invocation keeps, of `gates` gates.
     pub(super) fn weights(self, gates: usize, hidden: usize) -> usize {
-        (gates * hidden * self.units as usize).div_ceil((self.slices * self.splits) as usize)
+        gates.saturating_mul(hidden).saturating_mul(self.units as usize).div_ceil((self.slices * self.splits) as usize)
     }
 
     /// Bytes of workgroup memory at most.

@@ -6,7 +6,7 @@ use super::cuts::{Cut, ExchangeCut, RowsCut};
 use super::feasible::{check_schedule, no_exchange};
 use crate::config::{Cell, Config, Reset};
 use crate::error::Result;
-use crate::target::{Target, at_most};
+use crate::target::{INDICES, Target, at_most, bytes};
 use crate::unroll::{Schedule, Unroll};
 
 /// The time loop of a layer.
@@ -88,8 +88,9 @@ const LOOKS: u32 = 1 << 16;
 impl TimeLoop {
     /// The choice for a layer on an adapter, and why it is not another one. `benches/RECORD.md` holds what was measured.
     pub(super) fn new(config: &Config, unroll: &Unroll, target: &Target) -> Result<(Self, WhyNot)> {
+        const UNSEEN: &str = "workgroups were not seen to exchange on this device: name Schedule::Exchange to try";
         let (rows, exchange) = (Self::rows(config, unroll, target), Self::exchange(config, unroll, target));
-        let why_not = WhyNot { rows: rows.err(), exchange: exchange.err() };
+        let mut why_not = WhyNot { rows: rows.err(), exchange: exchange.err() };
         check_schedule(unroll, why_not)?;
         let is_chosen = |schedule, is_best: bool| unroll.schedule.map_or(is_best, |wanted| wanted == schedule);
         let rows_are_best = Self::rows_are_best(config, unroll, target);
@@ -101,6 +102,7 @@ impl TimeLoop {
             if is_chosen(Schedule::Exchange, is_best) {
                 return Ok((exchange, WhyNot::default()));
             }
+            why_not.exchange = Some(UNSEEN);
         }
         let step = Self::step(unroll.batch, config.hidden_size, target.class).within(&target.limits)?;
         let would_be = rows_are_best && unroll.schedule.is_none();
@@ -170,12 +172,21 @@ impl TimeLoop {
         if let Some(because) = no_exchange(&target.limits) {
             return Err(because);
         }
+        // The settlement has a workgroup for each row, and the words of all cells one binding.
+        const MANY: &str = "the batch has more rows than a grid has workgroups";
+        const WORDS: &str = "a binding does not hold the words that workgroups exchange";
+        if unroll.batch > target.limits.max_compute_workgroups_per_dimension as usize {
+            return Err(MANY);
+        }
         let (hidden, gates) = (config.hidden_size, config.cell().gates());
         let cut = |backward| Self::exchange_cut(config, unroll, target, backward);
         let flops =
             [unroll.batch, gates, hidden, hidden].iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
         let steps = usize::try_from(EXCHANGE_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1);
-        Ok(Self::Exchange { steps, forward: cut(false)?, backward: cut(true)? })
+        let exchange = Self::Exchange { steps, forward: cut(false)?, backward: cut(true)? };
+        let words = exchange.exchange_words(config.cell(), unroll.batch, hidden, config.num_cells()).unwrap_or(0);
+        let most = target.limits.max_storage_buffer_binding_size.min(target.limits.max_buffer_size);
+        if bytes(&[words]) <= most.min(4 * INDICES) { Ok(exchange) } else { Err(WORDS) }
     }
 
     fn exchange_cut(
@@ -447,5 +458,9 @@ mod tests {
         // 64 workgroups have the units together: with fewer at a time none would ever meet. And what no registers hold.
         assert_eq!([64, 63].map(|resident| of(1024, resident)), [Schedule::Exchange, Schedule::Step]);
         assert_eq!(of(1028, 132), Schedule::Step);
+        // A grid of 65,535 workgroups, and 128 MiB of words: 2 x 3 H a row backward.
+        let many = |batch| planned(132, batch, 132).schedule();
+        assert_eq!([40_000, 65_536].map(many), [Schedule::Exchange, Schedule::Step]);
+        assert_eq!(planned(256, 40_000, 132).schedule(), Schedule::Step, "235 MiB");
     }
 }

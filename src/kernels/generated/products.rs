@@ -103,8 +103,8 @@ impl Products {
     /// and for the element of the operand with which the slice begins. In a loop that keeps what it has loaded where it
     /// belongs, if `software`.
     ///
-    /// They are no struct, and the products no functions: then a driver for an H100 kept them where a call finds them, in
-    /// memory (`benches/RECORD.md`).
+    /// Names of `main`, not members of a struct that functions are given: on an H100 it is the same (`benches/RECORD.md`),
+    /// and no driver has to see through a call to keep them in registers.
     pub(super) fn weights(&self, products: &[Product], [unit, first]: [&str; 2], software: bool) -> String {
         let mut text = format!(
             "// The weights of a group and a slice: vec4 j of the slice is vec4 j * {} + slice of the operand.
