@@ -43,11 +43,9 @@ fn item_of(workgroup: vec3<u32>, invocation: u32, e: u32) -> Item {
     let unit = workgroup.x * COLUMNS + index % COLUMNS;
     let is_own = local_row < ROWS && row < params.batch && unit < HIDDEN;
     let there = min(row, params.batch - 1u);
-    var end = 0xffffffffu;
-    if HAS_LENGTHS {
-        end = lengths[there];
-    }
-    return Item(workgroup.z, there, min(unit, HIDDEN - 1u), min(local_row, ROWS - 1u), index % COLUMNS, is_own, end);
+    let there_unit = min(unit, HIDDEN - 1u);
+    let local_there = min(local_row, ROWS - 1u);
+    return Item(workgroup.z, there, there_unit, local_there, index % COLUMNS, is_own, end_of(there));
 }
 
 // A word as it is now. What is added to its place is zero, which no compiler can know: one that takes the load out of a

@@ -24,12 +24,8 @@ fn item_of(workgroup: vec3<u32>, invocation: u32, e: u32) -> Item {
     let unit = invocation / SLICES * UNITS + index % UNITS;
     let is_own = slice < SPREAD && index < ROWS * UNITS && row < params.batch && unit < HIDDEN;
     let there = min(row, params.batch - 1u);
-    var end = 0xffffffffu;
-    if HAS_LENGTHS {
-        end = lengths[there];
-    }
     let there_unit = min(unit, HIDDEN - 1u);
-    return Item(workgroup.z, there, there_unit, min(index / UNITS, ROWS - 1u), there_unit, is_own, end);
+    return Item(workgroup.z, there, there_unit, min(index / UNITS, ROWS - 1u), there_unit, is_own, end_of(there));
 }
 
 // Element k of the operand of an item's row, in a half: 0 or 1.

@@ -26,6 +26,14 @@ struct Item {
     end: u32,
 }
 
+// The step at which a row is over.
+fn end_of(row: u32) -> u32 {
+    if HAS_LENGTHS {
+        return lengths[row];
+    }
+    return 0xffffffffu;
+}
+
 // How many steps step i of a cell lies further.
 fn steps_further(cell: u32, i: u32) -> u32 {
     return (params.direction + cell * params.next_direction) * i;

@@ -7,12 +7,8 @@ var<workgroup> was_abandoned: u32;
 // Item e of an invocation.
 fn item_of(workgroup: vec3<u32>, invocation: u32, e: u32) -> Item {
     let unit = e * WORKGROUP + invocation;
-    var end = 0xffffffffu;
-    if HAS_LENGTHS {
-        end = lengths[workgroup.y];
-    }
     let there = min(unit, HIDDEN - 1u);
-    return Item(workgroup.z, workgroup.y, there, 0u, there, unit < HIDDEN, end);
+    return Item(workgroup.z, workgroup.y, there, 0u, there, unit < HIDDEN, end_of(workgroup.y));
 }
 
 // Whether this row is still to be done. No other workgroup looks at what it clears.
