@@ -13,28 +13,42 @@ use std::error::Error;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use wgpu_gru::{Activation, Cell, ExchangeCut, Reset, RowsCut, harness};
+use wgpu_gru::{Activation, Cell, ExchangeCut, Reset, RowsCut, TileCut, harness};
 
 use args::{Args, ArgsError, Program, WORD, Word};
 
 const KERNEL: &str = "KERNEL";
-/// The kernels whose texts are made for their sizes: whether they are of a GRU, and whether they run backward.
-const GENERATED: [(&str, bool, bool); 4] = [
-    ("gru_rows", true, false),
-    ("gru_rows_backward", true, true),
-    ("rnn_rows", false, false),
-    ("rnn_rows_backward", false, true),
-];
-/// The same by exchange: and whether they settle.
-const EXCHANGE: [(&str, bool, bool, bool); 8] = [
-    ("gru_exchange", true, false, false),
-    ("gru_exchange_backward", true, true, false),
-    ("gru_settlement", true, false, true),
-    ("gru_settlement_backward", true, true, true),
-    ("rnn_exchange", false, false, false),
-    ("rnn_exchange_backward", false, true, false),
-    ("rnn_settlement", false, false, true),
-    ("rnn_settlement_backward", false, true, true),
+/// How a kernel whose text is made divides its work.
+#[derive(Clone, Copy, PartialEq)]
+enum Made {
+    Rows,
+    Exchange,
+    Settlement,
+    /// A single step; of a reset gate by itself.
+    Step,
+    Reset,
+}
+
+/// The kernels whose texts are made for their sizes: how, whether they are of a GRU, and whether they run backward.
+const MADE: [(&str, Made, bool, bool); 18] = [
+    ("gru_step", Made::Step, true, false),
+    ("gru_step_backward", Made::Step, true, true),
+    ("gru_reset", Made::Reset, true, false),
+    ("gru_reset_backward", Made::Reset, true, true),
+    ("rnn_step", Made::Step, false, false),
+    ("rnn_step_backward", Made::Step, false, true),
+    ("gru_rows", Made::Rows, true, false),
+    ("gru_rows_backward", Made::Rows, true, true),
+    ("rnn_rows", Made::Rows, false, false),
+    ("rnn_rows_backward", Made::Rows, false, true),
+    ("gru_exchange", Made::Exchange, true, false),
+    ("gru_exchange_backward", Made::Exchange, true, true),
+    ("gru_settlement", Made::Settlement, true, false),
+    ("gru_settlement_backward", Made::Settlement, true, true),
+    ("rnn_exchange", Made::Exchange, false, false),
+    ("rnn_exchange_backward", Made::Exchange, false, true),
+    ("rnn_settlement", Made::Settlement, false, false),
+    ("rnn_settlement_backward", Made::Settlement, false, true),
 ];
 
 const fn size(name: &'static str, value: &'static str, help: &'static str, default: &'static str, most: u64) -> Word {
@@ -47,58 +61,58 @@ const PROGRAM: Program = Program {
     words: &[
         Word { name: KERNEL, help: "Its name; without one every name, its file and its defines", ..WORD },
         size("--hidden", "H", "units of the layer", "64", 1024),
-        size("--slices", "N", "invocations of a group", "2", 8),
-        size("--units", "N", "units of a group; by rows 1 forward", "1", 2),
-        size("--rows", "N", "rows of the batch of a workgroup", "1", 4),
+        size("--slices", "N", "invocations of a group", "1", 8),
+        size("--units", "N", "units of a group; by rows 1 forward", "1", 4),
+        size("--rows", "N", "rows of the batch of a workgroup", "1", 32),
         size("--ahead", "N", "by rows: steps that loads are ahead; by exchange 1: asks ahead", "4", 64),
         size("--subgroup", "N", "invocations of a subgroup; 1: slices are added in workgroup memory", "1", 128),
-        size("--groups", "N", "by exchange: groups of a subgroup", "8", 64),
-        size("--splits", "N", "by exchange: subgroups", "4", 64),
+        size("--groups", "N", "by exchange and single steps: groups of a subgroup", "8", 64),
+        size("--splits", "N", "by exchange and single steps: subgroups", "4", 64),
         size("--tile", "N", "by exchange: rows that are multiplied at a time", "1", 16),
         Word { name: "--exact-stores", help: "for devices that store single components", ..WORD },
-        Word { name: "--software", help: "by rows: for the compiler of a software rasteriser", ..WORD },
+        Word { name: "--software", help: "by rows and single steps: for a software rasteriser", ..WORD },
+        Word { name: "--vec4", help: "single steps: four weights a load, for H that is a multiple of 4", ..WORD },
         Word { name: "--reset-before", help: "the reset gate acts before the product", ..WORD },
         Word { name: "--f16-weights", help: "two weights in a word", ..WORD },
     ],
     notes: "Writes no file and needs no GPU. Takes no time.",
 };
 
-/// The cell of a kernel whose text is made.
-fn cell(is_gru: bool, args: &Args) -> Result<Cell, ArgsError> {
-    let reset = if args.get("--reset-before")? { Reset::Before } else { Reset::After };
+/// The text of a kernel that is made.
+fn made(made: Made, is_gru: bool, backward: bool, args: &Args) -> Result<String, ArgsError> {
+    let reset_before = args.get("--reset-before")? || made == Made::Reset;
+    let reset = if reset_before { Reset::Before } else { Reset::After };
     let (gate, candidate) = (Activation::Sigmoid, Activation::Tanh);
-    Ok(if is_gru { Cell::Gru { reset, gate, candidate } } else { Cell::Rnn { nonlinearity: candidate } })
+    let cell = if is_gru { Cell::Gru { reset, gate, candidate } } else { Cell::Rnn { nonlinearity: candidate } };
+    let (hidden, f16_weights) = (args.get("--hidden")?, args.get("--f16-weights")?);
+    let subgroup = Some(args.get("--subgroup")?).filter(|&size| size > 1);
+    let (exact_stores, software) = (args.get("--exact-stores")?, args.get("--software")?);
+    let (slices, units, rows) = (args.get("--slices")?, args.get("--units")?, args.get("--rows")?);
+    let (groups, splits) = (args.get("--groups")?, args.get("--splits")?);
+    let tile = |rows, software| TileCut { slices, groups, splits, units, rows, subgroup, exact_stores, software };
+    Ok(match made {
+        Made::Rows => {
+            let (units, ahead) = (if backward { units } else { 1 }, args.get("--ahead")?);
+            let cut = RowsCut { slices, units, rows, ahead, subgroup, exact_stores, software };
+            harness::rows_text(cell, backward, hidden, cut, f16_weights)
+        }
+        Made::Exchange | Made::Settlement => {
+            let tile = tile(args.get("--tile")?, false);
+            let cut = ExchangeCut { tile, rows, ahead: args.get::<u32>("--ahead")? > 1, looks: 0 };
+            harness::exchange_text(cell, backward, hidden, cut, f16_weights, made == Made::Settlement)
+        }
+        Made::Step | Made::Reset => {
+            // With reset before the product a step is two kernels.
+            let second = is_gru && reset_before && (made == Made::Step) != backward;
+            let cut = if software { TileCut { splits: 1, slices: 1, ..tile(rows, true) } } else { tile(rows, false) };
+            harness::step_text(cell, backward, second, cut, args.get("--vec4")?, f16_weights)
+        }
+    })
 }
 
 fn text_of(wanted: &str, args: &Args) -> Result<String, ArgsError> {
-    if let Some(&(_, is_gru, backward)) = GENERATED.iter().find(|(name, ..)| *name == wanted) {
-        let cut = RowsCut {
-            slices: args.get("--slices")?,
-            units: if backward { args.get("--units")? } else { 1 },
-            rows: args.get("--rows")?,
-            ahead: args.get("--ahead")?,
-            subgroup: Some(args.get("--subgroup")?).filter(|&size| size > 1),
-            exact_stores: args.get("--exact-stores")?,
-            software: args.get("--software")?,
-        };
-        let (cell, hidden) = (cell(is_gru, args)?, args.get("--hidden")?);
-        return Ok(harness::rows_text(cell, backward, hidden, cut, args.get("--f16-weights")?));
-    }
-    if let Some(&(_, is_gru, backward, settles)) = EXCHANGE.iter().find(|(name, ..)| *name == wanted) {
-        let cut = ExchangeCut {
-            slices: args.get("--slices")?,
-            groups: args.get("--groups")?,
-            splits: args.get("--splits")?,
-            units: args.get("--units")?,
-            rows: args.get("--rows")?,
-            tile: args.get("--tile")?,
-            ahead: args.get::<u32>("--ahead")? > 0,
-            subgroup: Some(args.get("--subgroup")?).filter(|&size| size > 1),
-            exact_stores: args.get("--exact-stores")?,
-            looks: 0,
-        };
-        let (cell, hidden) = (cell(is_gru, args)?, args.get("--hidden")?);
-        return Ok(harness::exchange_text(cell, backward, hidden, cut, args.get("--f16-weights")?, settles));
+    if let Some(&(_, how, is_gru, backward)) = MADE.iter().find(|(name, ..)| *name == wanted) {
+        return made(how, is_gru, backward, args);
     }
     let kernel = harness::kernel_texts().find(|kernel| kernel.name == wanted);
     let needs = "the name of a kernel; without one the names are listed".to_owned();
@@ -112,8 +126,7 @@ fn list() -> String {
         line.trim_end().to_owned() + "\n"
     });
     let made = |name: &str| format!("{name:30} src/kernels/generated, for the sizes of the options\n");
-    let rows = GENERATED.iter().map(|(name, ..)| made(name));
-    lines.chain(rows).chain(EXCHANGE.iter().map(|(name, ..)| made(name))).collect()
+    lines.chain(MADE.iter().map(|(name, ..)| made(name))).collect()
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {

@@ -1,21 +1,23 @@
 //! Single kernels as programs, for this crate's own tests and benches. No promise of stability.
 
 use crate::activation::Activation;
-use crate::config::{Cell, Reset};
+use crate::config::{Cell, Config, Reset};
 use crate::error::Result;
 use crate::gpu::{Generate, Gpu, Program, Tensor};
 use crate::kernels;
-use crate::kernels::generated::{Exchange, Rows};
+use crate::kernels::generated::{Exchange, Rows, Step};
 use crate::lower;
+use crate::plan::external::External;
 use crate::plan::ops::{
     self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lengths, Matrix, MoveRows, Op, Pack, Product,
     RecomputeGates, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::{Id, Tensors};
-use crate::plan::{ExchangeCut, MatmulKernel, Plan, RowsCut, TimeLoop};
+use crate::plan::{ExchangeCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
 use crate::reference::twins::Real;
 use crate::reference::twins::matmul::MatmulParams;
 use crate::reference::twins::run::Machine;
+use crate::unroll::Unroll;
 use crate::verification::Batch;
 use crate::weights::{CellWeights, Weights, cell_names};
 
@@ -163,8 +165,6 @@ pub struct Steps<'a> {
     pub columns: [usize; 2],
     /// `[GH, H]`
     pub weight_hh: &'a Tensor,
-    /// Room for the same, from which the steps forward then read it.
-    pub packed: Option<&'a Tensor>,
     /// `[GH]`
     pub bias_hh: Option<&'a Tensor>,
     /// `[B]`, the bits of whole numbers.
@@ -186,7 +186,6 @@ impl<'a> Steps<'a> {
             reverse: false,
             columns: [sizes[2], 0],
             weight_hh,
-            packed: None,
             bias_hh: None,
             lengths: None,
             h,
@@ -206,7 +205,7 @@ impl<'a> Steps<'a> {
             reverse: self.reverse,
             steps: 0..seq_len,
             weight_hh: given.add(self.weight_hh),
-            packed: self.packed.map(|packed| given.add(packed)),
+            transposed: None,
             f16_weights: false,
             bias_hh: self.bias_hh.map(|bias| given.add(bias)),
             lengths: self.lengths.map(|lengths| given.add(lengths)),
@@ -229,20 +228,24 @@ impl<'a> Steps<'a> {
     pub fn forward(&self, time_loop: &TimeLoop, save: bool) -> Result<Program> {
         let mut given = Given::default();
         let cell = self.cell_steps(&mut given);
-        let size = [self.cell.gates() * cell.hidden, cell.hidden];
-        let (source, packed) = (cell.weight_hh, cell.packed);
-        let pack = packed.map(|packed| Op::Pack(Pack { source, packed, size, interleaved: true, f16: false }));
         let exchanged = self.exchanged(time_loop)?;
         let ring = exchanged.as_ref().map(|ring| given.add(ring));
         let steps = Op::Steps(ops::Steps { cells: vec![cell], time_loop: *time_loop, ring, save });
-        given.program("steps", &pack.into_iter().chain([steps]).collect::<Vec<_>>())
+        given.program("steps", &[steps])
     }
 
     /// All steps backward, and the final dispatch: `d_output` `[T, B, DH]`; `d_h_n` and `d_h0` `[B, H]`.
     pub fn backward(&self, time_loop: &TimeLoop, [d_output, d_h_n, d_h0]: [&'a Tensor; 3]) -> Result<Program> {
         let unused = Tensor::zeros(self.h.gpu(), &[1])?;
         let mut given = Given::default();
-        let cells = vec![self.cell_steps(&mut given)];
+        let mut cell = self.cell_steps(&mut given);
+        let size = [self.cell.gates() * cell.hidden, cell.hidden];
+        let transposed = if time_loop.transposes_weights() { Some(Tensor::zeros(self.h.gpu(), &size)?) } else { None };
+        cell.transposed = transposed.as_ref().map(|transposed| given.add(transposed));
+        let pack = cell
+            .transposed
+            .map(|packed| Op::Pack(Pack { source: cell.weight_hh, packed, size, transposed: true, f16: false }));
+        let cells = vec![cell];
         let exchanged = self.exchanged(time_loop)?;
         let steps = StepsBackward {
             cells,
@@ -256,7 +259,7 @@ impl<'a> Steps<'a> {
             squares: None,
             unused: given.add(&unused),
         };
-        given.program("steps backward", &[Op::StepsBackward(steps)])
+        given.program("steps backward", &pack.into_iter().chain([Op::StepsBackward(steps)]).collect::<Vec<_>>())
     }
 
     /// The gates of all steps as `halves` `[T, B, 2, H]`, or back.
@@ -312,7 +315,7 @@ pub fn out_of_range(gpu: &Gpu) -> Result<Vec<(&'static str, u32)>> {
     gpu.out_of_range()
 }
 
-/// What a program has of one kernel.
+/// What a program has of one kernel, with the copies of weights that it reads.
 #[must_use]
 pub fn only(program: Program, kernel: &str) -> Program {
     program.only(kernel)
@@ -358,12 +361,12 @@ pub fn count(state: &Tensor) -> Result<Program> {
     given.program("count", &[Op::Count { state }])
 }
 
-/// `source` `[R, H]` as the steps read it: in the order of a GPU's steps forward or in its own, two in a word or one.
-pub fn pack(rows: usize, interleaved: bool, f16: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
+/// `source` `[R, H]` as the steps read it: transposed or in its own order, two in a word or one.
+pub fn pack(rows: usize, transposed: bool, f16: bool, source: &Tensor, packed: &Tensor) -> Result<Program> {
     let mut given = Given::default();
     let size = [rows, source.len() / rows];
     let (source, packed) = (given.add(source), given.add(packed));
-    given.program("pack", &[Op::Pack(Pack { source, packed, size, interleaved, f16 })])
+    given.program("pack", &[Op::Pack(Pack { source, packed, size, transposed, f16 })])
 }
 
 /// Rows of `width` from one tensor to another, in which they lie `strides` apart; from the rows that `sources` says
@@ -446,6 +449,11 @@ pub struct KernelText {
     pub text: &'static str,
 }
 
+/// The plan of a layer on a device, without the layer.
+pub fn plan<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Config<C>, unroll: &Unroll) -> Result<Plan> {
+    Plan::with(&config.erased(), unroll, &External::default(), &gpu.target())
+}
+
 /// Every kernel of the table, with its text.
 pub fn kernel_texts() -> impl Iterator<Item = KernelText> {
     kernels::ALL.iter().zip(kernels::FILES).map(|(spec, &(file, defines))| {
@@ -458,6 +466,12 @@ pub fn kernel_texts() -> impl Iterator<Item = KernelText> {
 #[must_use]
 pub fn rows_text(cell: Cell, backward: bool, hidden: usize, cut: RowsCut, f16_weights: bool) -> String {
     Rows { cell, backward, hidden: hidden as u32, cut, f16_weights }.source()
+}
+
+/// The whole text of a kernel of a single step: with reset before the product, of the second one if `second`.
+#[must_use]
+pub fn step_text(cell: Cell, backward: bool, second: bool, cut: TileCut, vec4: bool, f16_weights: bool) -> String {
+    Step { cell, backward, second, cut, f16_weights, vec4 }.source()
 }
 
 /// The whole text of a kernel by exchange, or of its settlement.

@@ -125,7 +125,7 @@ pub use layer::{
     CellParameters, ExternalTensors, Gradients, Gru, Output, Parameters, Recurrent, Rnn, Stream, StreamOptions,
     Unrolled, Workspace,
 };
-pub use plan::{Allocation, Cut, ExchangeCut, MatmulKernel, Plan, RowsCut, TimeLoop};
+pub use plan::{Allocation, ExchangeCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
 pub use tolerance::{Comparison, Tolerance};
 pub use unroll::{Mode, Saved, Schedule, Unroll};
 pub use verification::verify;

@@ -289,11 +289,12 @@ fn kernel_texts_are_printed() {
         let kernel = text(&[name]);
         assert!(kernel.contains("fn main(") && !kernel.lines().any(|line| line.starts_with('#')), "{name}: {kernel}");
     }
-    let has = |name: &str, part: &str| text(&[name]).contains(part);
+    let has = |words: &[&str], part: &str| text(words).contains(part);
     assert!(
-        has("gru_step", "weight_hh: array<vec4<f32>>") && has("gru_step_scalar", "weight_hh: array<f32>"),
+        has(&["gru_step", "--vec4"], "weight_hh: array<Weight>") && has(&["gru_step"], "weight_hh: array<f32>"),
         "{list}"
     );
+    assert!(has(&["gru_step", "--reset-before", "--software", "--rows", "2"], "W_hn (r * h)"), "two products");
     let rows = text(&["gru_rows", "--hidden", "10", "--slices", "2", "--ahead", "3", "--subgroup", "8"]);
     assert!(
         ["HIDDEN: u32 = 10u", "let r0_1 = ", "input_2_0 = ", "subgroupShuffleXor"]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{
-    ExchangeCut, Gpu, Gru, GruConfig, Program, Result, RowsCut, Schedule, Tensor, TimeLoop, Unroll, harness,
+    ExchangeCut, Gpu, Gru, GruConfig, Program, Result, RowsCut, Schedule, Tensor, TileCut, TimeLoop, Unroll, harness,
 };
 
 use crate::case::Size;
@@ -15,7 +15,6 @@ use crate::clock::{Warmth, on_gpu};
 struct Tensors {
     sizes: [usize; 3],
     weight: Tensor,
-    packed: Tensor,
     bias: Tensor,
     h: Tensor,
     gates: Tensor,
@@ -32,7 +31,6 @@ impl Tensors {
         Ok(Self {
             sizes: [seq_len, batch, hidden],
             weight: tensor(3 * hidden * hidden, bound)?,
-            packed: tensor(3 * hidden * hidden, bound)?,
             bias: tensor(3 * hidden, bound)?,
             h: tensor((seq_len + 1) * states, 1.0)?,
             gates: tensor(rows * 4 * hidden, 1.0)?,
@@ -47,8 +45,7 @@ impl Tensors {
     }
 
     fn forward(&self, time_loop: &TimeLoop, save: bool) -> Result<Program> {
-        let packed = matches!(time_loop, TimeLoop::Step { .. }).then_some(&self.packed);
-        harness::Steps { packed, ..self.steps() }.forward(time_loop, save)
+        self.steps().forward(time_loop, save)
     }
 
     fn backward(&self, time_loop: &TimeLoop) -> Result<Program> {
@@ -146,7 +143,8 @@ pub(crate) fn cuts(gpu: &Gpu, warmth: &Warmth, sizes: &[(&str, Size)], mut say: 
                 (words, TimeLoop::Rows { steps, forward: cut, backward: cut })
             });
             let exchange = exchange_cuts(name)[place].iter().map(|&[slices, groups, splits, units, rows, tile, ahead]| {
-                let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ahead: ahead > 0, ..by_exchange };
+                let tile_cut = TileCut { slices, groups, splits, units, rows: tile, ..by_exchange.tile };
+                let cut = ExchangeCut { tile: tile_cut, rows, ahead: ahead > 0, ..by_exchange };
                 let words =
                     format!("exchange {slices} x {splits} slices, {groups} x {units} units, {rows} rows by {tile}, {ahead} ahead");
                 (words, TimeLoop::Exchange { steps, forward: cut, backward: cut })

@@ -1,12 +1,7 @@
 // Steps by exchange, for an H whose recurrent weights many workgroups hold together: PARTS workgroups own ROWS rows
 // of the batch for all steps of a dispatch, COLUMNS units each. Before each product they hand their part of the
 // operand to each other. Here is how the work is divided; shared/sequence.wgsl has what is the same however it is.
-//
-// A subgroup is GROUPS groups of SLICES neighbouring invocations. A group owns UNITS neighbouring units, those of the
-// same group in all subgroups. Each of its invocations, of all SPLITS subgroups, multiplies a slice of the operand of
-// TILE rows at a time. The slices are added in the subgroup, then in workgroup memory, where each invocation finishes
-// some of the ROWS * COLUMNS numbers: its items, of which neighbours have neighbouring units. Where there are no
-// subgroups, SLICES is 1. workgroups: (PARTS, ceil(B / ROWS), cells).
+// They are multiplied tile by tile: shared/tile.wgsl. workgroups: (PARTS, ceil(B / ROWS), cells).
 //
 // Departures from the plain loops of the twins, in all of these kernels:
 // 1. The recurrent weights are loaded once and stay in registers: so the text is unrolled.
@@ -28,25 +23,10 @@ override MEETING_LOOKS: u32;
 override LOOKS: u32;
 
 var<workgroup> is_met: u32;
-// Sums of slices of a tile: component, subgroup, row and unit.
-var<workgroup> sums_of_subgroups: array<f32, SUMS>;
 
 // Looks that have been had; and in bit `half` the flag of the words of that half, of those to come.
 var<private> looks: u32;
 var<private> flags: u32 = 3u;
-
-// Item e of an invocation.
-fn item_of(workgroup: vec3<u32>, invocation: u32, e: u32) -> Item {
-    let index = e * WORKGROUP + invocation;
-    let local_row = index / COLUMNS;
-    let row = workgroup.y * ROWS + local_row;
-    let unit = workgroup.x * COLUMNS + index % COLUMNS;
-    let is_own = local_row < ROWS && row < params.batch && unit < HIDDEN;
-    let there = min(row, params.batch - 1u);
-    let there_unit = min(unit, HIDDEN - 1u);
-    let local_there = min(local_row, ROWS - 1u);
-    return Item(workgroup.z, there, there_unit, local_there, index % COLUMNS, is_own, end_of(there));
-}
 
 // A word as it is now. What is added to its place is zero, which no compiler can know: one that takes the load out of a
 // loop, as that of lavapipe does, would look at one number for ever.
@@ -76,11 +56,6 @@ fn meet(workgroup: vec3<u32>, invocation: u32) -> bool {
         }
     }
     return workgroupUniformLoad(&is_met) == 1u;
-}
-
-// Where the first component of a sum of a subgroup lies; the group's number e, rows before units.
-fn sum_at(split: u32, group: u32, e: u32) -> u32 {
-    return (split * TILE + e / UNITS) * COLUMNS + group * UNITS + e % UNITS;
 }
 
 // Element k of the operand of an item's row, in a half: 0 or 1.

@@ -1,4 +1,4 @@
-// Many steps of the GRU forward: equations (1), (2), (3), (4) of lib.rs, with RESET_BEFORE (1), (2), (3'), (4).
+// Steps of the GRU forward: equations (1), (2), (3), (4) of lib.rs, with RESET_BEFORE (1), (2), (3'), (4).
 // Division of work: shared/sequence.wgsl. Parameters: shared/step_params.wgsl.
 //
 // h      rows of H states, read at h_before of the first step, written at h_after of each

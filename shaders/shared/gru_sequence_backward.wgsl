@@ -1,4 +1,4 @@
-// Many steps of the GRU backward: equations (5), (6), (7), (8), (9) of lib.rs. Division of work: shared/sequence.wgsl.
+// Steps of the GRU backward: equations (5), (6), (7), (8), (9) of lib.rs. Division of work: shared/sequence.wgsl.
 // Parameters and bindings: shared/step_backward_params.wgsl.
 //
 // h         rows of H states, read at h_before
@@ -60,34 +60,35 @@ fn candidate_and_update(d_h: f32, input: Input) -> vec2<f32> {
 
 #ifdef RESET_BEFORE
 
-// d_an, the operand of the first product. Gives d_az, which has to wait: others may still read the half of the second.
-fn begin(item: Item, i: u32, input: Input, d_after: f32) -> f32 {
+// d_an, the operand of the first product. Gives d_az, which has to wait: others may still read the half of the second;
+// and what reaches the state before past all products.
+fn begin(item: Item, i: u32, input: Input, d_after: f32) -> vec2<f32> {
+    let over = is_over(item, i);
     let d_h = d_after + input.d_output;
-    let d = select(candidate_and_update(d_h, input), vec2<f32>(), is_over(item, i));
+    let d = select(candidate_and_update(d_h, input), vec2<f32>(), over);
     put_square(item, i, d_h);
     if item.is_own {
         put(item, 1u, item.unit, d.x);
         gates[gate_index(item, i) + HIDDEN] = d.y;
         gates[gate_index(item, i) + 2u * HIDDEN] = d.x;
     }
-    return d.y;
+    return vec2<f32>(d.y, select(d_h * gate_value(input.gates.y), d_after, over));
 }
 
-// d_ar, which makes the operand of the second product with d_az, from d_q = d_an . W_hn; and what reaches the state
-// before past that product.
-fn finish(item: Item, i: u32, input: Input, d_after: f32, d_az: f32, d_q: f32) -> f32 {
+// d_ar, which makes the operand of the second product with d_az, from d_q = d_an . W_hn and what `begin` gave; and what
+// reaches the state before past that second product.
+fn finish(item: Item, i: u32, input: Input, begun: vec2<f32>, d_q: f32) -> f32 {
     let over = is_over(item, i);
     let d_ar = select(d_q * input.before * gate_slope(input.gates.x), 0.0, over);   // (7)
     if item.is_own {
         put(item, 0u, item.unit, d_ar);
-        put(item, 0u, HIDDEN + item.unit, d_az);
+        put(item, 0u, HIDDEN + item.unit, begun.x);
         gates[gate_index(item, i)] = d_ar;
         if over {
             gates[gate_index(item, i) + 3u * HIDDEN] = 0.0;
         }
     }
-    let d_h = (d_after + input.d_output) * gate_value(input.gates.y) + d_q * gate_value(input.gates.x);
-    return select(d_h, d_after, over);
+    return select(begun.y + d_q * gate_value(input.gates.x), begun.y, over);
 }
 
 #else

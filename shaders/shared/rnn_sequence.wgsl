@@ -1,4 +1,4 @@
-// Many steps of the plain RNN forward: h' = f(W_ih x + b_ih + W_hh h + b_hh). Division of work: shared/sequence.wgsl.
+// Steps of the plain RNN forward: h' = f(W_ih x + b_ih + W_hh h + b_hh). Division of work: shared/sequence.wgsl.
 // Parameters: shared/step_params.wgsl.
 //
 // h      rows of H states, read at h_before of the first step, written at h_after of each

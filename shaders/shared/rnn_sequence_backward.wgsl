@@ -1,4 +1,4 @@
-// Many steps of the plain RNN backward: d_a = d_h' f'(a). Division of work: shared/sequence.wgsl. Parameters and
+// Steps of the plain RNN backward: d_a = d_h' f'(a). Division of work: shared/sequence.wgsl. Parameters and
 // bindings: shared/step_backward_params.wgsl.
 //
 // h         rows of H states, read at h_after

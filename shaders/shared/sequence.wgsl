@@ -1,6 +1,6 @@
-// What kernels that take many steps in a dispatch share, however they divide their work: shared/rows.wgsl and
-// shared/exchange.wgsl say how. shared/CELL_sequence.wgsl and shared/CELL_sequence_backward.wgsl have the equations;
-// src/kernels/generated/ writes `main` and what depends on H.
+// What the kernels of steps share, however they divide their work: shared/rows.wgsl, shared/exchange.wgsl and
+// shared/step.wgsl say how. shared/CELL_sequence.wgsl and shared/CELL_sequence_backward.wgsl have the equations;
+// src/kernels/generated/ writes `main` and what is unrolled.
 
 // Numbers per unit in the gates.
 override WIDTH: u32;
@@ -74,11 +74,41 @@ fn first_state(item: Item) -> f32 {
 // Four weights, two in a word.
 alias Weight = vec2<u32>;
 
-@group(0) @binding(1) var<storage, read> weight_hh: array<u32>;
-
 fn numbers(weight: Weight) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(weight.x), unpack2x16float(weight.y));
 }
+
+#else
+
+alias Weight = vec4<f32>;
+
+fn numbers(weight: Weight) -> vec4<f32> {
+    return weight;
+}
+
+#endif
+
+#ifdef VEC4
+
+// Four weights at a time, for H that is a multiple of 4.
+@group(0) @binding(1) var<storage, read> weight_hh: array<Weight>;
+
+// The four weights from the k-th on of `count` that begin at `begin`: zero past their end.
+fn weights_of(begin: u32, count: u32, k: u32) -> Weight {
+    return select(Weight(), weight_hh[(begin + min(k, count - 4u)) / 4u], k < count);
+}
+
+// The weights of four neighbouring units in the k-th of `count` rows of weight_hh, the first of which has them at
+// `begin`: zero past the last row.
+fn weights_beside(begin: u32, count: u32, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), numbers(weight_hh[(begin + min(k, count - 1u) * HIDDEN) / 4u]), k < count);
+}
+
+#else
+
+#ifdef F16
+
+@group(0) @binding(1) var<storage, read> weight_hh: array<u32>;
 
 fn weight_at(index: u32) -> u32 {
     return (weight_hh[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
@@ -92,13 +122,7 @@ fn weight_of(is_there: vec4<bool>, at: vec4<u32>) -> Weight {
 
 #else
 
-alias Weight = vec4<f32>;
-
 @group(0) @binding(1) var<storage, read> weight_hh: array<f32>;
-
-fn numbers(weight: Weight) -> vec4<f32> {
-    return weight;
-}
 
 fn weight_of(is_there: vec4<bool>, at: vec4<u32>) -> Weight {
     let weights = vec4<f32>(weight_hh[at.x], weight_hh[at.y], weight_hh[at.z], weight_hh[at.w]);
@@ -107,17 +131,33 @@ fn weight_of(is_there: vec4<bool>, at: vec4<u32>) -> Weight {
 
 #endif
 
-// Four weights of a gate of a unit, along its row of weight_hh from column k on: zero past its end.
-fn weights_along(cell: u32, gate: u32, unit: u32, k: u32) -> Weight {
+// The four weights from the k-th on of `count` that begin at `begin`: zero past their end.
+fn weights_of(begin: u32, count: u32, k: u32) -> Weight {
     let columns = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
-    let begin = step_offsets(cell, 0u).weights + (gate * HIDDEN + min(unit, HIDDEN - 1u)) * HIDDEN;
-    return weight_of(columns < vec4<u32>(HIDDEN), begin + min(columns, vec4<u32>(HIDDEN - 1u)));
+    return weight_of(columns < vec4<u32>(count), begin + min(columns, vec4<u32>(count - 1u)));
 }
 
-// Four weights down the column of a unit, over `count` rows of weight_hh that begin at row `first`, from the k-th of
-// them on: zero past their end.
-fn weights_down(cell: u32, unit: u32, first: u32, count: u32, k: u32) -> Weight {
+// Four weights from the k-th row on of `count` rows of weight_hh, in the column that begins at `begin`: zero past the
+// last row.
+fn weights_down(begin: u32, count: u32, k: u32) -> Weight {
     let rows = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
-    let begin = step_offsets(cell, 0u).weights + min(unit, HIDDEN - 1u);
-    return weight_of(rows < vec4<u32>(count), begin + (first + min(rows, vec4<u32>(count - 1u))) * HIDDEN);
+    return weight_of(rows < vec4<u32>(count), begin + min(rows, vec4<u32>(count - 1u)) * HIDDEN);
+}
+
+#endif
+
+// Where the weights of a gate of a unit begin: a row of weight_hh.
+fn row_of_weights(cell: u32, gate: u32, unit: u32) -> u32 {
+    return step_offsets(cell, 0u).weights + (gate * HIDDEN + min(unit, HIDDEN - 1u)) * HIDDEN;
+}
+
+// Where those begin that lead from row `first` of weight_hh and the rows after it to a unit, or to `units` of them: a
+// column.
+fn column_of_weights(cell: u32, first: u32, unit: u32, units: u32) -> u32 {
+    return step_offsets(cell, 0u).weights + first * HIDDEN + min(unit, HIDDEN - units);
+}
+
+// The same where weight_hh is transposed, with rows of `width`.
+fn row_of_transposed(cell: u32, width: u32, first: u32, unit: u32) -> u32 {
+    return step_offsets(cell, 0u).weights + min(unit, HIDDEN - 1u) * width + first;
 }

@@ -1,5 +1,5 @@
-// What many steps in a dispatch share backward, whatever the cell. The kernel begins with d_h, the gradient of the
-// state after its first step without d_output, and leaves that of the state before its last step in d_h0.
+// What steps share backward, whatever the cell. A kernel begins with d_h, the gradient of the state after its first
+// step without d_output, and leaves that of the state before its last step in d_h0; a single step without the product.
 
 // The squares of d_h of a step, and of the one before or after it.
 var<workgroup> squares: array<f32, SQUARES>;
@@ -7,11 +7,15 @@ var<workgroup> squares: array<f32, SQUARES>;
 // d_h before the first step of the dispatch.
 fn first_d_h(item: Item) -> f32 {
     let at = step_offsets(item.cell, 0u);
-    let own = item.row * HIDDEN + item.unit;
     if at.from_d_h_n {
-        return d_h_n[at.d_h_n + own];
+        return d_h_n[at.d_h_n + item.row * HIDDEN + item.unit];
     }
-    return d_h0[at.d_h0 + own];
+    return d_h_of_step_after(item);
+}
+
+// What a step before in the dispatch's order, or the first kernel of this one, has left.
+fn d_h_of_step_after(item: Item) -> f32 {
+    return d_h0[step_offsets(item.cell, 0u).d_h0 + item.row * HIDDEN + item.unit];
 }
 
 fn store_d_h(item: Item, d_h: f32) {
@@ -42,19 +46,21 @@ fn put_square(item: Item, i: u32, d_h: f32) {
 // of which this one makes ROW_NORMS.
 fn store_norms(workgroup: vec3<u32>, invocation: u32, i: u32) {
     if HAS_NORMS {
-        let local_row = invocation / ROW_NORMS;
-        let part = invocation % ROW_NORMS;
-        let row = workgroup.y * ROWS + local_row;
-        if local_row < ROWS && row < params.batch {
-            let begin = ((i & 1u) * ROWS + local_row) * COLUMNS;
-            let first = part * COLUMNS_OF_NORM;
-            let end = min(first + COLUMNS_OF_NORM, HIDDEN - workgroup.x * COLUMNS);
-            var sum = 0.0;
-            for (var unit = first; unit < end; unit++) {
-                sum += squares[begin + unit];
+        for (var number = invocation; number < ROWS * ROW_NORMS; number += WORKGROUP) {
+            let local_row = number / ROW_NORMS;
+            let part = number % ROW_NORMS;
+            let row = workgroup.y * ROWS + local_row;
+            if row < params.batch {
+                let begin = ((i & 1u) * ROWS + local_row) * COLUMNS;
+                let first = part * COLUMNS_OF_NORM;
+                let end = min(first + COLUMNS_OF_NORM, HIDDEN - workgroup.x * COLUMNS);
+                var sum = 0.0;
+                for (var unit = first; unit < end; unit++) {
+                    sum += squares[begin + unit];
+                }
+                let index = row * NORMS + workgroup.x + part;
+                norms[step_offsets(workgroup.z, i).norms + index * params.norms_stride] = sum;
             }
-            let index = row * NORMS + workgroup.x + part;
-            norms[step_offsets(workgroup.z, i).norms + index * params.norms_stride] = sum;
         }
     }
 }

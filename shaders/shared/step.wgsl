@@ -1,86 +1,41 @@
-// What the steps forward share. Their parameters: shared/step_params.wgsl. Division of work: shared/walk.wgsl.
+// Single steps, for what neither rows nor exchange take: a dispatch makes one step. Here is how the work is divided;
+// shared/sequence.wgsl has what is the same however it is.
 //
-// workgroups: (ceil(H / LANES); ceil(B / ROWS); cells).
+// A workgroup owns ROWS rows of the batch and COLUMNS units, which it multiplies as one tile: shared/tile.wgsl.
+// workgroups: (ceil(B / ROWS), ceil(H / COLUMNS), cells), so that those which read the same weights follow each other.
+//
+// Departures from the plain loops of the twins, in all of these kernels:
+// 1. Weights are read once for all rows of a workgroup, by neighbours next to each other: backward from a copy of
+//    weight_hh that is transposed.
+// 2. The operand comes slab by slab into workgroup memory. With SOFTWARE there is none: a software rasteriser suspends
+//    every invocation of a workgroup at each barrier. There an invocation has one unit, and where subgroups have 8
+//    invocations each loads the operand of some rows, which go round by broadcasts.
+// 3. A step backward begins with the product of the step after, since that needs all units of it. So one more product
+//    ends each chunk: a dispatch without a step.
+// 4. Where the reset gate acts before the product, what it is multiplied with needs all units, too: two dispatches a
+//    step. Forward the first makes r and r * h, backward the second makes d_ar.
+// 5. Rows past the batch read its last row, units past H the last unit; neither is stored.
+// 6. One text does for every H: HIDDEN is a variable.
 
-// 0: weight_hh as given. Otherwise packed by pack.wgsl, with PACKED * H rows.
-override PACKED: u32;
+var<private> HIDDEN: u32;
+// Sums of squares of d_h of a row and a step.
+var<private> NORMS: u32;
 
-// The kernel has `multiply`, the products of one unit and ROWS rows, and `finish`, which makes one number of them.
-@compute @workgroup_size(LANES, SPLIT)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
-    let row = workgroup.y * ROWS;
-    let unit = workgroup.x * LANES + local.x;
-    let at = step_offsets(workgroup.z, 0u);
-    if !all_over(row, at.t) {
-        multiply(at, row, min(unit, params.hidden - 1u), local.xy);
+fn begin_kernel() {
+    HIDDEN = params.hidden;
+    NORMS = (params.hidden + COLUMNS - 1u) / COLUMNS;
+}
+
+// The row of the batch that is row `local_row` of the workgroup.
+fn row_of(workgroup: vec3<u32>, local_row: u32) -> u32 {
+    return min(workgroup.y * ROWS + local_row, params.batch - 1u);
+}
+
+// Element k of the operand of an item's row: the next dispatch finds it where it is stored anyhow, except for r * h.
+fn put(item: Item, half: u32, k: u32, value: f32) {
+#ifdef FORWARD_RESET
+    if half == 1u && !is_over(item, 0u) {
+        gates[gate_index(item, 0u) + 3u * HIDDEN] = value;
     }
-    slices_barrier();
-    if unit < params.hidden {
-        for (var r = local.y; r < rows_from(row); r += SPLIT) {
-            finish(at, row + r, unit, local.x, r);
-        }
-    }
-}
-
-// Where a row of weight_hh begins, and the distance from each k to the next.
-fn weight_row(at: StepOffsets, row: u32) -> u32 {
-    return at.weights + row * select(4u, params.hidden, PACKED == 0u);
-}
-
-fn weight_stride() -> u32 {
-    return select(PACKED * params.hidden, 1u, PACKED == 0u);
-}
-
-// Stores the sums of a product for rows 4 * quad to 4 * quad + 3 in workgroup memory. `local` is lane and slice.
-fn store_sums(local: vec2<u32>, product: u32, quad: u32, values: vec4<f32>) {
-    let at = (local.y * SUMS + product * ROWS + 4u * quad) * LANES + local.x;
-    sums[at] = values.x;
-    if ROWS > 1u {
-        sums[at + LANES] = values.y;
-        sums[at + 2u * LANES] = values.z;
-        sums[at + 3u * LANES] = values.w;
-    }
-}
-
-// The sum of a product over all slices, for one of the ROWS rows.
-fn sum_of(lane: u32, product: u32, row: u32) -> f32 {
-    return sum_of_slices(product * ROWS + row, lane);
-}
-
-// The product of a plain RNN and of a reset gate: a row of weight_hh with the states before the step.
-fn multiply_one(at: StepOffsets, row: u32, unit: u32, local: vec2<u32>) {
-    let weight = weight_row(at, unit);
-    let stride = weight_stride();
-    let rows0 = four_rows(at.before, row, params.h_stride);
-    let rows1 = four_rows(at.before, row + 4u, params.h_stride);
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    for (var k = first_part(local.y); k < params.hidden; k += LOAD_WIDTH * SPLIT) {
-        let weights = weights_from(weight + k * stride);
-        if ROWS == 1u {
-            sum0.x += inner(weights, states_from(rows0.x + k));
-        } else {
-            sum0 = add_products(sum0, states_of(rows0, k), weights);
-        }
-        if ROWS > 4u {
-            sum1 = add_products(sum1, states_of(rows1, k), weights);
-        }
-    }
-    store_sums(local, 0u, 0u, sum0);
-    if ROWS > 4u {
-        store_sums(local, 0u, 1u, sum1);
-    }
-}
-
-fn states_of(rows: vec4<u32>, k: u32) -> Columns {
-    return transposed(
-        states_from(rows.x + k), states_from(rows.y + k), states_from(rows.z + k), states_from(rows.w + k),
-    );
-}
-
-fn gates_of(rows: vec4<u32>, k: u32) -> Columns {
-    return transposed(gates_from(rows.x + k), gates_from(rows.y + k), gates_from(rows.z + k), gates_from(rows.w + k));
+#endif
 }

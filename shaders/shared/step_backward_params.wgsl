@@ -60,8 +60,7 @@ struct StepOffsets {
     before: u32,
     after: u32,
     gates: u32,
-    // The step after it, and its gates.
-    t_after: u32,
+    // Those of the step after it.
     gates_after: u32,
     d_output: u32,
     d_h_n: u32,
@@ -69,8 +68,6 @@ struct StepOffsets {
     weights: u32,
     norms: u32,
     from_d_h_n: bool,
-    has_product: bool,
-    is_final: bool,
 }
 
 // Step i of a cell.
@@ -86,7 +83,6 @@ fn step_offsets(cell: u32, i: u32) -> StepOffsets {
         params.h_before + cell * params.next_h_before + states,
         params.h_after + cell * params.next_h_after + states,
         gates_here,
-        t - direction,
         gates_here - direction * gates_of_step,
         params.d_output_offset + cell * params.next_d_output + states,
         params.d_h_n_offset + cell * params.next_d_h_n,
@@ -94,7 +90,5 @@ fn step_offsets(cell: u32, i: u32) -> StepOffsets {
         params.weights_offset + cell * params.next_weights,
         params.norms_offset + cell * params.next_norms + ahead,
         params.from_d_h_n != 0u,
-        params.has_product != 0u,
-        params.steps == 0u,
     );
 }

@@ -70,7 +70,7 @@ bindings! {
     /// The recurrent weights as the steps read them.
     Pack;
     uniform(dynamic: false) params: PackParams {
-        rows: u32, vec4s: u32, source_offset: u32, packed_offset: u32, side_by_side: u32, workgroups: u32,
+        rows: u32, columns: u32, source_offset: u32, packed_offset: u32, transposed: u32, workgroups: u32,
     }
     storage { source: read, packed: read_write }
 }

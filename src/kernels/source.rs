@@ -32,7 +32,6 @@ static SHARED: &[File<'_>] = files![
     "shared/f16",
     "shared/gru_sequence",
     "shared/gru_sequence_backward",
-    "shared/loads",
     "shared/matmul",
     "shared/norm",
     "shared/operand",
@@ -45,10 +44,9 @@ static SHARED: &[File<'_>] = files![
     "shared/sequence_backward",
     "shared/settlement",
     "shared/step",
-    "shared/step_backward",
     "shared/step_backward_params",
     "shared/step_params",
-    "shared/walk",
+    "shared/tile",
 ];
 
 /// The text of a file in the variant that has these defines.

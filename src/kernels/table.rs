@@ -26,26 +26,7 @@ kernels! {
     MATMUL_COOPERATIVE_8         = "matmul_cooperative" [VEC4]                                         : Matmul;
     MATMUL_COOPERATIVE_8_SCALAR  = "matmul_cooperative" []              as "matmul_cooperative_scalar" : Matmul;
 
-    // Steps of a GRU, of its reset gate where that acts before the product, of a plain RNN: with loads of vec4 for H
-    // that is a multiple of 4, scalar, and with loads of vec4 and weights of f16.
-    GRU_STEP                     = "gru_step"           [VEC4]                                         : Step;
-    GRU_STEP_SCALAR              = "gru_step"           []                                             : Step;
-    GRU_STEP_F16                 = "gru_step"           [VEC4 F16]                                     : Step;
-    GRU_RESET                    = "gru_reset"          [VEC4]                                         : Step;
-    GRU_RESET_SCALAR             = "gru_reset"          []                                             : Step;
-    GRU_RESET_F16                = "gru_reset"          [VEC4 F16]                                     : Step;
-    RNN_STEP                     = "rnn_step"           [VEC4]                                         : Step;
-    RNN_STEP_SCALAR              = "rnn_step"           []                                             : Step;
-    RNN_STEP_F16                 = "rnn_step"           [VEC4 F16]                                     : Step;
-    GRU_STEP_BACKWARD            = "gru_step_backward"  [VEC4]                                         : StepBackward;
-    GRU_STEP_BACKWARD_SCALAR     = "gru_step_backward"  []                                             : StepBackward;
-    GRU_STEP_BACKWARD_F16        = "gru_step_backward"  [VEC4 F16]                                     : StepBackward;
-    GRU_RESET_BACKWARD           = "gru_reset_backward" [VEC4]                                         : StepBackward;
-    GRU_RESET_BACKWARD_SCALAR    = "gru_reset_backward" []                                             : StepBackward;
-    GRU_RESET_BACKWARD_F16       = "gru_reset_backward" [VEC4 F16]                                     : StepBackward;
-    RNN_STEP_BACKWARD            = "rnn_step_backward"  [VEC4]                                         : StepBackward;
-    RNN_STEP_BACKWARD_SCALAR     = "rnn_step_backward"  []                                             : StepBackward;
-    RNN_STEP_BACKWARD_F16        = "rnn_step_backward"  [VEC4 F16]                                     : StepBackward;
+    // Beside the steps, whose texts are made: `generated`.
     GRU_GATES                    = "gru_gates"          []                                             : GruGates;
 
     // Copies.

@@ -1,67 +1,24 @@
 //! The steps of a chunk back through time, and the gates that they need where forward did not keep them.
 
-use std::sync::Arc;
-
-use super::steps::{
-    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, exchange, first_and_next, kernel, parts, rows,
-};
-use super::{On, Overrides, activation, clip};
+use super::steps::{activations, all_of, all_weights, direction, first_and_next, kernels, parts};
+use super::{On, Overrides, clip};
 use crate::config::{Cell, Reset};
-use crate::gpu::{Gpu, Kernel, ProgramBuilder};
-use crate::kernels::{
-    GRU_GATES, GRU_RESET_BACKWARD, GRU_RESET_BACKWARD_F16, GRU_RESET_BACKWARD_SCALAR, GRU_STEP_BACKWARD,
-    GRU_STEP_BACKWARD_F16, GRU_STEP_BACKWARD_SCALAR, GruGates, GruGatesParams, RNN_STEP_BACKWARD,
-    RNN_STEP_BACKWARD_F16, RNN_STEP_BACKWARD_SCALAR, StepBackward, StepBackwardParams,
-};
+use crate::gpu::ProgramBuilder;
+use crate::kernels::{GRU_GATES, GruGates, GruGatesParams, StepBackward, StepBackwardParams};
 use crate::plan::TimeLoop;
 use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward};
 
-/// Sums that a lane has: one for each of its four units.
-const SUMS: u32 = 4;
-
-/// The kernels of a step, in their order.
-fn kernels(gpu: &Gpu, args: &StepsBackward) -> Vec<Arc<Kernel>> {
+/// The overrides of the steps of a cell that do not divide their work.
+fn options(args: &StepsBackward) -> Overrides {
     let cell = &args.cells[0];
-    let options = |norms: bool, own: Overrides| {
-        let mut overrides = vec![
-            ("WIDTH", cell.gates_width as f64),
-            ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
-            ("HAS_NORMS", f64::from(norms)),
-        ];
-        overrides.extend(clip(cell.clip));
-        overrides.extend(own);
-        overrides
-    };
-    let norms = args.squares.is_some();
-    let mut own = match cell.cell {
-        Cell::Rnn { nonlinearity } => activation(ACTIVATION, nonlinearity),
-        Cell::Gru { gate, candidate, .. } => [activation(GATE, gate), activation(CANDIDATE, candidate)].concat(),
-    };
-    let cut = match args.time_loop {
-        TimeLoop::Rows { backward, .. } => return vec![rows(gpu, cell, backward, true, &options(norms, own))],
-        TimeLoop::Exchange { backward, .. } => return exchange(gpu, cell, backward, true, &options(norms, own)),
-        TimeLoop::Step { backward, .. } => backward,
-    };
-    let kernel = |forms, norms, own| kernel(gpu, cell, forms, cut, SUMS, options(norms, own));
-    match cell.cell {
-        Cell::Rnn { .. } => {
-            let forms: Forms = [&RNN_STEP_BACKWARD, &RNN_STEP_BACKWARD_SCALAR, &RNN_STEP_BACKWARD_F16];
-            vec![kernel(forms, norms, own)]
-        }
-        Cell::Gru { reset, gate, .. } => {
-            own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-            let forms: Forms = [&GRU_STEP_BACKWARD, &GRU_STEP_BACKWARD_SCALAR, &GRU_STEP_BACKWARD_F16];
-            let step = kernel(forms, norms, own);
-            match reset {
-                Reset::After => vec![step],
-                Reset::Before => {
-                    let forms: Forms = [&GRU_RESET_BACKWARD, &GRU_RESET_BACKWARD_SCALAR, &GRU_RESET_BACKWARD_F16];
-                    // The norm is that of the d_h which the first of the two makes.
-                    vec![step, kernel(forms, false, activation(GATE, gate))]
-                }
-            }
-        }
-    }
+    let mut overrides = vec![
+        ("WIDTH", cell.gates_width as f64),
+        ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
+        ("HAS_NORMS", f64::from(args.squares.is_some())),
+    ];
+    overrides.extend(clip(cell.clip));
+    overrides.extend(activations(cell));
+    overrides
 }
 
 pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsBackward) {
@@ -70,7 +27,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
     let state = any.batch * any.hidden;
     let (h, h_at) = all_of(on, cells, CellSteps::states);
     let (gates, gates_at) = all_of(on, cells, CellSteps::chunk_gates);
-    let (weight_hh, weights_at) = all_weights(on, cells, false);
+    let (weight_hh, weights_at) = all_weights(on, cells, true);
     let of_step = any.batch * any.h_stride;
     let d_outputs = cells
         .iter()
@@ -145,7 +102,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
     };
     let lengths = any.lengths.map_or(weight_hh, |lengths| on.whole(lengths).0);
     let workgroups = d.workgroups();
-    let kernels = kernels(builder.gpu(), d);
+    let kernels = kernels(builder.gpu(), any, *time_loop, true, &options(d));
     let group = |kernel| {
         let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, norms: squares };
         let ring = d.ring.map(|ring| on.whole(ring).0);
@@ -173,15 +130,14 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
 
 pub(super) fn gru_gates<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &RecomputeGates) {
     let steps = &args.steps;
-    let Cell::Gru { reset, gate, candidate } = steps.cell else { return };
+    let Cell::Gru { reset, .. } = steps.cell else { return };
     let states = steps.h_before();
     let ((gates, gates_offset), (h, h_offset)) = (on.matrix(&steps.gates_matrix()), on.matrix(&states));
     let [rows, hidden] = [steps.rows(), steps.hidden].map(|size| size as u32);
     let (h_stride, pass_index) = (states.stride as u32, args.pass);
     let params = GruGatesParams { rows, hidden, gates_offset, h_offset, h_stride, pass_index };
     let mut overrides = clip(steps.clip);
-    overrides.extend(activation(GATE, gate));
-    overrides.extend(activation(CANDIDATE, candidate));
+    overrides.extend(activations(steps));
     overrides.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
     let kernel = builder.gpu().kernel(&GRU_GATES, &overrides);
     let storage = GruGates { h, h_proj: on.whole(args.h_proj).0, gates };

@@ -96,14 +96,14 @@ pub(super) fn count<'a>(builder: &mut ProgramBuilder<'a>, counter: View<'a>) {
 pub(super) fn pack<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Pack) {
     let ((source, source_offset), (packed, packed_offset)) = (on.whole(args.source), on.whole(args.packed));
     let [rows, columns] = args.size;
-    let fours = columns / 4;
-    let [x, y] = grid(builder, (rows * fours).div_ceil(256) as u32);
+    let words = rows * columns / if args.f16 { 2 } else { 1 };
+    let [x, y] = grid(builder, words.div_ceil(256) as u32);
     let params = PackParams {
         rows: rows as u32,
-        vec4s: fours as u32,
-        source_offset: source_offset / 4,
-        packed_offset: packed_offset / if args.f16 { 2 } else { 4 },
-        side_by_side: u32::from(args.interleaved),
+        columns: columns as u32,
+        source_offset,
+        packed_offset,
+        transposed: u32::from(args.transposed),
         workgroups: x,
     };
     let kernel = builder.gpu().kernel(if args.f16 { &PACK_F16 } else { &PACK }, &[]);

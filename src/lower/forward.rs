@@ -1,67 +1,26 @@
 //! The steps of a chunk forward.
 
-use std::sync::Arc;
-
-use super::steps::{
-    ACTIVATION, CANDIDATE, Forms, GATE, all_of, all_weights, direction, exchange, first_and_next, kernel, rows, whole,
-};
-use super::{On, Overrides, activation, clip};
-use crate::config::{Cell, Reset};
-use crate::gpu::{Gpu, Kernel, ProgramBuilder};
-use crate::kernels::{
-    GRU_RESET, GRU_RESET_F16, GRU_RESET_SCALAR, GRU_STEP, GRU_STEP_F16, GRU_STEP_SCALAR, RNN_STEP, RNN_STEP_F16,
-    RNN_STEP_SCALAR, Step, StepParams,
-};
-use crate::plan::TimeLoop;
+use super::steps::{activations, all_of, all_weights, direction, first_and_next, kernels, whole};
+use super::{On, Overrides, clip};
+use crate::config::Cell;
+use crate::gpu::ProgramBuilder;
+use crate::kernels::{Step, StepParams};
 use crate::plan::ops::{CellSteps, Steps};
 
-/// The overrides that all steps forward share but for the cut.
-fn options(cell: &CellSteps, own: Overrides) -> Overrides {
+/// The overrides of the steps of a cell that do not divide their work.
+fn options(Steps { cells, save, .. }: &Steps) -> Overrides {
+    let cell = &cells[0];
     let mut overrides = vec![
         ("WIDTH", cell.gates_width as f64),
         ("HAS_BIAS", f64::from(cell.bias_hh.is_some())),
         ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
     ];
     overrides.extend(clip(cell.clip));
-    overrides.extend(own);
+    overrides.extend(activations(cell));
+    // The states of a plain RNN tell everything but which of them the clip gave.
+    let is_saved = *save && (cell.clip.is_some() || matches!(cell.cell, Cell::Gru { .. }));
+    overrides.push(("SAVE", f64::from(is_saved)));
     overrides
-}
-
-/// The kernels of a step, in their order.
-fn kernels(gpu: &Gpu, Steps { cells, time_loop, save, .. }: &Steps) -> Vec<Arc<Kernel>> {
-    let cell = &cells[0];
-    let mut own = match cell.cell {
-        // The states tell everything but which of them the clip gave.
-        Cell::Rnn { nonlinearity } => {
-            [activation(ACTIVATION, nonlinearity), vec![("SAVE", f64::from(*save && cell.clip.is_some()))]].concat()
-        }
-        Cell::Gru { gate, candidate, .. } => {
-            [activation(GATE, gate), activation(CANDIDATE, candidate), vec![("SAVE", f64::from(*save))]].concat()
-        }
-    };
-    let cut = match *time_loop {
-        TimeLoop::Rows { forward, .. } => return vec![rows(gpu, cell, forward, false, &options(cell, own))],
-        TimeLoop::Exchange { forward, .. } => return exchange(gpu, cell, forward, false, &options(cell, own)),
-        TimeLoop::Step { forward, .. } => forward,
-    };
-    let kernel = |forms, products, mut own: Overrides| {
-        own.push(("PACKED", cell.packed.map_or(0.0, |_| cell.cell.gates() as f64)));
-        kernel(gpu, cell, forms, cut, products, options(cell, own))
-    };
-    match cell.cell {
-        Cell::Rnn { .. } => vec![kernel([&RNN_STEP, &RNN_STEP_SCALAR, &RNN_STEP_F16], 1, own)],
-        Cell::Gru { reset, gate, .. } => {
-            own.push(("RESET_BEFORE", f64::from(reset == Reset::Before)));
-            let step = |products| kernel([&GRU_STEP, &GRU_STEP_SCALAR, &GRU_STEP_F16], products, own.clone());
-            match reset {
-                Reset::After => vec![step(3)],
-                Reset::Before => {
-                    let forms: Forms = [&GRU_RESET, &GRU_RESET_SCALAR, &GRU_RESET_F16];
-                    vec![kernel(forms, 1, activation(GATE, gate)), step(2)]
-                }
-            }
-        }
-    }
 }
 
 pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &Steps) {
@@ -69,7 +28,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &Ste
     let any = &cells[0];
     let (h, h_at) = all_of(on, cells, CellSteps::states);
     let (gates, gates_at) = all_of(on, cells, CellSteps::chunk_gates);
-    let (weight_hh, weights_at) = all_weights(on, cells, true);
+    let (weight_hh, weights_at) = all_weights(on, cells, false);
     // What is not there is not read.
     let (bias_hh, bias_at) = match any.bias_hh {
         Some(_) => all_of(on, cells, |cell| whole(on, cell.bias_hh.unwrap_or(cell.weight_hh))),
@@ -109,7 +68,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &Ste
     };
     let lengths = any.lengths.map_or(weight_hh, |lengths| on.whole(lengths).0);
     let workgroups = args.workgroups();
-    let kernels = kernels(builder.gpu(), args);
+    let kernels = kernels(builder.gpu(), any, *time_loop, false, &options(args));
     let group = |kernel| {
         let storage = Step { weight_hh, bias_hh, lengths, h, gates };
         let ring = args.ring.map(|ring| on.whole(ring).0);

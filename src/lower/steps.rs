@@ -1,67 +1,67 @@
-//! What the steps forward and backward share: kernels by form, and bindings that several cells share.
+//! What the steps forward and backward share: kernels, and bindings that several cells share.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{On, Overrides};
-use crate::gpu::{Gpu, Kernel, KernelSpec, View, view_of_parts};
-use crate::kernels::generated::{Exchange, Rows};
+use super::{On, Overrides, activation};
+use crate::config::Cell;
+use crate::gpu::{Gpu, Kernel, View, view_of_parts};
+use crate::kernels::generated::{Exchange, Rows, Step};
 use crate::plan::ops::CellSteps;
 use crate::plan::tensors::Id;
-use crate::plan::{Cut, ExchangeCut, RowsCut};
+use crate::plan::{ExchangeCut, RowsCut, TileCut, TimeLoop};
 
-/// A kernel that loads four numbers at once, for H that is a multiple of 4; one that loads single numbers; and one that
-/// loads four f16 weights at once.
-pub(super) type Forms = [&'static KernelSpec; 3];
-
-pub(super) const GATE: [&str; 3] = ["GATE", "GATE_ALPHA", "GATE_BETA"];
-pub(super) const CANDIDATE: [&str; 3] = ["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"];
-pub(super) const ACTIVATION: [&str; 3] = ["ACTIVATION", "ALPHA", "BETA"];
+/// The overrides of the activations of a cell.
+pub(super) fn activations(cell: &CellSteps) -> Overrides {
+    match cell.cell {
+        Cell::Rnn { nonlinearity } => activation(["ACTIVATION", "ALPHA", "BETA"], nonlinearity),
+        Cell::Gru { gate, candidate, .. } => [
+            activation(["GATE", "GATE_ALPHA", "GATE_BETA"], gate),
+            activation(["CANDIDATE", "CANDIDATE_ALPHA", "CANDIDATE_BETA"], candidate),
+        ]
+        .concat(),
+    }
+}
 
 /// From one step to the next one in time, as the kernels take it.
 pub(super) fn direction(cell: &CellSteps) -> u32 {
     if cell.reverse { u32::MAX } else { 1 }
 }
 
-/// The kernel of single steps in the form that fits a cell, with the overrides that all steps share and its own.
-pub(super) fn kernel(
+/// The kernels of some steps in their order, with the overrides that do not divide their work.
+pub(super) fn kernels(
     gpu: &Gpu,
     cell: &CellSteps,
-    [vec4, scalar, f16]: Forms,
-    cut: Cut,
-    sums: u32,
-    own: Overrides,
-) -> Arc<Kernel> {
-    let spec = match (cell.f16_weights, cell.is_vec4(cut)) {
-        (true, _) => f16,
-        (false, true) => vec4,
-        (false, false) => scalar,
-    };
-    let mut overrides = vec![
-        ("LANES", f64::from(cut.lanes)),
-        ("SPLIT", f64::from(cut.split)),
-        ("ROWS", f64::from(cut.rows)),
-        ("SUMS", f64::from(sums * cut.rows)),
-        ("SUMS_OF_ALL", f64::from(sums * cut.rows * cut.lanes * cut.split)),
-    ];
-    overrides.extend(own);
-    gpu.kernel(spec, &overrides)
-}
-
-/// The kernel of steps by rows, with its overrides but those of the cell.
-pub(super) fn rows(gpu: &Gpu, cell: &CellSteps, cut: RowsCut, backward: bool, own: &Overrides) -> Arc<Kernel> {
-    let (hidden, f16_weights) = (cell.hidden as u32, cell.f16_weights);
-    gpu.generated(&Rows { cell: cell.cell, backward, hidden, cut, f16_weights }, own)
-}
-
-/// The kernel of steps by exchange and that of their settlement, likewise.
-pub(super) fn exchange(
-    gpu: &Gpu,
-    cell: &CellSteps,
-    cut: ExchangeCut,
+    time_loop: TimeLoop,
     backward: bool,
     own: &Overrides,
 ) -> Vec<Arc<Kernel>> {
+    match time_loop {
+        TimeLoop::Rows { forward, .. } if !backward => rows(gpu, cell, forward, false, own),
+        TimeLoop::Rows { backward, .. } => rows(gpu, cell, backward, true, own),
+        TimeLoop::Exchange { forward, .. } if !backward => exchange(gpu, cell, forward, false, own),
+        TimeLoop::Exchange { backward, .. } => exchange(gpu, cell, backward, true, own),
+        TimeLoop::Step { forward, .. } if !backward => single_step(gpu, cell, forward, false, own),
+        TimeLoop::Step { backward, .. } => single_step(gpu, cell, backward, true, own),
+    }
+}
+
+/// The kernels of a single step.
+fn single_step(gpu: &Gpu, cell: &CellSteps, cut: TileCut, backward: bool, own: &Overrides) -> Vec<Arc<Kernel>> {
+    let (f16_weights, vec4) = (cell.f16_weights, cell.is_vec4(cut, backward));
+    let kernel = |second| Step { cell: cell.cell, backward, second, cut, f16_weights, vec4 };
+    let count = TileCut::labels(cell.cell, backward).len();
+    [false, true][..count].iter().map(|&second| gpu.generated(&kernel(second), own)).collect()
+}
+
+/// The kernel of steps by rows, with its overrides but those of the cell.
+fn rows(gpu: &Gpu, cell: &CellSteps, cut: RowsCut, backward: bool, own: &Overrides) -> Vec<Arc<Kernel>> {
+    let (hidden, f16_weights) = (cell.hidden as u32, cell.f16_weights);
+    vec![gpu.generated(&Rows { cell: cell.cell, backward, hidden, cut, f16_weights }, own)]
+}
+
+/// The kernel of steps by exchange and that of their settlement, likewise.
+fn exchange(gpu: &Gpu, cell: &CellSteps, cut: ExchangeCut, backward: bool, own: &Overrides) -> Vec<Arc<Kernel>> {
     let (hidden, f16_weights) = (cell.hidden as u32, cell.f16_weights);
     let kernel = |settles| Exchange { cell: cell.cell, backward, hidden, cut, f16_weights, settles };
     let looks = [("MEETING_LOOKS", f64::from(cut.looks)), ("LOOKS", f64::from(cut.waiting_looks()))];
@@ -82,9 +82,9 @@ pub(super) fn parts<'a>(on: On<'a>, parts: impl Iterator<Item = (Id, Range<usize
     view_of_parts(&parts.map(|(tensor, elements)| (on.tensor(tensor), elements)).collect::<Vec<_>>())
 }
 
-/// The recurrent weights of some cells, packed or not, and where those begin, in weights.
-pub(super) fn all_weights<'a>(on: On<'a>, cells: &[CellSteps], packed: bool) -> (View<'a>, Vec<u32>) {
-    let weights = |cell: &CellSteps| whole(on, cell.packed.filter(|_| packed).unwrap_or(cell.weight_hh));
+/// The recurrent weights of some cells as the steps of a direction read them, and where those begin, in weights.
+pub(super) fn all_weights<'a>(on: On<'a>, cells: &[CellSteps], backward: bool) -> (View<'a>, Vec<u32>) {
+    let weights = |cell: &CellSteps| whole(on, cell.transposed.filter(|_| backward).unwrap_or(cell.weight_hh));
     let (view, words) = all_of(on, cells, weights);
     let in_a_word = if cells[0].f16_weights { 2 } else { 1 };
     (view, words.into_iter().map(|word| word * in_a_word).collect())

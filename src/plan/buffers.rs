@@ -75,8 +75,8 @@ pub(crate) struct Roles {
     /// On the way to `h0` from what lies in its buffer, such as `h_n`, `[LD, B, H]`.
     pub(crate) carried: Option<Id>,
     pub(crate) weights: Vec<CellTensors>,
-    /// The recurrent weights of each cell as the steps forward read them, where they are packed.
-    pub(crate) packed: Vec<Id>,
+    /// The recurrent weights of each cell transposed, `[H, GH]`, where single steps backward read them so.
+    pub(crate) transposed: Vec<Id>,
     /// The recurrent weights of each cell as f16 in their own order, where the steps read them so.
     pub(crate) f16_weights: Vec<Id>,
     /// `[B]`, whole numbers.
@@ -183,9 +183,10 @@ impl Lists<'_> {
         let h_n = state_of(&mut list, layout.copies_h_n, external.h_n, "h_n", t);
         let carried = layout.carries(external).then(|| scratch(&mut list, "carried state", &state));
         let words = layout.words_of_weights(config);
-        let packed = self.weight_copies(&mut list, layout.packs_weights, ("packed weight_hh", Owner::Scratch), &words);
+        let of_transposed = ("transposed weight_hh", Owner::Scratch);
+        let transposed = self.weight_copies(&mut list, layout.transposes_weights, of_transposed, &words);
         let of_f16 = ("f16 weight_hh", scratch_if(!training));
-        let f16_weights = self.weight_copies(&mut list, layout.copies_f16_weights, of_f16, &words);
+        let f16_weights = self.weight_copies(&mut list, layout.f16_weights, of_f16, &words);
         let lengths = unroll.lengths.then(|| list.make("lengths", &[b], Owner::Layer));
         let sources = external.sources.then(|| list.make("sources of rows", &[b], Owner::Layer));
         let dropout = layout.has_dropout.then(|| list.make("dropout", &[2], Owner::Layer));
@@ -209,7 +210,7 @@ impl Lists<'_> {
             h_n,
             carried,
             weights,
-            packed,
+            transposed,
             f16_weights,
             lengths,
             sources,

@@ -82,8 +82,11 @@ impl Sizes<'_> {
         let inputs = config.input_size.max(config.layer_input_size(config.num_layers - 1));
         let columns = (config.cell().gates() as u64).saturating_mul(h as u64).max(inputs as u64);
         at_most("the columns of the products", WORKGROUPS, columns.div_ceil(tile_rows.min(tile_columns)), workgroups)?;
-        let [_, rows_of_step, _] = self.time_loop.forward_workgroups(b, h, 1);
-        at_most("the rows of a step", WORKGROUPS, u64::from(rows_of_step), workgroups)?;
+        for backward in [false, true] {
+            let [units, rows] = self.time_loop.parts(backward, b, h).map(u64::from);
+            at_most("the units of a step", WORKGROUPS, units, workgroups)?;
+            at_most("the rows of a step", WORKGROUPS, rows, workgroups)?;
+        }
         at_most("the rows of one step's product", WORKGROUPS, batch.div_ceil(tile_rows.min(8)), workgroups)?;
 
         let available = limits.max_storage_buffer_binding_size;

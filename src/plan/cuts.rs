@@ -3,24 +3,104 @@
 use wgpu::Limits;
 
 use crate::config::{Cell, Reset};
+use crate::error::Result;
+use crate::target::at_most;
 
-/// How a workgroup of a single step is cut: LANES by SPLIT invocations, over ROWS rows of the batch.
+/// How a workgroup multiplies a tile: `rows` rows of the batch by [`columns`](Self::columns) units.
+///
+/// It has `splits` subgroups of `groups` groups of `slices` invocations. A group has `units` units, those of the same group
+/// in every subgroup. Each of its invocations, of all subgroups, multiplies a slice of the operand. Without subgroups a
+/// group is one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cut {
-    /// Lanes, each of which owns one unit forward and four units backward.
-    pub lanes: u32,
-    /// Slices of the products of a lane.
-    pub split: u32,
-    /// Rows of the batch: 1, 4 or 8.
+pub struct TileCut {
+    /// Invocations of a group, each of which multiplies a slice. A power of two; 1 without subgroups.
+    pub slices: u32,
+    /// Groups of a subgroup.
+    pub groups: u32,
+    /// Subgroups, each of which multiplies further slices.
+    pub splits: u32,
+    /// Units of a group. A power of two.
+    pub units: u32,
+    /// Rows of the batch. A power of two.
     pub rows: u32,
-    /// Four numbers a load where H is a multiple of 4.
-    pub vec4: bool,
+    /// Slices are added in subgroups, which have so many invocations at most; otherwise in workgroup memory.
+    pub subgroup: Option<u32>,
+    /// As [`RowsCut::exact_stores`].
+    pub exact_stores: bool,
+    /// For a software rasteriser, where any barrier doubles the time: one split of one slice, without workgroup memory.
+    /// Subgroups of 8 load an operand together.
+    pub software: bool,
 }
 
-impl Cut {
-    /// Bytes of workgroup memory, for so many sums an invocation and row.
-    pub(super) fn memory(self, sums: u32) -> u64 {
-        u64::from(self.lanes * self.split * sums * self.rows) * 4
+impl TileCut {
+    /// The names of the kernels of a single step, in their order.
+    pub(crate) fn labels(cell: Cell, backward: bool) -> &'static [&'static str] {
+        match (cell, backward) {
+            (Cell::Rnn { .. }, false) => &["rnn_step"],
+            (Cell::Rnn { .. }, true) => &["rnn_step_backward"],
+            (Cell::Gru { reset: Reset::After, .. }, false) => &["gru_step"],
+            (Cell::Gru { reset: Reset::After, .. }, true) => &["gru_step_backward"],
+            (Cell::Gru { reset: Reset::Before, .. }, false) => &["gru_reset", "gru_step"],
+            (Cell::Gru { reset: Reset::Before, .. }, true) => &["gru_step_backward", "gru_reset_backward"],
+        }
+    }
+
+    /// Units of a workgroup.
+    #[must_use]
+    pub fn columns(self) -> u32 {
+        self.groups * self.units
+    }
+
+    /// Workgroups that have all units together.
+    #[must_use]
+    pub fn parts(self, hidden: usize) -> u32 {
+        u32::try_from(hidden.div_ceil(self.columns() as usize)).unwrap_or(u32::MAX)
+    }
+
+    /// Invocations of a workgroup.
+    pub(crate) fn invocations(self) -> u32 {
+        self.slices * self.groups * self.splits
+    }
+
+    /// It works in subgroups.
+    pub(crate) fn uses_subgroups(self) -> bool {
+        self.subgroup.is_some() && (self.slices > 1 || self.broadcasts())
+    }
+
+    /// A subgroup of 8 loads an operand together.
+    pub(crate) fn broadcasts(self) -> bool {
+        self.software && self.subgroup == Some(8)
+    }
+
+    /// Numbers of a row's operand that a single step brings into workgroup memory at a time: a vec4 for each slice.
+    pub(crate) fn slab(self) -> u32 {
+        4 * self.slices * self.splits
+    }
+
+    /// Bytes of workgroup memory of a single step, of a cell with so many gates.
+    pub(crate) fn memory(self, gates: usize, backward: bool) -> u64 {
+        let numbers = u64::from(self.rows * self.columns());
+        let squares = if backward { numbers } else { 0 };
+        if self.software {
+            return 4 * squares;
+        }
+        let sums = if backward { 1 } else { gates as u64 } * u64::from(self.splits) * numbers;
+        4 * (u64::from(self.rows * self.slab()) + sums + squares)
+    }
+
+    /// Itself, if a device with these limits holds such a workgroup of a single step.
+    pub(super) fn within(self, gates: usize, backward: bool, limits: &Limits) -> Result<Self> {
+        let what = if backward { "a step backward" } else { "a step" };
+        let (invocations, memory) = (u64::from(self.invocations()), self.memory(gates, backward));
+        let invocations_of_device = limits.max_compute_invocations_per_workgroup;
+        for (limit, required, available) in [
+            ("max_compute_invocations_per_workgroup", invocations, invocations_of_device),
+            ("max_compute_workgroup_size_x", invocations, limits.max_compute_workgroup_size_x),
+            ("max_compute_workgroup_storage_size", memory, limits.max_compute_workgroup_storage_size),
+        ] {
+            at_most(what, limit, required, u64::from(available))?;
+        }
+        Ok(self)
     }
 }
 
@@ -105,28 +185,16 @@ impl RowsCut {
     }
 }
 
-/// How workgroups of steps by exchange are cut. Each owns [`columns`](Self::columns) units of `rows` rows of the batch;
-/// so many of them have all units, and run at a time.
+/// How workgroups of steps by exchange are cut. Each owns the units of a tile for `rows` rows of the batch; so many of them
+/// have all units, and run at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExchangeCut {
-    /// Invocations of a group, each of which multiplies a slice. A power of two; 1 without subgroups.
-    pub slices: u32,
-    /// Groups of a subgroup.
-    pub groups: u32,
-    /// Subgroups, each of which multiplies further slices.
-    pub splits: u32,
-    /// Units of a group. A power of two.
-    pub units: u32,
-    /// Rows of the batch that a workgroup owns: a multiple of `tile`.
+    /// What a workgroup multiplies at a time.
+    pub tile: TileCut,
+    /// Rows of the batch that a workgroup owns: a multiple of those of a tile.
     pub rows: u32,
-    /// Rows that it multiplies at a time. A power of two.
-    pub tile: u32,
     /// The operand of the next rows is asked for before these are multiplied.
     pub ahead: bool,
-    /// Slices are added in subgroups, which have so many invocations at most; otherwise in workgroup memory.
-    pub subgroup: Option<u32>,
-    /// As [`RowsCut::exact_stores`].
-    pub exact_stores: bool,
     /// How often a workgroup looks whether the others have come, before all leave: 0 if they shall not even try.
     pub looks: u32,
 }
@@ -142,28 +210,6 @@ impl ExchangeCut {
         }
     }
 
-    /// Units of a workgroup.
-    #[must_use]
-    pub fn columns(self) -> u32 {
-        self.groups * self.units
-    }
-
-    /// Workgroups that have all units together.
-    #[must_use]
-    pub fn parts(self, hidden: usize) -> u32 {
-        u32::try_from(hidden.div_ceil(self.columns() as usize)).unwrap_or(u32::MAX)
-    }
-
-    /// Invocations of a workgroup.
-    pub(crate) fn invocations(self) -> u32 {
-        self.slices * self.groups * self.splits
-    }
-
-    /// It works in subgroups.
-    pub(crate) fn uses_subgroups(self) -> bool {
-        self.subgroup.is_some() && self.slices > 1
-    }
-
     /// How often an invocation looks for words after all have come: seconds.
     pub(crate) fn waiting_looks(self) -> u32 {
         self.looks.saturating_mul(256).max(1 << 24)
@@ -171,15 +217,17 @@ impl ExchangeCut {
 
     /// Weights that an invocation keeps, of `gates` gates.
     pub(super) fn weights(self, gates: usize, hidden: usize) -> usize {
-        gates.saturating_mul(hidden).saturating_mul(self.units as usize).div_ceil((self.slices * self.splits) as usize)
+        let TileCut { slices, splits, units, .. } = self.tile;
+        gates.saturating_mul(hidden).saturating_mul(units as usize).div_ceil((slices * splits) as usize)
     }
 
     /// Bytes of workgroup memory at most.
     pub(crate) fn memory(self, gates: usize, hidden: usize, backward: bool) -> u64 {
-        let [tile, columns] = [self.tile, self.columns()].map(|size| size as usize);
+        let TileCut { slices, splits, rows, .. } = self.tile;
+        let [tile, columns, splits] = [rows, self.tile.columns(), splits].map(|size| size as usize);
         let longest = if backward { gates * hidden } else { hidden };
-        let operand = tile * longest.next_multiple_of(4 * (self.slices * self.splits) as usize);
-        let sums = if backward { 1 } else { gates } * self.splits as usize * tile * columns;
+        let operand = tile * longest.next_multiple_of(4 * slices as usize * splits);
+        let sums = if backward { 1 } else { gates } * splits * tile * columns;
         let squares = if backward { 2 * self.rows as usize * columns } else { 0 };
         // And of the settlement.
         let squares = squares.max(if backward { 2 * hidden } else { 0 });
@@ -205,7 +253,7 @@ impl ExchangeCut {
     /// Whether a device with these limits holds a workgroup of a cell with so many gates.
     pub(super) fn fits(self, gates: usize, hidden: usize, backward: bool, limits: &Limits) -> bool {
         let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        self.invocations().max(256) <= most
+        self.tile.invocations().max(256) <= most
             && self.memory(gates, hidden, backward) <= u64::from(limits.max_compute_workgroup_storage_size)
     }
 }

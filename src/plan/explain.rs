@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::cuts::{Cut, ExchangeCut, RowsCut};
+use super::cuts::{ExchangeCut, RowsCut, TileCut};
 use super::ops::{
     Arrange, CellSteps, F16Gates, Matmul, MoveRows, Op, Pack, Product, RecomputeGates, Steps, StepsBackward, SumRows,
 };
@@ -70,10 +70,11 @@ impl fmt::Display for Op {
         let names: Vec<&str> = self.kernels().into_iter().map(|(label, _)| label).collect();
         write!(f, "{}", names.join(" + "))?;
         let form = |vec4: bool| if vec4 { "vec4" } else { "scalar" };
-        let step = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: Cut| {
-            let form = if any.f16_weights { "f16 weights" } else { form(any.is_vec4(cut)) };
-            let Cut { lanes, split, rows, .. } = cut;
-            write!(f, " {form}, {lanes} x {split} invocations for {rows} row(s)")
+        let step = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: TileCut, backward: bool| {
+            let form = if any.f16_weights { "f16 weights" } else { form(any.is_vec4(cut, backward)) };
+            let TileCut { slices, splits, units, rows, .. } = cut;
+            write!(f, " {form}, {} invocations for {rows} row(s) and {} units, ", cut.invocations(), cut.columns())?;
+            write!(f, "{splits} x {slices} slices of {units} unit(s)")
         };
         let by_rows = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: RowsCut| {
             let RowsCut { slices, units, rows, ahead, .. } = cut;
@@ -83,10 +84,11 @@ impl fmt::Display for Op {
             write!(f, "unit(s), {ahead} step(s) ahead")
         };
         let by_exchange = |f: &mut fmt::Formatter<'_>, any: &CellSteps, cut: ExchangeCut| {
-            let ExchangeCut { slices, splits, units, rows, tile, .. } = cut;
-            let (form, invocations) = (if any.f16_weights { " f16 weights," } else { "" }, cut.invocations());
-            let parts = cut.parts(any.hidden);
-            write!(f, "{form} {parts} x {invocations} invocations for {rows} row(s), {tile} at a time, ")?;
+            let ExchangeCut { tile, rows, .. } = cut;
+            let TileCut { slices, splits, units, rows: at_a_time, .. } = tile;
+            let (form, invocations) = (if any.f16_weights { " f16 weights," } else { "" }, tile.invocations());
+            let parts = tile.parts(any.hidden);
+            write!(f, "{form} {parts} x {invocations} invocations for {rows} row(s), {at_a_time} at a time, ")?;
             write!(f, "{splits} x {slices} slices of {units} unit(s)")
         };
         let sizes = |f: &mut fmt::Formatter<'_>, cells: &[CellSteps]| {
@@ -110,7 +112,7 @@ impl fmt::Display for Op {
             }
             Self::Steps(Steps { cells, time_loop, .. }) => {
                 match *time_loop {
-                    TimeLoop::Step { forward, .. } => step(f, &cells[0], forward)?,
+                    TimeLoop::Step { forward, .. } => step(f, &cells[0], forward, false)?,
                     TimeLoop::Rows { forward, .. } => by_rows(f, &cells[0], forward)?,
                     TimeLoop::Exchange { forward, .. } => by_exchange(f, &cells[0], forward)?,
                 }
@@ -118,7 +120,7 @@ impl fmt::Display for Op {
             }
             Self::StepsBackward(StepsBackward { cells, time_loop, .. }) => {
                 match *time_loop {
-                    TimeLoop::Step { backward, .. } => step(f, &cells[0], backward)?,
+                    TimeLoop::Step { backward, .. } => step(f, &cells[0], backward, true)?,
                     TimeLoop::Rows { backward, .. } => by_rows(f, &cells[0], backward)?,
                     TimeLoop::Exchange { backward, .. } => by_exchange(f, &cells[0], backward)?,
                 }

@@ -2,12 +2,11 @@
 
 use super::external::External;
 use super::feasible::{fit_together, no_wavefront};
-use super::matmul::FEW_ROWS;
 use super::time_loop::TimeLoop;
 use crate::config::{Cell, Config, Direction, Reset};
 use crate::target::Target;
 use crate::target::in_elements;
-use crate::unroll::{Mode, Saved, Schedule, Unroll};
+use crate::unroll::{Mode, Saved, Unroll};
 
 /// Up to this B H the steps of one layer leave room on a GPU for those of the next one. A software rasteriser has a few
 /// cores to fill, and pays for the smaller products.
@@ -51,14 +50,11 @@ pub(crate) struct Layout {
     pub(crate) gates_width: usize,
     pub(crate) keeps: Keeps,
     pub(crate) is_reset_before: bool,
-    /// Single steps forward read weight_hh packed: neighbouring lanes of a GPU then load neighbouring numbers. A
-    /// software rasteriser loads lane by lane whatever the order, and steps by rows read each weight once.
-    pub(crate) packs_weights: bool,
-    /// The steps read weight_hh as f16.
+    /// Single steps backward read weight_hh transposed: neighbouring lanes of a GPU then load neighbouring numbers. A
+    /// software rasteriser loads lane by lane whatever the order, and other steps read each weight once.
+    pub(crate) transposes_weights: bool,
+    /// The steps read a copy of weight_hh as f16.
     pub(crate) f16_weights: bool,
-    /// There is a copy of weight_hh as f16 in its own order: for the steps backward, and for those forward that do not
-    /// read it packed.
-    pub(crate) copies_f16_weights: bool,
     /// All layers take turns over chunks, each one chunk behind the one below it: so a GPU works on them at once.
     pub(crate) wavefront: bool,
     /// How many cells take their steps in the same dispatches at most: the layers of a wavefront, or the directions of
@@ -100,11 +96,6 @@ impl Layout {
             && unroll.seq_len >= WAVEFRONT_STEPS
             && !target.is_software();
         let wavefront = unroll.wavefront.unwrap_or(small) && no_wavefront(config, unroll, external, limits).is_none();
-        // Where each weight is read once or so, as for a frame of few rows, reading them in another order costs as much
-        // as it saves.
-        let many_rows = unroll.seq_len.saturating_mul(unroll.batch) > FEW_ROWS;
-        let in_steps = time_loop.schedule() == Schedule::Step;
-        let packs_weights = in_steps && !target.is_software() && config.hidden_size.is_multiple_of(4) && many_rows;
         let copies_output = rearranged || external.output.is_some();
         // Whatever is handed out begins at a multiple of the alignment of bindings: here so many elements.
         let alignment = in_elements(limits);
@@ -137,9 +128,8 @@ impl Layout {
                 (Saved::F16, Cell::Gru { .. }) => Keeps::F16,
             },
             is_reset_before,
-            packs_weights,
+            transposes_weights: training && time_loop.transposes_weights(),
             f16_weights: unroll.f16_weights,
-            copies_f16_weights: unroll.f16_weights && (training || !packs_weights),
             wavefront,
             together: if wavefront {
                 config.num_layers

@@ -23,7 +23,7 @@ pub(crate) mod buffers;
 mod chunks;
 mod cuts;
 mod explain;
-mod external;
+pub(crate) mod external;
 mod feasible;
 mod layout;
 mod matmul;
@@ -34,7 +34,7 @@ mod time_loop;
 mod turns;
 
 use crate::unroll::Schedule;
-pub use cuts::{Cut, ExchangeCut, RowsCut};
+pub use cuts::{ExchangeCut, RowsCut, TileCut};
 pub use matmul::MatmulKernel;
 pub use time_loop::TimeLoop;
 

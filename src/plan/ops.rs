@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::cuts::Cut;
+use super::cuts::TileCut;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
 use super::time_loop::TimeLoop;
@@ -251,16 +251,16 @@ impl MoveRows {
     }
 }
 
-/// A copy of recurrent weights `[R, H]`, H a multiple of 4, for the steps.
+/// A copy of recurrent weights `[R, H]` for the steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pack {
     pub(crate) source: Id,
     pub(crate) packed: Id,
     /// R and H.
     pub(crate) size: [usize; 2],
-    /// In the order of a GPU's steps forward, not in their own.
-    pub(crate) interleaved: bool,
-    /// As f16, two in a word.
+    /// `[H, R]`, not in their own order.
+    pub(crate) transposed: bool,
+    /// As f16, two in a word. H is even.
     pub(crate) f16: bool,
 }
 
@@ -281,8 +281,8 @@ pub(crate) struct CellSteps {
     pub(crate) steps: Range<usize>,
     /// `[GH, H]`, in its own order.
     pub(crate) weight_hh: Id,
-    /// The same in the order of a GPU's steps forward, if they read it so.
-    pub(crate) packed: Option<Id>,
+    /// The same transposed, if the steps backward read it so.
+    pub(crate) transposed: Option<Id>,
     /// Both hold two weights in a word.
     pub(crate) f16_weights: bool,
     pub(crate) bias_hh: Option<Id>,
@@ -359,9 +359,9 @@ impl CellSteps {
         self.lengths.map(of)
     }
 
-    /// Whether the steps load four numbers at once.
-    pub(crate) fn is_vec4(&self, cut: Cut) -> bool {
-        cut.vec4 && self.hidden.is_multiple_of(4)
+    /// Whether single steps load four weights at once: where they lie next to each other.
+    pub(crate) fn is_vec4(&self, cut: TileCut, backward: bool) -> bool {
+        self.hidden.is_multiple_of(4) && (!backward || !cut.software || cut.units == 4)
     }
 
     /// FLOPs of the recurrent products of the chunk.
@@ -410,7 +410,7 @@ impl StepsBackward {
     /// Of both kernels, if there are two.
     pub(crate) fn workgroups(&self) -> [[u32; 3]; 2] {
         let any = &self.cells[0];
-        let first = self.time_loop.backward_workgroups(any.batch, any.hidden, self.cells.len());
+        let first = self.time_loop.workgroups(true, any.batch, any.hidden, self.cells.len());
         [first, self.time_loop.second_workgroups(any.batch, first)]
     }
 }
@@ -419,7 +419,7 @@ impl Steps {
     /// Of both kernels, if there are two.
     pub(crate) fn workgroups(&self) -> [[u32; 3]; 2] {
         let any = &self.cells[0];
-        let first = self.time_loop.forward_workgroups(any.batch, any.hidden, self.cells.len());
+        let first = self.time_loop.workgroups(false, any.batch, any.hidden, self.cells.len());
         [first, self.time_loop.second_workgroups(any.batch, first)]
     }
 }

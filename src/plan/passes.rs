@@ -68,7 +68,7 @@ impl<'a> Passes<'a> {
             reverse: at.reverse,
             steps: self.lists.chunks[at.chunk].clone(),
             weight_hh: roles.f16_weights.get(index).copied().unwrap_or(weight_hh),
-            packed: roles.packed.get(index).copied(),
+            transposed: roles.transposed.get(index).copied(),
             f16_weights: layout.f16_weights,
             bias_hh,
             lengths: roles.lengths,
@@ -149,15 +149,14 @@ impl<'a> Passes<'a> {
         list.move_rows(MoveRows { rows, width: hidden, source, sources, destination });
     }
 
-    /// Copies of a cell's recurrent weights in the order and the format in which the steps read them.
-    fn pack(&self, list: &mut Lister<'_>, at: Part) {
+    /// A copy of a cell's recurrent weights, if there is one, in the order and the format in which the steps read it.
+    fn pack(&self, list: &mut Lister<'_>, at: Part, transposed: bool) {
         let Lists { config, layout, .. } = self.lists;
         let ([_, source], _) = self.of_cell(&self.roles.weights, at);
         let size = [config.cell().gates() * config.hidden_size, config.hidden_size];
-        for (copies, interleaved) in [(&self.roles.packed, true), (&self.roles.f16_weights, false)] {
-            if let Some(&packed) = copies.get(self.index(at)) {
-                list.push(Op::Pack(Pack { source, packed, size, interleaved, f16: layout.f16_weights }));
-            }
+        let copies = if transposed { &self.roles.transposed } else { &self.roles.f16_weights };
+        if let Some(&packed) = copies.get(self.index(at)) {
+            list.push(Op::Pack(Pack { source, packed, size, transposed, f16: layout.f16_weights }));
         }
     }
 
@@ -181,7 +180,7 @@ impl<'a> Passes<'a> {
                 if layout.copies_h0 {
                     self.move_state(&mut list, at, true);
                 }
-                self.pack(&mut list, at);
+                self.pack(&mut list, at, false);
             }
             for turn in &block.turns {
                 let cells = self.steps_of(turn);
@@ -231,6 +230,7 @@ impl<'a> Passes<'a> {
         // Which chunks of each layer's d_input have what one direction adds to them: the other one adds to that.
         let mut begun = vec![vec![false; self.lists.chunks.len()]; config.num_layers];
         for block in self.lists.blocks.iter().rev() {
+            Self::cells_of(block).into_iter().for_each(|at| self.pack(&mut list, at, true));
             for turn in block.turns.iter().rev() {
                 self.turn_back(&mut list, turn, d, &mut begun);
             }

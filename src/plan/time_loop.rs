@@ -1,12 +1,10 @@
 //! How the time loop is laid out: which schedule, and how its workgroups are cut.
 
-use wgpu::{DeviceType, Limits};
-
-use super::cuts::{Cut, ExchangeCut, RowsCut};
+use super::cuts::{ExchangeCut, RowsCut, TileCut};
 use super::feasible::{check_schedule, no_exchange};
-use crate::config::{Cell, Config, Reset};
+use crate::config::{Cell, Config};
 use crate::error::Result;
-use crate::target::{INDICES, Target, at_most, bytes};
+use crate::target::{INDICES, Target, bytes};
 use crate::unroll::{Schedule, Unroll};
 
 /// The time loop of a layer.
@@ -16,9 +14,9 @@ pub enum TimeLoop {
     /// [`Schedule::Step`].
     Step {
         /// The cut of the steps forward.
-        forward: Cut,
+        forward: TileCut,
         /// The cut of the steps backward.
-        backward: Cut,
+        backward: TileCut,
     },
     /// [`Schedule::Rows`].
     Rows {
@@ -47,10 +45,6 @@ pub(super) struct WhyNot {
     pub(super) exchange: Option<&'static str>,
 }
 
-/// Sums that an invocation has for a row: the products of the gates forward, four units backward.
-const FORWARD_SUMS: u32 = 3;
-const BACKWARD_SUMS: u32 = 4;
-
 /// FLOPs of a dispatch at most, so that none runs long enough for a watchdog: a slow GPU takes some tenths of a second.
 const DISPATCH_FLOPS: u64 = 1 << 31;
 
@@ -67,6 +61,15 @@ const MANY_ROWS: usize = 256;
 
 /// Workgroups of 256 invocations that are taken to run at a time on a device where nobody has looked.
 const UNKNOWN_RESIDENT: u32 = 64;
+
+/// Invocations of a GPU's workgroup that multiplies a tile.
+const WORKGROUP: u32 = 256;
+
+/// From this H on an invocation of a software rasteriser has four units backward.
+const LONG: usize = 64;
+
+/// Rows of the batch that the tile of a single step has at most: an invocation has up to 6 sums for each.
+const MOST_TILE_ROWS: usize = 16;
 
 /// Rows of the batch that a workgroup by exchange owns at most.
 const MOST_EXCHANGE_ROWS: usize = 32;
@@ -104,20 +107,59 @@ impl TimeLoop {
             }
             why_not.exchange = Some(UNSEEN);
         }
-        let step = Self::step(unroll.batch, config.hidden_size, target.class).within(&target.limits)?;
+        let step = Self::step(config, unroll.batch, target)?;
         let would_be = rows_are_best && unroll.schedule.is_none();
         Ok((step, if would_be { why_not } else { WhyNot::default() }))
     }
 
     /// One dispatch a step.
-    #[must_use]
-    pub fn step(batch: usize, hidden: usize, device: DeviceType) -> Self {
-        let [forward, backward] = if device == DeviceType::Cpu {
-            [Self::software_cut(batch, hidden); 2]
-        } else {
-            [1, 4].map(|units| Self::gpu_cut(batch, hidden, units))
+    fn step(config: &Config, batch: usize, target: &Target) -> Result<Self> {
+        let [forward, backward] = [false, true].map(|backward| Self::tile_cut(config, batch, target, backward));
+        Ok(Self::Step { forward: forward?, backward: backward? })
+    }
+
+    /// The tile of a single step: of as many rows as there are, up to a number that registers hold the sums of, since all of
+    /// them share each weight; but of fewer where there would not be workgroups enough.
+    fn tile_cut(config: &Config, batch: usize, target: &Target, backward: bool) -> Result<TileCut> {
+        let (hidden, gates) = (config.hidden_size, config.cell().gates());
+        let exact_stores = target.exact_stores;
+        let most = batch.min(MOST_TILE_ROWS).next_power_of_two() as u32;
+        if target.is_software() {
+            // Eight invocations are the lanes of one vector there. The operand of one row is no work to share.
+            let subgroup = target.has_subgroups_of_8().then_some(8).filter(|_| most > 1);
+            // Forward a unit has three sums anyhow.
+            let units = if backward && hidden.is_multiple_of(4) && hidden >= LONG { 4 } else { 1 };
+            let cut =
+                TileCut { slices: 1, groups: 8, splits: 1, units, rows: most, subgroup, exact_stores, software: true };
+            return cut.within(gates, backward, &target.limits);
+        }
+        let (cut, resident) =
+            (Self::lanes(target, backward, false), target.resident.unwrap_or(UNKNOWN_RESIDENT).max(1));
+        let workgroups = |rows: u32| u64::from(cut.parts(hidden)) * batch.div_ceil(rows as usize) as u64;
+        // Three quarters of what runs at a time.
+        let enough = u64::from(resident) * 3 / 4;
+        let fits = |rows: u32| TileCut { rows, ..cut }.within(gates, backward, &target.limits);
+        // The compiler of a software rasteriser takes seconds for what is unrolled for many rows.
+        let mut rows = if target.compiles_slowly { most.min(4) } else { most };
+        while rows > 1 && (fits(rows).is_err() || (rows > 4 && workgroups(rows) < enough)) {
+            rows /= 2;
+        }
+        fits(rows)
+    }
+
+    /// How a GPU's workgroup of 256 invocations is divided, with one row. A lane of a subgroup has several units, so that each
+    /// load from workgroup memory serves several sums; a subgroup of 32 lanes has 16 units.
+    fn lanes(target: &Target, backward: bool, is_wide: bool) -> TileCut {
+        let (slices, units, subgroup) = match target.subgroups {
+            Some([least, most]) if most <= 64 => {
+                let units = if backward || is_wide { 4 } else { 2 };
+                ((most * units / 16).clamp(1, least), units, Some(most))
+            }
+            _ => (1, 1, None),
         };
-        Self::Step { forward, backward }
+        let lanes = subgroup.map_or(16, |size| size.max(slices));
+        let (groups, splits, exact_stores) = (lanes / slices, WORKGROUP / lanes, target.exact_stores);
+        TileCut { slices, groups, splits, units, rows: 1, subgroup, exact_stores, software: false }
     }
 
     /// Steps by rows, or why there are none.
@@ -198,29 +240,8 @@ impl TimeLoop {
         const LARGE: &str = "the recurrent weights are more than the registers of the workgroups hold";
         const SMALL: &str = "the device was opened for workgroups that are too small: see Gpu::recommended_limits";
         let (hidden, gates) = (config.hidden_size, config.cell().gates());
-        let invocations = 256;
-        // A lane of a subgroup has several units, so that each load from workgroup memory serves several sums; a subgroup of
-        // 32 lanes has 16 units.
-        let (slices, units, subgroup) = match target.subgroups {
-            Some([least, most]) if most <= 64 => {
-                let units = if backward || hidden > 512 { 4 } else { 2 };
-                ((most * units / 16).clamp(1, least), units, Some(most))
-            }
-            _ => (1, 1, None),
-        };
-        let lanes = subgroup.map_or(16, |size| size.max(slices));
-        let cut = ExchangeCut {
-            slices,
-            groups: lanes / slices,
-            splits: invocations / lanes,
-            units,
-            rows: 1,
-            tile: 1,
-            ahead: false,
-            subgroup,
-            exact_stores: target.exact_stores,
-            looks: LOOKS,
-        };
+        let tile = Self::lanes(target, backward, hidden > 512);
+        let cut = ExchangeCut { tile, rows: 1, ahead: false, looks: LOOKS };
         let of_word = if unroll.f16_weights { 2 } else { 1 };
         if cut.weights(gates, hidden) > of_word * REGISTERS {
             return Err(LARGE);
@@ -228,7 +249,7 @@ impl TimeLoop {
         // As few rows as let all workgroups run at a time, where that is known; beyond it they run in turn.
         let resident = target.resident.unwrap_or(UNKNOWN_RESIDENT).max(1);
         let cells = config.directions();
-        let of_rows = (cut.parts(hidden) as usize).saturating_mul(cells);
+        let of_rows = (tile.parts(hidden) as usize).saturating_mul(cells);
         let groups = (resident as usize / of_rows).max(1);
         let rows = unroll.batch.div_ceil(groups).min(MOST_EXCHANGE_ROWS).next_power_of_two() as u32;
         // More rows at a time make fewer waits, but take registers for their sums.
@@ -238,16 +259,18 @@ impl TimeLoop {
             (true, true) => 2,
             _ => 4,
         };
-        let tiles = [8, 4, 2, 1].into_iter().filter(|&tile| tile <= at_a_time.min(rows));
-        let ahead = !is_full;
-        let mut cuts = tiles.map(|tile| ExchangeCut { rows, tile, ahead: ahead && rows > tile, ..cut });
+        let tiles = [8, 4, 2, 1].into_iter().filter(|&of_tile| of_tile <= at_a_time.min(rows));
+        let mut cuts = tiles.map(|of_tile| {
+            let tile = TileCut { rows: of_tile, ..tile };
+            ExchangeCut { tile, rows, ahead: !is_full && rows > of_tile, ..cut }
+        });
         cuts.find(|cut| cut.fits(gates, hidden, backward, &target.limits)).ok_or(SMALL)
     }
 
     /// Where it was shown that so many workgroups run at a time.
     fn exchange_is_best(config: &Config, unroll: &Unroll, target: &Target, exchange: Self) -> bool {
         let Self::Exchange { forward, backward, .. } = exchange else { return false };
-        let parts = forward.parts(config.hidden_size).max(backward.parts(config.hidden_size));
+        let parts = forward.tile.parts(config.hidden_size).max(backward.tile.parts(config.hidden_size));
         unroll.seq_len > 1 && target.resident.is_some_and(|resident| parts <= resident)
     }
 
@@ -257,61 +280,6 @@ impl TimeLoop {
         } else {
             unroll.seq_len > 1
         }
-    }
-
-    /// A software rasteriser runs 8 invocations as the lanes of one vector. It loads lane by lane, so every load costs,
-    /// and is compiled for each lane: loads of four and many rows pay off where a product is long.
-    fn software_cut(batch: usize, hidden: usize) -> Cut {
-        let long = hidden >= 128;
-        let rows = match batch {
-            1 => 1,
-            16.. if long => 8,
-            _ => 4,
-        };
-        Cut { lanes: 8, split: 1, rows, vec4: long }
-    }
-
-    /// As many invocations as there are units to fill them with; slices where the batch is too small to fill a GPU.
-    fn gpu_cut(batch: usize, hidden: usize, units: usize) -> Cut {
-        let rows = match batch {
-            1 => 1,
-            2..=127 => 4,
-            _ => 8,
-        };
-        // Invocations of a workgroup at most, by its memory (16 KiB), which slices fill.
-        let most = match rows {
-            1 => 256,
-            4 if units == 1 => 256,
-            8 if units == 4 => 64,
-            _ => 128,
-        };
-        let lanes = 32;
-        // Every slice has at least two fours of the products.
-        let slices = (hidden / 8).clamp(1, 16).next_power_of_two() as u32;
-        Cut { lanes, split: (most / lanes).min(slices).clamp(1, 16), rows, vec4: true }
-    }
-
-    /// Itself, if a device holds its workgroups.
-    fn within(self, limits: &Limits) -> Result<Self> {
-        if let Self::Step { forward, backward } = self {
-            for (what, cut, sums) in [("a step", forward, FORWARD_SUMS), ("a step backward", backward, BACKWARD_SUMS)] {
-                let invocations = u64::from(cut.lanes * cut.split);
-                let most = limits.max_compute_workgroup_storage_size;
-                for (limit, required, available) in [
-                    (
-                        "max_compute_invocations_per_workgroup",
-                        invocations,
-                        limits.max_compute_invocations_per_workgroup,
-                    ),
-                    ("max_compute_workgroup_size_x", u64::from(cut.lanes), limits.max_compute_workgroup_size_x),
-                    ("max_compute_workgroup_size_y", u64::from(cut.split), limits.max_compute_workgroup_size_y),
-                    ("max_compute_workgroup_storage_size", cut.memory(sums), most),
-                ] {
-                    at_most(what, limit, required, u64::from(available))?;
-                }
-            }
-        }
-        Ok(self)
     }
 
     /// How it is laid out over dispatches.
@@ -336,44 +304,39 @@ impl TimeLoop {
     /// The kernels of some steps of a cell in their order, with the number of dispatches of each.
     pub(crate) fn kernels(&self, cell: Cell, steps: usize, backward: bool) -> Vec<(&'static str, u64)> {
         let count = steps.div_ceil(self.steps()) as u64;
-        // Backward the last product is a dispatch of its own.
-        let with_last = count + 1;
-        match (self, cell, backward) {
-            (Self::Rows { .. }, cell, backward) => vec![(RowsCut::label(cell, backward), count)],
-            (Self::Exchange { .. }, cell, backward) => {
-                ExchangeCut::labels(cell, backward).map(|label| (label, count)).to_vec()
-            }
-            (_, Cell::Rnn { .. }, false) => vec![("rnn_step", count)],
-            (_, Cell::Gru { reset: Reset::After, .. }, false) => vec![("gru_step", count)],
-            (_, Cell::Gru { reset: Reset::Before, .. }, false) => vec![("gru_reset", count), ("gru_step", count)],
-            (_, Cell::Rnn { .. }, true) => vec![("rnn_step_backward", with_last)],
-            (_, Cell::Gru { reset: Reset::After, .. }, true) => vec![("gru_step_backward", with_last)],
-            (_, Cell::Gru { reset: Reset::Before, .. }, true) => {
-                vec![("gru_step_backward", with_last), ("gru_reset_backward", count)]
+        match self {
+            Self::Rows { .. } => vec![(RowsCut::label(cell, backward), count)],
+            Self::Exchange { .. } => ExchangeCut::labels(cell, backward).map(|label| (label, count)).to_vec(),
+            Self::Step { .. } => {
+                let mut kernels: Vec<_> = TileCut::labels(cell, backward).iter().map(|&label| (label, count)).collect();
+                // Backward the last product is a dispatch of its own.
+                kernels[0].1 += u64::from(backward);
+                kernels
             }
         }
     }
 
-    /// Workgroups of a dispatch of steps forward over so many cells.
-    pub(crate) fn forward_workgroups(&self, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
-        let [columns, rows] = match self {
-            // A lane owns one unit.
-            Self::Step { forward, .. } => [hidden.div_ceil(forward.lanes as usize) as u32, forward.rows],
-            Self::Rows { forward, .. } => [1, forward.rows],
-            Self::Exchange { forward, .. } => [forward.parts(hidden), forward.rows],
+    /// Into how many workgroups steps forward, or backward, divide the units of a cell and the rows of the batch.
+    pub(crate) fn parts(&self, backward: bool, batch: usize, hidden: usize) -> [u32; 2] {
+        let [units, rows] = match self {
+            Self::Step { forward, .. } if !backward => [forward.parts(hidden), forward.rows],
+            Self::Step { backward, .. } => [backward.parts(hidden), backward.rows],
+            Self::Rows { forward, .. } if !backward => [1, forward.rows],
+            Self::Rows { backward, .. } => [1, backward.rows],
+            Self::Exchange { forward, .. } if !backward => [forward.tile.parts(hidden), forward.rows],
+            Self::Exchange { backward, .. } => [backward.tile.parts(hidden), backward.rows],
         };
-        [columns, batch.div_ceil(rows as usize) as u32, cells as u32]
+        [units, u32::try_from(batch.div_ceil(rows as usize)).unwrap_or(u32::MAX)]
     }
 
-    /// The same backward.
-    pub(crate) fn backward_workgroups(&self, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
-        let [columns, rows] = match self {
-            // A lane owns four units.
-            Self::Step { backward, .. } => [hidden.div_ceil(4 * backward.lanes as usize) as u32, backward.rows],
-            Self::Rows { backward, .. } => [1, backward.rows],
-            Self::Exchange { backward, .. } => [backward.parts(hidden), backward.rows],
-        };
-        [columns, batch.div_ceil(rows as usize) as u32, cells as u32]
+    /// Workgroups of a dispatch of such steps over so many cells.
+    pub(crate) fn workgroups(&self, backward: bool, batch: usize, hidden: usize, cells: usize) -> [u32; 3] {
+        let [units, rows] = self.parts(backward, batch, hidden);
+        match self {
+            // Those that read the same weights follow each other.
+            Self::Step { .. } => [rows, units, cells as u32],
+            _ => [units, rows, cells as u32],
+        }
     }
 
     /// Workgroups of the second kernel of some steps, if there are two, from those of the first.
@@ -384,6 +347,11 @@ impl TimeLoop {
         }
     }
 
+    /// The steps backward read weight_hh transposed.
+    pub(crate) fn transposes_weights(&self) -> bool {
+        matches!(self, Self::Step { backward, .. } if !backward.software)
+    }
+
     /// Words by which the workgroups of so many cells exchange an operand, forward or backward.
     pub(crate) fn exchange_words(&self, cell: Cell, batch: usize, hidden: usize, cells: usize) -> Option<usize> {
         let Self::Exchange { forward, backward, .. } = self else { return None };
@@ -391,15 +359,13 @@ impl TimeLoop {
         Some(forward.words(batch, hidden).max(backward.words(batch, longest)).saturating_mul(cells))
     }
 
-    /// How many sums of squares of d_h a step of a cell has: one per workgroup; where that owns rows, one per row of it.
+    /// How many sums of squares of d_h a step of a cell has: one for each row and all workgroups that have units of it.
     pub(crate) fn groups(&self, batch: usize, hidden: usize) -> usize {
-        match self {
-            Self::Rows { .. } => return batch,
-            Self::Exchange { backward, .. } => return batch.saturating_mul(backward.parts(hidden) as usize),
-            Self::Step { .. } => {}
-        }
-        let [columns, rows, _] = self.backward_workgroups(batch, hidden, 1);
-        (columns as usize).saturating_mul(rows as usize)
+        batch.saturating_mul(match self {
+            Self::Step { backward, .. } => backward.parts(hidden) as usize,
+            Self::Rows { .. } => 1,
+            Self::Exchange { backward, .. } => backward.tile.parts(hidden) as usize,
+        })
     }
 }
 
@@ -426,8 +392,33 @@ mod tests {
     }
 
     fn planned(hidden: usize, batch: usize, resident: u32) -> TimeLoop {
+        planned_as(None, hidden, batch, &target(resident))
+    }
+
+    fn planned_as(schedule: Option<Schedule>, hidden: usize, batch: usize, target: &Target) -> TimeLoop {
         let config = GruConfig::new(4, hidden).erased();
-        TimeLoop::new(&config, &Unroll::training(9, batch), &target(resident)).expect("it fits").0
+        let unroll = Unroll { schedule, ..Unroll::training(9, batch) };
+        TimeLoop::new(&config, &unroll, target).expect("it fits").0
+    }
+
+    /// A tile has as many rows as share its weights best, but not where that leaves a GPU half empty, nor more than there
+    /// are or than a workgroup's memory holds.
+    #[test]
+    fn tiles_of_single_steps() {
+        let rows = |hidden, batch, target: &Target| match planned_as(Some(Schedule::Step), hidden, batch, target) {
+            TimeLoop::Step { forward, backward } => [forward.rows, backward.rows],
+            other => panic!("{other:?}"),
+        };
+        let large = target(132);
+        for (hidden, batch, expected) in
+            [(1024, 1, 1), (2048, 3, 4), (512, 64, 16), (256, 32, 4), (128, 512, 16), (64, 64, 4), (16, 4096, 16)]
+        {
+            assert_eq!(rows(hidden, batch, &large), [expected; 2], "H {hidden}, B {batch}");
+        }
+        let small = Target { limits: Limits::default(), ..large };
+        assert_eq!(rows(512, 64, &small), [8, 8], "16 KiB");
+        let without = Target { subgroups: None, ..small };
+        assert_eq!(rows(512, 64, &without), [4, 8], "and no subgroups");
     }
 
     /// All workgroups run at a time where they can, with as few rows each as that lets them have.
@@ -438,12 +429,12 @@ mod tests {
                 panic!("H {hidden}")
             };
             for cut in [forward, backward] {
-                let workgroups = cut.parts(hidden) * (batch as u32).div_ceil(cut.rows);
+                let workgroups = cut.tile.parts(hidden) * (batch as u32).div_ceil(cut.rows);
                 assert!(
-                    cut.rows == rows && workgroups <= 132 && cut.rows.is_multiple_of(cut.tile),
+                    cut.rows == rows && workgroups <= 132 && cut.rows.is_multiple_of(cut.tile.rows),
                     "H {hidden}: {cut:?}"
                 );
-                assert!(cut.invocations() == 256 && cut.slices <= 32, "H {hidden}: {cut:?}");
+                assert!(cut.tile.invocations() == 256 && cut.tile.slices <= 32, "H {hidden}: {cut:?}");
             }
         }
         // More rows than workgroups at a time: some groups come after others.

@@ -1,7 +1,7 @@
-//! Single kernels beside the products against their twins: sums over rows, packed weights, gates out of halves.
+//! Single kernels beside the products against their twins: sums over rows, transposed weights, gates out of halves.
 
 use wgpu_gru::reference::twins::gates_f16::gates_from_f16;
-use wgpu_gru::reference::twins::pack::pack;
+use wgpu_gru::reference::twins::pack::transpose;
 use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
@@ -9,7 +9,7 @@ use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
 use super::{Outcome, bits, ensure, equal, flat, run};
 use crate::support::{close, from_bits, to_bits, wide};
 
-checks![sums_around_the_lanes, packs, gates_from_halves];
+checks![sums_around_the_lanes, transposes, gates_from_halves];
 
 /// The lanes of a sum on CPU-class adapters and on GPUs.
 const LANES: [usize; 2] = [32, 8];
@@ -48,14 +48,14 @@ async fn sums_around_the_lanes(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// The weights as the steps forward of a GPU read them.
-async fn packs(gpu: &Gpu) -> Outcome {
-    for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (96, 32), (385, 128)] {
+/// The weights as single steps backward of a GPU read them.
+async fn transposes(gpu: &Gpu) -> Outcome {
+    for (rows, hidden) in [(1, 4), (3, 7), (21, 12), (96, 32), (385, 128)] {
         let source = SplitMix64::new(4).vec(rows * hidden, 1.0);
         let mut expected = vec![f32::NAN; source.len()];
         let packed = flat(gpu, &expected)?;
         run(gpu, &harness::pack(rows, true, false, &flat(gpu, &source)?, &packed)?)?;
-        pack(rows, &source, &mut expected);
+        transpose(rows, &source, &mut expected);
         equal(&bits(&packed).await?, &to_bits(&expected), format_args!("{rows} rows of {hidden}"))?;
     }
     Ok(())

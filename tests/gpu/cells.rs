@@ -63,8 +63,8 @@ fn rnns() -> impl Iterator<Item = (Cell, bool)> {
 
 /// Every cell, each with some of the other options and all of the shapes, the time loops and directions in turn; last
 /// far out on both sides.
-fn cases(cells: impl Iterator<Item = (Cell, bool)>) -> impl Iterator<Item = Case> {
-    let time_loops: Vec<_> = single_steps().collect();
+fn cases(gpu: &Gpu, cells: impl Iterator<Item = (Cell, bool)>) -> impl Iterator<Item = Case> {
+    let time_loops: Vec<_> = single_steps(gpu).collect();
     let far = [30.0, 1e3].map(|scale| ([2, 5, 9], scale));
     let shapes: Vec<_> = SHAPES.into_iter().map(|shape| (shape, 1.0)).chain(far).collect();
     cells.enumerate().flat_map(move |(index, (cell, clip))| {
@@ -167,7 +167,6 @@ impl Case {
             reverse: self.reverse,
             columns: [self.directions * hidden, self.own(0)[0]],
             weight_hh: &on_gpu.weight_hh,
-            packed: None,
             bias_hh: on_gpu.bias_hh.as_ref(),
             lengths: on_gpu.lengths.as_ref(),
             h: &on_gpu.h,

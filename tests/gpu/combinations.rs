@@ -29,7 +29,7 @@ fn corners(gpu: &Gpu) {
     // No row has a step.
     corner(gru().erased(), unroll(), &[0, 0]);
     corner(all.erased(), unroll().saved(Saved::Recompute), &[0, 0]);
-    // Planned as for a GPU: large tiles, slices, packed weights.
+    // Planned as for a GPU: large tiles, slices, transposed weights.
     let on_gpu = unroll().adapter_class(DeviceType::DiscreteGpu);
     let whole = GruConfig::new(3, 8).direction(Direction::Bidirectional).num_layers(2);
     for schedule in [Schedule::Step, Schedule::Rows, Schedule::Exchange] {

@@ -41,7 +41,7 @@ fn same_bits_alone(gpu: &Gpu) {
     for time_loop in by_exchange(gpu).step_by(2) {
         let TimeLoop::Exchange { steps, forward, .. } = time_loop else { panic!("by exchange") };
         // Two workgroups, as many as run at a time on two threads.
-        let shape = [5, 3, 2 * forward.columns() as usize];
+        let shape = [5, 3, 2 * forward.tile.columns() as usize];
         let of = |looks| {
             let cut = ExchangeCut { looks, ..forward };
             let time_loop = TimeLoop::Exchange { steps, forward: cut, backward: cut };

@@ -2,7 +2,7 @@
 
 use wgpu_gru::reference::f16::{from_f16, to_f16};
 use wgpu_gru::reference::twins::gates_f16::f16_from_gates;
-use wgpu_gru::reference::twins::pack::pack;
+use wgpu_gru::reference::twins::pack::transpose;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, expectation, expectation_of};
 use wgpu_gru::wgpu::DeviceType;
@@ -70,14 +70,14 @@ fn weights_as_halves(gpu: &Gpu) {
     for (rows, hidden) in [(1, 4), (3, 8), (21, 12), (385, 128)] {
         let source = numbers(rows * hidden, 5);
         let on_gpu = flat(gpu, &source);
-        for side_by_side in [false, true] {
+        for transposed in [false, true] {
             let packed = flat(gpu, &vec![f32::NAN; source.len() / 2]);
-            run(gpu, &harness::pack(rows, side_by_side, true, &on_gpu, &packed).expect("a program"));
+            run(gpu, &harness::pack(rows, transposed, true, &on_gpu, &packed).expect("a program"));
             let mut expected = source.clone();
-            if side_by_side {
-                pack(rows, &source, &mut expected);
+            if transposed {
+                transpose(rows, &source, &mut expected);
             }
-            assert_halves(&format!("{rows} rows of {hidden}, {side_by_side}"), &bits(&packed), &expected);
+            assert_halves(&format!("{rows} rows of {hidden}, {transposed}"), &bits(&packed), &expected);
         }
     }
 }

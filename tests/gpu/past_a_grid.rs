@@ -2,7 +2,7 @@
 //! kernel whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
 
 use wgpu_gru::reference::twins::move_rows::{move_rows, number};
-use wgpu_gru::reference::twins::pack::pack;
+use wgpu_gru::reference::twins::pack::transpose;
 use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tolerance, harness, wgpu};
@@ -18,24 +18,24 @@ fn small(gpu: &Gpu) -> Gpu {
     open(gpu, wgpu::Limits { max_compute_workgroups_per_dimension: MOST, ..wgpu::Limits::default() })
 }
 
-/// Weights in both orders, whole and halved: 256 fours a workgroup.
+/// Weights in both orders, whole and halved: 256 words a workgroup.
 fn packs(gpu: &Gpu) {
     let gpu = small(gpu);
     // One row of the grid; just more; nearly three.
-    for (rows, hidden) in [(256, 28), (257, 28), (521, 36)] {
+    for (rows, hidden) in [(128, 14), (129, 14), (256, 14), (257, 14), (521, 18)] {
         let source = SplitMix64::new(4).vec(rows * hidden, 1.0);
         let from = flat(&gpu, &source);
-        for side_by_side in [true, false] {
+        for transposed in [true, false] {
             let mut expected = source.clone();
-            if side_by_side {
-                pack(rows, &source, &mut expected);
+            if transposed {
+                transpose(rows, &source, &mut expected);
             }
             let to = tensor(&gpu, &[source.len()], &vec![f32::NAN; source.len()]);
-            run(&gpu, &harness::pack(rows, side_by_side, false, &from, &to).expect("a program"));
+            run(&gpu, &harness::pack(rows, transposed, false, &from, &to).expect("a program"));
             assert_eq!(bits(&to), to_bits(&expected), "{rows} rows of {hidden}");
 
             let to = tensor(&gpu, &[source.len() / 2], &vec![f32::NAN; source.len() / 2]);
-            run(&gpu, &harness::pack(rows, side_by_side, true, &from, &to).expect("a program"));
+            run(&gpu, &harness::pack(rows, transposed, true, &from, &to).expect("a program"));
             assert_halves(&format!("{rows} rows of {hidden}"), &bits(&to), &expected);
         }
     }

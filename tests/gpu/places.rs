@@ -140,7 +140,7 @@ fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
     }
 }
 
-/// Recurrent weights that begin where no binding may: as single steps read them, packed and not, and by rows.
+/// Recurrent weights that begin where no binding may: as single steps read them, of software and of a GPU, and by rows.
 fn weights_within_a_binding(gpu: &Gpu) {
     let config = GruConfig::new(3, 4).erased();
     let own = Recurrent::new(gpu, config.clone(), 3).expect("a layer");

@@ -2,13 +2,14 @@
 //! kernels do, and why, is in `shaders/shared/exchange.wgsl`, `settlement.wgsl` and what they name; this writes out what is
 //! in registers.
 
-use super::products::{Product, Products, add_in_subgroup, indented, plus};
+use super::products::{Product, Products, indented, plus};
 use super::sequence::{Sequence, Sums, is_reset_before};
+use super::tile::chain;
 use super::{Text, define};
 use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
-use crate::plan::ExchangeCut;
+use crate::plan::{ExchangeCut, TileCut};
 
 /// A kernel by exchange, or the settlement of one. Uniform and twin are those of the plain step of its cell and direction,
 /// and so are the overrides that do not divide its work.
@@ -40,11 +41,9 @@ impl Generate for Exchange {
     }
 
     fn sizes(&self) -> Vec<u32> {
-        let ExchangeCut { slices, groups, splits, units, rows, tile, ahead, subgroup, exact_stores, looks: _ } =
-            self.cut;
-        let flags = [is_reset_before(self.cell), self.f16_weights, exact_stores, ahead].map(u32::from);
-        let sizes = [self.hidden, slices, groups, splits, units, rows, tile, subgroup.unwrap_or(0)];
-        [&sizes[..], &flags].concat()
+        let ExchangeCut { tile, rows, ahead, looks: _ } = self.cut;
+        let flags = [is_reset_before(self.cell), self.f16_weights, ahead].map(u32::from);
+        [&[self.hidden, rows][..], &flags, &tile.sizes()].concat()
     }
 
     fn source(&self) -> String {
@@ -54,8 +53,8 @@ impl Generate for Exchange {
 
 impl Exchange {
     fn products(&self) -> Products {
-        let &Self { cell, backward, hidden, cut: ExchangeCut { units, slices, splits, .. }, .. } = self;
-        Products { cell, backward, hidden, units, slices: slices * splits }
+        let &Self { cell, backward, hidden, cut: ExchangeCut { tile, .. }, .. } = self;
+        Products { cell, backward, hidden, units: tile.units, slices: tile.slices * tile.splits }
     }
 
     /// Numbers that an invocation finishes.
@@ -63,53 +62,48 @@ impl Exchange {
         if self.settles {
             self.hidden.div_ceil(SETTLEMENT)
         } else {
-            (self.cut.rows * self.cut.columns()).div_ceil(self.cut.invocations())
+            (self.cut.rows * self.cut.tile.columns()).div_ceil(self.cut.tile.invocations())
         }
     }
 
     /// The text before imports and defines are resolved.
     pub(in super::super) fn text(&self) -> Text {
         let &Self { hidden, backward, cut, settles, .. } = self;
-        let ExchangeCut { slices, groups, splits, units, rows, tile, subgroup, exact_stores, .. } = cut;
+        let ExchangeCut { tile, rows, .. } = cut;
         let of = self.products();
         let products = of.list();
         let longest = products.iter().map(|product| product.len).max().unwrap_or(0);
         let components = products.iter().map(|product| product.components).max().unwrap_or(0);
         let operand = longest.next_multiple_of(4 * of.slices);
-        let (parts, columns) = (cut.parts(hidden as usize), cut.columns());
-        let [here_rows, here_columns] = if settles { [1, hidden] } else { [rows, columns] };
+        let (parts, columns) = (tile.parts(hidden as usize), tile.columns());
         let consts = [
             ("HIDDEN", hidden),
-            ("SLICES", slices),
-            ("SPLITS", splits),
-            // The rows and units of a workgroup.
-            ("ROWS", here_rows),
-            ("COLUMNS", here_columns),
+            // The rows of a workgroup.
+            ("ROWS", if settles { 1 } else { rows }),
             // The rows that workgroups have together, and the longest operand.
             ("GROUP_ROWS", rows),
             ("RING", longest),
-            ("WORKGROUP", if settles { SETTLEMENT } else { cut.invocations() }),
+            ("WORKGROUP", if settles { SETTLEMENT } else { tile.invocations() }),
         ];
         let of_exchange = [
-            ("GROUPS", groups),
-            ("UNITS", units),
-            ("TILE", tile),
             ("PARTS", parts),
-            // Invocations of a group that have sums of a tile at the end.
-            ("SPREAD", self.spread()),
-            ("SUMS", components * splits * tile * columns),
             // The longest operand, rounded up to a whole vec4 for every slice.
             ("OPERAND", operand),
-            ("OPERAND_NUMBERS", tile * operand),
-            ("OPERAND_VEC4S", tile * operand / 4),
+            ("OPERAND_NUMBERS", tile.rows * operand),
+            ("OPERAND_VEC4S", tile.rows * operand / 4),
         ];
+        // The units of a workgroup are all there are.
+        let of_settlement = [("SLICES", tile.slices), ("SPLITS", tile.splits), ("COLUMNS", hidden)];
+        let [here_rows, here_columns] = if settles { [1, hidden] } else { [rows, columns] };
         let norms = [
             ("NORMS", parts),
             ("ROW_NORMS", if settles { parts } else { 1 }),
             ("COLUMNS_OF_NORM", columns),
             ("SQUARES", 2 * here_rows * here_columns),
         ];
-        let consts = [&consts[..], if settles { &[] } else { &of_exchange }, if backward { &norms } else { &[] }];
+        let of_form =
+            if settles { of_settlement.to_vec() } else { [&tile.consts(components)[..], &of_exchange].concat() };
+        let consts = [&consts[..], &of_form, if backward { &norms } else { &[] }];
         let (declarations, main) = if settles { self.settlement(&products) } else { self.exchange(&products, operand) };
         let ring = self.bindings().len() - 1;
         let declarations =
@@ -118,23 +112,27 @@ impl Exchange {
             name: self.name(),
             cell: self.cell,
             backward,
-            imports: if settles { &["exchange_ring", "settlement"] } else { &["exchange_ring", "operand", "exchange"] },
-            defines: define(self.cell, self.f16_weights, exact_stores && !settles),
+            imports: if settles {
+                &["exchange_ring", "settlement"]
+            } else {
+                &["exchange_ring", "operand", "tile", "exchange"]
+            },
+            defines: define(self.cell, self.f16_weights, tile.exact_stores && !settles),
             about: format!(
-                "{parts} part(s) of {columns} units, {rows} row(s) of which {tile} at a time,
-// {splits} x {slices} slices{}, {units} unit(s) a group",
-                if subgroup.is_some() { " in subgroups" } else { "" }
+                "H = {hidden}, {parts} part(s) of {columns} units, {rows} row(s) of which {} at a time,
+// {} x {} slices{}, {} unit(s) a group",
+                tile.rows,
+                tile.splits,
+                tile.slices,
+                if tile.subgroup.is_some() { " in subgroups" } else { "" },
+                tile.units
             ),
             consts: consts.concat(),
             declarations,
-            in_subgroups: cut.uses_subgroups() && !settles,
+            in_subgroups: tile.uses_subgroups() && !settles,
+            rows_first: false,
             main,
         }
-    }
-
-    /// Invocations of a group that have sums of a tile after those of a subgroup are added.
-    fn spread(&self) -> u32 {
-        self.cut.slices.min(self.cut.tile * self.cut.units)
     }
 
     /// Declarations and `main` of the exchange.
@@ -142,7 +140,8 @@ impl Exchange {
         let unit = "workgroup.x * COLUMNS + invocation / SLICES % GROUPS * UNITS";
         let first = "4u * (invocation / (SLICES * GROUPS) * SLICES + invocation % SLICES)";
         let weights = self.products().weights(products, [unit, first], false);
-        let functions: String = products.iter().map(|product| self.fetch(product) + &self.collect(product)).collect();
+        let functions: String =
+            products.iter().map(|product| self.fetch(product) + &self.cut.tile.collect(product, 0)).collect();
         let product = |name: &str, half: &str, k: u32| {
             let Some(product) = products.iter().find(|product| product.name == name) else {
                 return Sums { lines: String::new(), of_item: Vec::new() };
@@ -167,7 +166,16 @@ impl Exchange {
             } else {
                 (String::new(), format!("            let {words} = {};\n", ask("tile")), String::new())
             };
-            let multiply = indented(&self.multiply(product, operand), 16);
+            let tile = self.cut.tile;
+            let parts = self.products().parts(product);
+            let multiply = [
+                &format!("// {} for the rows of a tile, over the slices of each subgroup.\n", product.comment),
+                TileCut::PLACE,
+                &tile.declare(product),
+                &tile.multiply(product, parts, operand),
+                &tile.add_slices(product, 0),
+            ];
+            let multiply = indented(&multiply.concat(), 16);
             let lines = format!(
                 "{sums}{first}        for (var tile = 0u; tile < ROWS; tile += TILE) {{
 {again}            take_{name}({words}, workgroup, invocation, {half}, tile);
@@ -201,8 +209,9 @@ impl Exchange {
 
     /// Asks for the words of a tile, and takes them.
     fn fetch(&self, product: &Product) -> String {
-        let (name, len, invocations) = (product.name, product.len, self.cut.invocations());
-        let words = (self.cut.tile * len).div_ceil(invocations);
+        let (name, len, tile) = (product.name, product.len, self.cut.tile);
+        let invocations = tile.invocations();
+        let words = (tile.rows * len).div_ceil(invocations);
         // Whether all words of an invocation lie so many elements apart in whole rows.
         let is_even = len.is_multiple_of(invocations);
         let in_a_row = if is_even { len / invocations } else { 1 };
@@ -212,7 +221,7 @@ impl Exchange {
             let (row, further) = (word / in_a_row, word % in_a_row * invocations);
             if !is_even {
                 let index = plus("invocation", word * invocations);
-                rows += &format!("    let index{word} = min({index}, {}u);\n", self.cut.tile * len - 1);
+                rows += &format!("    let index{word} = min({index}, {}u);\n", tile.rows * len - 1);
                 rows += &format!(
                     "    let row{word} = word_at(workgroup, half, tile + index{word} / {len}u, index{word} % {len}u);\n"
                 );
@@ -263,80 +272,6 @@ fn take_{name}(
 {vec4}{stores}}}
 "
         )
-    }
-
-    /// The sums of a tile over the slices of a subgroup.
-    fn multiply(&self, product: &Product, operand: u32) -> String {
-        let ExchangeCut { slices, tile, .. } = self.cut;
-        let Product { comment, outputs, components, .. } = product;
-        let all = self.products().slices;
-        let mut text = format!(
-            "// {comment} for the rows of a tile, over the slices of each subgroup.
-let slice = invocation % SLICES;
-let group = invocation / SLICES % GROUPS;
-let split = invocation / (SLICES * GROUPS);
-let begin = split * SLICES + slice;\n"
-        );
-        for row in 0..tile {
-            for output in outputs {
-                text += &format!("var {output}of_row{row} = 0.0;\n");
-            }
-        }
-        for part in 0..self.products().parts(product) {
-            for output in outputs {
-                text += &format!("let {output}{part}_ = numbers({output}{part});\n");
-            }
-            for row in 0..tile {
-                let value = plus("begin", row * operand / 4 + all * part);
-                text += &format!("let v{part}_{row} = operand_at({value});\n");
-                for output in outputs {
-                    let [sum, weights, operand] =
-                        [format!("{output}of_row{row}"), format!("{output}{part}_"), format!("v{part}_{row}")];
-                    text += &chain(&sum, &weights, &operand);
-                }
-            }
-        }
-        let mut names = Vec::new();
-        for row in 0..tile {
-            for of_unit in outputs.chunks(*components as usize) {
-                let sums: Vec<_> = of_unit.iter().map(|output| format!("{output}of_row{row}")).collect();
-                let sums = sums.join(", ");
-                let entry = if *components == 1 { sums } else { format!("{}({sums})", product.sums()) };
-                text += &format!("let entry{} = {entry};\n", names.len());
-                names.push(format!("entry{}", names.len()));
-            }
-        }
-        (names, text) = add_in_subgroup(names, text, slices);
-        text += "if slice < SPREAD {\n";
-        for (number, name) in (0..).zip(&names) {
-            let number: u32 = number;
-            text += &format!("    let at{number} = sum_at(split, group, {});\n", plus("slice", number * self.spread()));
-            for c in 0..*components {
-                let value = product.component(name, c);
-                let place =
-                    if c == 0 { format!("at{number}") } else { format!("at{number} + {c}u * SPLITS * TILE * COLUMNS") };
-                text += &format!("    sums_of_subgroups[{place}] = {value};\n");
-            }
-        }
-        text + "}\n"
-    }
-
-    /// The sums of an item over the subgroups.
-    fn collect(&self, product: &Product) -> String {
-        let mut text = format!(
-            "
-fn sums_of_{}(item: Item) -> {sums} {{
-    let at = item.local_row % TILE * COLUMNS + item.local_unit;
-    var sums = {sums}();
-    for (var split = 0u; split < SPLITS; split++) {{\n",
-            product.name,
-            sums = product.sums(),
-        );
-        for c in 0..product.components {
-            let sum = product.component("sums", c);
-            text += &format!("        {sum} += sums_of_subgroups[({c}u * SPLITS + split) * TILE * COLUMNS + at];\n");
-        }
-        text + "    }\n    return sums;\n}\n"
     }
 
     /// Declarations and `main` of the settlement.
@@ -408,12 +343,4 @@ fn {name}(item: Item, half: u32) -> {sums} {{
             self.products().parts(product)
         )
     }
-}
-
-/// The lines of sum += weights . operand, one after the other.
-fn chain(sum: &str, weights: &str, operand: &str) -> String {
-    let two = |[a, b]: [&str; 2]| {
-        format!("{sum} = fma({weights}.{b}, {operand}.{b}, fma({weights}.{a}, {operand}.{a}, {sum}));\n")
-    };
-    [["x", "y"], ["z", "w"]].map(two).concat()
 }

@@ -4,23 +4,26 @@
 //! sizes -> [generator] -> a file as in shaders/ -> [source::resolve] -> WGSL -> [Gpu::generated], by sizes
 //! ```
 //!
-//! Why: weights that fit into registers are loaded once per sequence instead of once per step. Registers cannot be
-//! indexed, so the text names each of them, and their number depends on H. An `override` cannot express that, and an
-//! array that a loop indexes ends up in memory.
+//! Why: weights that fit into registers are loaded once per sequence instead of once per step, and sums that fit into
+//! registers share each load. Registers cannot be indexed, so the text names each of them, and their number depends on the
+//! sizes. An `override` cannot express that, and an array that a loop indexes ends up in memory.
 //!
 //! A generator is a struct of sizes with one pure function of them, the text. It begins with `#import` as every
 //! file does: what does not depend on the sizes lies in `shaders/shared/`, where it can be read as plain WGSL, and the
-//! generator writes only what is unrolled, with names, comments and a header that says what it was made for. The kernel
-//! has the bindings, the overrides and the twin of the plain kernel that it replaces. The tests in `kernels/tests.rs`
+//! generator writes only what is unrolled, with names, comments and a header that says what it was made for. All
+//! kernels of a cell and direction have the same bindings, overrides and twin. The tests in `kernels/tests.rs`
 //! parse it for a table of sizes, and `cargo run --example kernel_text -- gru_rows --hidden 96` prints one.
 
 mod exchange;
 mod products;
 mod rows;
 mod sequence;
+mod step;
+mod tile;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use rows::Rows;
+pub(crate) use step::Step;
 
 use crate::config::Cell;
 use crate::kernels::source::{File, resolve};
@@ -34,12 +37,14 @@ pub(super) struct Text {
     /// What of `shaders/shared/` says how the work is divided.
     imports: &'static [&'static str],
     pub(super) defines: Vec<&'static str>,
-    /// What it is made for, besides H.
+    /// What it is made for.
     about: String,
     consts: Vec<(&'static str, u32)>,
     declarations: String,
     /// Invocations are numbered subgroup by subgroup.
     in_subgroups: bool,
+    /// The first axis of the grid counts rows of the batch, not units.
+    rows_first: bool,
     main: String,
 }
 
@@ -72,20 +77,22 @@ impl Text {
         } else {
             ("@builtin(local_invocation_index) invocation: u32,", "")
         };
+        let (grid, turned) =
+            if self.rows_first { ("grid", "    let workgroup = grid.yxz;\n") } else { ("workgroup", "") };
         format!(
             "{imports}#import shared/{cell}_sequence{suffix}
 
-// Made by src/kernels/generated for H = {}, {}.
+// Made by src/kernels/generated for {}.
 
 {consts}{}
 @compute @workgroup_size(WORKGROUP)
 fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(workgroup_id) {grid}: vec3<u32>,
     {parameters}
 ) {{
-{numbering}{}}}
+{turned}{numbering}{}}}
 ",
-            self.consts[0].1, self.about, self.declarations, self.main
+            self.about, self.declarations, self.main
         )
     }
 }

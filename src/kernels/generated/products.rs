@@ -25,13 +25,13 @@ pub(super) struct Product {
     pub(super) outputs: Vec<String>,
     /// Sums of a unit.
     pub(super) components: u32,
-    weights: Of,
+    pub(super) weights: Weights,
     /// How long its operand is.
     pub(super) len: u32,
 }
 
 /// Where the weights of a product lie in weight_hh.
-enum Of {
+pub(super) enum Weights {
     /// Along the rows of these gates, one for each sum.
     Rows(&'static [u32]),
     /// Down the columns, from this row on.
@@ -55,8 +55,12 @@ impl Product {
     /// The four weights for a sum of a unit, from element `k` of the operand on.
     pub(super) fn load(&self, component: u32, cell: &str, unit: &str, k: &str) -> String {
         match self.weights {
-            Of::Rows(gates) => format!("weights_along({cell}, {}u, {unit}, {k})", gates[component as usize]),
-            Of::Columns(first) => format!("weights_down({cell}, {unit}, {first}u, {}u, {k})", self.len),
+            Weights::Rows(gates) => {
+                format!("weights_of(row_of_weights({cell}, {}u, {unit}), HIDDEN, {k})", gates[component as usize])
+            }
+            Weights::Columns(first) => {
+                format!("weights_down(column_of_weights({cell}, {first}u, {unit}, 1u), {}u, {k})", self.len)
+            }
         }
     }
 }
@@ -74,24 +78,44 @@ impl Products {
             len,
         };
         match (self.cell, self.backward) {
-            (Cell::Rnn { .. }, false) => vec![product("multiply", "W_hh h", &["w"], Of::Rows(&[0]), hidden)],
+            (Cell::Rnn { .. }, false) => vec![product("multiply", "W_hh h", &["w"], Weights::Rows(&[0]), hidden)],
             (Cell::Gru { reset: Reset::After, .. }, false) => {
-                let gates = Of::Rows(&[0, 1, 2]);
+                let gates = Weights::Rows(&[0, 1, 2]);
                 vec![product("multiply", "W_hr h, W_hz h and W_hn h", &["r", "z", "n"], gates, hidden)]
             }
             (Cell::Gru { reset: Reset::Before, .. }, false) => vec![
-                product("multiply_state", "W_hr h and W_hz h", &["r", "z"], Of::Rows(&[0, 1]), hidden),
-                product("multiply", "W_hn (r * h)", &["n"], Of::Rows(&[2]), hidden),
+                product("multiply_state", "W_hr h and W_hz h", &["r", "z"], Weights::Rows(&[0, 1]), hidden),
+                product("multiply", "W_hn (r * h)", &["n"], Weights::Rows(&[2]), hidden),
             ],
-            (Cell::Rnn { .. }, true) => vec![product("multiply", "d_a . W_hh", &["w"], Of::Columns(0), hidden)],
+            (Cell::Rnn { .. }, true) => vec![product("multiply", "d_a . W_hh", &["w"], Weights::Columns(0), hidden)],
             (Cell::Gru { reset: Reset::After, .. }, true) => {
-                vec![product("multiply", "(d_ar, d_az, d_hn) . W_hh", &["w"], Of::Columns(0), 3 * hidden)]
+                vec![product("multiply", "(d_ar, d_az, d_hn) . W_hh", &["w"], Weights::Columns(0), 3 * hidden)]
             }
             (Cell::Gru { reset: Reset::Before, .. }, true) => vec![
-                product("multiply_candidate", "d_an . W_hn", &["n"], Of::Columns(2 * hidden), hidden),
-                product("multiply", "(d_ar, d_az) . (W_hr, W_hz)", &["w"], Of::Columns(0), 2 * hidden),
+                product("multiply_candidate", "d_an . W_hn", &["n"], Weights::Columns(2 * hidden), hidden),
+                product("multiply", "(d_ar, d_az) . (W_hr, W_hz)", &["w"], Weights::Columns(0), 2 * hidden),
             ],
         }
+    }
+
+    /// The same of a single step: of its second kernel, or of its first or only one.
+    pub(super) fn of_step(&self, second: bool) -> Vec<Product> {
+        let mut list = self.list();
+        if let Cell::Gru { reset: Reset::Before, .. } = self.cell {
+            if self.backward {
+                // The other way round than in a loop: a dispatch begins with the product of the step after.
+                list.swap(0, 1);
+                list = if second { list.split_off(1) } else { vec![list.swap_remove(0)] };
+            } else {
+                let (comment, member, gate): (_, _, &[u32]) =
+                    if second { ("W_hz h", "z", &[1]) } else { ("W_hr h", "r", &[0]) };
+                let state = &mut list[0];
+                state.outputs = (0..self.units).map(|u| format!("{member}{u}_")).collect();
+                (state.comment, state.components, state.weights) = (comment, 1, Weights::Rows(gate));
+                list.truncate(if second { 2 } else { 1 });
+            }
+        }
+        list
     }
 
     /// How many vec4 of an operand a slice has.

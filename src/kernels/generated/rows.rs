@@ -131,10 +131,13 @@ impl Rows {
             backward,
             imports: &["operand", "rows"],
             defines: define(self.cell, self.f16_weights, exact_stores),
-            about: format!("{rows} row(s), {units} unit(s) a group,\n// {how}, loads {ahead} step(s) ahead"),
+            about: format!(
+                "H = {hidden}, {rows} row(s), {units} unit(s) a group,\n// {how}, loads {ahead} step(s) ahead"
+            ),
             consts: if backward { [&consts[..], &norms].concat() } else { consts.to_vec() },
             declarations: partial,
             in_subgroups: cut.uses_subgroups(),
+            rows_first: false,
             main,
         }
     }

@@ -123,9 +123,9 @@ impl Sequence<'_> {
                 let [of_candidate, sums] = [("multiply_candidate", "1u"), ("multiply", "0u")]
                     .map(|(name, half)| (self.product)(name, half, k));
                 let candidate =
-                    self.each(|e| format!("        let d_az_{k}_{e} = begin(item_{e}, {i}, x_{k}_{e}, d_h_{e});\n"));
+                    self.each(|e| format!("        let begun_{k}_{e} = begin(item_{e}, {i}, x_{k}_{e}, d_h_{e});\n"));
                 let finish = self.each(|e| {
-                    let arguments = format!("x_{k}_{e}, d_h_{e}, d_az_{k}_{e}, {}", of_candidate.of_item[e]);
+                    let arguments = format!("x_{k}_{e}, begun_{k}_{e}, {}", of_candidate.of_item[e]);
                     format!("        let past_{k}_{e} = finish(item_{e}, {i}, {arguments});\n")
                 });
                 let (first, second) = (&of_candidate.lines, &sums.lines);

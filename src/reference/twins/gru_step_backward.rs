@@ -1,4 +1,4 @@
-//! Twin of `shaders/gru_step_backward.wgsl`.
+//! Twin of the kernel `gru_step_backward`, and of steps by rows and by exchange.
 
 use super::Real;
 use super::activation::{slope_of_kept, value_of_kept};
@@ -71,7 +71,9 @@ pub fn gru_step_backward_with<R: Real>(
             let at = t * batch + row;
             let gate = at * 4 * hidden + unit;
             if options.is_over(row, t) {
-                for column in 0..4 {
+                // With reset before the product the others are the second kernel's.
+                let columns: &[usize] = if reset == Reset::After { &[0, 1, 2, 3] } else { &[1, 2] };
+                for column in columns {
                     gates[gate + column * hidden] = R::default();
                 }
                 d_h0[own] = d_h;

@@ -1,11 +1,11 @@
 //! Twin of `shaders/pack.wgsl`.
 
-/// `source` `[R, H]`, H a multiple of 4, as `[H / 4, R, 4]`.
-pub fn pack<R: Copy>(rows: usize, source: &[R], packed: &mut [R]) {
+/// `source` `[R, H]` as `[H, R]`.
+pub fn transpose<R: Copy>(rows: usize, source: &[R], transposed: &mut [R]) {
     let hidden = source.len() / rows;
     for row in 0..rows {
         for k in 0..hidden {
-            packed[(k / 4 * rows + row) * 4 + k % 4] = source[row * hidden + k];
+            transposed[k * rows + row] = source[row * hidden + k];
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Twin of `shaders/rnn_step.wgsl`.
+//! Twin of the kernel `rnn_step`, and of steps by rows and by exchange.
 
 use super::Real;
 use super::activation::{activate, kept};

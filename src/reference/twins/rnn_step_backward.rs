@@ -1,4 +1,4 @@
-//! Twin of `shaders/rnn_step_backward.wgsl`.
+//! Twin of the kernel `rnn_step_backward`, and of steps by rows and by exchange.
 
 use super::Real;
 use super::activation::{activation_slope, is_mark};

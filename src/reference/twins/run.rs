@@ -196,9 +196,9 @@ impl<'a, R: Real> Machine<'a, R> {
     fn pack(&mut self, args: &Pack) {
         let [rows, _] = args.size;
         let mut packed = self.numbers(args.source).to_vec();
-        if args.interleaved {
+        if args.transposed {
             let source = packed.clone();
-            pack::pack(rows, &source, &mut packed);
+            pack::transpose(rows, &source, &mut packed);
         }
         if !args.f16 {
             return self.numbers_mut(args.packed).copy_from_slice(&packed);
@@ -212,8 +212,8 @@ impl<'a, R: Real> Machine<'a, R> {
     }
 
     /// The recurrent weights of a cell in their own order, as the steps of one direction read them.
-    fn weight_hh(&self, cell: &CellSteps, forward: bool) -> Vec<R> {
-        let read = cell.packed.filter(|_| forward).unwrap_or(cell.weight_hh);
+    fn weight_hh(&self, cell: &CellSteps, backward: bool) -> Vec<R> {
+        let read = cell.transposed.filter(|_| backward).unwrap_or(cell.weight_hh);
         let numbers = if cell.f16_weights {
             let half = |word: u32| R::from_f64(f64::from(from_f16(word as u16)));
             self.words(read).iter().flat_map(|&word| [half(word), half(word >> 16)]).collect()
@@ -223,9 +223,9 @@ impl<'a, R: Real> Machine<'a, R> {
         if read == cell.weight_hh {
             return numbers;
         }
-        let (rows, hidden) = (cell.cell.gates() * cell.hidden, cell.hidden);
-        let at = |row: usize, k: usize| (k / 4 * rows + row) * 4 + k % 4;
-        (0..rows).flat_map(|row| (0..hidden).map(move |k| at(row, k))).map(|at| numbers[at]).collect()
+        let mut weight_hh = numbers.clone();
+        pack::transpose(cell.hidden, &numbers, &mut weight_hh);
+        weight_hh
     }
 
     /// The states of a cell before and after a step, `[2, B, H]`.
@@ -267,7 +267,7 @@ impl<'a, R: Real> Machine<'a, R> {
 
     fn step(&mut self, cell: &CellSteps, t: usize, save: bool) {
         let (batch, hidden) = (cell.batch, cell.hidden);
-        let weight_hh = self.weight_hh(cell, true);
+        let weight_hh = self.weight_hh(cell, false);
         let bias_hh = cell.bias_hh.map(|bias| self.numbers(bias).to_vec());
         let bias = bias_hh.as_deref();
         let (mut h, over) = (self.states(cell, t), self.over(cell, Some(t)));
@@ -317,7 +317,7 @@ impl<'a, R: Real> Machine<'a, R> {
         let t = (n < count).then(|| back(n));
         let after = n.checked_sub(1).map(back);
         let own = cell.index * state..(cell.index + 1) * state;
-        let weight_hh = self.weight_hh(cell, false);
+        let weight_hh = self.weight_hh(cell, true);
         let d_h_n = self.numbers(args.d_h_n)[own.clone()].to_vec();
         let mut d_h0 = self.numbers(args.d_h0)[own.clone()].to_vec();
         let gates_of = |machine: &Self, t: usize| machine.numbers(cell.gates)[Self::gates(cell, t)].to_vec();

@@ -16,19 +16,19 @@ use crate::support::{assert_close, flat, largest, read, run, to_bits, wide};
 trials![gru_step_backward, gru_step_backward_before_reset, gru_reset_backward, rnn_step_backward];
 
 fn gru_step_backward(gpu: &Gpu) {
-    cases(grus(Reset::After)).for_each(|case| check(gpu, "gru_step_backward", &case));
+    cases(gpu, grus(Reset::After)).for_each(|case| check(gpu, "gru_step_backward", &case));
 }
 
 fn gru_step_backward_before_reset(gpu: &Gpu) {
-    cases(grus(Reset::Before)).for_each(|case| check(gpu, "gru_step_backward", &case));
+    cases(gpu, grus(Reset::Before)).for_each(|case| check(gpu, "gru_step_backward", &case));
 }
 
 fn gru_reset_backward(gpu: &Gpu) {
-    cases(grus(Reset::Before)).for_each(|case| check(gpu, "gru_reset_backward", &case));
+    cases(gpu, grus(Reset::Before)).for_each(|case| check(gpu, "gru_reset_backward", &case));
 }
 
 fn rnn_step_backward(gpu: &Gpu) {
-    cases(rnns()).for_each(|case| check(gpu, "rnn_step_backward", &case));
+    cases(gpu, rnns()).for_each(|case| check(gpu, "rnn_step_backward", &case));
 }
 
 /// What goes into the steps.

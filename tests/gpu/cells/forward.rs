@@ -17,25 +17,26 @@ trials![gru_step, gru_step_after_reset, gru_reset, rnn_step, gru_gates];
 const UNWRITTEN: f32 = 77.0;
 
 fn gru_step(gpu: &Gpu) {
-    cases(grus(Reset::After)).for_each(|case| check(gpu, "gru_step", &case));
+    cases(gpu, grus(Reset::After)).for_each(|case| check(gpu, "gru_step", &case));
 }
 
 fn gru_step_after_reset(gpu: &Gpu) {
-    cases(grus(Reset::Before)).for_each(|case| check(gpu, "gru_step", &case));
+    cases(gpu, grus(Reset::Before)).for_each(|case| check(gpu, "gru_step", &case));
 }
 
 fn gru_reset(gpu: &Gpu) {
-    cases(grus(Reset::Before)).for_each(|case| check(gpu, "gru_reset", &case));
+    cases(gpu, grus(Reset::Before)).for_each(|case| check(gpu, "gru_reset", &case));
 }
 
 fn rnn_step(gpu: &Gpu) {
-    cases(rnns()).for_each(|case| check(gpu, "rnn_step", &case));
+    cases(gpu, rnns()).for_each(|case| check(gpu, "rnn_step", &case));
 }
 
 fn gru_gates(gpu: &Gpu) {
     for reset in [Reset::After, Reset::Before] {
         // They are the gates of what was saved, and know of no lengths and no bias.
-        for case in cases(grus(reset)).map(|case| Case { save: true, has_lengths: false, has_bias: false, ..case }) {
+        for case in cases(gpu, grus(reset)).map(|case| Case { save: true, has_lengths: false, has_bias: false, ..case })
+        {
             for pass in 0..if reset == Reset::Before { 2 } else { 1 } {
                 until_told(&case, |seed| check_gates(gpu, &case, pass, seed));
             }

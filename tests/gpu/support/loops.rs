@@ -1,22 +1,52 @@
 //! Ways to make the steps of a layer.
 
 use wgpu_gru::wgpu::{Backend, Features};
-use wgpu_gru::{Cut, ExchangeCut, Gpu, RowsCut, TimeLoop};
+use wgpu_gru::{ExchangeCut, Gpu, RowsCut, TileCut, TimeLoop};
 
 /// All schedules, each with the cuts that adapters get and with odd ones.
 pub(crate) fn time_loops(gpu: &Gpu) -> Vec<TimeLoop> {
-    single_steps().chain(by_rows(gpu)).chain(by_exchange(gpu)).collect()
+    single_steps(gpu).chain(by_rows(gpu)).chain(by_exchange(gpu)).collect()
 }
 
-/// A dispatch a step.
-pub(crate) fn single_steps() -> impl Iterator<Item = TimeLoop> {
-    let cuts = [[8, 1, 1], [8, 1, 8], [16, 4, 4], [64, 2, 1], [4, 2, 8]];
-    let cut = |[lanes, split, rows]: [u32; 3]| Cut { lanes, split, rows, vec4: split > 1 };
+/// Slices, splits, units of a group, rows, units of a workgroup; whether slices are added in subgroups; and whether it is
+/// for a software rasteriser.
+const STEP: [([u32; 5], bool, bool); 7] = [
+    ([1, 1, 1, 16, 8], true, true),
+    ([1, 4, 1, 2, 16], false, false),
+    ([1, 1, 1, 4, 8], false, true),
+    ([4, 2, 2, 4, 16], true, false),
+    ([8, 1, 4, 8, 16], true, false),
+    ([1, 2, 2, 1, 32], false, false),
+    ([1, 1, 4, 4, 32], true, true),
+];
+
+/// A dispatch a step, in ways that the adapter can have.
+pub(crate) fn single_steps(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
+    let info = gpu.info();
+    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
+    let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
+    let cut = move |number: usize| {
+        let ([slices, splits, units, rows, columns], in_subgroups, software) = STEP[number % STEP.len()];
+        let subgroup = (in_subgroups && has_subgroups).then_some(largest);
+        let (groups, splits) = match subgroup {
+            // A workgroup of whole subgroups.
+            Some(size) if !software => (columns / units, splits * size / (slices * columns / units).min(size)),
+            _ => (columns / units, splits),
+        };
+        let slices = if subgroup.is_some() { slices } else { 1 };
+        TileCut {
+            slices,
+            groups,
+            splits,
+            units,
+            rows,
+            subgroup,
+            exact_stores: is_vulkan && number.is_multiple_of(2),
+            software,
+        }
+    };
     // Forward and backward need not have the same cut.
-    (0..cuts.len()).map(move |i| {
-        let (forward, backward) = (cut(cuts[i]), cut(cuts[(i + 2) % cuts.len()]));
-        TimeLoop::Step { forward, backward }
-    })
+    (0..STEP.len()).map(move |i| TimeLoop::Step { forward: cut(i), backward: cut(i + 2) })
 }
 
 /// Slices, units, rows, steps ahead, whether slices are added in subgroups. Three slices of a unit are not in one vector
@@ -70,7 +100,9 @@ pub(crate) fn by_exchange(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
             let exact_stores = is_vulkan && number % 2 == 0;
             let looks = if meets { 1 << 16 } else { 0 };
             let ahead = number == 2;
-            let cut = ExchangeCut { slices, groups, splits, units, rows, tile, ahead, subgroup, exact_stores, looks };
+            let software = false;
+            let tile = TileCut { slices, groups, splits, units, rows: tile, subgroup, exact_stores, software };
+            let cut = ExchangeCut { tile, rows, ahead, looks };
             (has_subgroups || !in_subgroups).then_some(TimeLoop::Exchange { steps: 3, forward: cut, backward: cut })
         },
     )
