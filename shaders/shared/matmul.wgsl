@@ -46,8 +46,6 @@ override ACCUMULATE: bool;
 override LONG_K: bool;
 // k is no multiple of 4: what a block holds past the end of k is made zero.
 override K_TAIL: bool;
-// n is no multiple of 4: the last columns are written one by one, as all are without VEC4.
-override N_TAIL: bool;
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
 // bias [n], as the bits of f32, with HAS_BIAS; lengths [B] with HAS_LENGTHS; otherwise not read.
@@ -188,7 +186,7 @@ fn store_rows(row: u32, column: u32, sums: mat4x4<f32>, bias: vec4<f32>) {
 
 #ifdef VEC4
 
-// For products whose offsets, strides, gap and bindings are all multiples of four elements, as they are where the sizes
+// For products whose n, offsets, strides, gap and bindings are all multiples of four elements, as they are where the sizes
 // of a layer are: one load in place of four.
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
@@ -206,20 +204,14 @@ fn load_b(index: u32) -> vec4<f32> {
     return b[select(at, min(at, arrayLength(&b) - 1u), K_TAIL)];
 }
 
-// The first `count` of `sums`, or all four, from element `index` of c on.
+// Writes from element `index` of c on. All four exist.
 fn write_c(index: u32, count: u32, sums: vec4<f32>) {
     let at = index / 4u;
     var values = sums;
     if ACCUMULATE {
         values += c[at];
     }
-    if N_TAIL && count < 4u {
-        c[at].x = values.x;
-        if count > 1u { c[at].y = values.y; }
-        if count > 2u { c[at].z = values.z; }
-    } else {
-        c[at] = values;
-    }
+    c[at] = values;
 }
 
 #else

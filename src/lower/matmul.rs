@@ -60,7 +60,6 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             ("ACCUMULATE", f64::from(accumulate)),
             ("LONG_K", f64::from(args.parts.is_none() && product.transpose_a && is_long(range.len()))),
             ("K_TAIL", has_tail(range.len())),
-            ("N_TAIL", has_tail(n)),
         ];
         match args.kernel {
             MatmulKernel::Tiled | MatmulKernel::TiledSmall => {

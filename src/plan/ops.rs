@@ -128,7 +128,8 @@ pub(crate) struct Parts {
 
 impl Matmul {
     pub(crate) fn new(product: Product, kernel: MatmulKernel, tensors: &Tensors, target: &Target) -> Self {
-        let vec4 = [&product.a, &product.b, &product.c].into_iter().all(|matrix| matrix.is_vec4(tensors));
+        let is_vec4 = |matrix: &Matrix| matrix.is_vec4(tensors);
+        let vec4 = product.size[1].is_multiple_of(4) && [&product.a, &product.b, &product.c].into_iter().all(is_vec4);
         let subgroups = kernel == MatmulKernel::FewRows && vec4 && product.transpose_b && target.has_subgroups();
         Self { product, kernel, vec4, subgroups, parts: None }
     }

@@ -2,7 +2,7 @@
 
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Direction, ExchangeCut, Gpu, Gru, GruConfig, Reset, RnnConfig, Schedule, TimeLoop, Unroll};
+use wgpu_gru::{Direction, ExchangeCut, Gpu, Gru, GruConfig, Reset, RnnConfig, Schedule, TimeLoop, Unroll, harness};
 
 use crate::recurrence::{Steps, check_backward, check_forward};
 use crate::support::{assert_none_out_of_range, bits, by_exchange, check, counting, forward, settings};
@@ -11,6 +11,7 @@ trials![
     every_hidden_size,
     every_option,
     same_bits_alone,
+    who_is_all_there_is_goes_on,
     a_nan_of_one_bit,
     many_passes,
     two_layers_at_a_time,
@@ -51,6 +52,18 @@ fn same_bits_alone(gpu: &Gpu) {
         compared += 1;
     }
     assert!(compared > 0, "a way to exchange");
+}
+
+/// Where one workgroup has all units nobody is waited for: the exchange makes every number, the settlement none.
+fn who_is_all_there_is_goes_on(gpu: &Gpu) {
+    for time_loop in by_exchange(gpu) {
+        let TimeLoop::Exchange { forward, .. } = time_loop else { panic!("by exchange") };
+        let steps = Steps::random([2, 3, forward.tile.columns() as usize], true, 1.0, 7);
+        let cut = ExchangeCut { looks: 1, ..forward };
+        let time_loop = TimeLoop::Exchange { steps: 2, forward: cut, backward: cut };
+        let alone = steps.gpu_with(gpu, &time_loop, |program| harness::only(program, "gru_exchange"));
+        assert_eq!(alone.each_ref().map(bits), steps.gpu(gpu, &time_loop).each_ref().map(bits), "{time_loop:?}");
+    }
 }
 
 /// The last bit is the flag: a NaN that has no other stays one, and an infinity stays one.

@@ -6,7 +6,7 @@ use wgpu_gru::reference::twins::Real;
 use wgpu_gru::reference::twins::gru_step::{GruStepParams, gru_step};
 use wgpu_gru::reference::twins::gru_step_backward::{GruStepBackwardParams, gru_step_backward};
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::{Gpu, Tensor, Tolerance, harness};
+use wgpu_gru::{Gpu, Program, Tensor, Tolerance, harness};
 
 use crate::support::{assert_close, bits, largest, property, read, run, single_steps, tensor, time_loops, wide};
 
@@ -72,12 +72,17 @@ impl Steps {
 
     /// h and gates by the GPU.
     pub(crate) fn gpu(&self, gpu: &Gpu, time_loop: &TimeLoop) -> [Tensor; 2] {
+        self.gpu_with(gpu, time_loop, |program| program)
+    }
+
+    /// The same by a part of the program.
+    pub(crate) fn gpu_with(&self, gpu: &Gpu, time_loop: &TimeLoop, part: impl Fn(Program) -> Program) -> [Tensor; 2] {
         let flat = |host: &[f32]| tensor(gpu, &[host.len()], host);
         let (weight_hh, bias_hh) = (flat(&self.weight_hh), flat(&self.bias_hh));
         let (h, gates) = (flat(&self.h), flat(&self.gates));
         let plain = harness::Steps::gru(self.shape, &weight_hh, &h, &gates);
         let steps = harness::Steps { bias_hh: Some(&bias_hh), ..plain };
-        run(gpu, &steps.forward(time_loop, self.save).expect("a program"));
+        run(gpu, &part(steps.forward(time_loop, self.save).expect("a program")));
         [h, gates]
     }
 }

@@ -30,13 +30,14 @@ HERE = Path(__file__).resolve().parent
 MODULES = [
     (r"matmul_cooperative", ["cooperative"]),
     (r"shared/(exchange|settlement)", ["exchange"]),
-    (r"shared/(operand|rows|sequence|gru_sequence|rnn_sequence)", ["rows", "recurrence", "exchange", "options", "chunks", "nonfinite"]),
+    (r"shared/(step|tile)", ["cells", "cuts", "recurrence", "exchange", "options", "nonfinite"]),
+    (r"shared/(operand|rows|sequence|gru_sequence|rnn_sequence)", ["rows", "cells", "recurrence", "exchange", "options", "chunks", "nonfinite"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["single", "sums", "long_sums", "in_range", "options"]),
     (r"adam|optimiser|sgd|mse|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "in_range"]),
     (r"move_rows|number|copies", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
-    (r"pack|f16", ["single", "half", "past_a_grid", "nonfinite", "in_range"]),
+    (r"pack|f16", ["single", "half", "past_a_grid", "nonfinite", "options", "in_range"]),
     (r"", ["recurrence", "cells", "activations", "options", "half", "chunks", "cuts", "nonfinite", "in_range"]),
 ]
 FILES = ["shaders/*.wgsl", "shaders/shared/*.wgsl"]

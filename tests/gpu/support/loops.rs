@@ -59,7 +59,7 @@ const ROWS: [(u32, u32, u32, u32, bool); 8] = [
     (2, 1, 4, 1, true),
     (4, 2, 4, 1, false),
     (8, 2, 1, 2, true),
-    (1, 2, 3, 1, false),
+    (2, 1, 3, 1, false),
 ];
 
 /// Steps by rows in ways that the adapter can have, three of them in a dispatch.
