@@ -151,9 +151,10 @@ fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
         text
     }
 
-    /// How long the operand of a product is: nothing where there is no step after this one.
+    /// How long the operand of a product is: nothing where there is no step after this one. From the uniform, so that WGSL
+    /// knows that all invocations come to a barrier.
     fn length(&self, product: &Product) -> String {
-        let length = format!("{}u * HIDDEN", product.len);
+        let length = format!("{}u * params.hidden", product.len);
         if self.backward && product.name == "multiply" {
             format!("select(0u, {length}, params.has_product != 0u)")
         } else {
