@@ -10,6 +10,7 @@
 /// |---|---|---|
 /// | sigmoid, tanh, softplus | 5 ulp | 2 ulp |
 /// | softsign | 4 ulp | 3 ulp |
+/// | elu | 4 ulp | 1 ulp |
 /// | leaky relu | 1 ulp | exact |
 /// | hard sigmoid | 2 ulp of the larger of \|alpha x\| (at most 1) and \|beta\| | exact |
 /// | relu, thresholded relu, linear | exact | exact |
@@ -49,6 +50,11 @@ pub enum Activation {
     Softplus,
     /// x
     Linear,
+    /// x where x > 0, alpha (e^x - 1) elsewhere
+    Elu {
+        /// Minus the value far out on the negative side. For training at least 0: only then does the output tell the side.
+        alpha: f32,
+    },
 }
 
 impl Activation {
@@ -69,6 +75,7 @@ impl Activation {
             Self::Softsign => 6,
             Self::Softplus => 7,
             Self::Linear => 8,
+            Self::Elu { .. } => 9,
         }
     }
 
@@ -76,9 +83,9 @@ impl Activation {
     pub(crate) fn parameters(self) -> [f32; 2] {
         match self {
             Self::HardSigmoid { alpha, beta } => [alpha, beta],
-            Self::LeakyRelu { alpha } => [alpha, 0.0],
+            Self::LeakyRelu { alpha } | Self::Elu { alpha } => [alpha, 0.0],
             Self::ThresholdedRelu { theta } => [theta, 0.0],
-            _ => [0.0, 0.0],
+            Self::Sigmoid | Self::Tanh | Self::Relu | Self::Softsign | Self::Softplus | Self::Linear => [0.0, 0.0],
         }
     }
 
@@ -91,9 +98,10 @@ impl Activation {
     #[must_use]
     pub fn has_derivative(self) -> bool {
         match self {
-            Self::LeakyRelu { alpha } => alpha >= 0.0,
+            Self::LeakyRelu { alpha } | Self::Elu { alpha } => alpha >= 0.0,
             Self::ThresholdedRelu { theta } => theta >= 0.0,
-            _ => true,
+            Self::Sigmoid | Self::Tanh | Self::Relu | Self::HardSigmoid { .. } => true,
+            Self::Softsign | Self::Softplus | Self::Linear => true,
         }
     }
 }

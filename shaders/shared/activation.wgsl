@@ -11,6 +11,7 @@ const THRESHOLDED_RELU: u32 = 5u;
 const SOFTSIGN: u32 = 6u;
 const SOFTPLUS: u32 = 7u;
 const LINEAR: u32 = 8u;
+const ELU: u32 = 9u;
 
 // The argument of an activation is limited to [-CLIP, CLIP] with HAS_CLIP.
 override HAS_CLIP: bool;
@@ -90,6 +91,11 @@ fn softsign(x: f32) -> f32 {
     return select(with_sign_of(size / (1.0 + size), x), no_number, is_infinite(x));
 }
 
+// e^x - 1 keeps its digits near zero. For x above 0 the exponential is not used.
+fn elu(alpha: f32, x: f32) -> f32 {
+    return select(-(alpha * one_minus(exponential(-abs(x)))), x, x >= 0.0);
+}
+
 fn hard_sigmoid(alpha: f32, beta: f32, x: f32) -> f32 {
     let line = alpha * x + beta;
     return select(clamp(line, 0.0, 1.0), line, is_nan(line));
@@ -106,6 +112,7 @@ fn of_number(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
         case THRESHOLDED_RELU: { return select(0.0, x, x > alpha); }
         case SOFTSIGN: { return softsign(x); }
         case SOFTPLUS: { return softplus(x); }
+        case ELU: { return elu(alpha, x); }
         default: { return x; }
     }
 }
@@ -162,6 +169,7 @@ fn slope_of_number(kind: u32, alpha: f32, y: f32) -> f32 {
         case THRESHOLDED_RELU: { return select(0.0, 1.0, y > 0.0); }
         case SOFTSIGN: { return (1.0 - abs(y)) * (1.0 - abs(y)); }
         case SOFTPLUS: { return one_minus(exponential(-y)); }
+        case ELU: { return select(y + alpha, 1.0, y > 0.0); }
         default: { return 1.0; }
     }
 }

@@ -354,7 +354,12 @@ async fn option_errors(gpu: &Gpu) -> Outcome {
     refused(Recurrent::new(gpu, GRU().num_layers(0), 1), &Error::ZeroSize { what: "num_layers" })?;
 
     // No derivative from the output: inference works, training is refused.
-    for activation in [Activation::LeakyRelu { alpha: -0.1 }, Activation::ThresholdedRelu { theta: -0.1 }] {
+    let untold = [
+        Activation::LeakyRelu { alpha: -0.1 },
+        Activation::ThresholdedRelu { theta: -0.1 },
+        Activation::Elu { alpha: -0.1 },
+    ];
+    for activation in untold {
         let layer = Recurrent::new(gpu, GRU().candidate_activation(activation), 1)?;
         layer.unroll(Unroll::inference(2, 1))?;
         let training = layer.unroll(UNROLL()).map(drop);

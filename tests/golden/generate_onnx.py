@@ -33,6 +33,7 @@ BOTH, REVERSE = "bidirectional", "reverse"
 HARD_SIGMOID = activation("hard_sigmoid", alpha=0.2, beta=0.5)
 STEEP_HARD_SIGMOID = activation("hard_sigmoid", alpha=0.75, beta=0.25)
 LEAKY_RELU = activation("leaky_relu", alpha=0.01)
+ELU = activation("elu", alpha=0.7)
 THRESHOLDED_RELU = activation("thresholded_relu", theta=0.3)
 # ONNX's names, in the files' spelling of them; ONNX calls theta alpha too.
 ONNX_NAMES = {
@@ -41,6 +42,7 @@ ONNX_NAMES = {
     "relu": "Relu",
     "hard_sigmoid": "HardSigmoid",
     "leaky_relu": "LeakyRelu",
+    "elu": "Elu",
     "thresholded_relu": "ThresholdedRelu",
     "softsign": "Softsign",
     "softplus": "Softplus",
@@ -104,6 +106,9 @@ RUNTIME_CASES = [
     Case("rnn_linear", "rnn", nonlinearity=LINEAR),
     Case("rnn_clip", "rnn", clip=0.3, weight_scale=2.0),
     Case("rnn_relu_clip_reverse_lengths", "rnn", direction=REVERSE, nonlinearity=RELU, clip=0.5, lengths=(2, 5, 4)),
+    Case("gru_reset_before_elu_gates", reset="before", gate=ELU),
+    Case("gru_reset_after_elu", candidate=ELU, weight_scale=2.0),
+    Case("rnn_elu_bidirectional", "rnn", direction=BOTH, nonlinearity=ELU),
 ]  # fmt: skip
 
 # The reference evaluator has the default activations of GRU, Tanh and Affine of RNN, no sequence_lens and no clip.

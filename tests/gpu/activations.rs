@@ -26,6 +26,7 @@ fn bounds(activation: Activation) -> [f64; 2] {
         Activation::LeakyRelu { .. } => [1.0, 0.0],
         Activation::HardSigmoid { .. } => [2.0, 0.0],
         Activation::Softsign => [4.0, 3.0],
+        Activation::Elu { .. } => [4.0, 1.0],
         // Sigmoid, tanh, softplus.
         _ => [5.0, 2.0],
     }

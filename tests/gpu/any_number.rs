@@ -63,7 +63,7 @@ fn real() -> impl Strategy<Value = f32> {
 }
 
 fn activation() -> impl Strategy<Value = Activation> {
-    (0..9, real(), real()).prop_map(|(kind, alpha, beta)| match kind {
+    (0..10, real(), real()).prop_map(|(kind, alpha, beta)| match kind {
         0 => Activation::Sigmoid,
         1 => Activation::Relu,
         2 => Activation::HardSigmoid { alpha, beta },
@@ -72,6 +72,7 @@ fn activation() -> impl Strategy<Value = Activation> {
         5 => Activation::Softsign,
         6 => Activation::Softplus,
         7 => Activation::Linear,
+        8 => Activation::Elu { alpha },
         _ => Activation::Tanh,
     })
 }

@@ -11,7 +11,7 @@ use wgpu_gru::{Activation, CellWeights, Config, Direction, GruConfig, Reset, Rnn
 
 /// The folders of `tests/golden/options`, one a source, and how many cases each holds.
 pub(crate) const SOURCES: [(&str, usize); 5] =
-    [("pytorch", 18), ("keras", 49), ("onnx_runtime", 49), ("onnx_reference", 11), ("onnx_node", 12)];
+    [("pytorch", 18), ("keras", 49), ("onnx_runtime", 52), ("onnx_reference", 11), ("onnx_node", 12)];
 
 /// In which precision the source computed what is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -122,6 +122,7 @@ enum ActivationName {
     Relu,
     HardSigmoid { alpha: f32, beta: f32 },
     LeakyRelu { alpha: f32 },
+    Elu { alpha: f32 },
     ThresholdedRelu { theta: f32 },
     Softsign,
     Softplus,
@@ -139,6 +140,7 @@ impl From<ActivationName> for Activation {
             ActivationName::Relu => Self::Relu,
             ActivationName::HardSigmoid { alpha, beta } => Self::HardSigmoid { alpha, beta },
             ActivationName::LeakyRelu { alpha } => Self::LeakyRelu { alpha },
+            ActivationName::Elu { alpha } => Self::Elu { alpha },
             ActivationName::ThresholdedRelu { theta } => Self::ThresholdedRelu { theta },
             ActivationName::Softsign => Self::Softsign,
             ActivationName::Softplus => Self::Softplus,

@@ -6,13 +6,14 @@ use wgpu_gru::Comparison;
 use wgpu_gru::{Activation, Tolerance};
 
 /// Every activation.
-pub(crate) const ACTIVATIONS: [Activation; 10] = [
+pub(crate) const ACTIVATIONS: [Activation; 11] = [
     Activation::Tanh,
     Activation::Sigmoid,
     Activation::Relu,
     Activation::HARD_SIGMOID_ONNX,
     Activation::HARD_SIGMOID_KERAS,
     Activation::LeakyRelu { alpha: 0.1 },
+    Activation::Elu { alpha: 0.7 },
     Activation::ThresholdedRelu { theta: 0.1 },
     Activation::Softsign,
     Activation::Softplus,

@@ -33,6 +33,13 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Softsign => x / (1.0 + x.abs()),
         Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
         Activation::Linear => x,
+        Activation::Elu { alpha } => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x.exp_m1()
+            }
+        }
     }
 }
 
@@ -74,6 +81,13 @@ pub fn slope(activation: Activation, x: f64) -> f64 {
         Activation::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
         Activation::Softplus => sigmoid(x),
         Activation::Linear => 1.0,
+        Activation::Elu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                f64::from(alpha) * x.exp()
+            }
+        }
     }
 }
 

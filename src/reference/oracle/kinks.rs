@@ -14,7 +14,15 @@ pub fn distance_to_kink(activation: Activation, x: f64) -> f64 {
             let line = f64::from(alpha) * x + f64::from(beta);
             line.abs().min((line - 1.0).abs()) / f64::from(alpha).abs()
         }
-        _ => f64::INFINITY,
+        // The slope is alpha on the left side of 0.
+        Activation::Elu { alpha } if f64::from(alpha) != 1.0 => x.abs(),
+        // Each by its name, so that the compiler asks about a new one.
+        Activation::Sigmoid
+        | Activation::Tanh
+        | Activation::Softsign
+        | Activation::Softplus
+        | Activation::Linear
+        | Activation::Elu { .. } => f64::INFINITY,
     }
 }
 

@@ -78,6 +78,7 @@ pub fn activate<R: Real>(activation: Activation, clip: Option<f32>, x: R) -> R {
         Activation::ThresholdedRelu { .. } if x <= alpha => zero,
         Activation::Softsign => softsign(x),
         Activation::Softplus => softplus(x),
+        Activation::Elu { .. } if x < zero => alpha * x.exp_m1(),
         _ => x,
     }
 }
@@ -125,5 +126,6 @@ pub fn activation_slope<R: Real>(activation: Activation, y: R) -> R {
         Activation::Softsign => (one - y.abs()) * (one - y.abs()),
         Activation::Softplus => one_minus_exp(-y),
         Activation::Linear => one,
+        Activation::Elu { .. } => above(one, y + alpha),
     }
 }
