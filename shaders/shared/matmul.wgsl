@@ -186,8 +186,8 @@ fn store_rows(row: u32, column: u32, sums: mat4x4<f32>, bias: vec4<f32>) {
 
 #ifdef VEC4
 
-// For products whose n, offsets, strides, gap and bindings are all multiples of four elements, as they are where the sizes
-// of a layer are: one load in place of four.
+// For products whose n, offsets, strides, gap and bindings are all multiples of four elements, as they are where the
+// sizes of a layer are: one load in place of four.
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<f32>>;
