@@ -130,6 +130,12 @@ fn slopes_are_those_of_the_activations() {
             let before = distance.min(10.0) - 1e-6;
             let places = (0..=200).map(|part| before * f64::from(part) / 200.0);
             let is_smooth = places.clone().zip(places.skip(1)).all(|(from, to)| !jumps(from, to));
+            // Slopes that are constant between kinks are so to the last bit.
+            if distance.is_finite() && !matches!(activation, Activation::Elu { .. }) {
+                let here = slope(activation, x);
+                let differs = |by: f64| [-by, by].iter().any(|by| slope(activation, x + by) != here);
+                assert!(!differs(distance - 1e-6) && differs(distance + 1e-6), "{activation:?} at {x}: {distance}");
+            }
             let ends = distance.is_infinite() || jumps(before, distance + 1e-6);
             assert!(is_smooth && ends, "{activation:?} at {x}: {distance}");
         }

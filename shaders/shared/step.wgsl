@@ -8,8 +8,8 @@
 // 1. Weights are read once for all rows of a workgroup, by neighbours next to each other: backward from a copy of
 //    weight_hh that is transposed.
 // 2. The operand comes slab by slab into workgroup memory. With SOFTWARE there is none: a software rasteriser suspends
-//    every invocation of a workgroup at each barrier. There an invocation has one unit, and where subgroups have 8
-//    invocations each loads the operand of some rows, which go round by broadcasts.
+//    every invocation of a workgroup at each barrier. There an invocation has UNITS units by itself, and where
+//    subgroups have 8 invocations each loads the operand of some rows, which go round by broadcasts.
 // 3. A step backward begins with the product of the step after, since that needs all units of it. So one more product
 //    ends each chunk: a dispatch without a step.
 // 4. Where the reset gate acts before the product, what it is multiplied with needs all units, too: two dispatches a
