@@ -1,4 +1,5 @@
 #import shared/activation
+#import shared/gru_activations
 
 // The gates of a GRU for many rows at once, from the two products that are known for all of them. A forward pass that
 // saved only states recomputes its gates like this before the backward loop. Equations (1), (2), (3) of lib.rs.
@@ -23,12 +24,6 @@ struct GruGatesParams {
 }
 
 override RESET_BEFORE: bool;
-override GATE: u32;
-override GATE_ALPHA: f32;
-override GATE_BETA: f32;
-override CANDIDATE: u32;
-override CANDIDATE_ALPHA: f32;
-override CANDIDATE_BETA: f32;
 
 @group(0) @binding(0) var<uniform> params: GruGatesParams;
 @group(0) @binding(1) var<storage, read> h: array<f32>;
@@ -48,10 +43,10 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     var r = 1.0;
     if params.pass_index == 0u {
         let a_r = gates[gate] + h_proj[product];
-        r = activate(GATE, GATE_ALPHA, GATE_BETA, a_r);                             // (1)
+        r = gate_of(a_r);                                                           // (1)
         gates[gate] = kept(a_r, r);
         let a_z = gates[gate + hidden] + h_proj[product + hidden];
-        gates[gate + hidden] = kept(a_z, activate(GATE, GATE_ALPHA, GATE_BETA, a_z)); // (2)
+        gates[gate + hidden] = kept(a_z, gate_of(a_z));                              // (2)
         if RESET_BEFORE {
             gates[gate + 3u * hidden] = r * h[params.h_offset + row * params.h_stride + unit];
             return;
@@ -64,5 +59,5 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
         gates[gate + 3u * hidden] = hn;
     }
     let a_n = gates[gate + 2u * hidden] + reset;
-    gates[gate + 2u * hidden] = kept(a_n, activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, a_n)); // (3), (3')
+    gates[gate + 2u * hidden] = kept(a_n, candidate_of(a_n));                         // (3), (3')
 }

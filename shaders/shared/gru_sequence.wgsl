@@ -10,12 +10,6 @@
 // The operand is h, with RESET_BEFORE h and then r * h.
 
 override SAVE: bool;
-override GATE: u32;
-override GATE_ALPHA: f32;
-override GATE_BETA: f32;
-override CANDIDATE: u32;
-override CANDIDATE_ALPHA: f32;
-override CANDIDATE_BETA: f32;
 
 alias Input = vec3<f32>;
 
@@ -23,14 +17,6 @@ alias Input = vec3<f32>;
 fn bias_of_item(item: Item) -> vec3<f32> {
     let at = step_offsets(item.cell, 0u);
     return vec3<f32>(bias_of(at, item.unit), bias_of(at, HIDDEN + item.unit), bias_of(at, 2u * HIDDEN + item.unit));
-}
-
-fn gate_of(a: f32) -> f32 {
-    return activate(GATE, GATE_ALPHA, GATE_BETA, a);
-}
-
-fn candidate_of(a: f32) -> f32 {
-    return activate(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, a);
 }
 
 // x_proj of an item at step t. Past the last step that of the last, which is not used.

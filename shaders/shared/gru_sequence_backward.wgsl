@@ -8,13 +8,6 @@
 //
 // The operand is (d_ar, d_az, d_hn). With RESET_BEFORE it is (d_ar, d_az), after d_an in the second half.
 
-override GATE: u32;
-override GATE_ALPHA: f32;
-override GATE_BETA: f32;
-override CANDIDATE: u32;
-override CANDIDATE_ALPHA: f32;
-override CANDIDATE_BETA: f32;
-
 // What a step reads for an item.
 struct Input {
     // r, z and n as they are kept, and hn.
@@ -39,21 +32,12 @@ fn input_of(item: Item, step: u32) -> Input {
     );
 }
 
-fn gate_value(y: f32) -> f32 {
-    return value_of_kept(GATE, GATE_ALPHA, GATE_BETA, y);
-}
-
-fn gate_slope(y: f32) -> f32 {
-    return slope_of_kept(GATE, GATE_ALPHA, GATE_BETA, y);
-}
-
 // d_an and d_az of an item whose row is not over.
 fn candidate_and_update(d_h: f32, input: Input) -> vec2<f32> {
     let z = gate_value(input.gates.y);
-    let n = value_of_kept(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, input.gates.z);
-    let slope = slope_of_kept(CANDIDATE, CANDIDATE_ALPHA, CANDIDATE_BETA, input.gates.z);
+    let n = candidate_value(input.gates.z);
     return vec2<f32>(
-        d_h * (1.0 - z) * slope,                                                    // (5)
+        d_h * (1.0 - z) * candidate_slope(input.gates.z),                           // (5)
         d_h * (input.before - n) * gate_slope(input.gates.y),                       // (6)
     );
 }

@@ -30,6 +30,7 @@ static SHARED: &[File<'_>] = files![
     "shared/exchange",
     "shared/exchange_ring",
     "shared/f16",
+    "shared/gru_activations",
     "shared/gru_sequence",
     "shared/gru_sequence_backward",
     "shared/matmul",

@@ -65,6 +65,7 @@ impl Text {
         let mut imports = vec!["activation", params, "sequence"];
         imports.extend(self.imports);
         imports.extend(self.backward.then_some("sequence_backward"));
+        imports.extend((cell == "gru").then_some("gru_activations"));
         let imports: String = imports.iter().map(|name| format!("#import shared/{name}\n")).collect();
         let consts: String =
             self.consts.iter().map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect();
