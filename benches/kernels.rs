@@ -87,7 +87,7 @@ fn products(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
 
 /// The time loop alone, without the products before and after it.
 fn steps(criterion: &mut Criterion, gpu: &Gpu) -> wgpu_gru::Result<()> {
-    for [seq_len, batch, hidden] in [[64, 32, 128], [32, 32, 256], [100, 1, 64], [480, 1, 96]] {
+    for [seq_len, batch, hidden] in [[64, 32, 128], [32, 32, 256], [100, 1, 64], [480, 1, 96], [16, 1, 512]] {
         let label = format!("T{seq_len}_B{batch}_H{hidden}");
         let (states, rows) = (batch * hidden, seq_len * batch);
         let mut uniform = SplitMix64::new(2);

@@ -100,8 +100,13 @@ fn weights_of(begin: u32, count: u32, k: u32) -> Weight {
 
 // The weights of four neighbouring units in the k-th of `count` rows of weight_hh, the first of which has them at
 // `begin`: zero past the last row.
-fn weights_beside(begin: u32, count: u32, k: u32) -> vec4<f32> {
-    return select(vec4<f32>(), numbers(weight_hh[(begin + min(k, count - 1u) * HIDDEN) / 4u]), k < count);
+fn weights_beside(begin: u32, count: u32, k: u32) -> Weight {
+    return select(Weight(), weight_hh[(begin + min(k, count - 1u) * HIDDEN) / 4u], k < count);
+}
+
+// Four weights that are there: the k-th and those after it.
+fn weights_within(begin: u32, k: u32) -> Weight {
+    return weight_hh[(begin + k) / 4u];
 }
 
 #else

@@ -67,9 +67,15 @@ impl TileCut {
         self.subgroup.is_some() && (self.slices > 1 || self.broadcasts())
     }
 
-    /// A subgroup of 8 loads an operand together.
+    /// A subgroup of 8 loads an operand together, and it goes round.
     pub(crate) fn broadcasts(self) -> bool {
         self.software && self.subgroup == Some(8)
+    }
+
+    /// How many vec4 of the operand of a row a subgroup that broadcasts loads at once: with few rows some, so that no
+    /// invocation loads what another one does.
+    pub(crate) fn vec4s(self) -> u32 {
+        if self.broadcasts() { (8 / self.rows).clamp(1, 4) } else { 1 }
     }
 
     /// Numbers of a row's operand that a single step brings into workgroup memory at a time: a vec4 for each slice.

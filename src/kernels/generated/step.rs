@@ -107,17 +107,17 @@ impl Step {
     fn operand(&self, product: &Product) -> String {
         let (name, comment) = (product.name, product.comment);
         let of_gates = |which: &str| format!("at.{which} + row * WIDTH * HIDDEN");
-        let (begin, number) = match (self.cell, self.backward, name) {
+        let (buffer, begin, k) = match (self.cell, self.backward, name) {
             (Cell::Gru { reset: Reset::Before, .. }, false, "multiply") => {
-                (of_gates("gates") + " + 3u * HIDDEN", "gates[begin + k]")
+                ("gates", of_gates("gates") + " + 3u * HIDDEN", "k")
             }
-            (_, false, _) => ("at.before + row * params.h_stride".to_owned(), "h[begin + k]"),
-            (_, true, "multiply_candidate") => (of_gates("gates") + " + 2u * HIDDEN", "gates[begin + k]"),
+            (_, false, _) => ("h", "at.before + row * params.h_stride".to_owned(), "k"),
+            (_, true, "multiply_candidate") => ("gates", of_gates("gates") + " + 2u * HIDDEN", "k"),
             // hn lies behind n.
             (Cell::Gru { reset: Reset::After, .. }, true, _) => {
-                (of_gates("gates_after"), "gates[begin + k + select(0u, HIDDEN, k >= 2u * HIDDEN)]")
+                ("gates", of_gates("gates_after"), "k + select(0u, HIDDEN, k >= 2u * HIDDEN)")
             }
-            (_, true, _) => (of_gates("gates_after"), "gates[begin + k]"),
+            (_, true, _) => ("gates", of_gates("gates_after"), "k"),
         };
         let mut text = format!(
             "
@@ -128,23 +128,32 @@ fn begin_of_{name}(cell: u32, row: u32) -> u32 {{
 }}
 
 fn operand_of_{name}(begin: u32, k: u32) -> f32 {{
-    return {number};
+    return {buffer}[begin + {k}];
 }}
 "
         );
         if self.cut.software {
-            let four = ["min(k, last)", "min(k + 1u, last)", "min(k + 2u, last)", "min(k + 3u, last)"]
-                .map(|k| format!("        operand_of_{name}(begin, {k}),\n"))
-                .concat();
-            text += &format!(
-                "
-// Four of them: zero past the end.
-fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
-    let last = length - 1u;
+            let (about, body) = if self.is_whole() {
+                let four = [0, 1, 2, 3].map(|by| format!("{buffer}[{}]", plus("at", by))).join(", ");
+                let body = format!("    let at = begin + {k};\n    return vec4<f32>({four});\n");
+                ("", body)
+            } else {
+                let four = ["k", "k + 1u", "k + 2u", "k + 3u"]
+                    .map(|k| format!("        operand_of_{name}(begin, min({k}, last)),\n"))
+                    .concat();
+                let body = format!(
+                    "    let last = length - 1u;
     let four = vec4<f32>(
 {four}    );
-    return select(vec4<f32>(), four, vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(length));
-}}
+    return select(vec4<f32>(), four, vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(length));\n"
+                );
+                (": zero past the end", body)
+            };
+            text += &format!(
+                "
+// Four of them{about}.
+fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
+{body}}}
 "
             );
         }
@@ -192,12 +201,21 @@ fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
         self.backward && self.cut.software && self.vec4
     }
 
+    /// Without workgroup memory: no vec4 that an invocation loads reaches past the end of what it is loaded from.
+    fn is_whole(&self) -> bool {
+        self.cut.software && self.vec4 && self.cut.vec4s() == 1
+    }
+
     /// The lines that load the four weights of each output from element `k` of the operand on.
     fn load(&self, product: &Product, k: &str, ending: &str) -> String {
         if self.is_beside() {
             let row = |row| {
-                let k = plus(k, row);
-                format!("let row{row}{ending} = weights_beside(units_begin, length, {k});\n")
+                let load = if self.is_whole() {
+                    format!("weights_within(units_begin + {k} * HIDDEN, {row}u * HIDDEN)")
+                } else {
+                    format!("weights_beside(units_begin, length, {})", plus(k, row))
+                };
+                format!("let row{row}{ending} = numbers({load});\n")
             };
             let of_unit = |(output, axis): (&String, &str)| {
                 let rows = [0, 1, 2, 3].map(|row| format!("row{row}{ending}.{axis}")).join(", ");
@@ -205,10 +223,13 @@ fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
             };
             return (0..4).map(row).chain(product.outputs.iter().zip(["x", "y", "z", "w"]).map(of_unit)).collect();
         }
-        let down = matches!(product.weights, Weights::Columns(_)) && self.cut.software;
-        let function = if down { "weights_down" } else { "weights_of" };
+        let is_down = matches!(product.weights, Weights::Columns(_)) && self.cut.software;
         let load = |output: &String| {
-            let weights = format!("{function}({output}begin, length, {k})");
+            let weights = match (is_down, self.is_whole()) {
+                (true, _) => format!("weights_down({output}begin, length, {k})"),
+                (false, true) => format!("weights_within({output}begin, {k})"),
+                (false, false) => format!("weights_of({output}begin, length, {k})"),
+            };
             let weights = if self.cut.software { format!("numbers({weights})") } else { weights };
             format!("let {output}{ending} = {weights};\n")
         };
@@ -247,9 +268,7 @@ fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
         let (cut, name) = (self.cut, product.name);
         let TileCut { rows, .. } = cut;
         let (mut before, mut text) = (self.begin(product), String::new());
-        // How many vec4 of the operand of a row a subgroup loads at once: with few rows some, so that no invocation loads what
-        // another one does.
-        let parts = if cut.broadcasts() { (8 / rows).clamp(1, 4) } else { 1 };
+        let vec4s = cut.vec4s();
         // Which rows an invocation loads, and from which element on.
         let (own, k) = if cut.broadcasts() && rows < 8 {
             (vec![format!("invocation % {rows}u")], format!("k + 4u * (invocation / {rows}u)"))
@@ -262,8 +281,8 @@ fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
             before += &format!("let own{number}_begin = begin_of_{name}(workgroup.z, row_of(workgroup, {row}));\n");
             text += &format!("let own{number} = four_of_{name}(own{number}_begin, {k}, length);\n");
         }
-        for part in 0..parts {
-            let ending = if parts > 1 { format!("{part}") } else { String::new() };
+        for part in 0..vec4s {
+            let ending = if vec4s > 1 { format!("{part}") } else { String::new() };
             text += &self.load(product, &plus("k", 4 * part), &ending);
             for row in 0..rows {
                 let operand = match cut.broadcasts() {
@@ -289,7 +308,7 @@ fn four_of_{name}(begin: u32, k: u32, length: u32) -> vec4<f32> {{
             self.length(product),
             indented(&before, 8),
             indented(&cut.declare(product), 8),
-            4 * parts,
+            4 * vec4s,
             indented(&text, 12),
             indented(&entries, 12),
             sums = product.sums(),
