@@ -4,7 +4,7 @@ import { open } from "./chromium.mjs";
 import { serve } from "./serve.mjs";
 
 const [folder, name, only = ""] = process.argv.slice(2);
-const SECONDS = Number(process.env.WGPU_GRU_WEB_SECONDS ?? 900);
+const SECONDS = Number(process.env.WGPU_GRU_WEB_SECONDS ?? 2400);
 
 /** Ends everything with a message. */
 function fail(message) {

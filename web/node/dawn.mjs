@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { create, globals } from "webgpu";
 
 const [folder, name, only = ""] = process.argv.slice(2);
-const SECONDS = Number(process.env.WGPU_GRU_WEB_SECONDS ?? 900);
+const SECONDS = Number(process.env.WGPU_GRU_WEB_SECONDS ?? 2400);
 
 /** Ends everything with a message. */
 function fail(message) {
