@@ -110,6 +110,7 @@ mod plan;
 pub mod reference;
 mod report;
 pub mod rng;
+mod schedule;
 mod target;
 mod tolerance;
 pub mod train;
@@ -126,8 +127,9 @@ pub use layer::{
     Unrolled, Workspace,
 };
 pub use plan::{Allocation, ExchangeCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
+pub use schedule::{Schedule, Tuning};
 pub use tolerance::{Comparison, Tolerance};
-pub use unroll::{Mode, Saved, Schedule, Unroll};
+pub use unroll::{Mode, Saved, Unroll};
 pub use verification::verify;
 pub use weights::{CellWeights, Weights};
 pub use wgpu;

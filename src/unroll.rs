@@ -1,6 +1,7 @@
 //! How long and wide a layer is unrolled, and what for.
 
 use crate::error::{Error, Result, at_least_one};
+use crate::schedule::{Schedule, Tuning};
 
 /// What an unrolled layer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,23 +41,6 @@ impl Saved {
     pub const ALL: [Self; 3] = [Self::Everything, Self::Recompute, Self::F16];
 }
 
-/// How the time loop is laid out over dispatches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// One fused dispatch a step, all steps in one compute pass. Any size.
-    Step,
-    /// Many steps a dispatch: a workgroup owns some rows of the batch for all steps, with the recurrent weights in
-    /// registers. For a hidden size whose weights a workgroup of the device holds: up to 128 of a GRU on a GPU, 180
-    /// with `f16_weights`.
-    Rows,
-    /// Many steps a dispatch: workgroups hold the recurrent weights in their registers together, and hand the states on to
-    /// each other within the dispatch. For a hidden size of up to 1024 of a GRU, 2048 with `f16_weights`. Where not all of
-    /// them run at a time a slow dispatch that follows makes the same numbers: a GPU is given this schedule if it was
-    /// measured there, others by name.
-    Exchange,
-}
-
 /// How a layer is laid out over time: T steps, B rows, for inference or training, and options.
 ///
 /// ```
@@ -83,6 +67,8 @@ pub struct Unroll {
     pub saved: Saved,
     /// The schedule that was asked for, if one was.
     pub schedule: Option<Schedule>,
+    /// What was measured on the device, if something was.
+    pub tuning: Option<Tuning>,
     /// Whether a wavefront was asked for or forbidden, if either.
     pub wavefront: Option<bool>,
     /// Whether the steps read the recurrent weights as f16.
@@ -106,6 +92,7 @@ impl Unroll {
             gradient_norms: false,
             saved: Saved::Everything,
             schedule: None,
+            tuning: None,
             wavefront: None,
             f16_weights: false,
             f16_products: false,
@@ -155,6 +142,14 @@ impl Unroll {
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
+        self
+    }
+
+    /// Run the steps as [`Recurrent::tune`](crate::Recurrent::tune) found it best for a layer of this kind, unrolled like
+    /// this, on this device. The numbers are the same within rounding, and with the same tuning the same bits.
+    #[must_use]
+    pub fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = Some(tuning);
         self
     }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use wgpu_gru::reference::twins::matmul::MatmulParams;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::{Gpu, MatmulKernel, Result, Schedule, Tensor, Unroll, harness};
+use wgpu_gru::{Gpu, Gru, GruConfig, MatmulKernel, Result, Schedule, Tensor, Unroll, harness};
 
 use args::Args;
 use case::{Case, Size, encode, run_gpu, size};
@@ -86,23 +86,40 @@ impl Report {
     }
 }
 
-/// A row for each schedule that can be had.
-fn passes(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Report) -> Result<()> {
-    let mut planned = None;
-    for schedule in std::iter::once(None).chain(SCHEDULES.map(Some)) {
-        let of = |unroll: Unroll| schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
-        let inference = of(Unroll::inference(size.seq_len, size.batch));
-        let training = of(Unroll::training(size.seq_len, size.batch)).input_gradient(false);
-        // What is planned is shown once.
+/// How the time loop is chosen.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Planned,
+    Named(Schedule),
+    Tuned,
+}
+
+/// A row for each schedule that can be had, and one for what is measured to be best, of which the texts are given.
+fn passes(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Report) -> Result<Vec<String>> {
+    let (mut planned, mut tunings) = (None, Vec::new());
+    let layer = Gru::new(gpu, GruConfig::new(size.input, size.hidden), 1)?;
+    for way in [Way::Planned].into_iter().chain(SCHEDULES.map(Way::Named)).chain([Way::Tuned]) {
+        let of = |unroll: Unroll| -> Result<Unroll> {
+            Ok(match way {
+                Way::Planned => unroll,
+                Way::Named(schedule) => unroll.schedule(schedule),
+                Way::Tuned => {
+                    warmth.raise()?;
+                    unroll.tuning(layer.tune_blocking(unroll)?)
+                }
+            })
+        };
+        let inference = of(Unroll::inference(size.seq_len, size.batch))?;
+        let training = of(Unroll::training(size.seq_len, size.batch).input_gradient(false))?;
         let Ok(mut forward) = Case::new(Some(gpu), size, inference) else { continue };
-        let chosen = forward.gpu.as_ref().map(|(_, net)| net.plan().schedule());
-        if planned.is_some() && chosen == planned {
+        let mut both = Case::new(Some(gpu), size, training)?;
+        // What is planned is shown once.
+        let loops = [&forward, &both].map(|case| case.gpu.as_ref().map(|(_, net)| *net.plan().time_loop()));
+        if planned == Some(loops) {
             continue;
         }
-        planned = planned.or(chosen);
-        let budget = forward.validate(ORACLE_FLOPS)?.share;
-        let mut both = Case::new(Some(gpu), size, training)?;
-        let budget = budget.max(both.validate(ORACLE_FLOPS)?.share);
+        planned = planned.or(Some(loops));
+        let budget = forward.validate(ORACLE_FLOPS)?.share.max(both.validate(ORACLE_FLOPS)?.share);
         let (mut times, mut chosen) = (Vec::new(), String::new());
         let mut dispatches = [0; 2];
         for (index, case) in [&mut forward, &mut both].into_iter().enumerate() {
@@ -116,9 +133,13 @@ fn passes(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Repor
             })?);
         }
         let Size { seq_len, batch, input, hidden } = size;
-        let planned = if schedule.is_none() { "plan: " } else { "" };
+        let way = match way {
+            Way::Planned => "plan: ",
+            Way::Named(_) => "",
+            Way::Tuned => "tuned: ",
+        };
         report.say(&format!(
-            "| {name} | {seq_len}, {batch}, {input}, {hidden} | {planned}{chosen} | {}, {} | {:.1} | {:.0} | {:.1} | {:.0} | {:.1} % |\n",
+            "| {name} | {seq_len}, {batch}, {input}, {hidden} | {way}{chosen} | {}, {} | {:.1} | {:.0} | {:.1} | {:.0} | {:.1} % |\n",
             dispatches[0],
             dispatches[1],
             times[0],
@@ -127,8 +148,11 @@ fn passes(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Repor
             times[3],
             100.0 * budget
         ));
+        for tuning in [inference, training].iter().filter_map(|unroll| unroll.tuning) {
+            tunings.push(format!("{name}: `{tuning}`\n\n"));
+        }
     }
-    Ok(())
+    Ok(tunings)
 }
 
 fn loops(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Report) {
@@ -179,7 +203,11 @@ fn run(args: &Args) -> std::result::Result<(), Box<dyn Error>> {
         loops::cuts(&gpu, &warmth, &sizes, |text| report.say(&text))?;
     } else {
         report.say(PASSES);
-        sizes.iter().try_for_each(|&(name, size)| passes(&gpu, &warmth, name, size, &mut report))?;
+        let mut tunings = Vec::new();
+        for &(name, size) in &sizes {
+            tunings.extend(passes(&gpu, &warmth, name, size, &mut report)?);
+        }
+        report.say(&format!("\n{}", tunings.concat()));
         report.say(LOOPS);
         sizes.iter().for_each(|&(name, size)| loops(&gpu, &warmth, name, size, &mut report));
         report.say(PRODUCTS);

@@ -5,6 +5,7 @@ mod memory;
 mod parameters;
 mod places;
 mod stream;
+mod tune;
 mod unrolled;
 mod watch;
 mod workspace;

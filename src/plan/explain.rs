@@ -24,7 +24,8 @@ impl fmt::Display for Plan {
         writeln!(f, "{cell} {inputs} -> {hidden}, {layers} layer(s), {direction:?}, {mode:?} over T={t} B={b}")?;
         let wavefront = if self.layout.wavefront { ", layers in a wavefront" } else { "" };
         let (schedule, chunks) = (self.time_loop.schedule(), self.chunks.len());
-        writeln!(f, "  schedule {schedule:?}, {chunks} chunk(s) of time{wavefront}")?;
+        let tuned = if unroll.tuning.is_some() { " as tuned" } else { "" };
+        writeln!(f, "  schedule {schedule:?}{tuned}, {chunks} chunk(s) of time{wavefront}")?;
         for (schedule, because) in [("rows", self.why_not.rows), ("exchange", self.why_not.exchange)] {
             if let Some(because) = because {
                 writeln!(f, "  not by {schedule}: {because}")?;

@@ -3,11 +3,12 @@
 
 use super::external::External;
 use super::matmul::MatmulKernel;
-use super::time_loop::WhyNot;
+use super::schedule::WhyNot;
 use crate::config::{Cell, Config, Direction};
 use crate::error::{Error, Result};
+use crate::schedule::Schedule;
 use crate::target::{INDICES, Target, at_most, bytes, in_elements, side_by_side};
-use crate::unroll::{Mode, Saved, Schedule, Unroll};
+use crate::unroll::{Mode, Saved, Unroll};
 
 /// Refuses what was asked for by name and cannot be had.
 pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<()> {

@@ -29,11 +29,12 @@ mod layout;
 mod matmul;
 pub(crate) mod ops;
 mod passes;
+mod schedule;
 pub(crate) mod tensors;
 mod time_loop;
 mod turns;
 
-use crate::unroll::Schedule;
+use crate::schedule::Schedule;
 pub use cuts::{ExchangeCut, RowsCut, TileCut};
 pub use matmul::MatmulKernel;
 pub use time_loop::TimeLoop;
@@ -49,8 +50,8 @@ use chunks::Sizes;
 use feasible::{check_kernels, check_options, no_f16_gates};
 use ops::Op;
 use passes::Passes;
+use schedule::WhyNot;
 use tensors::{Buffer, Owner, Tensors};
-use time_loop::WhyNot;
 
 /// Buffers of one name and size that an unrolled layer makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,22 @@ pub struct Plan {
     saved_bytes: Option<[Option<u64>; 3]>,
 }
 
+/// What is planned for, if nothing says that it cannot be planned.
+fn checked(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<Target> {
+    config.validate()?;
+    unroll.validate()?;
+    if unroll.mode == Mode::Training {
+        config.validate_training()?;
+    }
+    let class = unroll.adapter_class.unwrap_or(target.class);
+    let target = Target { class, ..target.clone() };
+    // A step is told its number, to be compared with the lengths.
+    at_most("seq_len", "32-bit index of a step", unroll.seq_len as u64, u64::from(u32::MAX))?;
+    check_kernels(&target)?;
+    check_options(config, unroll, external, &target)?;
+    Ok(target)
+}
+
 impl Plan {
     /// Plans a layer for a device with these limits, without subgroups and cooperative matrices.
     /// [`Unrolled::plan`](crate::Unrolled::plan) is what is done on a device that is open.
@@ -108,18 +125,7 @@ impl Plan {
 
     /// Plans a layer some of whose tensors are given.
     pub(crate) fn with(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<Self> {
-        config.validate()?;
-        unroll.validate()?;
-        let training = unroll.mode == Mode::Training;
-        if training {
-            config.validate_training()?;
-        }
-        let class = unroll.adapter_class.unwrap_or(target.class);
-        let target = &Target { class, ..target.clone() };
-        // A step is told its number, to be compared with the lengths.
-        at_most("seq_len", "32-bit index of a step", unroll.seq_len as u64, u64::from(u32::MAX))?;
-        check_kernels(target)?;
-        check_options(config, unroll, external, target)?;
+        let target = &checked(config, unroll, external, target)?;
         let (time_loop, why_not) = TimeLoop::new(config, unroll, target)?;
         let layout = Layout::new(config, unroll, external, target, &time_loop);
         let sizes = Sizes { config, unroll, target, layout: &layout, time_loop: &time_loop };
@@ -150,7 +156,7 @@ impl Plan {
             let blocks = &turns::blocks(config, layout, chunks);
             Some(total(&self::allocations(&Lists { unroll, layout, chunks, blocks, ..lists }.buffers().0)))
         };
-        let saved_bytes = training.then(|| Saved::ALL.map(bytes_with));
+        let saved_bytes = (unroll.mode == Mode::Training).then(|| Saved::ALL.map(bytes_with));
         let passes = Passes { lists, tensors: &tensors, roles: &roles };
         let (forward, backward) = (passes.forward(), passes.backward());
         // Each program has its uniforms in one buffer, whose dynamic offsets have 32 bits: at most one per dispatch and
@@ -174,6 +180,12 @@ impl Plan {
             allocations,
             saved_bytes,
         })
+    }
+
+    /// The time loops that are worth a measurement for such a layer, the one that it has without one first.
+    pub(crate) fn candidates(config: &Config, unroll: &Unroll, target: &Target) -> Result<Vec<TimeLoop>> {
+        let target = checked(config, unroll, &External::default(), target)?;
+        TimeLoop::candidates(config, unroll, &target)
     }
 
     /// What the layer is.

@@ -30,6 +30,7 @@ pub(crate) mod over;
 pub(crate) mod single;
 pub(crate) mod stream;
 pub(crate) mod train;
+pub(crate) mod tuning;
 
 pub(crate) use layer::{as_planned, check, check_inference, check_lengths, everywhere};
 
@@ -45,6 +46,7 @@ pub(crate) const MODULES: &[(&str, &[(&str, Check)])] = &[
     ("options", options::CHECKS),
     ("stream", stream::CHECKS),
     ("train", train::CHECKS),
+    ("tuning", tuning::CHECKS),
     ("errors", errors::CHECKS),
 ];
 
