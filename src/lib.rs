@@ -71,7 +71,7 @@
 //! # Where things are
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and
 //! [`Unrolled`] are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about
-//! those); [`train`] has a head, a loss and an optimiser; [`Plan`] says beforehand what will be done; [`verify()`]
+//! those); [`train`] has a head, losses and optimisers; [`Plan`] says beforehand what will be done; [`verify()`]
 //! checks this device against the CPU; [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository
 //! shows how they fit together.
 //!

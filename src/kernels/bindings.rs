@@ -126,9 +126,9 @@ bindings! {
 }
 
 bindings! {
-    /// Mean squared error and its gradient.
-    Mse;
-    uniform(dynamic: false) params: MseParams {
+    /// The mean of a loss and its gradient.
+    Loss;
+    uniform(dynamic: false) params: LossParams {
         len: u32,
         prediction_offset: u32, d_prediction_offset: u32,
         workgroups: u32,

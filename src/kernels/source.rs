@@ -33,6 +33,7 @@ static SHARED: &[File<'_>] = files![
     "shared/gru_activations",
     "shared/gru_sequence",
     "shared/gru_sequence_backward",
+    "shared/loss",
     "shared/matmul",
     "shared/norm",
     "shared/operand",

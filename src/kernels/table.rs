@@ -42,7 +42,8 @@ kernels! {
 
     // Sums, losses, optimisers.
     SUM_ROWS                     = "sum_rows"           []                                             : SumRows;
-    MSE                          = "mse"                []                                             : Mse;
+    MSE                          = "mse"                []                                             : Loss;
+    BCE                          = "bce"                []                                             : Loss;
     SUM_SQUARES                  = "sum_squares"        []                                             : SumSquares;
     ADAM_PREPARE                 = "adam_prepare"       []                                             : AdamPrepare;
     ADAM                         = "adam"               []                                             : Adam;

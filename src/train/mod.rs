@@ -1,4 +1,4 @@
-//! Training on the GPU: a linear head, a loss, an optimiser with clipping. Each records into the app's encoder and
+//! Training on the GPU: a linear head, losses, optimisers with clipping. Each records into the app's encoder and
 //! leaves what it makes in GPU tensors; nothing is read back unless the app does.
 //!
 //! ```no_run
@@ -59,5 +59,5 @@ mod sgd;
 
 pub use adam::{Adam, AdamOptions};
 pub use linear::{Linear, LinearInference, UnrolledLinear};
-pub use loss::MeanSquaredError;
+pub use loss::{BinaryCrossEntropy, MeanSquaredError};
 pub use sgd::{Sgd, SgdOptions};

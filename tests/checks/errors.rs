@@ -1,6 +1,6 @@
 //! Bad input on a device: a typed error with what was expected and what came, and everything as it was before.
 
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{CellWeights, Error, Gpu, Gru, GruConfig, Output, Tensor, Unroll, Unrolled, Weights, verify};
 
@@ -118,6 +118,7 @@ async fn train_objects(gpu: &Gpu) -> Outcome {
     refused(Linear::with_weights(gpu, [2, 5], &[0.0; 9], &[0.0; 2]), &shape("weight", &[2, 5], &[9]))?;
     refused(Linear::with_weights(gpu, [2, 5], &[0.0; 10], &[0.0; 3]), &shape("bias", &[2], &[3]))?;
     refused(MeanSquaredError::new(&good, &wrong), &shape("d_prediction", &[3, 5], &[3, 4]))?;
+    refused(BinaryCrossEntropy::new(&good, &wrong), &shape("d_logits", &[3, 5], &[3, 4]))?;
     let options = AdamOptions::default();
     refused(Adam::new(&[(&good, &wrong)], &options), &shape("gradient", &[3, 5], &[3, 4]))?;
     refused(Adam::new(&[], &options), &Error::ZeroSize { what: "number of parameters" })?;
@@ -160,6 +161,7 @@ async fn foreign_device(gpu: &Gpu) -> Outcome {
     refused(linear.unroll(&away, &x), &foreign("input"))?;
     refused(linear.unroll(&x, &away), &foreign("d_input"))?;
     refused(MeanSquaredError::new(&x, &away), &foreign("d_prediction"))?;
+    refused(BinaryCrossEntropy::new(&x, &away), &foreign("d_logits"))?;
     let (options, d_x) = (AdamOptions::default(), zeros(gpu, &[4, 3, 2])?);
     refused(Adam::new(&[(&x, &away)], &options), &foreign("gradient"))?;
     refused(Adam::new(&[(&x, &d_x), (&away, &d_x)], &options), &foreign("parameter"))
@@ -172,6 +174,7 @@ async fn aliased(gpu: &Gpu) -> Outcome {
     refused(Adam::new(&[(&x, &x.clone())], &options), &error("parameter", "gradient"))?;
     refused(Sgd::new(&[(&x, &x.clone())], &SgdOptions::default()), &error("parameter", "gradient"))?;
     refused(MeanSquaredError::new(&x, &x), &error("prediction", "d_prediction"))?;
+    refused(BinaryCrossEntropy::new(&x, &x), &error("logits", "d_logits"))?;
     let linear = Linear::new(gpu, 5, 2, 1)?;
     refused(linear.unroll(&x, &x), &error("input", "d_input"))?;
     let (first, second) = (x.outer(0..2)?, x.outer(2..4)?);

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::verify;
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
@@ -295,6 +295,7 @@ fn training(gpu: &Gpu) {
         let (Some(linear), Some([x, d_x])) = (linear, tensors()) else { return };
         let Some(head) = call("Linear::unroll", || linear.unroll(&x, &d_x)) else { return };
         call("MeanSquaredError::new", || MeanSquaredError::new(head.output(), head.d_output()));
+        call("BinaryCrossEntropy::new", || BinaryCrossEntropy::new(head.output(), head.d_output()));
     });
 }
 

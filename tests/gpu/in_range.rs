@@ -14,7 +14,7 @@ use wgpu_gru::{
     harness,
 };
 
-use crate::checks::train::Trainer;
+use crate::checks::train::{LOSSES, Trainer};
 use crate::support::{
     any_options, assert_none_out_of_range, check, check_drawn, check_lengths, counting, is_told, own, property_from,
     read, results, run, tensor, to_bits,
@@ -73,12 +73,15 @@ fn any_options_in_range(gpu: &Gpu) {
     assert_none_out_of_range(&gpu);
 }
 
-/// Head, loss and optimisers too.
+/// Head, losses and optimisers too.
 fn training_steps(gpu: &Gpu) {
     for sizes in [[1, 1, 1, 1, 1], [4, 3, 2, 7, 5], [9, 17, 3, 33, 2]] {
         let mut trainer = Trainer::new(gpu, sizes).expect("a trainer");
         let [parameter, gradient] = [0.1, 0.2].map(|value| tensor(gpu, &[257], &[value; 257]));
         let sgd = Sgd::new(&[(&parameter, &gradient)], &SgdOptions::default()).expect("an optimiser");
+        for loss in LOSSES {
+            (loss.once)(&parameter, &gradient, None).expect("a loss");
+        }
         for _ in 0..3 {
             gpu.submit(|encoder| {
                 trainer.encode(encoder)?;

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Unroll, Weights, verify, wgpu};
 
 use crate::support::{forward, open, own, read};
@@ -85,6 +85,7 @@ fn everything_else(gpu: &Gpu) {
         assert_lost(Linear::new(&gpu, 5, 1, 1));
         assert_lost(linear.unroll(net.output(), net.d_output().expect("training")));
         assert_lost(MeanSquaredError::new(&x, &d_x));
+        assert_lost(BinaryCrossEntropy::new(&x, &d_x));
         assert_lost(Adam::new(&[(&x, &d_x)], &AdamOptions::default()));
         assert_lost(gpu.wait_blocking());
         // What cannot fail does not panic.

@@ -6,9 +6,10 @@ use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
 use wgpu_gru::reference::twins::sgd::sgd;
 use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::train::{Adam, AdamOptions, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, Sgd, SgdOptions};
 use wgpu_gru::{Direction, Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
+use crate::checks::train::LOSSES;
 use crate::support::{assert_close, bits, read, record, tensor, wide};
 
 trials![
@@ -107,12 +108,17 @@ fn a_nan_anywhere(gpu: &Gpu) {
             sgd.step(gpu);
             assert!(read(&p).iter().chain(&read(&other)).all(|value| value.is_nan()), "a NaN at {at} of {len}");
 
-            let (prediction, d_prediction) = (tensor(gpu, &[len], &host), tensor(gpu, &[len], &vec![1.0; len]));
-            let loss = MeanSquaredError::new(&prediction, &d_prediction).expect("a loss");
-            record(gpu, |encoder| loss.encode(encoder));
-            assert!(read(loss.loss())[0].is_nan(), "the loss of a NaN at {at} of {len}");
-            let nans = read(&d_prediction).iter().filter(|d| d.is_nan()).count();
-            assert_eq!(nans, 1, "the other gradients of the loss are numbers");
+            // In the prediction, and in what is expected.
+            let zeros = vec![0.0; len];
+            for (loss, [prediction, expected]) in
+                LOSSES.iter().flat_map(|loss| [(loss, [&host, &zeros]), (loss, [&zeros, &host])])
+            {
+                let (prediction, d) = (tensor(gpu, &[len], prediction), tensor(gpu, &[len], &vec![1.0; len]));
+                let made = (loss.once)(&prediction, &d, Some(expected)).expect("a loss");
+                assert!(read(&made)[0].is_nan(), "{} of a NaN at {at} of {len}", loss.name);
+                let nans = read(&d).iter().filter(|d| d.is_nan()).count();
+                assert_eq!(nans, 1, "the other gradients of the loss are numbers");
+            }
         }
     }
 }
@@ -236,9 +242,11 @@ fn long_sums(gpu: &Gpu) {
         sgd.step(gpu);
         assert_close(&format!("norm of {len}"), &[sgd.norm()], &[exact.sqrt()], tolerance);
 
-        let loss = MeanSquaredError::new(&d_p, &p).expect("a loss");
-        record(gpu, |encoder| loss.encode(encoder));
-        assert_close(&format!("loss of {len}"), &read(loss.loss()), &[exact / len as f64], tolerance);
+        for loss in LOSSES {
+            let exact = (loss.exact)(&wide(&host), &vec![0.0; len], &mut vec![0.0; len]);
+            let made = (loss.once)(&d_p, &p, None).expect("a loss");
+            assert_close(&format!("{} of {len}", loss.name), &read(&made), &[exact], tolerance);
+        }
     }
 }
 
@@ -250,14 +258,16 @@ fn sums_of_several_parts(gpu: &Gpu) {
     for constant in [0.7, 1.0 / 3.0] {
         let constants = tensor(gpu, &[len], &vec![constant; len]);
         let sgd = Any::Sgd(Sgd::new(&[(&parameter, &constants)], &SgdOptions::default()).expect("sgd"));
-        let loss = MeanSquaredError::new(&constants, &parameter).expect("a loss");
-        // Before the step moves the parameter.
-        record(gpu, |encoder| loss.encode(encoder));
         sgd.step(gpu);
-        let square = f64::from(constant) * f64::from(constant);
+        let constant = f64::from(constant);
         let tolerance = Tolerance { abs: 0.0, rel: 1.5e-6 };
-        assert_close(&format!("norm of {constant}"), &[sgd.norm()], &[(square * len as f64).sqrt()], tolerance);
-        assert_close(&format!("loss of {constant}"), &read(loss.loss()), &[square], tolerance);
+        assert_close(&format!("norm of {constant}"), &[sgd.norm()], &[constant * (len as f64).sqrt()], tolerance);
+        for loss in LOSSES {
+            let exact = (loss.exact)(&[constant], &[0.0], &mut [0.0]);
+            // The gradient takes the place of the parameter.
+            let made = (loss.once)(&constants, &parameter, None).expect("a loss");
+            assert_close(&format!("{} of {constant}", loss.name), &read(&made), &[exact], tolerance);
+        }
         parameter.write(&vec![0.0; len]).expect("zeros");
     }
 }
@@ -335,15 +345,14 @@ fn at_an_offset(gpu: &Gpu) {
         assert_close(&format!("{index} by SGD"), &for_sgd[index].read(), &by_sgd[index], tolerance);
     }
 
-    for (len, [first, second]) in [(5, [3, 70]), (300_007, [129, 1])] {
+    let places = [(5, [3, 70]), (300_007, [129, 1])];
+    for (loss, (len, [first, second])) in LOSSES.iter().flat_map(|loss| places.map(|place| (loss, place))) {
         let (prediction, expected) = (uniform.vec(len, 1.0), uniform.vec(len, 1.0));
         let mut exact_d = vec![0.0; len];
-        let exact = wgpu_gru::reference::twins::mse::mse(&wide(&prediction), &wide(&expected), &mut exact_d);
+        let exact = (loss.exact)(&wide(&prediction), &wide(&expected), &mut exact_d);
         let (prediction, d) = (Part::new(gpu, first, &prediction), Part::new(gpu, second, &vec![9.0; len]));
-        let loss = MeanSquaredError::new(&prediction.part, &d.part).expect("a loss");
-        loss.expected().write(&expected).expect("a write");
-        record(gpu, |encoder| loss.encode(encoder));
-        assert_close("loss", &read(loss.loss()), &[exact], Tolerance { abs: 0.0, rel: 1e-6 });
+        let made = (loss.once)(&prediction.part, &d.part, Some(&expected)).expect("a loss");
+        assert_close(loss.name, &read(&made), &[exact], Tolerance { abs: 0.0, rel: 1e-6 });
         prediction.read();
         assert_close("d_prediction", &d.read(), &exact_d, Tolerance::pointwise().scaled(1.0 / len as f64));
     }

@@ -31,7 +31,7 @@ fn one_minus_exp<R: Real>(x: R) -> R {
 }
 
 /// ln(1 + e^x), without an overflow for any x.
-fn softplus<R: Real>(x: R) -> R {
+pub fn softplus<R: Real>(x: R) -> R {
     let positive = if x > R::default() { x } else { R::default() };
     positive + (-x.abs()).exp().ln_1p()
 }

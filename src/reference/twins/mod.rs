@@ -6,6 +6,7 @@ pub mod activation;
 pub mod adam;
 pub mod adam_prepare;
 pub mod arrange;
+pub mod bce;
 pub mod count;
 pub mod gates_f16;
 pub mod gru_gates;
