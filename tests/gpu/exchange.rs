@@ -2,7 +2,9 @@
 
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Direction, ExchangeCut, Gpu, Gru, GruConfig, Reset, RnnConfig, Schedule, TimeLoop, Unroll, harness};
+use wgpu_gru::{
+    Direction, ExchangeCut, Gpu, Gru, GruConfig, Reset, RnnConfig, Schedule, Tensor, TimeLoop, Unroll, harness,
+};
 
 use crate::recurrence::{Steps, check_backward, check_forward};
 use crate::support::{assert_none_out_of_range, bits, by_exchange, check, counting, forward, settings};
@@ -85,26 +87,37 @@ fn a_nan_of_one_bit(gpu: &Gpu) {
     assert!(of_row(1).all(|place| output[place].is_nan() == right[place].is_nan()), "{output:?} {right:?}");
 }
 
-/// A thousand passes of training make the same bits.
+/// Each of a thousand passes of training makes the same bits, in every tensor that it gives.
 fn many_passes(gpu: &Gpu) {
+    const PASSES: usize = 1000;
     for schedule in [Schedule::Exchange, Schedule::Rows, Schedule::Step] {
         let gru = Gru::new(gpu, GruConfig::new(3, 20), 1).expect("a layer");
         let mut net = gru.unroll(Unroll::training(3, 2).schedule(schedule)).expect("an unroll");
         let x: Vec<f32> = (0..18).map(|i| (i as f32).sin()).collect();
         net.input().write(&x).expect("an input");
         net.d_output().expect("training").write(&vec![0.5; 3 * 2 * 20]).expect("a gradient");
-        let mut first = None;
-        for pass in 0..1000 {
+        let gradients = net.gradients().expect("gradients").clone();
+        let parameters = gradients.parameters.named(gru.config()).map(|(_, tensor)| tensor.clone());
+        let mut made = vec![net.output().clone(), gradients.h0.clone(), gradients.input.clone().expect("d_input")];
+        made.extend(parameters);
+        let kept = made.iter().map(|tensor| Tensor::zeros(gpu, &[&[PASSES], tensor.shape()].concat()).expect("room"));
+        let kept: Vec<Tensor> = kept.collect();
+        for pass in 0..PASSES {
             gpu.submit(|encoder| {
                 net.encode_forward(encoder)?;
-                net.encode_backward(encoder)
+                net.encode_backward(encoder)?;
+                made.iter().zip(&kept).try_for_each(|(tensor, kept)| {
+                    kept.outer(pass..pass + 1)?.reshape(tensor.shape())?.encode_copy_from(encoder, tensor)
+                })
             })
             .expect("a pass");
-            if pass % 111 == 0 {
-                let gradients = net.gradients().expect("gradients");
-                let made = [net.output(), &gradients.h0, gradients.input.as_ref().expect("d_input")].map(bits);
-                assert_eq!(first.get_or_insert_with(|| made.clone()), &made, "{schedule:?}: pass {pass}");
-            }
+        }
+        for (number, (tensor, kept)) in made.iter().zip(&kept).enumerate() {
+            let all = bits(kept);
+            let first = &all[..tensor.len()];
+            assert!(first.iter().any(|&bits| bits != 0), "{schedule:?}: tensor {number} is empty");
+            let other = all.chunks(tensor.len()).position(|of_pass| of_pass != first);
+            assert_eq!(other, None, "{schedule:?}: tensor {number}, the first pass that is another");
         }
     }
 }
