@@ -173,6 +173,8 @@ pub struct Steps<'a> {
     pub h: &'a Tensor,
     /// `[T, B, W, H]`
     pub gates: &'a Tensor,
+    /// `[parts, B, numbers of a unit, H]`, of [`parts_of_biases`](Self::parts_of_biases), if it is to be looked at.
+    pub sums_of_biases: Option<&'a Tensor>,
 }
 
 impl<'a> Steps<'a> {
@@ -190,7 +192,14 @@ impl<'a> Steps<'a> {
             lengths: None,
             h,
             gates,
+            sums_of_biases: None,
         }
+    }
+
+    /// How many sums of the gradients of the biases each row of the batch has backward, if steps add them up on the way.
+    #[must_use]
+    pub fn parts_of_biases(&self, time_loop: &TimeLoop) -> Option<usize> {
+        time_loop.sums_of_biases(self.sizes[0])
     }
 
     fn cell_steps(&self, given: &mut Given) -> CellSteps {
@@ -236,9 +245,12 @@ impl<'a> Steps<'a> {
 
     /// All steps backward, and the final dispatch: `d_output` `[T, B, DH]`; `d_h_n` and `d_h0` `[B, H]`.
     pub fn backward(&self, time_loop: &TimeLoop, [d_output, d_h_n, d_h0]: [&'a Tensor; 3]) -> Result<Program> {
-        let unused = Tensor::zeros(self.h.gpu(), &[1])?;
         let mut given = Given::default();
         let mut cell = self.cell_steps(&mut given);
+        let rows = self.parts_of_biases(time_loop).unwrap_or_default() * cell.batch;
+        let width = ops::gradients_of_biases(cell.cell) * cell.hidden;
+        let own = Tensor::zeros(self.h.gpu(), &[(rows * width).max(1)])?;
+        let sums = self.sums_of_biases.unwrap_or(&own);
         let size = [self.cell.gates() * cell.hidden, cell.hidden];
         let transposed = if time_loop.transposes_weights() { Some(Tensor::zeros(self.h.gpu(), &size)?) } else { None };
         cell.transposed = transposed.as_ref().map(|transposed| given.add(transposed));
@@ -256,8 +268,9 @@ impl<'a> Steps<'a> {
             d_outputs: vec![given.add(d_output)],
             d_h_n: given.add(d_h_n),
             d_h0: given.add(d_h0),
+            sums: given.add(sums),
             squares: None,
-            unused: given.add(&unused),
+            biases: (rows > 0).then_some(0),
         };
         given.program("steps backward", &pack.into_iter().chain([Op::StepsBackward(steps)]).collect::<Vec<_>>())
     }

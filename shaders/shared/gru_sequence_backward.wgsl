@@ -32,6 +32,12 @@ fn input_of(item: Item, step: u32) -> Input {
     );
 }
 
+// What a step gives: what reaches the state before past the products, and the gradients of the biases.
+struct Past {
+    d_h: f32,
+    d: Gradients,
+}
+
 // d_an and d_az of an item whose row is not over.
 fn candidate_and_update(d_h: f32, input: Input) -> vec2<f32> {
     let z = gate_value(input.gates.y);
@@ -44,9 +50,20 @@ fn candidate_and_update(d_h: f32, input: Input) -> vec2<f32> {
 
 #ifdef RESET_BEFORE
 
-// d_an, the operand of the first product. Gives d_az, which has to wait: others may still read the half of the second;
-// and what reaches the state before past all products.
-fn begin(item: Item, i: u32, input: Input, d_after: f32) -> vec2<f32> {
+// d_ar, d_az, d_an.
+alias Gradients = vec3<f32>;
+
+// What there is of a step before its first product.
+struct Begun {
+    d_an: f32,
+    // It has to wait: others may still read the half of the second product.
+    d_az: f32,
+    // What reaches the state before past all products.
+    past: f32,
+}
+
+// d_an, the operand of the first product.
+fn begin(item: Item, i: u32, input: Input, d_after: f32) -> Begun {
     let over = is_over(item, i);
     let d_h = d_after + input.d_output;
     let d = select(candidate_and_update(d_h, input), vec2<f32>(), over);
@@ -56,29 +73,42 @@ fn begin(item: Item, i: u32, input: Input, d_after: f32) -> vec2<f32> {
         gates[gate_index(item, i) + HIDDEN] = d.y;
         gates[gate_index(item, i) + 2u * HIDDEN] = d.x;
     }
-    return vec2<f32>(d.y, select(d_h * gate_value(input.gates.y), d_after, over));
+    return Begun(d.x, d.y, select(d_h * gate_value(input.gates.y), d_after, over));
 }
 
 // d_ar, which makes the operand of the second product with d_az, from d_q = d_an . W_hn and what `begin` gave; and what
 // reaches the state before past that second product.
-fn finish(item: Item, i: u32, input: Input, begun: vec2<f32>, d_q: f32) -> f32 {
+fn finish(item: Item, i: u32, input: Input, begun: Begun, d_q: f32) -> Past {
     let over = is_over(item, i);
     let d_ar = select(d_q * input.before * gate_slope(input.gates.x), 0.0, over);   // (7)
     if item.is_own {
         put(item, 0u, item.unit, d_ar);
-        put(item, 0u, HIDDEN + item.unit, begun.x);
+        put(item, 0u, HIDDEN + item.unit, begun.d_az);
         gates[gate_index(item, i)] = d_ar;
         if over {
             gates[gate_index(item, i) + 3u * HIDDEN] = 0.0;
         }
     }
-    return select(begun.y + d_q * gate_value(input.gates.x), begun.y, over);
+    let past = select(begun.past + d_q * gate_value(input.gates.x), begun.past, over);
+    return Past(past, Gradients(d_ar, begun.d_az, begun.d_an));
+}
+
+fn store_sums(item: Item, i: u32, d: Gradients) {
+    if item.is_own {
+        let at = biases_at(item, i, 3u);
+        sums[at] = d.x;
+        sums[at + HIDDEN] = d.y;
+        sums[at + 2u * HIDDEN] = d.z;
+    }
 }
 
 #else
 
+// d_ar, d_az, d_an, d_hn.
+alias Gradients = vec4<f32>;
+
 // The gradients of the gates, which go into a half of the operand, and what reaches the state before past the product.
-fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
+fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> Past {
     let over = is_over(item, i);
     let d_h = d_after + input.d_output;
     let d = select(candidate_and_update(d_h, input), vec2<f32>(), over);
@@ -95,7 +125,17 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
         gates[gate + 2u * HIDDEN] = d.x;
         gates[gate + 3u * HIDDEN] = d_hn;
     }
-    return select(d_h * gate_value(input.gates.y), d_after, over);
+    return Past(select(d_h * gate_value(input.gates.y), d_after, over), Gradients(d_ar, d.y, d.x, d_hn));
+}
+
+fn store_sums(item: Item, i: u32, d: Gradients) {
+    if item.is_own {
+        let at = biases_at(item, i, 4u);
+        sums[at] = d.x;
+        sums[at + HIDDEN] = d.y;
+        sums[at + 2u * HIDDEN] = d.z;
+        sums[at + 3u * HIDDEN] = d.w;
+    }
 }
 
 #endif

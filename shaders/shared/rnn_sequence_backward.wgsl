@@ -30,8 +30,17 @@ fn input_of(item: Item, step: u32) -> Input {
     return Input(after, is_clipped, d_output_of(item, i));
 }
 
+// d_a
+alias Gradients = f32;
+
+// What a step gives: what reaches the state before past the product, and the gradient of the biases.
+struct Past {
+    d_h: f32,
+    d: Gradients,
+}
+
 // d_a, which goes into a half of the operand; and what reaches the state before past the product.
-fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
+fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> Past {
     let over = is_over(item, i);
     let d_h = d_after + input.d_output;
     let slope = select(activation_slope(ACTIVATION, ALPHA, BETA, input.after), 0.0, input.is_clipped);
@@ -41,5 +50,11 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> f32 {
         put(item, half, item.unit, d_a);
         gates[gate_index(item, i)] = d_a;
     }
-    return select(0.0, d_after, over);
+    return Past(select(0.0, d_after, over), d_a);
+}
+
+fn store_sums(item: Item, i: u32, d: Gradients) {
+    if item.is_own {
+        sums[biases_at(item, i, 1u)] = d;
+    }
 }

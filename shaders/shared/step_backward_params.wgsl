@@ -30,6 +30,8 @@ struct StepBackwardParams {
     weights_offset: u32,
     // Where its sums of squares of d_h go, one per workgroup.
     norms_offset: u32,
+    // Where its sums of the gradients of biases go.
+    biases_offset: u32,
 
     // The difference of each from one cell to the next, modulo 2^32.
     next_t: u32,
@@ -42,17 +44,20 @@ struct StepBackwardParams {
     next_d_h0: u32,
     next_weights: u32,
     next_norms: u32,
+    next_biases: u32,
 }
 
 // Sum the squares of d_h.
 override HAS_NORMS: bool;
+// Sum the gradients of the biases, where steps do.
+override HAS_BIASES: bool;
 
 @group(0) @binding(0) var<uniform> params: StepBackwardParams;
 @group(0) @binding(5) var<storage, read> d_output: array<f32>;
 @group(0) @binding(6) var<storage, read> d_h_n: array<f32>;
 @group(0) @binding(7) var<storage, read_write> d_h0: array<f32>;
-// Not written without HAS_NORMS.
-@group(0) @binding(8) var<storage, read_write> norms: array<f32>;
+// Sums of squares of d_h, and of gradients of biases: not written without HAS_NORMS and HAS_BIASES.
+@group(0) @binding(8) var<storage, read_write> sums: array<f32>;
 
 // One step of a cell: where its numbers lie.
 struct StepOffsets {

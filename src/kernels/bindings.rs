@@ -38,14 +38,14 @@ bindings! {
         from_d_h_n: u32, has_product: u32, norms_stride: u32,
         t: u32, direction: u32,
         h_before: u32, h_after: u32, gates_offset: u32, d_output_offset: u32,
-        d_h_n_offset: u32, d_h0_offset: u32, weights_offset: u32, norms_offset: u32,
+        d_h_n_offset: u32, d_h0_offset: u32, weights_offset: u32, norms_offset: u32, biases_offset: u32,
         next_t: u32, next_direction: u32,
         next_h_before: u32, next_h_after: u32, next_gates: u32, next_d_output: u32,
-        next_d_h_n: u32, next_d_h0: u32, next_weights: u32, next_norms: u32,
+        next_d_h_n: u32, next_d_h0: u32, next_weights: u32, next_norms: u32, next_biases: u32,
     }
     storage {
         weight_hh: read, h: read_write, gates: read_write, lengths: read, d_output: read, d_h_n: read,
-        d_h0: read_write, norms: read_write,
+        d_h0: read_write, sums: read_write,
     }
     exchange { ring: read_write }
 }

@@ -6,7 +6,7 @@ use crate::config::{Cell, Reset};
 use crate::gpu::ProgramBuilder;
 use crate::kernels::{GRU_GATES, GruGates, GruGatesParams, StepBackward, StepBackwardParams};
 use crate::plan::TimeLoop;
-use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward};
+use crate::plan::ops::{CellSteps, RecomputeGates, StepsBackward, gradients_of_biases};
 
 /// The overrides of the steps of a cell that do not divide their work.
 fn options(args: &StepsBackward) -> Overrides {
@@ -15,6 +15,7 @@ fn options(args: &StepsBackward) -> Overrides {
         ("WIDTH", cell.gates_width as f64),
         ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
         ("HAS_NORMS", f64::from(args.squares.is_some())),
+        ("HAS_BIASES", f64::from(args.biases.is_some())),
     ];
     overrides.extend(clip(cell.clip));
     overrides.extend(activations(cell));
@@ -37,12 +38,13 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
     let own = |cell: &CellSteps| cell.index * state..(cell.index + 1) * state;
     let (d_h_n, d_h_n_at) = all_of(on, cells, |cell| (d.d_h_n, own(cell)));
     let (d_h0, d_h0_at) = all_of(on, cells, |cell| (d.d_h0, own(cell)));
-    let (squares, squares_at) = match d.squares {
-        None => (on.whole(d.unused).0, vec![0; cells.len()]),
-        Some(squares) => {
-            let of_cell = on.tensor(squares).shape()[1] * d.seq_len;
-            all_of(on, cells, |cell| (squares, cell.index * of_cell..(cell.index + 1) * of_cell))
-        }
+    let (sums, sums_at) = on.whole(d.sums);
+    let squares_of_cell = time_loop.groups(any.batch, any.hidden) * d.seq_len;
+    let squares_at =
+        |cell: &CellSteps| d.squares.map_or(0, |begin| sums_at + (begin + cell.index * squares_of_cell) as u32);
+    let biases_at = |number: usize, cell: &CellSteps| {
+        let of_cell = |begin| cell.sums_of_biases(d.sums, begin, number, time_loop).0.elements.start;
+        d.biases.map_or(0, |begin| sums_at + of_cell(begin) as u32)
     };
     let gates_of_step = (any.batch * any.gates_width * any.hidden) as u32;
     // Index `steps.len()` is the final product: no gates of its own, it only reads those of the step after it.
@@ -69,7 +71,11 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
         let [d_h_n_offset, next_d_h_n] = each(&|number, _, _| d_h_n_at[number]);
         let [d_h0_offset, next_d_h0] = each(&|number, _, _| d_h0_at[number]);
         let [weights_offset, next_weights] = each(&|number, _, _| weights_at[number]);
-        let [norms_offset, next_norms] = each(&|number, _, t| squares_at[number] + t as u32);
+        let [norms_offset, next_norms] = each(&|_, cell, t| squares_at(cell) + t as u32);
+        // Behind those of the dispatches before this one.
+        let row = any.batch * gradients_of_biases(any.cell) * any.hidden;
+        let before = time_loop.sums_of_biases(step).unwrap_or_default() * row;
+        let [biases_offset, next_biases] = each(&|number, cell, _| biases_at(number, cell) + before as u32);
         StepBackwardParams {
             steps: 0,
             batch: any.batch as u32,
@@ -88,6 +94,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
             d_h0_offset,
             weights_offset,
             norms_offset,
+            biases_offset,
             next_t,
             next_direction,
             next_h_before,
@@ -98,13 +105,14 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
             next_d_h0,
             next_weights,
             next_norms,
+            next_biases,
         }
     };
     let lengths = any.lengths.map_or(weight_hh, |lengths| on.whole(lengths).0);
     let workgroups = d.workgroups();
     let kernels = kernels(builder.gpu(), any, *time_loop, true, &options(d));
     let group = |kernel| {
-        let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, norms: squares };
+        let storage = StepBackward { weight_hh, h, lengths, d_output, d_h_n, gates, d_h0, sums };
         let ring = d.ring.map(|ring| on.whole(ring).0);
         builder.group(kernel, &params(0), storage.storage().into_iter().chain(ring).collect())
     };

@@ -6,11 +6,12 @@ use super::external::External;
 use super::feasible::cells_per_buffer;
 use super::layout::{Keeps, Layout};
 use super::matmul::parts_at_once;
+use super::ops::gradients_of_biases;
 use super::tensors::{Id, Owner, Tensors};
 use super::time_loop::TimeLoop;
 use super::turns::{Block, Part};
 use crate::config::Config;
-use crate::target::Target;
+use crate::target::{INDICES, Target, bytes};
 use crate::unroll::{Mode, Unroll};
 use crate::weights::CellWeights;
 
@@ -109,12 +110,15 @@ pub(crate) struct TrainingRoles {
     pub(crate) arranged_d_input: Option<Id>,
     /// The recurrent product of one chunk, where the gates are made again.
     pub(crate) h_proj: Option<Id>,
-    /// Sums of squares of d_h, `[LD, workgroups, T]`, where norms are wanted.
-    pub(crate) squares: Option<Id>,
+    /// What the steps add up, one behind the other; or one number that is bound in its place.
+    pub(crate) sums: Id,
+    /// Where in it the sums of squares of d_h begin, `[LD, workgroups, T]`, where norms are wanted.
+    pub(crate) squares: Option<usize>,
+    /// Where in it the sums of the gradients of the biases begin, where the steps make them, for one chunk of the cells that
+    /// take their steps together.
+    pub(crate) biases: Option<usize>,
     /// Room for the parts of long sums of rows, where any has parts.
     pub(crate) parts: Option<Id>,
-    /// One number that is bound where no squares are wanted.
-    pub(crate) unused: Id,
     /// `[LD, T]`
     pub(crate) norms: Option<Id>,
 }
@@ -314,6 +318,21 @@ impl Lists<'_> {
         widths.map(of_width).max().unwrap_or_default()
     }
 
+    /// Numbers of the sums of the gradients of the biases, where the steps add them up, behind as many of squares. Where one
+    /// binding does not hold both, and on a software rasteriser, where that took 1.04 times as long, they are sums over the
+    /// gradients of the gates.
+    fn sums_of_biases(&self, squares: usize) -> usize {
+        let (config, limits) = (self.config, &self.target.limits);
+        let is_wanted = config.bias && !self.target.is_software();
+        let rows = self.time_loop.sums_of_biases(self.longest_chunk()).filter(|_| is_wanted).unwrap_or_default();
+        let width = gradients_of_biases(config.cell()).saturating_mul(config.hidden_size);
+        let sizes = [self.layout.together, rows, self.unroll.batch, width];
+        let numbers = sizes.into_iter().fold(1_usize, usize::saturating_mul);
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * INDICES);
+        let slack = u64::from(limits.min_storage_buffer_offset_alignment);
+        if bytes(&[squares.saturating_add(numbers)]).saturating_add(slack) <= most { numbers } else { 0 }
+    }
+
     fn training(&self, list: &mut Tensors) -> TrainingRoles {
         const GRADIENTS: [&str; 4] = ["d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh"];
         let Self { config, unroll, external, layout, .. } = *self;
@@ -355,8 +374,11 @@ impl Lists<'_> {
         let h_proj = scratch_if(list, layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden]);
         let parts = self.parts_of_sums();
         let parts = scratch_if(list, parts > 0, "parts of sums", &[parts]);
-        let squares = scratch_if(list, has_norms, "squares of d_h", &[cells, groups, t]);
-        let unused = squares.unwrap_or_else(|| list.make("unused", &[1], Owner::Layer));
+        let squares = if has_norms { cells * groups * t } else { 0 };
+        let biases = self.sums_of_biases(squares);
+        let all = squares + biases;
+        let sums = if all > 0 { ("sums of steps", Owner::Scratch) } else { ("unused", Owner::Layer) };
+        let sums = list.make(sums.0, &[all.max(1)], sums.1);
         let norms = has_norms.then(|| list.make("norms of d_h", &[cells, t], Owner::Layer));
         TrainingRoles {
             d_output,
@@ -368,9 +390,10 @@ impl Lists<'_> {
             d_input,
             arranged_d_input,
             h_proj,
-            squares,
+            sums,
+            squares: has_norms.then_some(0),
+            biases: (biases > 0).then_some(squares),
             parts,
-            unused,
             norms,
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn fit_together(config: &Config, unroll: &Unroll, limits: &wgpu::Limi
 }
 
 /// The bytes of the largest uniform: that of the steps backward. The tests of the table hold it.
-pub(crate) const LARGEST_UNIFORM: u64 = 27 * 4;
+pub(crate) const LARGEST_UNIFORM: u64 = 29 * 4;
 
 /// What every kernel needs of a device, whatever the sizes. wgpu does not check workgroup limits after overrides are
 /// resolved, so this does.

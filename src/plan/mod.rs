@@ -37,6 +37,7 @@ mod turns;
 use crate::schedule::Schedule;
 pub use cuts::{ExchangeCut, RowsCut, TileCut};
 pub use matmul::MatmulKernel;
+pub(crate) use time_loop::SUMMED_STEPS;
 pub use time_loop::TimeLoop;
 
 pub(crate) use external::External;

@@ -11,7 +11,7 @@ use super::cuts::TileCut;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
 use super::time_loop::TimeLoop;
-use crate::config::Cell;
+use crate::config::{Cell, Reset};
 use crate::target::Target;
 
 /// A matrix in a tensor: rows of `stride` elements, of which the columns in use may have a gap.
@@ -365,6 +365,21 @@ impl CellSteps {
         self.hidden.is_multiple_of(4) && (!backward || !cut.software || cut.units == 4)
     }
 
+    /// The sums of the gradients of its biases, cell `number` of those that take their steps together, if steps add them up:
+    /// as many rows as there are sums, each with the numbers of a row of the gates that a bias has the gradient of. From
+    /// element `begin` of a tensor on.
+    pub(crate) fn sums_of_biases(
+        &self,
+        sums: Id,
+        begin: usize,
+        number: usize,
+        time_loop: &TimeLoop,
+    ) -> (Matrix, usize) {
+        let rows = time_loop.sums_of_biases(self.steps.len()).unwrap_or_default() * self.batch;
+        let width = gradients_of_biases(self.cell) * self.hidden;
+        (Matrix::rows_of(sums, begin + number * rows * width, rows, width), rows)
+    }
+
     /// FLOPs of the recurrent products of the chunk.
     fn flops(&self) -> u64 {
         flops(&[self.rows(), self.cell.gates() * self.hidden, self.hidden])
@@ -401,10 +416,12 @@ pub(crate) struct StepsBackward {
     pub(crate) d_h_n: Id,
     /// `[LD, B, H]`
     pub(crate) d_h0: Id,
-    /// Where the sums of squares of d_h go, `[LD, workgroups, T]`, if norms are wanted.
-    pub(crate) squares: Option<Id>,
-    /// Something that is bound in their place otherwise: WGSL has no binding of nothing.
-    pub(crate) unused: Id,
+    /// What the steps add up, or, if nothing, something that is bound in its place: WGSL has no binding of nothing.
+    pub(crate) sums: Id,
+    /// Where in it the sums of squares of d_h begin, `[LD, workgroups, T]`, if norms are wanted.
+    pub(crate) squares: Option<usize>,
+    /// Where in it those of the gradients of the biases begin, `[cells, rows, numbers, H]`, if the steps add them up.
+    pub(crate) biases: Option<usize>,
 }
 
 impl StepsBackward {
@@ -508,6 +525,16 @@ impl Op {
             Self::StepsBackward(steps) => of_cells(&steps.cells),
             _ => 0,
         }
+    }
+}
+
+/// Numbers of a unit that are the gradient of one of its biases: those of both biases of a gate are the same, but for the n of
+/// a GRU whose reset gate acts after the product.
+pub(crate) fn gradients_of_biases(cell: Cell) -> usize {
+    match cell {
+        Cell::Gru { reset: Reset::After, .. } => 4,
+        Cell::Gru { reset: Reset::Before, .. } => 3,
+        Cell::Rnn { .. } => 1,
     }
 }
 

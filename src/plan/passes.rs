@@ -235,6 +235,7 @@ impl<'a> Passes<'a> {
                 self.turn_back(&mut list, turn, d, &mut begun);
             }
             if let (Some(squares), Some(norms)) = (d.squares, d.norms) {
+                let squares = Vector { tensor: d.sums, begin: squares };
                 Self::cells_of(block).into_iter().for_each(|at| self.norms(&mut list, at, squares, norms));
             }
             let below = block.layers.start.checked_sub(1);
@@ -270,11 +271,13 @@ impl<'a> Passes<'a> {
             d_outputs: turn.parts.iter().map(|at| d.d_layers[at.layer]).collect(),
             d_h_n: d.d_h_n,
             d_h0: d.d_h0,
+            sums: d.sums,
             squares: d.squares,
-            unused: d.unused,
+            biases: d.biases,
         }));
-        for (&at, steps) in turn.parts.iter().zip(&cells) {
-            self.parameter_gradients(list, at, steps, &d.d_weights, !turn.is_last);
+        for (number, (&at, steps)) in turn.parts.iter().zip(&cells).enumerate() {
+            let sums = d.biases.map(|begin| steps.sums_of_biases(d.sums, begin, number, self.lists.time_loop));
+            self.parameter_gradients(list, at, steps, sums, &d.d_weights, !turn.is_last);
             // Where the gradient of the layer's input goes, if it is wanted.
             let d_input = match at.layer.checked_sub(1) {
                 None => d.arranged_d_input.or(d.d_input),
@@ -288,11 +291,12 @@ impl<'a> Passes<'a> {
     }
 
     /// The norm of d_h at each step of a cell, from the sums of squares that its steps have left.
-    fn norms(&self, list: &mut Lister<'_>, at: Part, squares: Id, norms: Id) {
-        let (seq_len, index) = (self.lists.unroll.seq_len, self.index(at));
-        let groups = self.tensors.placed(squares).shape[1];
+    fn norms(&self, list: &mut Lister<'_>, at: Part, squares: Vector, norms: Id) {
+        let Lists { config, unroll, time_loop, .. } = self.lists;
+        let (seq_len, index) = (unroll.seq_len, self.index(at));
+        let groups = time_loop.groups(unroll.batch, config.hidden_size);
         list.push(Op::SumRows(SumRows {
-            input: Matrix::rows_of(squares, index * groups * seq_len, groups, seq_len),
+            input: Matrix::rows_of(squares.tensor, squares.begin + index * groups * seq_len, groups, seq_len),
             size: [groups, seq_len],
             total: Vector { tensor: norms, begin: index * seq_len },
             accumulate: false,
@@ -326,6 +330,7 @@ impl<'a> Passes<'a> {
         list: &mut Lister<'_>,
         at: Part,
         steps: &CellSteps,
+        sums: Option<(Matrix, usize)>,
         d_weights: &[CellTensors],
         accumulate: bool,
     ) {
@@ -334,10 +339,12 @@ impl<'a> Passes<'a> {
         let (hidden, rows) = (steps.hidden, steps.rows());
         let gates = config.cell().gates() * hidden;
         let d_x_proj = steps.gates_matrix();
-        let d_h_proj = match config.cell() {
-            Cell::Gru { .. } if !layout.is_reset_before => steps.gates_matrix().with_gap(2 * hidden, hidden),
-            _ => steps.gates_matrix(),
+        // Of rows like those of the gates.
+        let of_h_proj = |rows: Matrix| match config.cell() {
+            Cell::Gru { .. } if !layout.is_reset_before => rows.with_gap(2 * hidden, hidden),
+            _ => rows,
         };
+        let d_h_proj = of_h_proj(steps.gates_matrix());
         // What is over has gates of zero, but may have kept a state that is not finite.
         let mut product = |[m, n]: [usize; 2], a: Matrix, b: Matrix, c: Matrix| {
             list.matmul(Product {
@@ -363,7 +370,8 @@ impl<'a> Passes<'a> {
             let (of_n, reset_states) = (d_x_proj.clone().from(2 * hidden), d_x_proj.clone().from(3 * hidden));
             product([hidden, hidden], of_n, reset_states, c.from(2 * hidden * hidden));
         }
-        for (bias, input) in d_biases.into_iter().zip([d_x_proj, d_h_proj]) {
+        let (input, rows) = sums.unwrap_or((d_x_proj, rows));
+        for (bias, input) in d_biases.into_iter().zip([input.clone(), of_h_proj(input)]) {
             if let Some(tensor) = bias {
                 let total = Vector { tensor, begin: 0 };
                 list.push(Op::SumRows(SumRows { input, size: [rows, gates], total, accumulate, root: false }));

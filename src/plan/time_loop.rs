@@ -35,6 +35,9 @@ pub enum TimeLoop {
     },
 }
 
+/// Steps whose gradients of the biases a workgroup by rows adds up before it stores the sums.
+pub(crate) const SUMMED_STEPS: u32 = 64;
+
 impl TimeLoop {
     /// The steps forward of this with the steps backward of another, if both have the same schedule.
     pub(crate) fn with(self, other: &Self) -> Option<Self> {
@@ -140,6 +143,15 @@ impl TimeLoop {
         let Self::Exchange { forward, backward, .. } = self else { return None };
         let longest = hidden.saturating_mul(ExchangeCut::longest_backward(cell));
         Some(forward.words(batch, hidden).max(backward.words(batch, longest)).saturating_mul(cells))
+    }
+
+    /// How many sums of the gradients of the biases a row of the batch has of so many steps backward, if those add them up on
+    /// the way. Otherwise they are sums over the gradients of the gates: steps by exchange have no registers left, and more
+    /// units than others, so that such a sum has workgroups enough; and single steps meet each number once.
+    pub(crate) fn sums_of_biases(&self, steps: usize) -> Option<usize> {
+        let &Self::Rows { steps: of_dispatch, .. } = self else { return None };
+        let of = |steps: usize| steps.div_ceil(SUMMED_STEPS as usize);
+        Some(steps / of_dispatch * of(of_dispatch) + of(steps % of_dispatch))
     }
 
     /// How many sums of squares of d_h a step of a cell has: one for each row and all workgroups that have units of it.

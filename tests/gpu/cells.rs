@@ -171,6 +171,7 @@ impl Case {
             lengths: on_gpu.lengths.as_ref(),
             h: &on_gpu.h,
             gates: &on_gpu.gates,
+            sums_of_biases: None,
         }
     }
 }

@@ -133,7 +133,16 @@ pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, see
     let (d_output, d_h_n, d_h0) = (flat(&d_output), flat(&d_h_n), flat(&vec![f32::NAN; batch * hidden]));
     let states = bits(&h);
     let plain = harness::Steps::gru(steps.shape, &weight_hh, &h, &gates);
+    let parts = plain.parts_of_biases(time_loop);
+    let sums = flat(&vec![f32::NAN; (parts.unwrap_or(0) * batch * 4 * hidden).max(1)]);
+    let plain = harness::Steps { sums_of_biases: Some(&sums), ..plain };
     run(gpu, &plain.backward(time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program"));
+    if let Some(parts) = parts {
+        let expected = sums_of_steps(steps.shape, time_loop.steps(), &exact[0]);
+        assert_eq!(expected.len(), parts * batch * 4 * hidden, "{:?} {time_loop:?}", steps.shape);
+        let tolerance = Tolerance::through_time(3 * hidden, t).scaled(64.0 * largest(&exact[0]).max(1.0));
+        assert_close(&format!("{:?} {time_loop:?}: sums", steps.shape), &read(&sums), &expected, tolerance);
+    }
     assert_eq!(bits(&h), states, "backward leaves the states as they are");
     for (index, (name, tensor)) in [("gates", &gates), ("d_h0", &d_h0)].into_iter().enumerate() {
         let name = format!("{:?} {time_loop:?}: {name}", steps.shape);
@@ -141,6 +150,20 @@ pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, see
         assert_close(&format!("{name} against f64"), &read(tensor), &exact[index], tolerance);
         assert_close(&format!("{name} against f32"), &read(tensor), &narrow[index], tolerance.plus(tolerance));
     }
+}
+
+/// The gradients of the gates, `[T, B, 4, H]`, summed over 64 steps of a dispatch at a time, from the last step on.
+fn sums_of_steps([t, batch, hidden]: [usize; 3], of_dispatch: usize, gates: &[f64]) -> Vec<f64> {
+    let row = 4 * hidden;
+    let mut sums: Vec<Vec<f64>> = Vec::new();
+    for (n, step) in gates.chunks(batch * row).rev().enumerate().take(t) {
+        if n % of_dispatch % 64 == 0 {
+            sums.push(vec![0.0; batch * row]);
+        }
+        let last = sums.len() - 1;
+        sums[last].iter_mut().zip(step).for_each(|(sum, d)| *sum += d);
+    }
+    sums.concat()
 }
 
 /// Of steps by rows and by exchange some: each H is another kernel, which a software adapter takes long to compile.

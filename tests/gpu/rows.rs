@@ -7,7 +7,7 @@ use crate::checks::check_inference;
 use crate::recurrence::{Steps, check_backward, check_forward};
 use crate::support::{assert_none_out_of_range, by_rows, check, counting, own, settings};
 
-trials![every_hidden_size, planned, one_kernel_a_size, indices_in_range];
+trials![every_hidden_size, planned, one_kernel_a_size, sums_of_biases, indices_in_range];
 
 /// Of each H as it is planned; with `WGPU_GRU_CASES=160` of every H up to 160. Fewer steps than are loaded ahead, as
 /// many, and more, with a rest.
@@ -54,6 +54,15 @@ fn one_kernel_a_size(gpu: &Gpu) {
     let forward = wgpu_gru::RowsCut { ahead: forward.ahead + 1, ..forward };
     assert_eq!(made(&TimeLoop::Rows { steps, forward, backward }, [2, 1, 8]), 1, "another distance");
     assert_eq!(made(&time_loop, [2, 1, 8]), 0, "the first is still there");
+}
+
+/// The gradients of the biases over more steps than are added up at a time, in several dispatches.
+fn sums_of_biases(gpu: &Gpu) {
+    for (number, time_loop) in by_rows(gpu).enumerate().filter(|(number, _)| number % 3 == 0) {
+        let TimeLoop::Rows { forward, backward, .. } = time_loop else { panic!("by rows") };
+        let time_loop = TimeLoop::Rows { steps: 100, forward, backward };
+        check_backward(gpu, &time_loop, &Steps::random([230, 3, 5], true, 1.0, number as u64), 1);
+    }
 }
 
 /// Some, each with what another one has not: counting makes a text twice as long for the compiler.

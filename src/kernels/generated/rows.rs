@@ -7,7 +7,7 @@ use super::{Text, define};
 use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
-use crate::plan::RowsCut;
+use crate::plan::{RowsCut, SUMMED_STEPS};
 
 /// A kernel by rows. Bindings, uniform and twin are those of the plain step of its cell and direction, and so are the
 /// overrides that do not divide its work.
@@ -84,7 +84,13 @@ impl Rows {
         } else {
             String::new()
         };
-        let norms = [("NORMS", 1), ("ROW_NORMS", 1), ("COLUMNS_OF_NORM", hidden), ("SQUARES", 2 * rows * hidden)];
+        let norms = [
+            ("NORMS", 1),
+            ("ROW_NORMS", 1),
+            ("COLUMNS_OF_NORM", hidden),
+            ("SQUARES", 2 * rows * hidden),
+            ("SUMMED", SUMMED_STEPS),
+        ];
         let consts = [
             ("HIDDEN", hidden),
             ("SLICES", slices),
@@ -117,7 +123,15 @@ impl Rows {
             Sums { lines: format!("{declared}        {{\n{lines}        }}\n"), of_item }
         };
         let barrier = "        workgroupBarrier();\n";
-        let sequence = Sequence { cell: self.cell, backward, own: self.own(), ahead, barrier, product: &product };
+        let sequence = Sequence {
+            cell: self.cell,
+            backward,
+            own: self.own(),
+            ahead,
+            sums_biases: true,
+            barrier,
+            product: &product,
+        };
         let main = format!(
             "{}    let first = invocation % SLICES;
     clear_operand(invocation);

@@ -28,6 +28,8 @@ pub(super) struct Sequence<'a> {
     pub(super) own: u32,
     /// How many steps before its step something is loaded: D.
     pub(super) ahead: u32,
+    /// Backward the gradients of the biases are added up on the way.
+    pub(super) sums_biases: bool,
     /// The lines between what is stored for a product and the product.
     pub(super) barrier: &'a str,
     /// The product of a name with the operand of a half, in step k of the D.
@@ -108,16 +110,29 @@ impl Sequence<'_> {
         format!("{begin}{}{steps}", barrier.replace("        ", "    "))
     }
 
+    /// Adds the gradients of step `i`, the `k`-th of those in a turn, to the sums of the steps before it.
+    fn biases(&self, i: &str, k: u32) -> String {
+        if !self.sums_biases {
+            return String::new();
+        }
+        let add = self.each(|e| format!("        sums_{e} += past_{k}_{e}.d;\n"));
+        let store = self.each(|e| {
+            format!("            store_sums(item_{e}, {i}, sums_{e});\n            sums_{e} = Gradients();\n")
+        });
+        format!("{add}        if ends_sums({i}) {{\n{store}        }}\n")
+    }
+
     fn backward(&self) -> String {
-        let begin = self.begin(|e| format!("    var d_h_{e} = first_d_h(item_{e});\n"));
+        let sums = |e| if self.sums_biases { format!("    var sums_{e} = Gradients();\n") } else { String::new() };
+        let begin = self.begin(|e| format!("    var d_h_{e} = first_d_h(item_{e});\n{}", sums(e)));
         let barrier = self.barrier;
         let steps = self.steps(|i, k| {
             let norms = format!("        store_norms(workgroup, invocation, {i});\n");
             let end = |sums: &Sums| {
                 self.each(|e| {
                     let sum = &sums.of_item[e];
-                    format!("        d_h_{e} = d_before(item_{e}, {i}, past_{k}_{e}, {sum});\n")
-                })
+                    format!("        d_h_{e} = d_before(item_{e}, {i}, past_{k}_{e}.d_h, {sum});\n")
+                }) + &self.biases(i, k)
             };
             if is_reset_before(self.cell) {
                 let [of_candidate, sums] = [("multiply_candidate", "1u"), ("multiply", "0u")]

@@ -7,7 +7,7 @@ use super::{Text, define};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings;
-use crate::plan::TileCut;
+use crate::plan::{SUMMED_STEPS, TileCut};
 
 /// A kernel of a single step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +65,8 @@ impl Step {
         ];
         // Numbers of a row's operand that are in workgroup memory at a time.
         let of_slab = [("SLAB", slab), ("OPERAND_NUMBERS", rows * slab), ("OPERAND_VEC4S", rows * slab / 4)];
-        let norms = [("ROW_NORMS", 1), ("COLUMNS_OF_NORM", columns), ("SQUARES", rows * columns)];
+        let norms =
+            [("ROW_NORMS", 1), ("COLUMNS_OF_NORM", columns), ("SQUARES", rows * columns), ("SUMMED", SUMMED_STEPS)];
         let consts = [
             &of_step[..],
             &cut.consts(components),
@@ -355,16 +356,16 @@ if params.steps == 0u {{
 store_d_h(item, {});\n",
                 sums[0],
                 if is_reset_before {
-                    "begin(item, 0u, input_of(item, 0u), d_h).y"
+                    "begin(item, 0u, input_of(item, 0u), d_h).past"
                 } else {
-                    "finish(item, 0u, 0u, input_of(item, 0u), d_h)"
+                    "finish(item, 0u, 0u, input_of(item, 0u), d_h).d_h"
                 }
             ),
             (true, _, true) => format!(
                 "// The first kernel has left d_az where z was, and what reaches the state before past all products.
 let input = input_of(item, 0u);
-let begun = vec2<f32>(input.gates.y, d_h_of_step_after(item));
-store_d_h(item, finish(item, 0u, input, begun, {}));\n",
+let begun = Begun(input.gates.z, input.gates.y, d_h_of_step_after(item));
+store_d_h(item, finish(item, 0u, input, begun, {}).d_h);\n",
                 sums[0]
             ),
         };

@@ -20,6 +20,7 @@ use super::rnn_step_backward::rnn_step_backward;
 use super::sum_rows::sum_rows;
 use super::{Real, pack};
 use crate::config::{Cell, Reset};
+use crate::plan::SUMMED_STEPS;
 use crate::plan::ops::{
     Arrange, Arrangement, CellSteps, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
     StepsBackward, SumRows, Vector,
@@ -307,6 +308,35 @@ impl<'a, R: Real> Machine<'a, R> {
                 self.step_backward(args, cell, d_output, n);
             }
         }
+        if let Some(begin) = args.biases {
+            for (number, cell) in args.cells.iter().enumerate() {
+                self.sum_biases(args, cell, &cell.sums_of_biases(args.sums, begin, number, &args.time_loop).0);
+            }
+        }
+    }
+
+    /// Adds up the gradients of the biases, so many steps of a dispatch at a time, from the last step on.
+    fn sum_biases(&mut self, args: &StepsBackward, cell: &CellSteps, sums: &Matrix) {
+        let (count, of_dispatch) = (cell.steps.len(), args.time_loop.steps());
+        let row = cell.gates_width * cell.hidden;
+        let dispatches = (0..count).step_by(of_dispatch).map(|first| first..(first + of_dispatch).min(count));
+        let parts = dispatches.flat_map(|dispatch| {
+            let first = dispatch.clone().step_by(SUMMED_STEPS as usize);
+            first.map(move |first| first..(first + SUMMED_STEPS as usize).min(dispatch.end))
+        });
+        for (part, steps) in parts.enumerate() {
+            for b in 0..cell.batch {
+                let mut total = vec![R::default(); sums.stride];
+                for n in steps.clone() {
+                    let gates = &self.numbers(cell.gates)[Self::gates(cell, cell.nth(count - 1 - n))];
+                    for (total, &d) in total.iter_mut().zip(&gates[b * row..]) {
+                        *total += d;
+                    }
+                }
+                let begin = sums.elements.start + (part * cell.batch + b) * sums.stride;
+                self.numbers_mut(args.sums)[begin..begin + sums.stride].copy_from_slice(&total);
+            }
+        }
     }
 
     /// Step `n` back of a chunk, or after the last one what its product adds to `d_h0`.
@@ -414,12 +444,12 @@ impl<'a, R: Real> Machine<'a, R> {
     }
 
     /// Leaves a sum of squares as the workgroups of a step leave theirs: all of it in the first, nothing in the others.
-    fn set_square(&mut self, args: &StepsBackward, cell: &CellSteps, squares: Id, t: usize, total: R) {
-        let groups = self.list.placed(squares).shape[1];
-        let first = cell.index * groups * args.seq_len;
+    fn set_square(&mut self, args: &StepsBackward, cell: &CellSteps, begin: usize, t: usize, total: R) {
+        let groups = args.time_loop.groups(cell.batch, cell.hidden);
+        let first = begin + cell.index * groups * args.seq_len;
         for group in 0..groups {
             let sum = if group == 0 { total } else { R::default() };
-            self.numbers_mut(squares)[first + group * args.seq_len + t] = sum;
+            self.numbers_mut(args.sums)[first + group * args.seq_len + t] = sum;
         }
     }
 
