@@ -157,7 +157,7 @@ fn sums_of_steps([t, batch, hidden]: [usize; 3], of_dispatch: usize, gates: &[f6
     let row = 4 * hidden;
     let mut sums: Vec<Vec<f64>> = Vec::new();
     for (n, step) in gates.chunks(batch * row).rev().enumerate().take(t) {
-        if n % of_dispatch % 64 == 0 {
+        if (n % of_dispatch).is_multiple_of(64) {
             sums.push(vec![0.0; batch * row]);
         }
         let last = sums.len() - 1;
