@@ -79,6 +79,8 @@ pub struct Unroll {
     pub adapter_class: Option<wgpu::DeviceType>,
 }
 
+// Builders make a new value and change none: where one of a `Copy` type takes `mut self` and is called in a closure, rustc 1.95
+// at opt-level 1 lets it change the caller's value (tests/plan.rs, `halves`, saw it).
 impl Unroll {
     /// Forward only, over `seq_len` T steps of `batch` B rows.
     #[must_use]
@@ -109,48 +111,42 @@ impl Unroll {
     /// Whether each row has a length of its own, by default no. The lengths themselves are set on the unrolled layer,
     /// and are T by default.
     #[must_use]
-    pub fn lengths(mut self, wanted: bool) -> Self {
-        self.lengths = wanted;
-        self
+    pub fn lengths(self, wanted: bool) -> Self {
+        Self { lengths: wanted, ..self }
     }
 
     /// Whether backward makes the gradient of the input too (the default). Without it a first layer saves one product
     /// and one buffer of `[T, B, I]`. For training only.
     #[must_use]
-    pub fn input_gradient(mut self, wanted: bool) -> Self {
-        self.input_gradient = wanted;
-        self
+    pub fn input_gradient(self, wanted: bool) -> Self {
+        Self { input_gradient: wanted, ..self }
     }
 
     /// Whether backward reports the norm of `d_h` at every step of every cell, by default no. For training only.
     #[must_use]
-    pub fn gradient_norms(mut self, wanted: bool) -> Self {
-        self.gradient_norms = wanted;
-        self
+    pub fn gradient_norms(self, wanted: bool) -> Self {
+        Self { gradient_norms: wanted, ..self }
     }
 
     /// What forward keeps for backward, by default everything. For training only.
     /// [`Plan`](crate::Plan) tells the bytes of each before anything is made.
     #[must_use]
-    pub fn saved(mut self, saved: Saved) -> Self {
-        self.saved = saved;
-        self
+    pub fn saved(self, saved: Saved) -> Self {
+        Self { saved, ..self }
     }
 
     /// How the time loop is laid out over dispatches, where the plan is not to choose. The numbers are the same within
     /// rounding.
     #[must_use]
-    pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = Some(schedule);
-        self
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        Self { schedule: Some(schedule), ..self }
     }
 
     /// Run the steps as [`Recurrent::tune`](crate::Recurrent::tune) found it best for a layer of this kind, unrolled like
     /// this, on this device. The numbers are the same within rounding, and with the same tuning the same bits.
     #[must_use]
-    pub fn tuning(mut self, tuning: Tuning) -> Self {
-        self.tuning = Some(tuning);
-        self
+    pub fn tuning(self, tuning: Tuning) -> Self {
+        Self { tuning: Some(tuning), ..self }
     }
 
     /// Whether layers are to take their steps in a wavefront, where the plan is not to choose: chunk by chunk, each
@@ -158,9 +154,8 @@ impl Unroll {
     /// works on all of them; the steps of L layers take little longer than those of one. The numbers are the same
     /// within rounding. It can be had for two layers or more of one direction, without dropout.
     #[must_use]
-    pub fn wavefront(mut self, wanted: bool) -> Self {
-        self.wavefront = Some(wanted);
-        self
+    pub fn wavefront(self, wanted: bool) -> Self {
+        Self { wavefront: Some(wanted), ..self }
     }
 
     /// Whether the steps read the recurrent weights as f16 numbers, by default no. They are half the bytes, of
@@ -171,9 +166,8 @@ impl Unroll {
     /// [`expectation_of`](crate::verify::expectation_of). The weights of the input stay as they are: one large product
     /// reads them once for all steps.
     #[must_use]
-    pub fn f16_weights(mut self, wanted: bool) -> Self {
-        self.f16_weights = wanted;
-        self
+    pub fn f16_weights(self, wanted: bool) -> Self {
+        Self { f16_weights: wanted, ..self }
     }
 
     /// Whether the large products, those over all steps of a chunk, multiply f16 numbers, by default no: x_proj, the
@@ -187,17 +181,15 @@ impl Unroll {
     /// may take any of these for zero: where gradients are that small, scale the loss and divide the gradients of the
     /// weights by as much.
     #[must_use]
-    pub fn f16_products(mut self, wanted: bool) -> Self {
-        self.f16_products = wanted;
-        self
+    pub fn f16_products(self, wanted: bool) -> Self {
+        Self { f16_products: wanted, ..self }
     }
 
     /// Plan as for this class of adapter, where that is not to go by the adapter itself: kernels, tiles and schedule.
     /// The numbers are the same within rounding, so a software adapter can test what a GPU will run.
     #[must_use]
-    pub fn adapter_class(mut self, class: wgpu::DeviceType) -> Self {
-        self.adapter_class = Some(class);
-        self
+    pub fn adapter_class(self, class: wgpu::DeviceType) -> Self {
+        Self { adapter_class: Some(class), ..self }
     }
 
     /// Checks that there is at least one step and one row, and no option of training for inference.

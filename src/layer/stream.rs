@@ -28,33 +28,29 @@ impl StreamOptions {
 
     /// How many frames T a step takes at once, by default 1. The products over all of them are one.
     #[must_use]
-    pub fn frames(mut self, frames: usize) -> Self {
-        self.unroll.seq_len = frames;
-        self
+    pub fn frames(self, frames: usize) -> Self {
+        Self { unroll: Unroll { seq_len: frames, ..self.unroll }, ..self }
     }
 
     /// Whether shaders of the app say from which row each row goes on, by default no. See [`Stream::gather_indices`].
     #[must_use]
-    pub fn gather(mut self, wanted: bool) -> Self {
-        self.gather = wanted;
-        self
+    pub fn gather(self, wanted: bool) -> Self {
+        Self { gather: wanted, ..self }
     }
 
     /// Whether each row has a number of frames of its own, by default no: a row of 0 rests, and keeps its state. See
     /// [`Stream::lengths`].
     #[must_use]
-    pub fn lengths(mut self, wanted: bool) -> Self {
-        self.unroll = self.unroll.lengths(wanted);
-        self
+    pub fn lengths(self, wanted: bool) -> Self {
+        Self { unroll: self.unroll.lengths(wanted), ..self }
     }
 
     /// Further options of the layer's steps, such as a schedule, by those of an [`Unroll`]; how long and wide that is
     /// and whether it has lengths stay.
     #[must_use]
-    pub fn with(mut self, options: impl FnOnce(Unroll) -> Unroll) -> Self {
+    pub fn with(self, options: impl FnOnce(Unroll) -> Unroll) -> Self {
         let Unroll { seq_len, batch, lengths, .. } = self.unroll;
-        self.unroll = Unroll { seq_len, batch, lengths, ..options(self.unroll) };
-        self
+        Self { unroll: Unroll { seq_len, batch, lengths, ..options(self.unroll) }, ..self }
     }
 }
 
