@@ -94,7 +94,7 @@ fn finish(item: Item, i: u32, input: Input, begun: Begun, d_q: f32) -> Past {
 }
 
 fn store_sums(item: Item, i: u32, d: Gradients) {
-    if item.is_own {
+    if HAS_BIASES && item.is_own {
         let at = biases_at(item, i, 3u);
         sums[at] = d.x;
         sums[at + HIDDEN] = d.y;
@@ -129,7 +129,7 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> Past {
 }
 
 fn store_sums(item: Item, i: u32, d: Gradients) {
-    if item.is_own {
+    if HAS_BIASES && item.is_own {
         let at = biases_at(item, i, 4u);
         sums[at] = d.x;
         sums[at + HIDDEN] = d.y;

@@ -54,7 +54,7 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> Past {
 }
 
 fn store_sums(item: Item, i: u32, d: Gradients) {
-    if item.is_own {
+    if HAS_BIASES && item.is_own {
         sums[biases_at(item, i, 1u)] = d;
     }
 }

@@ -34,13 +34,7 @@ fn d_output_of(item: Item, i: u32) -> f32 {
     return d_output[step_offsets(item.cell, 0u).d_output + state_index(item, i)];
 }
 
-// After step i: whether that is the last of so many steps whose gradients of biases are added up, or the last of all. A
-// chain of more numbers of one sign would lose digits.
-fn ends_sums(i: u32) -> bool {
-    return HAS_BIASES && (i % SUMMED == SUMMED - 1u || i + 1u == params.steps);
-}
-
-// Where the sums of an item's row go, of the steps of which i is one: [steps, B, numbers * H].
+// Where the sums of an item's row go, of SUMMED steps of which i is one: [steps, B, numbers * H].
 fn biases_at(item: Item, i: u32, numbers: u32) -> u32 {
     let row = i / SUMMED * params.batch + item.row;
     return params.biases_offset + item.cell * params.next_biases + row * numbers * HIDDEN + item.unit;

@@ -160,6 +160,13 @@ impl RowsCut {
         len.next_multiple_of(if self.broadcasts() { 32 } else { 4 * self.slices as usize })
     }
 
+    /// Steps over which the gradients of the biases are added up before the sums are stored: in a chain of more numbers of one
+    /// sign digits would be lost.
+    #[must_use]
+    pub fn summed_steps(self) -> u32 {
+        (64 / self.ahead).max(1) * self.ahead
+    }
+
     /// Invocations of a workgroup for H: in subgroups, whole ones.
     pub(crate) fn invocations(self, hidden: usize) -> u32 {
         let invocations =

@@ -3,7 +3,6 @@
 
 use super::external::External;
 use super::matmul::MatmulKernel;
-use super::schedule::WhyNot;
 use crate::config::{Cell, Config, Direction};
 use crate::error::{Error, Result};
 use crate::schedule::Schedule;
@@ -24,6 +23,13 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
         }
     }
     Ok(())
+}
+
+/// Why a layer is not run by a schedule that would be chosen for it, if it could be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WhyNot {
+    pub(super) rows: Option<&'static str>,
+    pub(super) exchange: Option<&'static str>,
 }
 
 /// Refuses a schedule that was asked for by name and cannot be had.

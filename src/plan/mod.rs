@@ -37,7 +37,6 @@ mod turns;
 use crate::schedule::Schedule;
 pub use cuts::{ExchangeCut, RowsCut, TileCut};
 pub use matmul::MatmulKernel;
-pub(crate) use time_loop::SUMMED_STEPS;
 pub use time_loop::TimeLoop;
 
 pub(crate) use external::External;
@@ -48,10 +47,9 @@ pub(crate) use matmul::{PART, is_long};
 
 use buffers::{Lists, Roles};
 use chunks::Sizes;
-use feasible::{check_kernels, check_options, no_f16_gates};
+use feasible::{WhyNot, check_kernels, check_options, no_f16_gates};
 use ops::Op;
 use passes::Passes;
-use schedule::WhyNot;
 use tensors::{Buffer, Owner, Tensors};
 
 /// Buffers of one name and size that an unrolled layer makes.

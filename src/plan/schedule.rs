@@ -3,20 +3,13 @@
 use std::collections::HashSet;
 
 use super::cuts::{ExchangeCut, RowsCut, TileCut};
-use super::feasible::{check_schedule, no_exchange};
+use super::feasible::{WhyNot, check_schedule, no_exchange};
 use super::time_loop::TimeLoop;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::schedule::{Schedule, Tuning};
 use crate::target::{INDICES, Target, bytes};
 use crate::unroll::Unroll;
-
-/// Why a layer is not run by a schedule that would be chosen for it, if it could be had.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct WhyNot {
-    pub(super) rows: Option<&'static str>,
-    pub(super) exchange: Option<&'static str>,
-}
 
 /// FLOPs of a dispatch at most, so that none runs long enough for a watchdog: a slow GPU takes some tenths of a second.
 const DISPATCH_FLOPS: u64 = 1 << 31;

@@ -35,9 +35,6 @@ pub enum TimeLoop {
     },
 }
 
-/// Steps whose gradients of the biases a workgroup by rows adds up before it stores the sums.
-pub(crate) const SUMMED_STEPS: u32 = 64;
-
 impl TimeLoop {
     /// The steps forward of this with the steps backward of another, if both have the same schedule.
     pub(crate) fn with(self, other: &Self) -> Option<Self> {
@@ -149,8 +146,8 @@ impl TimeLoop {
     /// the way. Otherwise they are sums over the gradients of the gates: steps by exchange have no registers left, and more
     /// units than others, so that such a sum has workgroups enough; and single steps meet each number once.
     pub(crate) fn sums_of_biases(&self, steps: usize) -> Option<usize> {
-        let &Self::Rows { steps: of_dispatch, .. } = self else { return None };
-        let of = |steps: usize| steps.div_ceil(SUMMED_STEPS as usize);
+        let &Self::Rows { steps: of_dispatch, backward, .. } = self else { return None };
+        let of = |steps: usize| steps.div_ceil(backward.summed_steps() as usize);
         Some(steps / of_dispatch * of(of_dispatch) + of(steps % of_dispatch))
     }
 

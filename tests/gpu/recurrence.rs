@@ -138,7 +138,9 @@ pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, see
     let plain = harness::Steps { sums_of_biases: Some(&sums), ..plain };
     run(gpu, &plain.backward(time_loop, [&d_output, &d_h_n, &d_h0]).expect("a program"));
     if let Some(parts) = parts {
-        let expected = sums_of_steps(steps.shape, time_loop.steps(), &exact[0]);
+        let TimeLoop::Rows { backward, .. } = time_loop else { panic!("{time_loop:?}") };
+        let at_a_time = [time_loop.steps(), backward.summed_steps() as usize];
+        let expected = sums_of_steps(steps.shape, at_a_time, &exact[0]);
         assert_eq!(expected.len(), parts * batch * 4 * hidden, "{:?} {time_loop:?}", steps.shape);
         let tolerance = Tolerance::through_time(3 * hidden, t).scaled(64.0 * largest(&exact[0]).max(1.0));
         assert_close(&format!("{:?} {time_loop:?}: sums", steps.shape), &read(&sums), &expected, tolerance);
@@ -152,12 +154,12 @@ pub(crate) fn check_backward(gpu: &Gpu, time_loop: &TimeLoop, steps: &Steps, see
     }
 }
 
-/// The gradients of the gates, `[T, B, 4, H]`, summed over 64 steps of a dispatch at a time, from the last step on.
-fn sums_of_steps([t, batch, hidden]: [usize; 3], of_dispatch: usize, gates: &[f64]) -> Vec<f64> {
+/// The gradients of the gates, `[T, B, 4, H]`, summed over some steps of a dispatch at a time, from the last step on.
+fn sums_of_steps([t, batch, hidden]: [usize; 3], [of_dispatch, summed]: [usize; 2], gates: &[f64]) -> Vec<f64> {
     let row = 4 * hidden;
     let mut sums: Vec<Vec<f64>> = Vec::new();
     for (n, step) in gates.chunks(batch * row).rev().enumerate().take(t) {
-        if (n % of_dispatch).is_multiple_of(64) {
+        if (n % of_dispatch).is_multiple_of(summed) {
             sums.push(vec![0.0; batch * row]);
         }
         let last = sums.len() - 1;

@@ -9,7 +9,7 @@ use super::{Text, define};
 use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
-use crate::plan::{ExchangeCut, SUMMED_STEPS, TileCut};
+use crate::plan::{ExchangeCut, TileCut};
 
 /// A kernel by exchange, or the settlement of one. Uniform and twin are those of the plain step of its cell and direction,
 /// and so are the overrides that do not divide its work.
@@ -100,7 +100,7 @@ impl Exchange {
             ("ROW_NORMS", if settles { parts } else { 1 }),
             ("COLUMNS_OF_NORM", columns),
             ("SQUARES", 2 * here_rows * here_columns),
-            ("SUMMED", SUMMED_STEPS),
+            ("SUMMED", 1),
         ];
         let of_form =
             if settles { of_settlement.to_vec() } else { [&tile.consts(components)[..], &of_exchange].concat() };
@@ -195,7 +195,7 @@ impl Exchange {
             backward: self.backward,
             own: self.own(),
             ahead: 1,
-            sums_biases: false,
+            summed: 0,
             barrier,
             product: &product,
         };
@@ -293,7 +293,7 @@ fn take_{name}(
             backward: self.backward,
             own: self.own(),
             ahead: 1,
-            sums_biases: false,
+            summed: 0,
             barrier,
             product: &product,
         };

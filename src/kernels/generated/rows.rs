@@ -7,7 +7,7 @@ use super::{Text, define};
 use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
-use crate::plan::{RowsCut, SUMMED_STEPS};
+use crate::plan::RowsCut;
 
 /// A kernel by rows. Bindings, uniform and twin are those of the plain step of its cell and direction, and so are the
 /// overrides that do not divide its work.
@@ -89,7 +89,7 @@ impl Rows {
             ("ROW_NORMS", 1),
             ("COLUMNS_OF_NORM", hidden),
             ("SQUARES", 2 * rows * hidden),
-            ("SUMMED", SUMMED_STEPS),
+            ("SUMMED", cut.summed_steps()),
         ];
         let consts = [
             ("HIDDEN", hidden),
@@ -128,7 +128,7 @@ impl Rows {
             backward,
             own: self.own(),
             ahead,
-            sums_biases: true,
+            summed: if backward { cut.summed_steps() } else { 0 },
             barrier,
             product: &product,
         };

@@ -9,7 +9,7 @@
 //!         state = step t + k, from the sums of the product, x and state; it becomes an operand
 //! ```
 
-use super::products::plus;
+use super::products::{indented, plus};
 use crate::config::{Cell, Reset};
 
 /// A product of a step, and its sums.
@@ -28,8 +28,8 @@ pub(super) struct Sequence<'a> {
     pub(super) own: u32,
     /// How many steps before its step something is loaded: D.
     pub(super) ahead: u32,
-    /// Backward the gradients of the biases are added up on the way.
-    pub(super) sums_biases: bool,
+    /// Backward, over how many steps the gradients of the biases are added up on the way: a multiple of D; 0 if they are not.
+    pub(super) summed: u32,
     /// The lines between what is stored for a product and the product.
     pub(super) barrier: &'a str,
     /// The product of a name with the operand of a half, in step k of the D.
@@ -63,10 +63,11 @@ impl Sequence<'_> {
     /// `step` makes the lines of one that is named by `(i, k)`.
     fn steps(&self, step: impl Fn(&str, u32) -> String) -> String {
         let ahead = self.ahead;
+        let last = if self.summed > 0 { "end" } else { "params.steps" };
         let steps: String = (0..ahead)
             .map(|k| {
                 let i = plus("t", k);
-                let end = if k == 0 { "" } else { &format!("        if {i} >= params.steps {{ break; }}\n") };
+                let end = if k == 0 { "" } else { &format!("        if {i} >= {last} {{ break; }}\n") };
                 let then = plus("t", k + ahead);
                 let take = |e| {
                     let input = format!("input_{k}_{e}");
@@ -76,7 +77,18 @@ impl Sequence<'_> {
                 format!("{end}{}{}", self.each(take), step(&i, k))
             })
             .collect();
-        format!("    for (var t = 0u; t < params.steps; t += {ahead}u) {{\n{steps}    }}\n")
+        if self.summed == 0 {
+            return format!("    for (var t = 0u; t < params.steps; t += {ahead}u) {{\n{steps}    }}\n");
+        }
+        // One place where the sums are stored: each takes the compiler of a software rasteriser its time.
+        let sums = self.each(|e| format!("        var sums_{e} = Gradients();\n"));
+        let store = self.each(|e| format!("        store_sums(item_{e}, part, sums_{e});\n"));
+        let steps = indented(&format!("    for (var t = part; t < end; t += {ahead}u) {{\n{steps}    }}\n"), 4);
+        format!(
+            "    for (var part = 0u; part < params.steps; part += SUMMED) {{
+        let end = min(part + SUMMED, params.steps);
+{sums}{steps}{store}    }}\n"
+        )
     }
 
     fn forward(&self) -> String {
@@ -110,21 +122,8 @@ impl Sequence<'_> {
         format!("{begin}{}{steps}", barrier.replace("        ", "    "))
     }
 
-    /// Adds the gradients of step `i`, the `k`-th of those in a turn, to the sums of the steps before it.
-    fn biases(&self, i: &str, k: u32) -> String {
-        if !self.sums_biases {
-            return String::new();
-        }
-        let add = self.each(|e| format!("        sums_{e} += past_{k}_{e}.d;\n"));
-        let store = self.each(|e| {
-            format!("            store_sums(item_{e}, {i}, sums_{e});\n            sums_{e} = Gradients();\n")
-        });
-        format!("{add}        if ends_sums({i}) {{\n{store}        }}\n")
-    }
-
     fn backward(&self) -> String {
-        let sums = |e| if self.sums_biases { format!("    var sums_{e} = Gradients();\n") } else { String::new() };
-        let begin = self.begin(|e| format!("    var d_h_{e} = first_d_h(item_{e});\n{}", sums(e)));
+        let begin = self.begin(|e| format!("    var d_h_{e} = first_d_h(item_{e});\n"));
         let barrier = self.barrier;
         let steps = self.steps(|i, k| {
             let norms = format!("        store_norms(workgroup, invocation, {i});\n");
@@ -132,7 +131,10 @@ impl Sequence<'_> {
                 self.each(|e| {
                     let sum = &sums.of_item[e];
                     format!("        d_h_{e} = d_before(item_{e}, {i}, past_{k}_{e}.d_h, {sum});\n")
-                }) + &self.biases(i, k)
+                }) + &self.each(|e| {
+                    let add = format!("        sums_{e} += past_{k}_{e}.d;\n");
+                    if self.summed > 0 { add } else { String::new() }
+                })
             };
             if is_reset_before(self.cell) {
                 let [of_candidate, sums] = [("multiply_candidate", "1u"), ("multiply", "0u")]

@@ -7,7 +7,7 @@ use super::{Text, define};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings;
-use crate::plan::{SUMMED_STEPS, TileCut};
+use crate::plan::TileCut;
 
 /// A kernel of a single step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,8 +65,7 @@ impl Step {
         ];
         // Numbers of a row's operand that are in workgroup memory at a time.
         let of_slab = [("SLAB", slab), ("OPERAND_NUMBERS", rows * slab), ("OPERAND_VEC4S", rows * slab / 4)];
-        let norms =
-            [("ROW_NORMS", 1), ("COLUMNS_OF_NORM", columns), ("SQUARES", rows * columns), ("SUMMED", SUMMED_STEPS)];
+        let norms = [("ROW_NORMS", 1), ("COLUMNS_OF_NORM", columns), ("SQUARES", rows * columns), ("SUMMED", 1)];
         let consts = [
             &of_step[..],
             &cut.consts(components),

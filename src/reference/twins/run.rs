@@ -20,7 +20,7 @@ use super::rnn_step_backward::rnn_step_backward;
 use super::sum_rows::sum_rows;
 use super::{Real, pack};
 use crate::config::{Cell, Reset};
-use crate::plan::SUMMED_STEPS;
+use crate::plan::TimeLoop;
 use crate::plan::ops::{
     Arrange, Arrangement, CellSteps, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
     StepsBackward, SumRows, Vector,
@@ -317,12 +317,13 @@ impl<'a, R: Real> Machine<'a, R> {
 
     /// Adds up the gradients of the biases, so many steps of a dispatch at a time, from the last step on.
     fn sum_biases(&mut self, args: &StepsBackward, cell: &CellSteps, sums: &Matrix) {
-        let (count, of_dispatch) = (cell.steps.len(), args.time_loop.steps());
+        let TimeLoop::Rows { steps: of_dispatch, backward, .. } = args.time_loop else { return };
+        let (count, summed) = (cell.steps.len(), backward.summed_steps() as usize);
         let row = cell.gates_width * cell.hidden;
         let dispatches = (0..count).step_by(of_dispatch).map(|first| first..(first + of_dispatch).min(count));
         let parts = dispatches.flat_map(|dispatch| {
-            let first = dispatch.clone().step_by(SUMMED_STEPS as usize);
-            first.map(move |first| first..(first + SUMMED_STEPS as usize).min(dispatch.end))
+            let first = dispatch.clone().step_by(summed);
+            first.map(move |first| first..(first + summed).min(dispatch.end))
         });
         for (part, steps) in parts.enumerate() {
             for b in 0..cell.batch {
