@@ -93,9 +93,9 @@ fn finish(item: Item, i: u32, input: Input, begun: Begun, d_q: f32) -> Past {
     return Past(past, Gradients(d_ar, begun.d_az, begun.d_an));
 }
 
-fn store_sums(item: Item, i: u32, d: Gradients) {
+fn store_sums(item: Item, part: u32, d: Gradients) {
     if HAS_BIASES && item.is_own {
-        let at = biases_at(item, i, 3u);
+        let at = biases_at(item, part, 3u);
         sums[at] = d.x;
         sums[at + HIDDEN] = d.y;
         sums[at + 2u * HIDDEN] = d.z;
@@ -128,9 +128,9 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> Past {
     return Past(select(d_h * gate_value(input.gates.y), d_after, over), Gradients(d_ar, d.y, d.x, d_hn));
 }
 
-fn store_sums(item: Item, i: u32, d: Gradients) {
+fn store_sums(item: Item, part: u32, d: Gradients) {
     if HAS_BIASES && item.is_own {
-        let at = biases_at(item, i, 4u);
+        let at = biases_at(item, part, 4u);
         sums[at] = d.x;
         sums[at + HIDDEN] = d.y;
         sums[at + 2u * HIDDEN] = d.z;

@@ -53,8 +53,8 @@ fn finish(item: Item, i: u32, half: u32, input: Input, d_after: f32) -> Past {
     return Past(select(0.0, d_after, over), d_a);
 }
 
-fn store_sums(item: Item, i: u32, d: Gradients) {
+fn store_sums(item: Item, part: u32, d: Gradients) {
     if HAS_BIASES && item.is_own {
-        sums[biases_at(item, i, 1u)] = d;
+        sums[biases_at(item, part, 1u)] = d;
     }
 }

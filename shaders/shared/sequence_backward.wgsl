@@ -34,9 +34,9 @@ fn d_output_of(item: Item, i: u32) -> f32 {
     return d_output[step_offsets(item.cell, 0u).d_output + state_index(item, i)];
 }
 
-// Where the sums of an item's row go, of SUMMED steps of which i is one: [steps, B, numbers * H].
-fn biases_at(item: Item, i: u32, numbers: u32) -> u32 {
-    let row = i / SUMMED * params.batch + item.row;
+// Where the sums of an item's row go, those of a part of the steps: [parts, B, numbers * H].
+fn biases_at(item: Item, part: u32, numbers: u32) -> u32 {
+    let row = part * params.batch + item.row;
     return params.biases_offset + item.cell * params.next_biases + row * numbers * HIDDEN + item.unit;
 }
 

@@ -56,7 +56,8 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
         let unroll = Unroll { tuning: None, ..unroll };
         let candidates = Plan::candidates(&self.config().erased(), &unroll, &self.gpu().target())?;
         let mut timed: Vec<Timed> = candidates.into_iter().map(|candidate| (candidate, [0.0; 2])).collect();
-        for seq_len in [unroll.seq_len.min(FIRST_STEPS), unroll.seq_len] {
+        let first = Some(FIRST_STEPS).filter(|&steps| steps < unroll.seq_len);
+        for seq_len in first.into_iter().chain([unroll.seq_len]) {
             if timed.len() > 1 {
                 for (candidate, seconds) in &mut timed {
                     *seconds = self.time(Unroll { seq_len, ..unroll.tuning(candidate.tuning()) }).await?;

@@ -6,7 +6,7 @@
 //! ```text
 //! config, unroll, external, target          what the layer is, how it is run, what is given, on which device
 //!   feasible                                what cannot be had, and why
-//!   layout     time_loop     chunks         which copies; how steps are laid out over dispatches; pieces of time
+//!   layout     schedule      chunks         which copies; how steps are laid out over dispatches; pieces of time
 //!   turns                                   which cells take their steps together
 //!   buffers                                 the list of buffers, and which tensors lie in them
 //!   passes                                  the list of operations forward, and backward; matmul chooses the kernels

@@ -193,11 +193,8 @@ impl TimeLoop {
 
     /// Steps by rows, or why there are none.
     fn rows(config: &Config, unroll: &Unroll, target: &Target) -> std::result::Result<Self, &'static str> {
-        let (hidden, gates) = (config.hidden_size, config.cell().gates());
         let cut = |backward| Self::rows_cut(config, unroll, target, backward);
-        let flops =
-            [unroll.batch, gates, hidden, hidden].iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
-        let steps = usize::try_from(DISPATCH_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1);
+        let steps = steps_within(DISPATCH_FLOPS, config, unroll);
         Ok(Self::Rows { steps, forward: cut(false)?, backward: cut(true)? })
     }
 
@@ -274,10 +271,8 @@ impl TimeLoop {
         backward: ExchangeCut,
     ) -> std::result::Result<Self, &'static str> {
         const WORDS: &str = "a binding does not hold the words that workgroups exchange";
-        let (hidden, gates) = (config.hidden_size, config.cell().gates());
-        let flops =
-            [unroll.batch, gates, hidden, hidden].iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
-        let steps = usize::try_from(EXCHANGE_FLOPS / flops.max(1)).unwrap_or(usize::MAX).max(1);
+        let hidden = config.hidden_size;
+        let steps = steps_within(EXCHANGE_FLOPS, config, unroll);
         let exchange = Self::Exchange { steps, forward, backward };
         let words = exchange.exchange_words(config.cell(), unroll.batch, hidden, config.num_cells()).unwrap_or(0);
         let most = target.limits.max_storage_buffer_binding_size.min(target.limits.max_buffer_size);
@@ -341,6 +336,13 @@ impl TimeLoop {
             unroll.seq_len > 1
         }
     }
+}
+
+/// As many steps as have no more FLOPs than this in their recurrent products, but one at least.
+fn steps_within(most: u64, config: &Config, unroll: &Unroll) -> usize {
+    let sizes = [unroll.batch, config.cell().gates(), config.hidden_size, config.hidden_size];
+    let flops = sizes.iter().fold(2_u64, |flops, &size| flops.saturating_mul(size as u64));
+    usize::try_from(most / flops.max(1)).unwrap_or(usize::MAX).max(1)
 }
 
 /// Each of both lists at least once, the last of the shorter one as often as need be.

@@ -100,7 +100,6 @@ impl Exchange {
             ("ROW_NORMS", if settles { parts } else { 1 }),
             ("COLUMNS_OF_NORM", columns),
             ("SQUARES", 2 * here_rows * here_columns),
-            ("SUMMED", 1),
         ];
         let of_form =
             if settles { of_settlement.to_vec() } else { [&tile.consts(components)[..], &of_exchange].concat() };

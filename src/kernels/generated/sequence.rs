@@ -82,7 +82,7 @@ impl Sequence<'_> {
         }
         // One place where the sums are stored: each takes the compiler of a software rasteriser its time.
         let sums = self.each(|e| format!("        var sums_{e} = Gradients();\n"));
-        let store = self.each(|e| format!("        store_sums(item_{e}, part, sums_{e});\n"));
+        let store = self.each(|e| format!("        store_sums(item_{e}, part / SUMMED, sums_{e});\n"));
         let steps = indented(&format!("    for (var t = part; t < end; t += {ahead}u) {{\n{steps}    }}\n"), 4);
         format!(
             "    for (var part = 0u; part < params.steps; part += SUMMED) {{

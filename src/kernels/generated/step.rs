@@ -65,7 +65,7 @@ impl Step {
         ];
         // Numbers of a row's operand that are in workgroup memory at a time.
         let of_slab = [("SLAB", slab), ("OPERAND_NUMBERS", rows * slab), ("OPERAND_VEC4S", rows * slab / 4)];
-        let norms = [("ROW_NORMS", 1), ("COLUMNS_OF_NORM", columns), ("SQUARES", rows * columns), ("SUMMED", 1)];
+        let norms = [("ROW_NORMS", 1), ("COLUMNS_OF_NORM", columns), ("SQUARES", rows * columns)];
         let consts = [
             &of_step[..],
             &cut.consts(components),
