@@ -170,14 +170,15 @@ fn sums_of_steps([t, batch, hidden]: [usize; 3], [of_dispatch, summed]: [usize; 
 
 /// Of steps by rows and by exchange some: each H is another kernel, which a software adapter takes long to compile.
 fn shapes(number: u64, time_loop: &TimeLoop) -> impl Iterator<Item = (u64, [usize; 3])> {
-    let one_of = match time_loop {
-        TimeLoop::Step { .. } => 1,
-        TimeLoop::Rows { .. } => 3,
-        _ => 4,
+    let (one_of, widest) = match time_loop {
+        TimeLoop::Step { .. } => (1, u32::MAX),
+        // All slices of all units are invocations of one workgroup, and some devices have 256.
+        TimeLoop::Rows { forward, backward, .. } => (3, 33.min(256 / forward.slices.max(backward.slices))),
+        _ => (4, 33),
     };
     (1..)
         .zip(SHAPES)
-        .filter(move |(seed, [_, _, hidden])| one_of == 1 || (seed % one_of == number % one_of && *hidden <= 33))
+        .filter(move |(seed, [_, _, hidden])| seed % one_of == number % one_of && *hidden <= widest as usize)
 }
 
 fn table_forward(gpu: &Gpu) {
