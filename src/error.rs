@@ -46,6 +46,51 @@ pub enum Error {
         actual: Vec<usize>,
     },
 
+    /// A state dict has no tensor of this name.
+    #[error("there is no tensor {tensor}; there is {}", first_of(found))]
+    MissingTensor {
+        /// The name that was looked for.
+        tensor: String,
+        /// The names that there are.
+        found: Vec<String>,
+    },
+
+    /// A state dict has one more tensor of a layer, which would be left out.
+    #[error("{tensor} belongs to no layer: what comes before it is missing, or it is of another kind of layer")]
+    UnexpectedTensor {
+        /// Its name.
+        tensor: String,
+    },
+
+    /// A tensor of a file holds numbers that f32 does not hold.
+    #[error("{tensor} is of type {dtype}, expected F32, F16 or BF16: convert it before it is written")]
+    TensorType {
+        /// Its name.
+        tensor: String,
+        /// The type, as the file calls it.
+        dtype: String,
+    },
+
+    /// A file is not what it should be.
+    #[error("this is no {format} that can be read: {reason}")]
+    InvalidFile {
+        /// What it should be.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A file could not be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// Its path.
+        path: String,
+        /// What kind of failure it was.
+        kind: std::io::ErrorKind,
+        /// What the system says.
+        reason: String,
+    },
+
     /// A size that must be at least 1 is 0.
     #[error("{what} is 0, expected at least 1")]
     ZeroSize {
@@ -251,6 +296,16 @@ pub enum Error {
     /// The device does not compute what the CPU oracle computes. See [`verify`](crate::verify()).
     #[error("verification failed: {0}")]
     OverBudget(Box<crate::report::Report>),
+}
+
+/// Some of many names.
+fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "none at all".into(),
+        len if len <= SHOWN => names.join(", "),
+        len => format!("{}, and {} more", names[..SHOWN].join(", "), len - SHOWN),
+    }
 }
 
 /// What may help where no adapter can be used.

@@ -71,9 +71,9 @@
 //! # Where things are
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and
 //! [`Unrolled`] are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about
-//! those); [`train`] has a head, losses and optimisers; [`Plan`] says beforehand what will be done; [`verify()`]
-//! checks this device against the CPU; [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository
-//! shows how they fit together.
+//! those); [`StateDict`] brings weights from elsewhere and keeps them; [`train`] has a head, losses and optimisers;
+//! [`Plan`] says beforehand what will be done; [`verify()`] checks this device against the CPU; [`mod@reference`] holds
+//! the references. `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
 //! # Cargo features
 //! None is on by default, and a GPU app needs none.
@@ -81,6 +81,7 @@
 //! | feature   | what it adds                                                                                            |
 //! |-----------|---------------------------------------------------------------------------------------------------------|
 //! | `cpu`     | module `cpu`: the fast CPU layer that the GPU is measured against, with gemm, pulp and rayon; not on wasm32 |
+//! | `safetensors` | weights and checkpoints in files of safetensors: `StateDict::load` and `save`              |
 //! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
 //!
 //! # Errors
@@ -131,7 +132,7 @@ pub use schedule::{Schedule, Tuning};
 pub use tolerance::{Comparison, Tolerance};
 pub use unroll::{Mode, Saved, Unroll};
 pub use verification::verify;
-pub use weights::{CellWeights, Weights};
+pub use weights::{Array, Biases, CellLayout, CellWeights, GateOrder, LoadReport, StateDict, Weights};
 pub use wgpu;
 
 /// What [`verify()`] is made of: batches, what the oracle says of them, and reports.

@@ -1,12 +1,13 @@
-//! From the GPU to the host: one copy into a staging buffer that is kept for the next time, and one wait, which ends.
+//! From the GPU to the host: copies into a staging buffer that is kept for the next time, and one wait, which ends.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use crate::error::{Error, Result};
-use crate::gpu::tensor::Tensor;
+use crate::gpu::{Gpu, Tensor};
 
 type Mapped = Result<(), wgpu::BufferAsyncError>;
 
@@ -17,8 +18,7 @@ impl Tensor {
     /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`],
     /// [`Error::BufferUsage`], [`Error::Refused`].
     pub async fn read(&self) -> Result<Vec<f32>> {
-        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
-        read(self).await
+        self.gpu().read(&[self]).await.map(|hosts| hosts.concat())
     }
 
     /// [`Tensor::read`], blocking this thread.
@@ -27,44 +27,123 @@ impl Tensor {
     /// As [`Tensor::read`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking(&self) -> Result<Vec<f32>> {
-        self.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
-        read_blocking(self)
+        self.gpu().read_blocking(&[self]).map(|hosts| hosts.concat())
+    }
+}
+
+impl Gpu {
+    /// Reads the numbers of many tensors with one submission and one wait, all of them as they are at one time: what is
+    /// submitted later changes none of them. What is awaited here blocks nothing, so an app draws its frames meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::read`], and [`Error::ForeignDevice`]; before anything is copied for a tensor of another device
+    /// or a buffer without `COPY_SRC`.
+    pub async fn read(&self, tensors: &[&Tensor]) -> Result<Vec<Vec<f32>>> {
+        let Some(pending) = start(self, tensors)? else { return Ok(Vec::new()) };
+        read(self, pending).await
+    }
+
+    /// [`Gpu::read`], blocking this thread.
+    ///
+    /// # Errors
+    /// As [`Gpu::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking(&self, tensors: &[&Tensor]) -> Result<Vec<Vec<f32>>> {
+        let Some(pending) = start(self, tensors)? else { return Ok(Vec::new()) };
+        read_blocking(self, pending)
     }
 }
 
 /// A readback under way.
 struct Pending {
-    staging: wgpu::Buffer,
-    mapped: OneshotReceiver<Mapped>,
-    #[cfg(not(target_arch = "wasm32"))]
-    called: Arc<AtomicBool>,
+    parts: Vec<Part>,
     #[cfg(not(target_arch = "wasm32"))]
     submission: wgpu::SubmissionIndex,
 }
 
-/// Copies a tensor to a staging buffer, submits that, and asks for the mapping.
-fn start(tensor: &Tensor) -> Result<Pending> {
-    let gpu = tensor.gpu();
-    gpu.expect_alive()?;
-    let bytes = tensor.byte_len();
-    let staging = match gpu.staging().take(bytes) {
-        Some(staging) => staging,
-        None => {
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            gpu.create_buffer("readback staging", bytes, usage)?
+/// The tensors that lie in one staging buffer.
+struct Part {
+    staging: wgpu::Buffer,
+    /// The bytes of each tensor.
+    places: Vec<Range<u64>>,
+    mapped: OneshotReceiver<Mapped>,
+    #[cfg(not(target_arch = "wasm32"))]
+    called: Arc<AtomicBool>,
+}
+
+impl Part {
+    fn bytes(places: &[Range<u64>]) -> u64 {
+        places.last().map_or(0, |place| place.end)
+    }
+}
+
+/// Where each tensor comes to lie: one behind the other, in as few buffers as hold them.
+fn places(tensors: &[&Tensor], largest: u64) -> Vec<Vec<Range<u64>>> {
+    let mut parts: Vec<Vec<Range<u64>>> = Vec::new();
+    for tensor in tensors {
+        let bytes = tensor.byte_len();
+        match parts.last_mut() {
+            Some(part) if Part::bytes(part).saturating_add(bytes) <= largest => {
+                let begin = Part::bytes(part);
+                part.push(begin..begin + bytes);
+            }
+            _ => parts.push(vec![0..bytes]),
         }
+    }
+    parts
+}
+
+/// Copies tensors to staging buffers, submits that, and asks for the mappings; nothing where there is no tensor.
+fn start(gpu: &Gpu, tensors: &[&Tensor]) -> Result<Option<Pending>> {
+    for tensor in tensors {
+        tensor.expect_on(gpu, "tensor to read")?;
+        tensor.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
+    }
+    gpu.expect_alive()?;
+    let places = places(tensors, gpu.limits().max_buffer_size);
+    if places.is_empty() {
+        return Ok(None);
+    }
+    let staging = |places: &Vec<Range<u64>>| {
+        let bytes = Part::bytes(places);
+        gpu.staging().take(bytes).map_or_else(
+            || {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                gpu.create_buffer("readback staging", bytes, usage)
+            },
+            Ok,
+        )
     };
+    let buffers = places.iter().map(staging).collect::<Result<Vec<_>>>()?;
     let mut encoder =
         gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgpu-gru readback") });
-    encoder.copy_buffer_to_buffer(tensor.buffer(), tensor.byte_offset(), &staging, 0, tensor.byte_len());
+    let all = buffers.iter().zip(&places).flat_map(|(buffer, places)| places.iter().map(move |place| (buffer, place)));
+    for (tensor, (buffer, place)) in tensors.iter().zip(all) {
+        encoder.copy_buffer_to_buffer(tensor.buffer(), tensor.byte_offset(), buffer, place.start, tensor.byte_len());
+    }
     let submitted = gpu.expect_taken("the copy of a tensor to be read", || Ok(gpu.submit_encoder(encoder)));
     let _submission = match submitted {
         Ok(submission) => submission,
         Err(error) => {
-            gpu.staging().give_back(staging);
+            buffers.into_iter().for_each(|buffer| gpu.staging().give_back(buffer));
             return Err(error);
         }
     };
+    let parts = buffers.into_iter().zip(places).map(|(staging, places)| map(gpu, staging, places));
+    let parts = parts.collect::<Result<Vec<_>>>()?;
+    Ok(Some(Pending {
+        parts,
+        #[cfg(not(target_arch = "wasm32"))]
+        submission: _submission,
+    }))
+}
+
+/// Asks for the mapping of a staging buffer.
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(unused_variables, reason = "a browser has no error scope that is popped at once")
+)]
+fn map(gpu: &Gpu, staging: wgpu::Buffer, places: Vec<Range<u64>>) -> Result<Part> {
     let (sender, mapped) = oneshot_channel();
     let called = Arc::new(AtomicBool::new(false));
     let flag = called.clone();
@@ -72,7 +151,7 @@ fn start(tensor: &Tensor) -> Result<Pending> {
     // the uncaptured-error handler.
     #[cfg(not(target_arch = "wasm32"))]
     let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
-    staging.map_async(wgpu::MapMode::Read, ..tensor.byte_len(), move |result| {
+    staging.map_async(wgpu::MapMode::Read, ..Part::bytes(&places), move |result| {
         // A receiver that is gone means that nobody waits any more.
         drop(sender.send(result));
         flag.store(true, Ordering::Release);
@@ -81,37 +160,39 @@ fn start(tensor: &Tensor) -> Result<Pending> {
     if let Some(error) = pollster::block_on(scope.pop()) {
         return Err(gpu.discover_loss().unwrap_or_else(|| gpu.note_loss(error.to_string())));
     }
-    Ok(Pending {
+    Ok(Part {
         staging,
+        places,
         mapped,
         #[cfg(not(target_arch = "wasm32"))]
         called,
-        #[cfg(not(target_arch = "wasm32"))]
-        submission: _submission,
     })
 }
 
 /// Takes the numbers out of a mapped staging buffer and gives the buffer back to the pool.
-fn finish(tensor: &Tensor, staging: wgpu::Buffer, mapped: Option<Mapped>) -> Result<Vec<f32>> {
-    let gpu = tensor.gpu();
+fn finish(gpu: &Gpu, staging: wgpu::Buffer, places: &[Range<u64>], mapped: Option<Mapped>) -> Result<Vec<Vec<f32>>> {
     let failed = |error| gpu.discover_loss().unwrap_or(Error::Readback(error));
     // No answer at all: the callback was dropped without a call, because wgpu gave the device up.
     mapped.unwrap_or(Err(wgpu::BufferAsyncError)).map_err(failed)?;
-    let host = {
-        let view = staging.get_mapped_range(..tensor.byte_len()).map_err(|_| failed(wgpu::BufferAsyncError))?;
-        bytemuck::pod_collect_to_vec(&view)
+    let hosts = {
+        let view = staging.get_mapped_range(..Part::bytes(places)).map_err(|_| failed(wgpu::BufferAsyncError))?;
+        let of = |place: &Range<u64>| bytemuck::pod_collect_to_vec(&view[place.start as usize..place.end as usize]);
+        places.iter().map(of).collect()
     };
     staging.unmap();
     gpu.staging().give_back(staging);
-    Ok(host)
+    Ok(hosts)
 }
 
-/// Reads a tensor. The event loop of the browser drives the mapping.
+/// Reads tensors. The event loop of the browser drives the mappings.
 #[cfg(target_arch = "wasm32")]
-async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
-    let Pending { staging, mapped } = start(tensor)?;
-    let mapped = mapped.receive().await;
-    finish(tensor, staging, mapped)
+async fn read(gpu: &Gpu, pending: Pending) -> Result<Vec<Vec<f32>>> {
+    let mut hosts = Vec::new();
+    for Part { staging, places, mapped } in pending.parts {
+        let mapped = mapped.receive().await;
+        hosts.extend(finish(gpu, staging, &places, mapped)?);
+    }
+    Ok(hosts)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -123,33 +204,43 @@ mod native {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::gpu::Gpu;
 
     /// One wait inside the driver. Drivers have been seen to hang on a wait without end, and a lost device may never
     /// signal: so each wait is short, and the loop around it counts the time.
     const SLICE: Duration = Duration::from_millis(100);
 
-    /// Reads a tensor. A thread waits for the device until the mapping is there or the time is over, so that no
+    /// Reads tensors. A thread waits for the device until the mappings are there or the time is over, so that no
     /// executor is blocked and nothing spins.
-    pub(super) async fn read(tensor: &Tensor) -> Result<Vec<f32>> {
-        let Pending { staging, mapped, called, submission } = start(tensor)?;
+    pub(super) async fn read(gpu: &Gpu, pending: Pending) -> Result<Vec<Vec<f32>>> {
+        let Pending { parts, submission } = pending;
         let (sender, waited) = oneshot_channel();
-        let gpu = tensor.gpu().clone();
+        let (own, called) = (gpu.clone(), parts.iter().map(|part| part.called.clone()).collect::<Vec<_>>());
         std::thread::Builder::new()
             .name("wgpu-gru readback".into())
-            .spawn(move || drop(sender.send(gpu.poll_until(Some(&submission), &called))))
+            .spawn(move || {
+                let all = called.iter().try_for_each(|called| own.poll_until(Some(&submission), called));
+                drop(sender.send(all));
+            })
             .map_err(|_| Error::OutOfMemory { what: "readback thread", bytes: 0 })?;
         waited.receive().await.unwrap_or(Err(Error::Readback(wgpu::BufferAsyncError)))?;
-        let mapped = mapped.receive().await;
-        finish(tensor, staging, mapped)
+        let mut hosts = Vec::new();
+        for Part { staging, places, mapped, .. } in parts {
+            let mapped = mapped.receive().await;
+            hosts.extend(finish(gpu, staging, &places, mapped)?);
+        }
+        Ok(hosts)
     }
 
-    /// Reads a tensor, waiting on this thread.
-    pub(super) fn read_blocking(tensor: &Tensor) -> Result<Vec<f32>> {
-        let Pending { staging, mapped, called, submission } = start(tensor)?;
-        tensor.gpu().poll_until(Some(&submission), &called)?;
-        // The callback has run: this does not wait.
-        finish(tensor, staging, pollster::block_on(mapped.receive()))
+    /// Reads tensors, waiting on this thread.
+    pub(super) fn read_blocking(gpu: &Gpu, pending: Pending) -> Result<Vec<Vec<f32>>> {
+        let Pending { parts, submission } = pending;
+        let mut hosts = Vec::new();
+        for Part { staging, places, mapped, called } in parts {
+            gpu.poll_until(Some(&submission), &called)?;
+            // The callback has run: this does not wait.
+            hosts.extend(finish(gpu, staging, &places, pollster::block_on(mapped.receive()))?);
+        }
+        Ok(hosts)
     }
 
     impl Gpu {

@@ -4,6 +4,7 @@ mod make;
 mod memory;
 mod parameters;
 mod places;
+mod state_dict;
 mod stream;
 mod tune;
 mod unrolled;
@@ -129,12 +130,21 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
         self.parameters.write(weights)
     }
 
-    /// Reads the weights.
+    /// Reads the weights, with one wait.
     ///
     /// # Errors
     /// Those of [`Tensor::read`].
     pub async fn read_weights(&self) -> Result<Weights> {
         self.parameters.read().await
+    }
+
+    /// [`Recurrent::read_weights`], blocking this thread.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_weights_blocking(&self) -> Result<Weights> {
+        self.parameters.read_blocking()
     }
 
     /// Lays the layer out over time: plans, and makes every buffer, bind group and pipeline, once.

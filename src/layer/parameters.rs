@@ -165,23 +165,40 @@ impl Parameters {
         Ok(())
     }
 
-    /// Reads all of them.
+    /// Reads all of them, with one wait.
     ///
     /// # Errors
     /// Those of [`Tensor::read`].
     pub async fn read(&self) -> Result<Weights> {
-        let mut cells = Vec::with_capacity(self.cells.len());
-        for cell in &self.cells {
-            let mut arrays: [Vec<f32>; 4] = Default::default();
-            for (array, tensor) in arrays.iter_mut().zip(cell.all()) {
-                if let Some(tensor) = tensor {
-                    *array = tensor.read().await?;
-                }
-            }
-            let [weight_ih, weight_hh, bias_ih, bias_hh] = arrays;
-            cells.push(CellWeights { weight_ih, weight_hh, bias_ih, bias_hh });
+        let tensors: Vec<_> = self.tensors().collect();
+        match tensors.first() {
+            Some(first) => Ok(self.from_host(first.gpu().read(&tensors).await?)),
+            None => Ok(Weights { cells: Vec::new() }),
         }
-        Ok(Weights { cells })
+    }
+
+    /// [`Parameters::read`], blocking this thread.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking(&self) -> Result<Weights> {
+        let tensors: Vec<_> = self.tensors().collect();
+        match tensors.first() {
+            Some(first) => Ok(self.from_host(first.gpu().read_blocking(&tensors)?)),
+            None => Ok(Weights { cells: Vec::new() }),
+        }
+    }
+
+    /// Weights out of the numbers of all tensors, in their order.
+    fn from_host(&self, hosts: Vec<Vec<f32>>) -> Weights {
+        let mut hosts = hosts.into_iter();
+        let mut next = |tensor: Option<&Tensor>| tensor.and_then(|_| hosts.next()).unwrap_or_default();
+        let cells = self.cells.iter().map(|cell| {
+            let [weight_ih, weight_hh, bias_ih, bias_hh] = cell.all().map(&mut next);
+            CellWeights { weight_ih, weight_hh, bias_ih, bias_hh }
+        });
+        Weights { cells: cells.collect() }
     }
 }
 

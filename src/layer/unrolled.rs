@@ -207,7 +207,30 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NoDropout`].
     pub fn set_dropout_seed(&self, seed: u32) -> Result<()> {
-        self.tensor(self.plan.roles().dropout).ok_or(Error::NoDropout)?.write_words(&[seed, 0])
+        self.set_dropout_state([seed, 0])
+    }
+
+    /// Sets seed and count as [`dropout_state`](Self::dropout_state) has told them: the masks go on as they would have
+    /// gone on there.
+    ///
+    /// # Errors
+    /// [`Error::NoDropout`].
+    pub fn set_dropout_state(&self, state: [u32; 2]) -> Result<()> {
+        self.dropout()?.write_words(&state)
+    }
+
+    /// The seed of dropout, and the number of forward passes since it was set, which the GPU counts: what a checkpoint
+    /// of a training run needs of dropout.
+    ///
+    /// # Errors
+    /// [`Error::NoDropout`], and those of [`Tensor::read`].
+    pub async fn dropout_state(&self) -> Result<[u32; 2]> {
+        let words = self.dropout()?.read().await?;
+        Ok([0, 1].map(|place| words[place].to_bits()))
+    }
+
+    fn dropout(&self) -> Result<&Tensor> {
+        self.tensor(self.plan.roles().dropout).ok_or(Error::NoDropout)
     }
 
     /// The gradient of the loss with respect to [`output`](Self::output), in its layout, to be written; initially zero.

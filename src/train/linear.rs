@@ -8,6 +8,7 @@ use crate::lower::program;
 use crate::plan::ops::{Lister, Matrix, Op, Product, SumRows, Vector};
 use crate::plan::tensors::{Id, Tensors};
 use crate::rng::SplitMix64;
+use crate::weights::{LoadReport, StateDict};
 
 /// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`.
 #[derive(Debug, Clone)]
@@ -43,6 +44,31 @@ impl Linear {
             weight: Tensor::named(gpu, "weight", &shape, Some(weight))?,
             bias: Tensor::named(gpu, "bias", &shape[..1], Some(bias))?,
         })
+    }
+
+    /// The layer whose `weight` and `bias` are under a prefix of a state dict, as those of an `nn.Linear`, and a report of
+    /// what was used.
+    ///
+    /// # Errors
+    /// Those of [`StateDict::get`], and of [`Linear::with_weights`]. One of PyTorch's with `bias=False` has no bias:
+    /// [`Error::MissingTensor`].
+    pub fn from_state_dict(gpu: &Gpu, dict: &StateDict, prefix: &str) -> Result<(Self, LoadReport)> {
+        let names = Self::NAMES.map(|name| format!("{prefix}{name}"));
+        let [weight, bias] = [dict.get(&names[0])?, dict.get(&names[1])?];
+        let &[out_features, in_features] = weight.shape() else {
+            let (expected, actual) = (vec![bias.values().len(), 1], weight.shape().to_vec());
+            return Err(Error::ShapeMismatch { tensor: names[0].clone().into(), expected, actual });
+        };
+        expect_shape(names[1].clone(), &[out_features], bias.shape())?;
+        let layer = Self::with_weights(gpu, [out_features, in_features], weight.values(), bias.values())?;
+        Ok((layer, dict.report(prefix, names.into())))
+    }
+
+    const NAMES: [&'static str; 2] = ["weight", "bias"];
+
+    /// Weight and bias with PyTorch's names behind a prefix, for [`StateDict::read`] and [`StateDict::write`].
+    pub fn named(&self, prefix: &str) -> impl Iterator<Item = (String, &Tensor)> {
+        Self::NAMES.into_iter().map(move |name| format!("{prefix}{name}")).zip(self.parameters())
     }
 
     /// Weight `[out_features, in_features]` and bias `[out_features]`.

@@ -189,6 +189,8 @@ async fn not_training(gpu: &Gpu) -> Outcome {
     let before = bits(states(&net)?).await?;
     refused(net.set_lengths(&[1, 2, 3]), &Error::NoLengths)?;
     refused(net.set_dropout_seed(1), &Error::NoDropout)?;
+    refused(net.set_dropout_state([1, 1]), &Error::NoDropout)?;
+    refused(net.dropout_state().await, &Error::NoDropout)?;
     refused(net.d_output(), &Error::NotTraining)?;
     refused(net.d_h_n(), &Error::NotTraining)?;
     refused(net.gradients(), &Error::NotTraining)?;

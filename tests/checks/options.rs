@@ -231,6 +231,10 @@ async fn dropout(gpu: &Gpu) -> Outcome {
     let first = bits(&net.forward(&x, None)?.output).await?;
     let second = bits(&net.forward(&x, None)?.output).await?;
     ensure(first != second, "another pass has the same mask")?;
+    equal(&net.dropout_state().await?, &[1, 2], "the seed, and two passes")?;
+    net.set_dropout_state([1, 1])?;
+    equal(&bits(&net.forward(&x, None)?.output).await?, &second, "it goes on where it was")?;
+    equal(&net.dropout_state().await?, &[1, 2], "the seed, and two passes again")?;
     net.set_dropout_seed(1)?;
     equal(&bits(&net.forward(&x, None)?.output).await?, &first, "the seed repeats the masks")?;
     let whole = Recurrent::new(gpu, GRU().num_layers(3), 3)?.forward(&x, None)?;

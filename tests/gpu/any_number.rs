@@ -225,6 +225,7 @@ fn layers(gpu: &Gpu) {
         let Some(layer) = call("Recurrent::new", || Recurrent::new(gpu, config.clone(), seed)) else { return };
         let Some(mut net) = call("unroll", || layer.unroll(unroll)) else { return };
         call("set_dropout_seed", || net.set_dropout_seed(word));
+        call("set_dropout_state", || net.set_dropout_state([word, word]));
         call("set_lengths", || net.set_lengths(&[seq_len, usize::MAX, 0]));
         if seq_len.saturating_mul(batch) < 64 && config.num_parameters() < 1000 && config.num_cells() < 8 {
             call("verify", || pollster::block_on(verify(gpu, &config, seq_len, batch, seed)));

@@ -7,7 +7,7 @@ use wgpu_gru::{
 };
 
 use crate::recurrence::{Steps, check_backward, check_forward};
-use crate::support::{assert_none_out_of_range, bits, by_exchange, check, counting, forward, settings};
+use crate::support::{assert_none_out_of_range, bits, by_exchange, check, counting, forward, read, settings};
 
 trials![
     every_hidden_size,
@@ -111,6 +111,10 @@ fn many_passes(gpu: &Gpu) {
                 })
             })
             .expect("a pass");
+            // A readback waits for all that was submitted, and not for ever: on a busy machine so many passes take longer.
+            if pass % 50 == 49 {
+                read(net.h_n());
+            }
         }
         for (number, (tensor, kept)) in made.iter().zip(&kept).enumerate() {
             let all = bits(kept);

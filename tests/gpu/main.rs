@@ -57,6 +57,7 @@ mod promises;
 mod recurrence;
 mod rows;
 mod small_devices;
+mod state_dict;
 mod stream;
 mod sums;
 mod support;
@@ -103,6 +104,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("optimisers", optimisers::TRIALS),
     ("heads", heads::TRIALS),
     ("small_devices", small_devices::TRIALS),
+    ("state_dict", state_dict::TRIALS),
     ("golden", golden::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),

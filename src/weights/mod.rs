@@ -1,5 +1,13 @@
 //! Weights on the host, in PyTorch's layout, and their seeded initialisation.
 
+mod layout;
+#[cfg(feature = "safetensors")]
+mod safetensors;
+mod state_dict;
+
+pub use layout::{Biases, CellLayout, GateOrder};
+pub use state_dict::{Array, LoadReport, StateDict};
+
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len};
 use crate::rng::SplitMix64;

@@ -1,0 +1,96 @@
+//! Named arrays and tensors on a GPU: reading, writing, and layers made from them.
+
+use crate::config::{Cell, Config};
+use crate::error::Result;
+use crate::gpu::{Gpu, Tensor};
+use crate::layer::Recurrent;
+use crate::weights::{Array, LoadReport, StateDict};
+
+impl StateDict {
+    /// Reads tensors from a GPU under their names, all as they are when this is first polled and with one wait
+    /// ([`Gpu::read`]): what an app awaits here stalls no frame.
+    ///
+    /// A checkpoint of a training run is all that the run changes:
+    ///
+    /// ```no_run
+    /// # use wgpu_gru::{Gru, StateDict, Unrolled, train::{Adam, Linear}};
+    /// # async fn example(gru: Gru, head: Linear, net: Unrolled, step: u64) -> wgpu_gru::Result<()> {
+    /// let tensors = || gru.named("rnn.").chain(head.named("head."));
+    /// let mut checkpoint = StateDict::read(tensors()).await?;
+    /// checkpoint.metadata_mut().insert("step".into(), step.to_string());
+    ///
+    /// // Another day: what was made in the same way goes on to the same bits.
+    /// checkpoint.write(tensors())?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Gpu::read`].
+    pub async fn read(tensors: impl IntoIterator<Item = (String, &Tensor)>) -> Result<Self> {
+        let (names, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
+        let hosts = match tensors.first() {
+            Some(first) => first.gpu().read(&tensors).await?,
+            None => Vec::new(),
+        };
+        Ok(Self::of(names, &tensors, hosts))
+    }
+
+    /// [`StateDict::read`], blocking this thread.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking<'a>(tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<Self> {
+        let (names, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
+        let hosts = match tensors.first() {
+            Some(first) => first.gpu().read_blocking(&tensors)?,
+            None => Vec::new(),
+        };
+        Ok(Self::of(names, &tensors, hosts))
+    }
+
+    fn of(names: Vec<String>, tensors: &[&Tensor], hosts: Vec<Vec<f32>>) -> Self {
+        let mut dict = Self::new();
+        for ((name, tensor), values) in names.into_iter().zip(tensors).zip(hosts) {
+            dict.insert(name, Array::of(tensor.shape().to_vec(), values));
+        }
+        dict
+    }
+
+    /// Writes the arrays into tensors of the same names and shapes, before the next submission's commands run: the way
+    /// back of [`read`](Self::read). The report tells which names no tensor has.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`], [`Error::BufferUsage`], all before any
+    /// tensor is written; those of [`Tensor::write`].
+    pub fn write<'a>(&self, tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<LoadReport> {
+        let tensors: Vec<_> = tensors.into_iter().collect();
+        let arrays = tensors.iter().map(|(name, tensor)| {
+            tensor.expect_usage("tensor to write", wgpu::BufferUsages::COPY_DST)?;
+            self.get_shaped(name, tensor.shape())
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        for ((_, tensor), array) in tensors.iter().zip(arrays) {
+            tensor.write(array)?;
+        }
+        Ok(self.report("", tensors.into_iter().map(|(name, _)| name).collect()))
+    }
+}
+
+impl<C: Copy + Into<Cell>> Recurrent<C> {
+    /// A layer whose weights have PyTorch's names behind a prefix, such as `encoder.weight_ih_l0`, and a report of what
+    /// was used. [`StateDict::gru_config`] and [`StateDict::rnn_config`] tell what layer that is.
+    ///
+    /// # Errors
+    /// Those of [`StateDict::weights`] and [`Recurrent::with_weights`].
+    pub fn from_state_dict(gpu: &Gpu, config: Config<C>, dict: &StateDict, prefix: &str) -> Result<(Self, LoadReport)> {
+        let report = dict.check(prefix, &config)?;
+        let weights = dict.weights(prefix, &config)?;
+        Ok((Self::with_weights(gpu, config, &weights)?, report))
+    }
+
+    /// All weights and biases with PyTorch's names behind a prefix, for [`StateDict::read`] and [`StateDict::write`].
+    pub fn named(&self, prefix: &str) -> impl Iterator<Item = (String, &Tensor)> {
+        self.parameters.named(&self.config).map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+    }
+}

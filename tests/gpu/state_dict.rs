@@ -1,0 +1,146 @@
+//! Layers from files that PyTorch wrote, its numbers forward and backward, and many tensors read at a time.
+
+use wgpu_gru::train::Linear;
+use wgpu_gru::{Array, Error, Gpu, Gru, GruConfig, Rnn, StateDict, Tensor, Tolerance, Unroll, Weights};
+
+use crate::support::{assert_close, assert_error, bits, open, own, read, record, shape, tensor, zeros};
+
+trials![
+    a_model_of_pytorch,
+    written_and_read,
+    nothing_is_written_where_one_does_not_fit,
+    many_in_one_wait,
+    more_than_a_buffer_holds,
+];
+
+fn golden(bytes: &[u8]) -> StateDict {
+    StateDict::from_safetensors(bytes).expect("a file that PyTorch wrote")
+}
+
+/// The model of `tests/golden/generate_state_dict.py` from the embedding on: what PyTorch makes of it in f64, and the
+/// gradient of every weight.
+fn a_model_of_pytorch(gpu: &Gpu) {
+    let model = golden(include_bytes!("../golden/state_dict/model.safetensors"));
+    let numbers = golden(include_bytes!("../golden/state_dict/numbers.safetensors"));
+    let array = |name: &str| numbers.get(name).unwrap_or_else(|error| panic!("{error}"));
+
+    let config = model.gru_config("encoder.").expect("a GRU").batch_first(true);
+    let (gru, report) = Gru::from_state_dict(gpu, config, &model, "encoder.").expect("a layer");
+    assert_eq!((report.used.len(), report.unused.len()), (16, 0));
+    let config = model.rnn_config("rnn.").expect("an RNN").batch_first(true).nonlinearity(wgpu_gru::Activation::Relu);
+    let (rnn, report) = Rnn::from_state_dict(gpu, config, &model, "rnn.").expect("a layer");
+    assert_eq!(report.used, ["rnn.weight_ih_l0", "rnn.weight_hh_l0"]);
+    let (linear, report) = Linear::from_state_dict(gpu, &model, "head.").expect("a head");
+    assert_eq!((report.used.len(), report.unused.len()), (2, 0));
+
+    let embedded = array("embedded");
+    let [batch, seq_len, _] = *embedded.shape() else { panic!("{:?}", embedded.shape()) };
+    let mut encoder = gru.unroll(Unroll::training(seq_len, batch)).expect("an unroll");
+    let mut upper = rnn.unroll(Unroll::training(seq_len, batch)).expect("an unroll");
+    let head = linear.unroll(upper.output(), upper.d_output().expect("a gradient")).expect("a head");
+    encoder.input().write(embedded.values()).expect("a write");
+    head.d_output().write(array("d_output").values()).expect("a write");
+    record(gpu, |commands| {
+        encoder.encode_forward(commands).expect("forward");
+        upper.input().encode_copy_from(commands, encoder.output()).expect("a copy");
+        upper.encode_forward(commands).expect("forward");
+        head.encode_forward(commands);
+        head.encode_backward(commands).expect("backward");
+        upper.encode_backward(commands).expect("backward");
+        let d_input = upper.gradients().expect("gradients").input.clone().expect("d_input");
+        encoder.d_output().expect("a gradient").encode_copy_from(commands, &d_input).expect("a copy");
+        encoder.encode_backward(commands).expect("backward");
+    });
+
+    // Two layers up and down, a third, and a head: 6 steps of 5 units, and sums over 18 rows.
+    let tolerance = Tolerance::through_time(18, 4 * seq_len);
+    let [d_encoder, d_upper] = [&encoder, &upper].map(|net| net.gradients().expect("gradients"));
+    let mut made: Vec<(String, &Tensor)> = vec![("output".into(), head.output())];
+    made.extend(d_encoder.parameters.named(gru.config()).map(|(name, d)| (format!("d_encoder.{name}"), d)));
+    made.extend(d_upper.parameters.named(rnn.config()).map(|(name, d)| (format!("d_rnn.{name}"), d)));
+    made.extend(["d_head.weight", "d_head.bias"].map(String::from).into_iter().zip(head.gradients()));
+    assert_eq!(made.len(), 1 + 16 + 2 + 2);
+    for (name, tensor) in made {
+        let expected = array(&name);
+        assert_eq!(tensor.shape(), expected.shape(), "{name}");
+        assert_close(&name, &read(tensor), expected.values(), tolerance);
+        let largest = expected.values().iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        assert!(f64::from(largest) > 100.0 * tolerance.abs, "{name}: numbers to compare with, up to {largest}");
+    }
+}
+
+/// What is read, saved, loaded and written is the same to the bit, by one call for a whole model.
+fn written_and_read(gpu: &Gpu) {
+    let config = GruConfig::new(3, 5).num_layers(2);
+    let model =
+        |seed| (Gru::new(gpu, config.clone(), seed).expect("a layer"), Linear::new(gpu, 5, 2, seed).expect("a head"));
+    let ((gru, head), (other_gru, other_head)) = (model(1), model(2));
+    let before = StateDict::read_blocking(gru.named("gru.").chain(head.named("head."))).expect("a state dict");
+    assert_eq!(before.names().count(), 8 + 2);
+    assert_eq!(before.weights("gru.", gru.config()).expect("weights"), Weights::random(&config, 1));
+
+    let file = golden(&before.to_safetensors().expect("a file"));
+    assert_eq!(file, before);
+    let report = file.write(other_gru.named("gru.").chain(other_head.named("head."))).expect("written");
+    assert_eq!((report.used.len(), report.unused.len()), (10, 0));
+    assert_eq!(
+        pollster::block_on(StateDict::read(other_gru.named("gru.").chain(other_head.named("head.")))).expect("read"),
+        before
+    );
+    assert_eq!(other_gru.read_weights_blocking().expect("weights"), Weights::random(&config, 1));
+
+    let report = file.write(other_head.named("head.")).expect("written");
+    assert_eq!((report.used, report.unused.len()), (vec!["head.weight".into(), "head.bias".into()], 8));
+    assert_eq!(StateDict::read_blocking([]).expect("nothing"), StateDict::new());
+}
+
+fn nothing_is_written_where_one_does_not_fit(gpu: &Gpu) {
+    let head = Linear::new(gpu, 5, 2, 1).expect("a head");
+    let before: Vec<_> = head.parameters().map(bits).to_vec();
+    let mut dict = StateDict::new();
+    dict.insert("weight", Array::new(&[2, 5], vec![7.0; 10]).expect("an array"));
+    let found = vec!["weight".to_owned()];
+    assert_error(dict.write(head.named("")), &Error::MissingTensor { tensor: "bias".into(), found });
+    dict.insert("bias", Array::new(&[1, 2], vec![7.0; 2]).expect("an array"));
+    assert_error(dict.write(head.named("")), &shape("bias", &[2], &[1, 2]));
+    assert_eq!(head.parameters().map(bits).to_vec(), before, "nothing was written");
+    assert_error(Linear::from_state_dict(gpu, &dict, "").map(|_| ()), &shape("bias", &[2], &[1, 2]));
+    dict.insert("weight", Array::new(&[10], vec![7.0; 10]).expect("an array"));
+    assert_error(Linear::from_state_dict(gpu, &dict, "").map(|_| ()), &shape("weight", &[2, 1], &[10]));
+}
+
+/// Every tensor as it is when it is asked for, in the order in which it was asked for, and the same one twice.
+fn many_in_one_wait(gpu: &Gpu) {
+    let hosts: Vec<Vec<f32>> = (1..40).map(|len| (0..len * 7).map(|i| (len * 1000 + i) as f32).collect()).collect();
+    let tensors: Vec<_> = hosts.iter().map(|host| tensor(gpu, &[host.len()], host)).collect();
+    let mut asked: Vec<_> = tensors.iter().rev().collect();
+    asked.push(&tensors[3]);
+    let expected: Vec<_> = hosts.iter().rev().chain([&hosts[3]]).cloned().collect();
+    assert_eq!(gpu.read_blocking(&asked).expect("read"), expected);
+    let under_way = gpu.read(&asked);
+    assert_eq!(pollster::block_on(under_way).expect("read"), expected);
+    let part = tensors[5].outer(3..9).expect("a part");
+    assert_eq!(gpu.read_blocking(&[&part, &tensors[0]]).expect("read"), [hosts[5][3..9].to_vec(), hosts[0].clone()]);
+    assert_eq!(gpu.read_blocking(&[]).expect("nothing"), Vec::<Vec<f32>>::new());
+
+    let foreign = zeros(&own(gpu), &[1]);
+    assert_error(
+        gpu.read_blocking(&[&tensors[0], &foreign]),
+        &Error::ForeignDevice { tensor: "tensor to read".into() },
+    );
+}
+
+/// On a device with small buffers several of them are mapped, in one wait all the same.
+fn more_than_a_buffer_holds(gpu: &Gpu) {
+    let mut limits = gpu.device().limits();
+    (limits.max_buffer_size, limits.max_storage_buffer_binding_size) = (4096, 4096);
+    let small = open(gpu, limits);
+    let hosts: Vec<Vec<f32>> =
+        [1024, 1, 1023, 2, 1024, 500, 500, 500].map(|len| (0..len).map(|i| (len + i) as f32).collect()).to_vec();
+    let tensors: Vec<_> = hosts.iter().map(|host| tensor(&small, &[host.len()], host)).collect();
+    let asked: Vec<_> = tensors.iter().collect();
+    for _ in 0..3 {
+        assert_eq!(small.read_blocking(&asked).expect("read"), hosts);
+        assert_eq!(pollster::block_on(small.read(&asked)).expect("read"), hosts);
+    }
+}
