@@ -61,8 +61,8 @@ impl StateDict {
     /// back of [`read`](Self::read). The report tells which names no tensor has.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`], [`Error::BufferUsage`], all before any
-    /// tensor is written; those of [`Tensor::write`].
+    /// Those of [`StateDict::get_shaped`] and [`BufferUsage`](crate::Error::BufferUsage), all before any tensor is
+    /// written; those of [`Tensor::write`].
     pub fn write<'a>(&self, tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<LoadReport> {
         let tensors: Vec<_> = tensors.into_iter().collect();
         let arrays = tensors.iter().map(|(name, tensor)| {

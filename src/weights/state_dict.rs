@@ -53,7 +53,7 @@ enum Entry {
 
 /// Named arrays on the host, as PyTorch's `state_dict()`, and text beside them.
 ///
-/// It comes from a file of [safetensors](Self::load) (feature `safetensors`), from [tensors on a GPU](Self::read), or is
+/// It comes from a file (`StateDict::load`, with the feature `safetensors`), from [tensors on a GPU](Self::read), or is
 /// [filled](Self::insert) from any other source. Layers are made from it by the prefix under which the model has them:
 ///
 /// ```
