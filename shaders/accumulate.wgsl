@@ -10,7 +10,6 @@
 struct AccumulateParams {
     len: u32,
     gradient_offset: u32,
-    accumulated_offset: u32,
     workgroups: u32,
     counts: u32,
 }
@@ -26,6 +25,6 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
         state[ACCUMULATED] += 1.0;
     }
     for (var i = global.x; i < params.len; i += params.workgroups * 256u) {
-        accumulated[params.accumulated_offset + i] += gradient[params.gradient_offset + i];
+        accumulated[i] += gradient[params.gradient_offset + i];
     }
 }

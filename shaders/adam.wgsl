@@ -2,7 +2,8 @@
 #import shared/optimiser
 
 // One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare, with a weight decay that is
-// decoupled from the gradient (Loshchilov and Hutter 2019, algorithm 2, line 12; AdamW). A skipped step changes nothing.
+// decoupled from the gradient (Loshchilov and Hutter 2019, algorithm 2, line 12; AdamW). A skipped step changes
+// nothing.
 //
 // parameter, gradient, moment1, moment2 [len]. An invocation takes every (256 * workgroups)-th element.
 //

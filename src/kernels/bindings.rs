@@ -150,7 +150,7 @@ bindings! {
     /// Adds a gradient to those of earlier backward passes.
     Accumulate;
     uniform(dynamic: false) params: AccumulateParams {
-        len: u32, gradient_offset: u32, accumulated_offset: u32, workgroups: u32, counts: u32,
+        len: u32, gradient_offset: u32, workgroups: u32, counts: u32,
     }
     storage { gradient: read, accumulated: read_write, state: read_write }
 }

@@ -241,9 +241,8 @@ impl Unrolled {
     /// # Errors
     /// [`Error::NotTraining`].
     pub fn pairs(&self) -> Result<impl Iterator<Item = (&Tensor, &Tensor)>> {
-        let of = |ids: &'_ [CellTensors]| {
-            ids.iter().flatten().flatten().map(|&id| self.memory.tensor(id)).collect::<Vec<_>>()
-        };
+        let of =
+            |ids: &[CellTensors]| ids.iter().flatten().flatten().map(|&id| self.memory.tensor(id)).collect::<Vec<_>>();
         let (weights, gradients) = (of(&self.plan.roles().weights), of(&self.training_roles()?.d_weights));
         Ok(weights.into_iter().zip(gradients))
     }

@@ -19,16 +19,16 @@ pub struct AdamOptions {
     pub epsilon: f32,
     /// How much of a parameter each step takes away, as a multiple of the step size, finite and at least 0. It is
     /// decoupled from the gradient and its moments (Loshchilov and Hutter, 2019): with it this is
-    /// [PyTorch's `AdamW`](https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html), whose default is 0.01,
-    /// and not the `weight_decay` of its `Adam`. 0, the default, is none. Each [`Parameter`] can have its own.
+    /// [PyTorch's `AdamW`](https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html), whose default is
+    /// 0.01, and not the `weight_decay` of its `Adam`. 0, the default, is none. Each [`Parameter`] can have its own.
     pub weight_decay: f32,
     /// All gradients are scaled down together so that their common norm is at most this (Pascanu, Mikolov and Bengio,
     /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one
     /// gradient makes all parameters NaN, and an infinite norm makes every finite gradient 0.
     pub max_norm: Option<f32>,
-    /// Each number of a gradient goes to the range from -`clip_value` to `clip_value`, over 0, as in
-    /// [PyTorch's `clip_grad_value_`](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_value_.html):
-    /// an infinity becomes its end, and a NaN stays one. `None`, the default, leaves them as they are. With
+    /// Each number of a gradient goes to the range from -`clip_value` to `clip_value`, over 0, as in PyTorch's
+    /// [`clip_grad_value_`](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_value_.html): an
+    /// infinity becomes its end, and a NaN stays one. `None`, the default, leaves them as they are. With
     /// [`max_norm`](Self::max_norm) that comes first.
     pub clip_value: Option<f32>,
     /// Leave a step out if any gradient is NaN or infinite, before it is clipped: parameters, moments and bias

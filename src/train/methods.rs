@@ -33,19 +33,19 @@ macro_rules! methods {
             ///
             /// | name | shape | what |
             /// |---|---|---|
-            /// | `scalars` | `[4]` | the learning rate, two bias corrections 1 - beta^t, how many gradients are accumulated |
+            /// | `scalars` | `[4]` | learning rate, both bias corrections 1 - beta^t, how many passes are accumulated |
             /// | `skipped` | `[1]` | as [`skipped`](Self::skipped) |
             #[doc = state_of!($optimiser)]
-            /// | `0.accumulated` | of the parameter | the sum of its gradients since the last step, if the options say `accumulate` |
+            /// | `0.accumulated` | of the parameter | the sum of its gradients, if the options say `accumulate` |
             ///
             /// The number is the place of the parameter in the order in which they were given.
             pub fn named(&self) -> impl Iterator<Item = (&str, &Tensor)> {
                 self.0.named()
             }
 
-            #[doc = concat!("Records one step. With [`", $options, "::accumulate`] it is that of what was accumulated, which")]
-            /// begins anew after it, whether the step was taken or left out; if nothing was, nothing changes, and
-            /// [`skipped`](Self::skipped) does not count it.
+            #[doc = concat!("Records one step; with [`", $options, "::accumulate`] that of the accumulated sum, which")]
+            /// begins anew then, whether the step was taken or left out. If nothing was accumulated, nothing changes,
+            /// and [`skipped`](Self::skipped) does not count it.
             pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
                 self.0.encode(encoder);
             }
@@ -54,9 +54,9 @@ macro_rules! methods {
             /// behind each backward pass, also behind the last one before the step:
             ///
             /// ```no_run
-            #[doc = concat!("# fn example(gpu: &wgpu_gru::Gpu, net: &mut wgpu_gru::Unrolled, optimiser: &wgpu_gru::train::",
-                stringify!($optimiser), ")")]
-            /// # -> wgpu_gru::Result<()> {
+            /// # use wgpu_gru::{Gpu, Unrolled};
+            #[doc = concat!("# use wgpu_gru::train::", stringify!($optimiser), " as Optimiser;")]
+            /// # fn example(gpu: &Gpu, net: &mut Unrolled, optimiser: &Optimiser) -> wgpu_gru::Result<()> {
             /// for _ in 0..4 {
             ///     // .. the next rows into net.input() ..
             ///     gpu.submit(|encoder| {
@@ -70,7 +70,7 @@ macro_rules! methods {
             /// ```
             ///
             /// # Errors
-            #[doc = concat!("[`Error::NoAccumulation`](crate::Error::NoAccumulation) without [`", $options, "::accumulate`].")]
+            #[doc = concat!("[`NoAccumulation`](crate::Error::NoAccumulation) without [`", $options, "::accumulate`].")]
             pub fn encode_accumulate(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
                 self.0.encode_accumulate(encoder)
             }

@@ -1,6 +1,6 @@
 //! Training on the GPU: a linear head, losses, optimisers with clipping and gradients of several passes, learning rates
-//! from step to step, first states that are learned. Each records into the app's encoder and leaves what it makes in GPU
-//! tensors; nothing is read back unless the app does.
+//! from step to step, first states that are learned. Each records into the app's encoder and leaves what it makes in
+//! GPU tensors; nothing is read back unless the app does.
 //!
 //! ```no_run
 //! use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
@@ -48,8 +48,9 @@
 //! | the loss of n elements                      | (150 + n / 2^22) u     | 1e-5 at 3 10^7, 2.4e-5 at 10^9  |
 //! | the norm of n elements                      | (150 + n / 2^22) u     | the same, of the largest tensor |
 //!
-//! Accumulated gradients count as one tensor in their norm. On lavapipe constants were off by a tenth to a fifth of that (`tests/checks/long_sums.rs`,
-//! `tests/gpu/optimisers.rs`). Terms of both signs are off by as much of the sum of their sizes.
+//! Accumulated gradients count as one tensor in their norm. On lavapipe constants were off by a tenth to a fifth of
+//! that (`tests/checks/long_sums.rs`, `tests/gpu/optimisers.rs`). Terms of both signs are off by as much of the sum of
+//! their sizes.
 
 mod adam;
 mod first_state;

@@ -165,7 +165,7 @@ pub(super) struct Optimiser {
 /// The gradients of several backward passes.
 #[derive(Debug)]
 struct Accumulators {
-    /// Those of all parameters, in one buffer: so one command clears them, and one dispatch has the sum of their squares.
+    /// Those of all parameters, in one buffer: one command clears them, and one dispatch has the sum of their squares.
     all: Tensor,
     program: Program,
 }
@@ -309,15 +309,9 @@ impl Accumulators {
         for (index, (parameter, part)) in parameters.iter().zip(&parts).enumerate() {
             let workgroups = element_workgroups(part.len());
             let (gradient, gradient_offset) = parameter.gradient.view();
-            let (accumulated, accumulated_offset) = part.view();
-            let params = AccumulateParams {
-                len: part.len() as u32,
-                gradient_offset,
-                accumulated_offset,
-                workgroups,
-                counts: u32::from(index == 0),
-            };
-            let storage = Accumulate { gradient, accumulated, state: scalars.view().0 };
+            let params =
+                AccumulateParams { len: part.len() as u32, gradient_offset, workgroups, counts: u32::from(index == 0) };
+            let storage = Accumulate { gradient, accumulated: part.view().0, state: scalars.view().0 };
             builder.once(gpu.kernel(&ACCUMULATE, &[]), &params, storage.storage(), [workgroups, 1, 1]);
         }
         let program = builder.build()?;

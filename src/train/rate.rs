@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 use super::optimiser::{check, check_at_least_0};
 use crate::error::{Result, at_least_one};
 
-/// What the learning rate is at each step: a function of the number of the step, which the app counts from 0, so it goes
-/// on where a saved training ended. The formulas are those of PyTorch's schedulers in closed form, in f64.
+/// What the learning rate is at each step: a function of the number of the step, which the app counts from 0, so it
+/// goes on where a saved training ended. The formulas are those of PyTorch's schedulers in closed form, in f64.
 ///
 /// ```no_run
 /// # fn example(adam: &wgpu_gru::train::Adam) -> wgpu_gru::Result<()> {
@@ -54,9 +54,10 @@ impl LearningRate {
     }
 
     /// least + (rate - least) (1 + cos(π t / steps)) / 2 at step t, half a wave from the rate down to the least one
-    /// (Loshchilov and Hutter, 2017, without restarts):
-    /// [`CosineAnnealingLR`](https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html).
-    /// As there the wave goes on: past `steps` the rate rises again.
+    /// (Loshchilov and Hutter, 2017, without restarts): [`CosineAnnealingLR`][1]. As there the wave goes on: past
+    /// `steps` the rate rises again.
+    ///
+    /// [1]: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html
     ///
     /// # Errors
     /// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::ZeroSize`](crate::Error::ZeroSize).

@@ -1,4 +1,4 @@
-//! First states that are learned: the same for every row, with a gradient that is the sum over the rows of the oracle's.
+//! First states that are learned: the same for every row; their gradient is the sum of the oracle's over the rows.
 
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{FirstState, Sgd, SgdOptions};

@@ -1,5 +1,5 @@
-//! Gradients of several backward passes in one step, against the twins of their sums, and a state that is saved and goes
-//! on.
+//! Gradients of several backward passes in one step, against the twins of their sums; and a state that is saved and
+//! goes on.
 
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Accumulation, AdamOptions, SgdOptions};
@@ -182,8 +182,8 @@ async fn names_of_the_state(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// A second optimiser with the state of the first one takes the same steps, to the last bit: after the first step, after
-/// one that was left out, in the middle of what is accumulated.
+/// A second optimiser with the state of the first one takes the same steps, to the last bit: after the first step,
+/// after one that was left out, in the middle of what is accumulated.
 async fn a_saved_state_goes_on(gpu: &Gpu) -> Outcome {
     let lengths = [300, 5];
     let momentum = SgdOptions { momentum: 0.75, dampening: 0.5, skip_nonfinite: true, ..sgd_options() };
