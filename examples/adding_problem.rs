@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use indicatif::ProgressBar;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
-use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, RnnConfig, Tensor, Unroll};
+use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, RnnConfig, Unroll};
 
 use args::{Args, Program, WORD, Word};
 
@@ -100,10 +100,8 @@ fn train<C: Copy + Into<Cell>>(
     let last = LENGTH - 1..LENGTH;
     let head = linear.unroll(&net.output().outer(last.clone())?, &net.d_output()?.outer(last)?)?;
     let loss = MeanSquaredError::new(head.output(), head.d_output())?;
-    let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
-    pairs.extend(layer.parameters().tensors().zip(net.gradients()?.parameters.tensors()));
-    pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
-    let adam = Adam::new(&pairs, &AdamOptions { learning_rate, max_norm: Some(1.0), ..AdamOptions::default() })?;
+    let options = AdamOptions { learning_rate, max_norm: Some(1.0), ..AdamOptions::default() };
+    let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
 
     let mut uniform = SplitMix64::new(seed + 2000);
     for step in 1..=steps {

@@ -1,10 +1,14 @@
+#import shared/norm
 #import shared/optimiser
 
-// One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare. A skipped step changes
+// One step of Adam (Kingma and Ba 2015, algorithm 1) on one parameter, after adam_prepare, with a weight decay that is
+// decoupled from the gradient (Loshchilov and Hutter 2019, algorithm 2, line 12; AdamW). A skipped step changes
 // nothing.
 //
 // parameter, gradient, moment1, moment2 [len]. An invocation takes every (256 * workgroups)-th element.
-// Twin: reference::adam, the same loop.
+//
+// Departure from PyTorch's parameter * (1 - rate * decay) - step, and from the twin's (reference::adam): the decay is
+// added to the step, since 1 - rate * decay has few digits of a small product left.
 
 struct AdamParams {
     len: u32,
@@ -16,6 +20,7 @@ struct AdamParams {
     one_minus_beta1: f32,
     one_minus_beta2: f32,
     epsilon: f32,
+    weight_decay: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: AdamParams;
@@ -29,12 +34,15 @@ struct AdamParams {
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     let len = select(params.len, 0u, state[SKIP] == 1.0);
     for (var i = global.x; i < len; i += params.workgroups * 256u) {
-        let g = gradient[params.gradient_offset + i] * state[SCALE];
+        let g = clipped(gradient[params.gradient_offset + i], state[SCALE], state[LIMIT]);
         let m = params.beta1 * moment1[i] + params.one_minus_beta1 * g;
         let v = params.beta2 * moment2[i] + params.one_minus_beta2 * g * g;
         moment1[i] = m;
         moment2[i] = v;
-        let step = state[LEARNING_RATE] / state[CORRECTION1] * m / (sqrt(v / state[CORRECTION2]) + params.epsilon);
+        var step = state[LEARNING_RATE] / state[CORRECTION1] * m / (sqrt(v / state[CORRECTION2]) + params.epsilon);
+        if params.weight_decay != 0.0 {
+            step += state[LEARNING_RATE] * params.weight_decay * parameter[params.parameter_offset + i];
+        }
         parameter[params.parameter_offset + i] -= step;
     }
 }

@@ -135,6 +135,11 @@ pub enum Error {
     #[error("made without dropout, so there is nothing to seed: see Config::dropout and Unroll::training")]
     NoDropout,
 
+    /// Gradients were to be accumulated by an optimiser that was made without: see
+    /// [`AdamOptions::accumulate`](crate::train::AdamOptions::accumulate).
+    #[error("made without accumulated gradients: see AdamOptions::accumulate and SgdOptions::accumulate")]
+    NoAccumulation,
+
     /// An activation whose output does not tell its derivative, where training is asked for.
     #[error("{option} is {activation:?}, whose output does not tell its derivative: it cannot be trained")]
     NoDerivative {

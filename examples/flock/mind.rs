@@ -29,10 +29,8 @@ impl Mind {
         let mut net = gru.unroll(Unroll::training(frames, rows).input_gradient(false))?;
         let heads = head.unroll(net.output(), net.d_output()?)?;
         let loss = MeanSquaredError::new(heads.output(), heads.d_output())?;
-        let gradients = net.gradients()?.parameters.clone();
-        let mut pairs: Vec<_> = gru.parameters().tensors().zip(gradients.tensors()).collect();
-        pairs.extend(head.parameters().into_iter().zip(heads.gradients()));
-        let adam = Adam::new(&pairs, &AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() })?;
+        let options = AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() };
+        let adam = Adam::new(net.pairs()?.chain(heads.pairs()), &options)?;
         let mut dice = Dice::new(3);
         let mut last = Vec::new();
         for step in 0..steps {

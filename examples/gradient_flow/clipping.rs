@@ -2,7 +2,7 @@
 
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Linear, MeanSquaredError, Sgd, SgdOptions};
-use wgpu_gru::{Gpu, Recurrent, Result, RnnConfig, Tensor, Unroll, Weights};
+use wgpu_gru::{Gpu, Recurrent, Result, RnnConfig, Unroll, Weights};
 
 use crate::norms::recurrent_weights;
 use crate::{HIDDEN, LENGTH};
@@ -71,10 +71,8 @@ pub(crate) fn train(gpu: &Gpu, seed: u64, steps: usize, learning_rate: f32, max_
     let mut net = layer.unroll(Unroll::training(LENGTH, BATCH).input_gradient(false))?;
     let head = linear.unroll(net.output(), net.d_output()?)?;
     let loss = MeanSquaredError::new(head.output(), head.d_output())?;
-    let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
-    pairs.extend(layer.parameters().tensors().zip(net.gradients()?.parameters.tensors()));
-    pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
-    let sgd = Sgd::new(&pairs, &SgdOptions { learning_rate, max_norm, ..SgdOptions::default() })?;
+    let options = SgdOptions { learning_rate, max_norm, ..SgdOptions::default() };
+    let sgd = Sgd::new(net.pairs()?.chain(head.pairs()), &options)?;
 
     let mut uniform = SplitMix64::new(seed + 300);
     let mut run = Run { losses: Vec::new(), largest_norm: 0.0 };

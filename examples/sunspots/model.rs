@@ -1,7 +1,7 @@
 //! A GRU with a linear head, trained wholly on the GPU. The page in `web/page` has the same, so nothing here blocks.
 
 use wgpu_gru::train::{Adam, AdamOptions, Linear, LinearInference, MeanSquaredError, UnrolledLinear};
-use wgpu_gru::{Gpu, Gru, GruConfig, Result, Tensor, Unroll, Unrolled};
+use wgpu_gru::{Gpu, Gru, GruConfig, Result, Unroll, Unrolled};
 
 use crate::features::{Features, HORIZONS, INPUTS, WARM_UP, WINDOW};
 
@@ -43,10 +43,8 @@ impl Trainer {
         let asked = WARM_UP..WINDOW;
         let head = linear.unroll(&net.output().outer(asked.clone())?, &net.d_output()?.outer(asked)?)?;
         let loss = MeanSquaredError::new(head.output(), head.d_output())?;
-        let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
-        pairs.extend(gru.parameters().tensors().zip(net.gradients()?.parameters.tensors()));
-        pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
-        let adam = Adam::new(&pairs, &AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() })?;
+        let options = AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() };
+        let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
         Ok(Self { gpu: gpu.clone(), gru, linear, net, head, loss, adam })
     }
 

@@ -147,11 +147,21 @@ bindings! {
 }
 
 bindings! {
+    /// Adds a gradient to those of earlier backward passes.
+    Accumulate;
+    uniform(dynamic: false) params: AccumulateParams {
+        len: u32, gradient_offset: u32, workgroups: u32, counts: u32,
+    }
+    storage { gradient: read, accumulated: read_write, state: read_write }
+}
+
+bindings! {
     /// The scalars of one step of an optimiser.
     AdamPrepare;
     uniform(dynamic: false) params: AdamPrepareParams {
         partials: u32,
-        clip: u32, max_norm: f32, skip_nonfinite: u32,
+        clip: u32, max_norm: f32, clip_value: f32, skip_nonfinite: u32,
+        accumulation: u32,
         beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
     }
     storage { partial: read, state: read_write, norm: read_write, skipped: read_write }
@@ -165,7 +175,7 @@ bindings! {
         parameter_offset: u32, gradient_offset: u32,
         workgroups: u32,
         beta1: f32, beta2: f32, one_minus_beta1: f32, one_minus_beta2: f32,
-        epsilon: f32,
+        epsilon: f32, weight_decay: f32,
     }
     storage { state: read, gradient: read, parameter: read_write, moment1: read_write, moment2: read_write }
 }
@@ -177,6 +187,7 @@ bindings! {
         len: u32,
         parameter_offset: u32, gradient_offset: u32,
         workgroups: u32,
+        weight_decay: f32, momentum: f32, one_minus_dampening: f32, nesterov: u32,
     }
-    storage { state: read, gradient: read, parameter: read_write }
+    storage { state: read, gradient: read, parameter: read_write, momentum: read_write }
 }

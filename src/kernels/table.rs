@@ -45,6 +45,7 @@ kernels! {
     MSE                          = "mse"                []                                             : Loss;
     BCE                          = "bce"                []                                             : Loss;
     SUM_SQUARES                  = "sum_squares"        []                                             : SumSquares;
+    ACCUMULATE                   = "accumulate"         []                                             : Accumulate;
     ADAM_PREPARE                 = "adam_prepare"       []                                             : AdamPrepare;
     ADAM                         = "adam"               []                                             : Adam;
     SGD                          = "sgd"                []                                             : Sgd;

@@ -9,7 +9,7 @@ use crate::layer::{ExternalTensors, Parameters, Recurrent};
 use crate::lower::program;
 use crate::plan::External;
 use crate::plan::Plan;
-use crate::plan::buffers::TrainingRoles;
+use crate::plan::buffers::{CellTensors, TrainingRoles};
 use crate::plan::tensors::Id;
 use crate::unroll::Unroll;
 
@@ -257,6 +257,17 @@ impl Unrolled {
     /// [`Error::NotTraining`].
     pub fn gradients(&self) -> Result<&Gradients> {
         Ok(&self.training()?.gradients)
+    }
+
+    /// The weights and biases, each with its gradient, in PyTorch's order: what an optimiser takes.
+    ///
+    /// # Errors
+    /// [`Error::NotTraining`].
+    pub fn pairs(&self) -> Result<impl Iterator<Item = (&Tensor, &Tensor)>> {
+        let of =
+            |ids: &[CellTensors]| ids.iter().flatten().flatten().map(|&id| self.memory.tensor(id)).collect::<Vec<_>>();
+        let (weights, gradients) = (of(&self.plan.roles().weights), of(&self.training_roles()?.d_weights));
+        Ok(weights.into_iter().zip(gradients))
     }
 
     /// Records the forward pass into the app's encoder, as one compute pass.

@@ -1,12 +1,12 @@
-//! Adam with clipping by global norm.
+//! Adam and AdamW with clipping.
 
-use super::optimiser::{StepOptions, StepState, check, check_learning_rate, check_max_norm, check_pairs, one_minus};
+use super::methods::{methods, state_of};
+use super::optimiser::{Accumulation, Common, Method, Optimiser, Parameter, check, check_below_1, one_minus};
 use crate::error::Result;
-use crate::gpu::{Program, ProgramBuilder, Tensor};
+use crate::gpu::Tensor;
 use crate::kernels::{ADAM, AdamParams};
-use crate::lower::element_workgroups;
 
-/// The options of [`Adam`]; the defaults are PyTorch's.
+/// The options of [`Adam`]; the defaults are those of PyTorch's `Adam`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamOptions {
     /// Step size, finite and at least 0.
@@ -17,20 +17,48 @@ pub struct AdamOptions {
     pub beta2: f32,
     /// Added to the square root, finite and over 0.
     pub epsilon: f32,
+    /// How much of a parameter each step takes away, as a multiple of the step size, finite and at least 0. It is
+    /// decoupled from the gradient and its moments (Loshchilov and Hutter, 2019): with it this is
+    /// [PyTorch's `AdamW`](https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html), whose default is
+    /// 0.01, and not the `weight_decay` of its `Adam`. 0, the default, is none. Each [`Parameter`] can have its own.
+    pub weight_decay: f32,
     /// All gradients are scaled down together so that their common norm is at most this (Pascanu, Mikolov and Bengio,
     /// 2013), over 0. `None`, the default, leaves them as they are. As in PyTorch's `clip_grad_norm_`, a NaN in one
     /// gradient makes all parameters NaN, and an infinite norm makes every finite gradient 0.
     pub max_norm: Option<f32>,
-    /// Leave a step out if any gradient is NaN or infinite: parameters, moments and bias corrections stay as they were,
-    /// and the step is counted in [`Adam::skipped`]. Off by default. Gradients that are finite are never left out,
-    /// however large; set [`max_norm`](Self::max_norm) too, because the square of one over 1.8e19 overflows the second
-    /// moment.
+    /// Each number of a gradient goes to the range from -`clip_value` to `clip_value`, over 0, as in PyTorch's
+    /// [`clip_grad_value_`](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_value_.html): an
+    /// infinity becomes its end, and a NaN stays one. `None`, the default, leaves them as they are. With
+    /// [`max_norm`](Self::max_norm) that comes first.
+    pub clip_value: Option<f32>,
+    /// Leave a step out if any gradient is NaN or infinite, before it is clipped: parameters, moments and bias
+    /// corrections stay as they were, and the step is counted in [`Adam::skipped`]. Off by default. Gradients that are
+    /// finite are never left out, however large; set [`max_norm`](Self::max_norm) too, because the square of one over
+    /// 1.8e19 overflows the second moment.
     pub skip_nonfinite: bool,
+    /// A step is that of the gradients of several backward passes, which [`Adam::encode_accumulate`] adds up: so many
+    /// rows train as one batch that are too many for one pass. It takes as much memory as the gradients once more.
+    /// `None`, the default: a step reads the gradients themselves.
+    ///
+    /// Norm, clipping and [`skip_nonfinite`](Self::skip_nonfinite) are of the mean or the sum, not of single passes: a
+    /// NaN or an infinity in one of them makes the sum NaN or infinite, and the step of all of them is left out. They
+    /// are added in f32 one after the other, so a sum of k has a rounding error of k - 1 additions.
+    pub accumulate: Option<Accumulation>,
 }
 
 impl Default for AdamOptions {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, max_norm: None, skip_nonfinite: false }
+        Self {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            max_norm: None,
+            clip_value: None,
+            skip_nonfinite: false,
+            accumulate: None,
+        }
     }
 }
 
@@ -40,103 +68,66 @@ impl AdamOptions {
     /// # Errors
     /// [`Error::InvalidOption`](crate::Error::InvalidOption) names the first that is out of its range or NaN.
     pub fn validate(&self) -> Result<()> {
-        check_learning_rate(self.learning_rate)?;
-        let decay = 0.0..1.0;
-        check("beta1", self.beta1, decay.contains(&self.beta1), "0 <= beta1 < 1")?;
-        check("beta2", self.beta2, decay.contains(&self.beta2), "0 <= beta2 < 1")?;
+        self.common().validate()?;
+        check_below_1("beta1", self.beta1, "0 <= beta1 < 1")?;
+        check_below_1("beta2", self.beta2, "0 <= beta2 < 1")?;
         let epsilon = self.epsilon;
-        check("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0, "finite and over 0")?;
-        check_max_norm(self.max_norm)
+        check("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0, "finite and over 0")
+    }
+
+    fn common(&self) -> Common {
+        let &Self { learning_rate, weight_decay, max_norm, clip_value, skip_nonfinite, accumulate, .. } = self;
+        Common { learning_rate, weight_decay, max_norm, clip_value, skip_nonfinite, accumulate }
     }
 }
 
-/// Adam (Kingma and Ba, 2015) over any number of parameters, with clipping by their global norm. Moments, norm and bias
-/// corrections stay on the GPU, so a step is recorded without knowing which one it is.
+/// Adam (Kingma and Ba, 2015) over any number of parameters, with clipping by their global norm or by value; with
+/// [`weight_decay`](AdamOptions::weight_decay) AdamW. Moments, norm and bias corrections stay on the GPU, so a step is
+/// recorded without knowing which one it is.
 #[derive(Debug)]
-pub struct Adam {
-    state: StepState,
-    program: Program,
-}
+pub struct Adam(Optimiser);
 
 impl Adam {
-    /// An optimiser of pairs of a parameter and its gradient, of the same shape. No parameter may share elements with
+    /// An optimiser of parameters with their gradients, of the same shape: pairs such as
+    /// [`Unrolled::pairs`](crate::Unrolled::pairs) gives, or [`Parameter`]s. No parameter may share elements with
     /// another parameter or with any gradient, nor lie in the buffer of its own gradient. A gradient may be given
     /// twice; it then counts twice in the norm.
     ///
     /// # Errors
-    /// [`Error`](crate::Error): `InvalidOption`, `ZeroSize` for no pair at all, `ShapeMismatch`, `ForeignDevice`,
+    /// [`Error`](crate::Error): `InvalidOption`, `ZeroSize` for no parameter at all, `ShapeMismatch`, `ForeignDevice`,
     /// `Aliased`, `LimitExceeded`, `OutOfMemory`, `DeviceLost`.
-    pub fn new(pairs: &[(&Tensor, &Tensor)], options: &AdamOptions) -> Result<Self> {
+    pub fn new<'a, P: Into<Parameter<'a>>>(
+        parameters: impl IntoIterator<Item = P>,
+        options: &AdamOptions,
+    ) -> Result<Self> {
         options.validate()?;
-        let gpu = check_pairs(pairs)?;
-        let state = StepState::new(gpu, &ADAM, pairs, options.learning_rate)?;
-        let mut moments = Vec::new();
-        for (parameter, _) in pairs {
-            moments.push([
-                Tensor::named(gpu, "moment1", parameter.shape(), None)?,
-                Tensor::named(gpu, "moment2", parameter.shape(), None)?,
-            ]);
-        }
-
-        let mut builder = ProgramBuilder::new(gpu, "adam");
-        let &AdamOptions { beta1, beta2, epsilon, max_norm, skip_nonfinite, .. } = options;
+        let parameters: Vec<_> = parameters.into_iter().map(Into::into).collect();
+        let &AdamOptions { beta1, beta2, epsilon, .. } = options;
         let betas = [beta1, beta2];
-        let [one_minus_beta1, one_minus_beta2] = one_minus(betas);
-        state.prepare(&mut builder, pairs, StepOptions { max_norm, skip_nonfinite, betas });
-        for ((parameter, gradient), [moment1, moment2]) in pairs.iter().zip(&moments) {
-            let workgroups = element_workgroups(parameter.len());
-            let (parameter_view, parameter_offset) = parameter.view();
-            let (gradient_view, gradient_offset) = gradient.view();
+        let [one_minus_beta1, one_minus_beta2] = betas.map(one_minus);
+        let method =
+            Method { label: "adam", kernel: &ADAM, common: options.common(), betas, kept: &["exp_avg", "exp_avg_sq"] };
+        let optimiser = Optimiser::new(&parameters, method, |builder, step| {
+            let ((parameter, parameter_offset), (gradient, gradient_offset)) = (step.parameter, step.gradient);
             let params = AdamParams {
-                len: parameter.len() as u32,
+                len: step.len,
                 parameter_offset,
                 gradient_offset,
-                workgroups,
+                workgroups: step.workgroups,
                 beta1,
                 beta2,
                 one_minus_beta1,
                 one_minus_beta2,
                 epsilon,
+                weight_decay: step.weight_decay,
             };
-            let storage = crate::kernels::Adam {
-                state: state.scalars.view().0,
-                gradient: gradient_view,
-                parameter: parameter_view,
-                moment1: moment1.view().0,
-                moment2: moment2.view().0,
-            };
-            builder.once(gpu.kernel(&ADAM, &[]), &params, storage.storage(), [workgroups, 1, 1]);
-        }
-        let program = builder.build()?;
-        Ok(Self { state, program })
-    }
-
-    /// Changes the step size, before the next submission's commands run.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption).
-    pub fn set_learning_rate(&self, learning_rate: f32) -> Result<()> {
-        self.state.set_learning_rate(learning_rate)
-    }
-
-    /// The global norm of the gradients at the last step that was recorded, before clipping, `[1]`. No square in it
-    /// overflows or vanishes: it is right wherever f32 holds the norm itself, up to 3.4e38. How many digits it keeps:
-    /// [Long sums](crate::train#long-sums).
-    #[must_use]
-    pub fn norm(&self) -> &Tensor {
-        &self.state.norm
-    }
-
-    /// How many steps were left out so far, `[1]`: see [`AdamOptions::skip_nonfinite`]. As an f32 it stops at
-    /// 16,777,216.
-    #[must_use]
-    pub fn skipped(&self) -> &Tensor {
-        &self.state.skipped
-    }
-
-    /// Records one step.
-    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.program.encode(encoder);
-        self.state.mark_written();
+            let (moment1, moment2) = (step.kept[0], step.kept[1]);
+            let storage = crate::kernels::Adam { state: step.state, gradient, parameter, moment1, moment2 };
+            let kernel = builder.gpu().kernel(&ADAM, &[]);
+            builder.once(kernel, &params, storage.storage(), [step.workgroups, 1, 1]);
+        })?;
+        Ok(Self(optimiser))
     }
 }
+
+methods!(Adam, "AdamOptions");

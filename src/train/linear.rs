@@ -106,6 +106,7 @@ impl Linear {
             backward,
             input: input.clone(),
             weight: self.weight.clone(),
+            bias: self.bias.clone(),
             d_output,
             d_weight,
             d_bias,
@@ -250,6 +251,7 @@ pub struct UnrolledLinear {
     backward: Program,
     input: Tensor,
     weight: Tensor,
+    bias: Tensor,
     d_output: Tensor,
     d_weight: Tensor,
     d_bias: Tensor,
@@ -275,6 +277,12 @@ impl UnrolledLinear {
     #[must_use]
     pub fn gradients(&self) -> [&Tensor; 2] {
         [&self.d_weight, &self.d_bias]
+    }
+
+    /// Weight and bias, each with its gradient: what an optimiser takes.
+    #[must_use]
+    pub fn pairs(&self) -> [(&Tensor, &Tensor); 2] {
+        [(&self.weight, &self.d_weight), (&self.bias, &self.d_bias)]
     }
 
     /// Records the output.

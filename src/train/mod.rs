@@ -1,5 +1,6 @@
-//! Training on the GPU: a linear head, losses, optimisers with clipping. Each records into the app's encoder and
-//! leaves what it makes in GPU tensors; nothing is read back unless the app does.
+//! Training on the GPU: a linear head, losses, optimisers with clipping and gradients of several passes, learning rates
+//! from step to step, first states that are learned. Each records into the app's encoder and leaves what it makes in
+//! GPU tensors; nothing is read back unless the app does.
 //!
 //! ```no_run
 //! use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
@@ -14,9 +15,8 @@
 //! let mut net = gru.unroll(Unroll::training(64, 16).input_gradient(false))?;
 //! let mut head = linear.unroll(net.output(), net.d_output()?)?;
 //! let loss = MeanSquaredError::new(head.output(), head.d_output())?;
-//! let mut pairs: Vec<_> = gru.parameters().tensors().zip(net.gradients()?.parameters.tensors()).collect();
-//! pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
-//! let adam = Adam::new(&pairs, &AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() })?;
+//! let options = AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() };
+//! let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
 //!
 //! // ... and recorded again and again: one submission a training step.
 //! for _ in 0..100 {
@@ -48,16 +48,23 @@
 //! | the loss of n elements                      | (150 + n / 2^22) u     | 1e-5 at 3 10^7, 2.4e-5 at 10^9  |
 //! | the norm of n elements                      | (150 + n / 2^22) u     | the same, of the largest tensor |
 //!
-//! On lavapipe constants were off by a tenth to a fifth of that (`tests/checks/long_sums.rs`,
-//! `tests/gpu/optimisers.rs`). Terms of both signs are off by as much of the sum of their sizes.
+//! Accumulated gradients count as one tensor in their norm. On lavapipe constants were off by a tenth to a fifth of
+//! that (`tests/checks/long_sums.rs`, `tests/gpu/optimisers.rs`). Terms of both signs are off by as much of the sum of
+//! their sizes.
 
 mod adam;
+mod first_state;
 mod linear;
 mod loss;
+mod methods;
 mod optimiser;
+mod rate;
 mod sgd;
 
 pub use adam::{Adam, AdamOptions};
+pub use first_state::FirstState;
 pub use linear::{Linear, LinearInference, UnrolledLinear};
 pub use loss::{BinaryCrossEntropy, MeanSquaredError};
+pub use optimiser::{Accumulation, Parameter};
+pub use rate::LearningRate;
 pub use sgd::{Sgd, SgdOptions};

@@ -1,6 +1,6 @@
 //! Bad input on a device: a typed error with what was expected and what came, and everything as it was before.
 
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Parameter, Sgd, SgdOptions};
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{CellWeights, Error, Gpu, Gru, GruConfig, Output, Tensor, Unroll, Unrolled, Weights, verify};
 
@@ -120,19 +120,20 @@ async fn train_objects(gpu: &Gpu) -> Outcome {
     refused(MeanSquaredError::new(&good, &wrong), &shape("d_prediction", &[3, 5], &[3, 4]))?;
     refused(BinaryCrossEntropy::new(&good, &wrong), &shape("d_logits", &[3, 5], &[3, 4]))?;
     let options = AdamOptions::default();
-    refused(Adam::new(&[(&good, &wrong)], &options), &shape("gradient", &[3, 5], &[3, 4]))?;
-    refused(Adam::new(&[], &options), &Error::ZeroSize { what: "number of parameters" })?;
+    let nothing: [Parameter<'_>; 0] = [];
+    refused(Adam::new([(&good, &wrong)], &options), &shape("gradient", &[3, 5], &[3, 4]))?;
+    refused(Adam::new(nothing, &options), &Error::ZeroSize { what: "number of parameters" })?;
 
     let bad = SgdOptions { learning_rate: -1.0, ..SgdOptions::default() };
     let expected = Error::InvalidOption { option: "learning_rate", value: -1.0, expected: "finite and at least 0" };
-    refused(Sgd::new(&[(&good, &good)], &bad), &expected)?;
-    refused(Sgd::new(&[], &SgdOptions::default()), &Error::ZeroSize { what: "number of parameters" })?;
+    refused(Sgd::new([(&good, &good)], &bad), &expected)?;
+    refused(Sgd::new(nothing, &SgdOptions::default()), &Error::ZeroSize { what: "number of parameters" })?;
 
     let gradient = zeros(gpu, &[3, 5])?;
     let bad = AdamOptions { beta1: 1.0, ..options };
     let expected = Error::InvalidOption { option: "beta1", value: 1.0, expected: "0 <= beta1 < 1" };
-    refused(Adam::new(&[(&good, &gradient)], &bad), &expected)?;
-    let adam = Adam::new(&[(&good, &gradient)], &options)?;
+    refused(Adam::new([(&good, &gradient)], &bad), &expected)?;
+    let adam = Adam::new([(&good, &gradient)], &options)?;
     for value in [f32::NAN, f32::INFINITY, -1.0] {
         let expected = "finite and at least 0";
         let expected = Error::InvalidOption { option: "learning_rate", value: f64::from(value), expected };
@@ -163,16 +164,16 @@ async fn foreign_device(gpu: &Gpu) -> Outcome {
     refused(MeanSquaredError::new(&x, &away), &foreign("d_prediction"))?;
     refused(BinaryCrossEntropy::new(&x, &away), &foreign("d_logits"))?;
     let (options, d_x) = (AdamOptions::default(), zeros(gpu, &[4, 3, 2])?);
-    refused(Adam::new(&[(&x, &away)], &options), &foreign("gradient"))?;
-    refused(Adam::new(&[(&x, &d_x), (&away, &d_x)], &options), &foreign("parameter"))
+    refused(Adam::new([(&x, &away)], &options), &foreign("gradient"))?;
+    refused(Adam::new([(&x, &d_x), (&away, &d_x)], &options), &foreign("parameter"))
 }
 
 async fn aliased(gpu: &Gpu) -> Outcome {
     let error = |first, second| Error::Aliased { first, second };
     let x = zeros(gpu, &[4, 5])?;
     let options = AdamOptions::default();
-    refused(Adam::new(&[(&x, &x.clone())], &options), &error("parameter", "gradient"))?;
-    refused(Sgd::new(&[(&x, &x.clone())], &SgdOptions::default()), &error("parameter", "gradient"))?;
+    refused(Adam::new([(&x, &x.clone())], &options), &error("parameter", "gradient"))?;
+    refused(Sgd::new([(&x, &x.clone())], &SgdOptions::default()), &error("parameter", "gradient"))?;
     refused(MeanSquaredError::new(&x, &x), &error("prediction", "d_prediction"))?;
     refused(BinaryCrossEntropy::new(&x, &x), &error("logits", "d_logits"))?;
     let linear = Linear::new(gpu, 5, 2, 1)?;

@@ -22,12 +22,15 @@ macro_rules! checks {
 }
 
 pub(crate) mod errors;
+pub(crate) mod first_state;
 pub(crate) mod layer;
 pub(crate) mod long_sums;
 pub(crate) mod matmul;
 pub(crate) mod options;
 pub(crate) mod over;
+pub(crate) mod passes;
 pub(crate) mod single;
+pub(crate) mod steps;
 pub(crate) mod stream;
 pub(crate) mod train;
 pub(crate) mod tuning;
@@ -46,6 +49,9 @@ pub(crate) const MODULES: &[(&str, &[(&str, Check)])] = &[
     ("options", options::CHECKS),
     ("stream", stream::CHECKS),
     ("train", train::CHECKS),
+    ("steps", steps::CHECKS),
+    ("passes", passes::CHECKS),
+    ("first_state", first_state::CHECKS),
     ("tuning", tuning::CHECKS),
     ("errors", errors::CHECKS),
 ];

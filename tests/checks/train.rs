@@ -6,7 +6,7 @@ use wgpu_gru::reference::twins::adam::adam;
 use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
 use wgpu_gru::reference::twins::bce::bce;
 use wgpu_gru::reference::twins::mse::mse;
-use wgpu_gru::reference::twins::sgd::sgd;
+use wgpu_gru::reference::twins::sgd::{Descent, sgd};
 use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{
@@ -193,12 +193,13 @@ async fn adam_against_the_twin(gpu: &Gpu) -> Outcome {
         for t in 1..=STEPS {
             let fresh = LENS.map(|len| uniform.vec(len, 1.0));
             let squares = sum_squares(&wide(&fresh.concat()));
-            let state = adam_prepare(t, f64::from(options.learning_rate), betas, max_norm.map(f64::from), squares);
+            let state =
+                adam_prepare(t, f64::from(options.learning_rate), betas, [max_norm.map(f64::from), None], squares);
             for (index, gradient) in fresh.iter().enumerate() {
                 gradients[index].write(gradient)?;
                 let [moment1, moment2] = &mut moments[index];
                 let epsilon = f64::from(options.epsilon);
-                adam(&state, betas, epsilon, &wide(gradient), &mut exact[index], moment1, moment2);
+                adam(&state, betas, [epsilon, 0.0], &wide(gradient), &mut exact[index], moment1, moment2);
             }
             record(gpu, |encoder| optimiser.encode(encoder))?;
         }
@@ -217,7 +218,7 @@ async fn adam_against_pytorch(gpu: &Gpu) -> Outcome {
         let (p, q) = (tensor(gpu, &[5], p)?, tensor(gpu, &[2, 1], q)?);
         let (d_p, d_q) = (zeros(gpu, &[5])?, zeros(gpu, &[2, 1])?);
         let options = AdamOptions { max_norm, ..pytorch::OPTIONS };
-        let adam = Adam::new(&[(&p, &d_p), (&q, &d_q)], &options)?;
+        let adam = Adam::new([(&p, &d_p), (&q, &d_q)], &options)?;
         for (gradient, norm) in pytorch::GRADIENTS.iter().zip(pytorch::NORMS) {
             d_p.write(&gradient[..5])?;
             d_q.write(&gradient[5..])?;
@@ -236,7 +237,7 @@ async fn a_gradient_of_zero_moves_nothing(gpu: &Gpu) -> Outcome {
     for max_norm in [None, Some(1.0)] {
         let (parameter, gradient) = (tensor(gpu, &[3], &[1.0, -2.0, 0.5])?, zeros(gpu, &[3])?);
         let options = AdamOptions { max_norm, ..AdamOptions::default() };
-        let adam = Adam::new(&[(&parameter, &gradient)], &options)?;
+        let adam = Adam::new([(&parameter, &gradient)], &options)?;
         let before = bits(&parameter).await?;
         record(gpu, |encoder| adam.encode(encoder))?;
         equal(&bits(&parameter).await?, &before, format_args!("max_norm {max_norm:?}"))?;
@@ -248,7 +249,7 @@ async fn a_gradient_of_zero_moves_nothing(gpu: &Gpu) -> Outcome {
 /// The first step of Adam is the learning rate long, whatever the gradient; a rate of 0 is no step.
 async fn learning_rate(gpu: &Gpu) -> Outcome {
     let (parameter, gradient) = (zeros(gpu, &[2])?, tensor(gpu, &[2], &[3.0, -0.01])?);
-    let adam = Adam::new(&[(&parameter, &gradient)], &AdamOptions::default())?;
+    let adam = Adam::new([(&parameter, &gradient)], &AdamOptions::default())?;
     adam.set_learning_rate(0.0)?;
     record(gpu, |encoder| adam.encode(encoder))?;
     close("parameter", &parameter.read().await?, &[0.0, 0.0], Tolerance::EXACT)?;
@@ -271,10 +272,10 @@ async fn sgd_against_the_twin(gpu: &Gpu) -> Outcome {
         for _ in 0..STEPS {
             let fresh = LENGTHS.map(|len| uniform.vec(len, 1.0));
             let squares = sum_squares(&wide(&fresh.concat()));
-            let state = adam_prepare(1, f64::from(0.01_f32), [0.0, 0.0], max_norm.map(f64::from), squares);
+            let state = adam_prepare(1, f64::from(0.01_f32), [0.0, 0.0], [max_norm.map(f64::from), None], squares);
             for ((gradient, exact), host) in gradients.iter().zip(&mut exact).zip(&fresh) {
                 gradient.write(host)?;
-                sgd(&state, &wide(host), exact);
+                sgd(&state, &Descent::default(), &wide(host), exact, &mut []);
             }
             record(gpu, |encoder| optimiser.encode(encoder))?;
             let tolerance = Tolerance { abs: 0.0, rel: Tolerance::matmul(LENGTHS.iter().sum()).abs };
@@ -294,7 +295,7 @@ async fn sgd_by_hand(gpu: &Gpu) -> Outcome {
         let (p, q) = (tensor(gpu, &[1], &[1.0])?, tensor(gpu, &[1, 1], &[1.0])?);
         let (d_p, d_q) = (tensor(gpu, &[1], &[3.0])?, tensor(gpu, &[1, 1], &[4.0])?);
         let sgd =
-            Sgd::new(&[(&p, &d_p), (&q, &d_q)], &SgdOptions { learning_rate: 0.5, max_norm, ..SgdOptions::default() })?;
+            Sgd::new([(&p, &d_p), (&q, &d_q)], &SgdOptions { learning_rate: 0.5, max_norm, ..SgdOptions::default() })?;
         record(gpu, |encoder| sgd.encode(encoder))?;
         // The factor that clips has PyTorch's 1e-6 in it.
         let tolerance = Tolerance { abs: 1e-6, rel: 0.0 };
@@ -330,11 +331,8 @@ impl Trainer {
         let net = gru.unroll(Unroll::training(t, b).input_gradient(false))?;
         let head = linear.unroll(net.output(), net.d_output()?)?;
         let loss = MeanSquaredError::new(head.output(), head.d_output())?;
-        let gradients = net.gradients()?.parameters.clone();
-        let mut pairs: Vec<_> = gru.parameters().tensors().zip(gradients.tensors()).collect();
-        pairs.extend(linear.parameters().into_iter().zip(head.gradients()));
         let options = AdamOptions { learning_rate: 0.02, max_norm: Some(1.0), ..AdamOptions::default() };
-        let adam = Adam::new(&pairs, &options)?;
+        let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
         Ok(Self { net, head, loss, adam })
     }
 

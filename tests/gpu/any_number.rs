@@ -9,7 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{
+    Accumulation, Adam, AdamOptions, BinaryCrossEntropy, FirstState, LearningRate, Linear, MeanSquaredError, Parameter,
+    Sgd, SgdOptions,
+};
 use wgpu_gru::verify;
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
@@ -224,6 +227,10 @@ fn layers(gpu: &Gpu) {
         }
         let Some(layer) = call("Recurrent::new", || Recurrent::new(gpu, config.clone(), seed)) else { return };
         let Some(mut net) = call("unroll", || layer.unroll(unroll)) else { return };
+        call("FirstState::new", || {
+            let state = Tensor::zeros(gpu, &[config.num_cells(), 1, config.hidden_size])?;
+            FirstState::new(&state, &net)
+        });
         call("set_dropout_seed", || net.set_dropout_seed(word));
         call("set_dropout_state", || net.set_dropout_state([word, word]));
         call("set_lengths", || net.set_lengths(&[seq_len, usize::MAX, 0]));
@@ -278,17 +285,56 @@ fn training(gpu: &Gpu) {
     let parameter = Tensor::zeros(gpu, &[3]).expect("a tensor");
     let gradient = Tensor::zeros(gpu, &[3]).expect("a tensor");
     let pairs = [(&parameter, &gradient)];
-    let max_norm = || prop_oneof![Just(None), real().prop_map(Some)];
-    let numbers = ([real(), real(), real(), real()], max_norm(), any::<bool>());
+    let limit = || prop_oneof![Just(None), real().prop_map(Some)];
+    let accumulate = select(vec![None, Some(Accumulation::Mean), Some(Accumulation::Sum)]);
+    let common = ([limit(), limit()], any::<[bool; 2]>(), accumulate, prop_oneof![Just(0.0_f32), real()]);
+    let numbers = ([real(), real(), real(), real()], common);
     property(300, &(numbers, size(), size(), any::<u64>()), |(numbers, inputs, outputs, seed)| {
-        let ([learning_rate, beta1, beta2, epsilon], max_norm, skip_nonfinite) = numbers;
-        let options = AdamOptions { learning_rate, beta1, beta2, epsilon, max_norm, skip_nonfinite };
-        if let Some(adam) = call("Adam::new", || Adam::new(&pairs, &options)) {
+        let ([learning_rate, beta1, beta2, epsilon], common) = numbers;
+        let ([max_norm, clip_value], [skip_nonfinite, nesterov], accumulate, weight_decay) = common;
+        let options = AdamOptions {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            max_norm,
+            clip_value,
+            skip_nonfinite,
+            accumulate,
+        };
+        let own = Parameter { weight_decay: Some(epsilon), ..pairs[0].into() };
+        call("Adam::new", || Adam::new([own], &options));
+        if let Some(adam) = call("Adam::new", || Adam::new(pairs, &options)) {
             call("set_learning_rate", || adam.set_learning_rate(epsilon));
         }
-        let options = SgdOptions { learning_rate, max_norm, skip_nonfinite };
-        if let Some(sgd) = call("Sgd::new", || Sgd::new(&pairs, &options)) {
+        let options = SgdOptions {
+            learning_rate,
+            momentum: beta1,
+            dampening: beta2,
+            nesterov,
+            weight_decay,
+            max_norm,
+            clip_value,
+            skip_nonfinite,
+            accumulate,
+        };
+        if let Some(sgd) = call("Sgd::new", || Sgd::new(pairs, &options)) {
             call("set_learning_rate", || sgd.set_learning_rate(epsilon));
+        }
+        let (steps, other) = (inputs as u64, outputs as u64);
+        for rate in [
+            call("LearningRate::constant", || LearningRate::constant(learning_rate)),
+            call("LearningRate::step", || LearningRate::step(learning_rate, steps, beta1)),
+            call("LearningRate::cosine", || LearningRate::cosine(learning_rate, steps, beta1)),
+        ] {
+            let warm = rate.and_then(|rate| call("warm_up", || rate.warm_up(other, beta2)));
+            for (rate, step) in
+                [rate, warm].into_iter().flatten().flat_map(|rate| [0, 1, other, seed].map(|step| (rate, step)))
+            {
+                let at = rate.at(step);
+                assert!(at >= 0.0 && at <= learning_rate, "{at} at step {step} of {rate:?}");
+            }
         }
         call("Linear::with_weights", || Linear::with_weights(gpu, [outputs, inputs], &[1.0; 6], &[1.0; 2]));
         let linear = call("Linear::new", || Linear::new(gpu, inputs, outputs, seed));

@@ -1,13 +1,13 @@
 //! Whatever the crate hands out can be bound in a shader of the app as it stands, and the shader reads that tensor and
 //! nothing else.
 
-use wgpu_gru::train::{Linear, MeanSquaredError};
+use wgpu_gru::train::{Accumulation, Adam, AdamOptions, FirstState, Linear, MeanSquaredError};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::{
     Config, Direction, Error, Gpu, GruConfig, Recurrent, RnnConfig, StreamOptions, Tensor, Unroll, Unrolled, wgpu,
 };
 
-use crate::support::{assert_as_planned, assert_error, bits, encoder, open, results, tensor};
+use crate::support::{assert_as_planned, assert_error, bits, encoder, open, record, results, tensor, zeros};
 
 trials![tensors_of_layers, tensors_of_streams, tensors_of_heads, parts_of_tensors];
 
@@ -174,6 +174,16 @@ fn tensors_of_heads(gpu: &Gpu) {
         head.encode_backward(encoder)
     })
     .expect("a submission");
+    let options = AdamOptions { accumulate: Some(Accumulation::Mean), ..AdamOptions::default() };
+    let adam = Adam::new(net.pairs().expect("training").chain(head.pairs()), &options).expect("an optimiser");
+    let state = zeros(&gpu, &[1, 1, 5]);
+    let first = FirstState::new(&state, &net).expect("first states");
+    record(&gpu, |encoder| {
+        adam.encode_accumulate(encoder).expect("passes are accumulated");
+        adam.encode(encoder);
+    });
+    let of_training = adam.named().map(|(_, tensor)| tensor).chain([adam.norm(), first.pair().expect("training").1]);
+    of_training.for_each(|tensor| copier.check("a tensor of the training", tensor));
     let of_head = linear.parameters().into_iter().chain(head.gradients());
     for tensor in of_head.chain([head.output(), head.d_output(), loss.expected(), loss.loss()]) {
         copier.check("a tensor of the head", tensor);

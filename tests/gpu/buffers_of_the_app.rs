@@ -83,8 +83,8 @@ fn destroyed(gpu: &Gpu) {
     assert_refused(pollster::block_on(of_the_app.read_weights()));
 
     let good = Tensor::zeros(&gpu, &[4]).expect("a tensor");
-    assert_refused(Adam::new(&[(&gone(&[4]), &good)], &AdamOptions::default()));
-    assert_refused(Adam::new(&[(&good, &gone(&[4]))], &AdamOptions::default()));
+    assert_refused(Adam::new([(&gone(&[4]), &good)], &AdamOptions::default()));
+    assert_refused(Adam::new([(&good, &gone(&[4]))], &AdamOptions::default()));
     let linear = Linear::new(&gpu, 2, 2, 1).expect("a head");
     assert_refused(linear.unroll(&gone(&[3, 2]), &Tensor::zeros(&gpu, &[3, 2]).expect("a tensor")));
 

@@ -1,13 +1,16 @@
 //! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every
-//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference. Only the budgets are the crate's own.
+//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference; and PyTorch's optimisers. Only the budgets are the crate's own.
 
+use wgpu_gru::train::Parameter;
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Error, Gpu, Recurrent, Tolerance, Unroll};
 
+use crate::checks::steps::Options;
 use crate::support::golden::{Golden, Precision, load_options, load_plain};
-use crate::support::{assert_close, results};
+use crate::support::steps::{Kind, SHAPES, STEPS, load};
+use crate::support::{assert_close, read, record, results, tensor, zeros};
 
-trials![training_matches_pytorch, inference_matches_pytorch, every_source];
+trials![training_matches_pytorch, inference_matches_pytorch, every_source, optimisers_match_pytorch];
 
 fn batch(golden: &Golden) -> Batch {
     let config = golden.config();
@@ -71,4 +74,36 @@ fn every_source(gpu: &Gpu) {
         });
     }
     assert!(compared > 700 && refused < 5, "{compared} tensors, {refused} layers that do not train");
+}
+
+/// 20 steps with weight decay, momentum, clipping and gradients of several passes.
+fn optimisers_match_pytorch(gpu: &Gpu) {
+    for case in load().steps {
+        let (parameters, passes) = case.draw();
+        let parameters: Vec<_> =
+            SHAPES.into_iter().zip(&parameters).map(|(shape, host)| tensor(gpu, shape, host)).collect();
+        let gradients = SHAPES.map(|shape| zeros(gpu, shape));
+        let of = |index: usize| {
+            let (value, gradient) = (&parameters[index], &gradients[index]);
+            Parameter { value, gradient, weight_decay: case.weight_decays[index] }
+        };
+        let options = match case.optimiser {
+            Kind::Adam => Options::Adam(case.adam()),
+            Kind::Sgd => Options::Sgd(case.sgd()),
+        };
+        let optimiser = options.make([of(0), of(1)]).expect("an optimiser");
+        for (step, passes) in (1..).zip(passes) {
+            for pass in passes {
+                gradients.iter().zip(&pass).for_each(|(gradient, host)| gradient.write(host).expect("a write"));
+                if case.accumulate().is_some() {
+                    gpu.submit(|encoder| optimiser.encode_accumulate(encoder)).expect("a submission");
+                }
+            }
+            record(gpu, |encoder| optimiser.encode(encoder));
+            let Some(expected) = case.after.get(&step) else { continue };
+            let actual: Vec<_> = parameters.iter().flat_map(read).collect();
+            let tolerance = Tolerance::through_time(1, STEPS);
+            assert_close(&format!("parameters after step {step} of {}", case.name), &actual, expected, tolerance);
+        }
+    }
 }

@@ -192,7 +192,7 @@ fn what_changed_since_the_forward_pass(gpu: &Gpu) {
     .expect("a submission");
     // An optimiser between the passes.
     let d_weight = zeros(gpu, weight.shape());
-    let sgd = wgpu_gru::train::Sgd::new(&[(weight, &d_weight)], &wgpu_gru::train::SgdOptions::default()).expect("sgd");
+    let sgd = wgpu_gru::train::Sgd::new([(weight, &d_weight)], &wgpu_gru::train::SgdOptions::default()).expect("sgd");
     record(gpu, |encoder| {
         with.encode_forward(encoder);
         sgd.encode(encoder);

@@ -6,7 +6,7 @@ use proptest::strategy::Strategy;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::Placed;
 use wgpu_gru::reference::twins::matmul::MatmulParams;
-use wgpu_gru::train::{Sgd, SgdOptions};
+use wgpu_gru::train::{Accumulation, FirstState, Sgd, SgdOptions};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{DeviceType, Features};
 use wgpu_gru::{
@@ -27,6 +27,7 @@ fn every_kernel(gpu: &Gpu) {
     let gpu = counting(gpu);
     layers(&gpu);
     training_steps(&gpu);
+    first_states(&gpu);
     products(&gpu);
     streams(&gpu);
     assert_none_out_of_range(&gpu);
@@ -78,7 +79,14 @@ fn training_steps(gpu: &Gpu) {
     for sizes in [[1, 1, 1, 1, 1], [4, 3, 2, 7, 5], [9, 17, 3, 33, 2]] {
         let mut trainer = Trainer::new(gpu, sizes).expect("a trainer");
         let [parameter, gradient] = [0.1, 0.2].map(|value| tensor(gpu, &[257], &[value; 257]));
-        let sgd = Sgd::new(&[(&parameter, &gradient)], &SgdOptions::default()).expect("an optimiser");
+        let sgd = Sgd::new([(&parameter, &gradient)], &SgdOptions::default()).expect("an optimiser");
+        let momentum = SgdOptions {
+            momentum: 0.5,
+            weight_decay: 0.5,
+            accumulate: Some(Accumulation::Mean),
+            ..SgdOptions::default()
+        };
+        let momentum = Sgd::new([(&parameter, &gradient)], &momentum).expect("an optimiser");
         for loss in LOSSES {
             (loss.once)(&parameter, &gradient, None).expect("a loss");
         }
@@ -86,10 +94,29 @@ fn training_steps(gpu: &Gpu) {
             gpu.submit(|encoder| {
                 trainer.encode(encoder)?;
                 sgd.encode(encoder);
+                momentum.encode_accumulate(encoder)?;
+                momentum.encode(encoder);
                 Ok(())
             })
             .expect("a submission");
         }
+    }
+}
+
+/// States that are copied to the rows, with the sum of their gradients.
+fn first_states(gpu: &Gpu) {
+    for (hidden, rows) in [(1, 1), (5, 3), (65, 9)] {
+        let layer = Recurrent::new(gpu, GruConfig::new(3, hidden).num_layers(2), 1).expect("a layer");
+        let mut net = layer.unroll(Unroll::training(2, rows)).expect("an unroll");
+        let state = tensor(gpu, &[2, 1, hidden], &vec![0.5; 2 * hidden]);
+        let first = FirstState::new(&state, &net).expect("first states");
+        gpu.submit(|encoder| {
+            first.encode_forward(encoder);
+            net.encode_forward(encoder)?;
+            net.encode_backward(encoder)?;
+            first.encode_backward(encoder)
+        })
+        .expect("a submission");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, FirstState, Linear, MeanSquaredError, Sgd, SgdOptions};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Unroll, Weights, verify, wgpu};
 
 use crate::support::{forward, open, own, read};
@@ -66,6 +66,7 @@ fn everything_else(gpu: &Gpu) {
     let mut net = gru.unroll(Unroll::training(4, 3)).expect("an unroll");
     let x = Tensor::zeros(&gpu, &[4, 3, 2]).expect("a tensor");
     let d_x = Tensor::zeros(&gpu, &[4, 3, 2]).expect("a tensor");
+    let state = Tensor::zeros(&gpu, &[1, 1, 5]).expect("a tensor");
     net.forward(&x, None).expect("a forward pass");
     in_finite_time(move || {
         gpu.device().destroy();
@@ -86,7 +87,9 @@ fn everything_else(gpu: &Gpu) {
         assert_lost(linear.unroll(net.output(), net.d_output().expect("training")));
         assert_lost(MeanSquaredError::new(&x, &d_x));
         assert_lost(BinaryCrossEntropy::new(&x, &d_x));
-        assert_lost(Adam::new(&[(&x, &d_x)], &AdamOptions::default()));
+        assert_lost(Adam::new([(&x, &d_x)], &AdamOptions::default()));
+        assert_lost(Sgd::new([(&x, &d_x)], &SgdOptions::default()));
+        assert_lost(FirstState::new(&state, &net));
         assert_lost(gpu.wait_blocking());
         // What cannot fail does not panic.
         drop(x.write(&[0.0; 24]));

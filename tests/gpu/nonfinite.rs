@@ -236,9 +236,8 @@ impl Subject {
             cell.tensors().zip(arrays).for_each(|(tensor, array)| tensor.write(array).expect("weights"));
         }
         let mut list = results(&mut self.net, batch);
-        let gradients = self.net.gradients().expect("training");
-        let pairs: Vec<_> = parameters.tensors().zip(gradients.parameters.tensors()).collect();
-        let adam = Adam::new(&pairs, &AdamOptions::default()).expect("an optimiser");
+        let pairs = self.net.pairs().expect("training");
+        let adam = Adam::new(pairs, &AdamOptions::default()).expect("an optimiser");
         record(self.net.output().gpu(), |encoder| adam.encode(encoder));
         let named = parameters.named(self.layer.config());
         list.extend(named.map(|(name, tensor)| (format!("d_{name}{STEPPED}"), read(tensor))));

@@ -3,7 +3,7 @@
 
 use wgpu_gru::reference::twins::adam::adam;
 use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
-use wgpu_gru::reference::twins::sgd::sgd;
+use wgpu_gru::reference::twins::sgd::{Descent, sgd};
 use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, Sgd, SgdOptions};
@@ -44,7 +44,10 @@ impl Any {
             Ok(Self::Adam(Adam::new(pairs, &options)?))
         },
         |pairs, max_norm, skip_nonfinite| {
-            Ok(Self::Sgd(Sgd::new(pairs, &SgdOptions { learning_rate: 0.1, max_norm, skip_nonfinite })?))
+            Ok(Self::Sgd(Sgd::new(
+                pairs,
+                &SgdOptions { learning_rate: 0.1, max_norm, skip_nonfinite, ..SgdOptions::default() },
+            )?))
         },
     ];
 
@@ -104,7 +107,7 @@ fn a_nan_anywhere(gpu: &Gpu) {
             let (p, other) = (tensor(gpu, &[len], &vec![1.0; len]), tensor(gpu, &[3], &[1.0; 3]));
             let (d_p, d_other) = (tensor(gpu, &[len], &host), tensor(gpu, &[3], &[1.0; 3]));
             let options = SgdOptions { max_norm: Some(1.0), ..SgdOptions::default() };
-            let sgd = Any::Sgd(Sgd::new(&[(&other, &d_other), (&p, &d_p)], &options).expect("sgd"));
+            let sgd = Any::Sgd(Sgd::new([(&other, &d_other), (&p, &d_p)], &options).expect("sgd"));
             sgd.step(gpu);
             assert!(read(&p).iter().chain(&read(&other)).all(|value| value.is_nan()), "a NaN at {at} of {len}");
 
@@ -177,8 +180,9 @@ fn steps_are_left_out(gpu: &Gpu) {
 fn large_gradients_are_finite(gpu: &Gpu) {
     for (size, len, moved) in [(1e20_f32, 1, true), (1e25, 300, true), (1e37, 20, true), (3e38, 300_007, false)] {
         let (p, d_p) = (tensor(gpu, &[len], &vec![0.0; len]), tensor(gpu, &[len], &vec![size; len]));
-        let options = SgdOptions { learning_rate: 1.0, max_norm: Some(8.0), skip_nonfinite: true };
-        let sgd = Any::Sgd(Sgd::new(&[(&p, &d_p)], &options).expect("sgd"));
+        let options =
+            SgdOptions { learning_rate: 1.0, max_norm: Some(8.0), skip_nonfinite: true, ..SgdOptions::default() };
+        let sgd = Any::Sgd(Sgd::new([(&p, &d_p)], &options).expect("sgd"));
         sgd.step(gpu);
         assert_close("steps left out", &[sgd.skipped()], &[0.0], Tolerance::EXACT);
         let exact = f64::from(size) * (len as f64).sqrt();
@@ -217,7 +221,8 @@ fn huge_and_tiny_norms(gpu: &Gpu) {
         let zeros = |of: &Tensor| tensor(gpu, of.shape(), &vec![0.0; of.len()]);
         let (p, q, r) = (zeros(&halves[0]), zeros(&halves[1]), zeros(&whole));
         for pairs in [vec![(&p, &halves[0]), (&q, &halves[1])], vec![(&r, &whole)]] {
-            let options = SgdOptions { learning_rate: 1.0, max_norm: Some(1.0), skip_nonfinite: true };
+            let options =
+                SgdOptions { learning_rate: 1.0, max_norm: Some(1.0), skip_nonfinite: true, ..SgdOptions::default() };
             let sgd = Any::Sgd(Sgd::new(&pairs, &options).expect("sgd"));
             sgd.step(gpu);
             assert_close(&format!("norm of {list:?}"), &[sgd.norm()], &[exact], tolerance);
@@ -238,7 +243,7 @@ fn long_sums(gpu: &Gpu) {
         let exact = sum_squares(&wide(&host));
         let tolerance = Tolerance { abs: 0.0, rel: 1e-6 };
         let (p, d_p) = (tensor(gpu, &[len], &vec![0.0; len]), tensor(gpu, &[len], &host));
-        let sgd = Any::Sgd(Sgd::new(&[(&p, &d_p)], &SgdOptions::default()).expect("sgd"));
+        let sgd = Any::Sgd(Sgd::new([(&p, &d_p)], &SgdOptions::default()).expect("sgd"));
         sgd.step(gpu);
         assert_close(&format!("norm of {len}"), &[sgd.norm()], &[exact.sqrt()], tolerance);
 
@@ -257,7 +262,7 @@ fn sums_of_several_parts(gpu: &Gpu) {
     let parameter = Tensor::zeros(gpu, &[len]).expect("a tensor");
     for constant in [0.7, 1.0 / 3.0] {
         let constants = tensor(gpu, &[len], &vec![constant; len]);
-        let sgd = Any::Sgd(Sgd::new(&[(&parameter, &constants)], &SgdOptions::default()).expect("sgd"));
+        let sgd = Any::Sgd(Sgd::new([(&parameter, &constants)], &SgdOptions::default()).expect("sgd"));
         sgd.step(gpu);
         let constant = f64::from(constant);
         let tolerance = Tolerance { abs: 0.0, rel: 1.5e-6 };
@@ -326,13 +331,13 @@ fn at_an_offset(gpu: &Gpu) {
         let fresh = LENS.map(|len| uniform.vec(len, 1.0));
         let squares = sum_squares(&wide(&fresh.concat()));
         let rate = f64::from(0.01_f32);
-        let state = adam_prepare(t, rate, betas, max_norm.map(f64::from), squares);
+        let state = adam_prepare(t, rate, betas, [max_norm.map(f64::from), None], squares);
         for (index, host) in fresh.iter().enumerate() {
             gradients[index].part.write(host).expect("a write");
             let [moment1, moment2] = &mut moments[index];
             let epsilon = f64::from(adam_options.epsilon);
-            adam(&state, betas, epsilon, &wide(host), &mut by_adam[index], moment1, moment2);
-            sgd(&state, &wide(host), &mut by_sgd[index]);
+            adam(&state, betas, [epsilon, 0.0], &wide(host), &mut by_adam[index], moment1, moment2);
+            sgd(&state, &Descent::default(), &wide(host), &mut by_sgd[index], &mut []);
         }
         adam_step.step(gpu);
         sgd_step.step(gpu);
@@ -363,18 +368,17 @@ fn parameters_of_many_cells(gpu: &Gpu) {
     let config = GruConfig::new(3, 5).num_layers(2).direction(Direction::Bidirectional);
     let gru = Gru::new(gpu, config, 3).expect("a layer");
     let net = gru.unroll(Unroll::training(2, 2)).expect("an unroll");
-    let gradients = net.gradients().expect("training").parameters.clone();
-    let pairs: Vec<_> = gru.parameters().tensors().zip(gradients.tensors()).collect();
+    let pairs: Vec<_> = net.pairs().expect("training").collect();
     assert!(pairs.iter().any(|(parameter, _)| parameter.byte_offset() > 0), "some cell's weights begin elsewhere");
     let options = SgdOptions { learning_rate: 0.5, max_norm: Some(2.0), ..SgdOptions::default() };
     let step = Any::Sgd(Sgd::new(&pairs, &options).expect("sgd"));
     let mut uniform = SplitMix64::new(2);
     let fresh: Vec<_> = pairs.iter().map(|(parameter, _)| uniform.vec(parameter.len(), 1.0)).collect();
-    let state = adam_prepare(1, 0.5, [0.0; 2], Some(2.0), sum_squares(&wide(&fresh.concat())));
+    let state = adam_prepare(1, 0.5, [0.0; 2], [Some(2.0), None], sum_squares(&wide(&fresh.concat())));
     let mut expected: Vec<_> = pairs.iter().map(|(parameter, _)| wide(&read(parameter))).collect();
     for ((gradient, host), expected) in pairs.iter().map(|pair| pair.1).zip(&fresh).zip(&mut expected) {
         gradient.write(host).expect("a write");
-        sgd(&state, &wide(host), expected);
+        sgd(&state, &Descent::default(), &wide(host), expected, &mut []);
     }
     step.step(gpu);
     for (index, (parameter, expected)) in pairs.iter().map(|pair| pair.0).zip(&expected).enumerate() {
@@ -392,11 +396,24 @@ fn pytorch_defaults(gpu: &Gpu) {
         beta1: 0.9,
         beta2: 0.999,
         epsilon: 1e-8,
+        weight_decay: 0.0,
         max_norm: None,
+        clip_value: None,
         skip_nonfinite: false,
+        accumulate: None,
     };
     assert_eq!(options, expected, "the options of Adam");
-    let expected = SgdOptions { learning_rate: 1e-3, max_norm: None, skip_nonfinite: false };
+    let expected = SgdOptions {
+        learning_rate: 1e-3,
+        momentum: 0.0,
+        dampening: 0.0,
+        nesterov: false,
+        weight_decay: 0.0,
+        max_norm: None,
+        clip_value: None,
+        skip_nonfinite: false,
+        accumulate: None,
+    };
     assert_eq!(SgdOptions::default(), expected, "the options of SGD");
 
     const GRADIENTS: [[f32; 2]; 3] = [[1e-8, 0.5], [3e-8, -0.25], [2e-8, 0.125]];
@@ -407,13 +424,13 @@ fn pytorch_defaults(gpu: &Gpu) {
     ];
     let (p, d_p) = (tensor(gpu, &[2], &[0.0; 2]), tensor(gpu, &[2], &[0.0; 2]));
     let (q, d_q) = (tensor(gpu, &[2], &[0.0; 2]), tensor(gpu, &[2], &[8.0, -2.0]));
-    let adam = Any::Adam(Adam::new(&[(&p, &d_p)], &options).expect("adam"));
+    let adam = Any::Adam(Adam::new([(&p, &d_p)], &options).expect("adam"));
     for (gradient, expected) in GRADIENTS.iter().zip(EXPECTED) {
         d_p.write(gradient).expect("a write");
         adam.step(gpu);
         assert_close("Adam with its defaults", &read(&p), &expected, Tolerance { abs: 0.0, rel: 2e-5 });
     }
-    Any::Sgd(Sgd::new(&[(&q, &d_q)], &SgdOptions::default()).expect("sgd")).step(gpu);
+    Any::Sgd(Sgd::new([(&q, &d_q)], &SgdOptions::default()).expect("sgd")).step(gpu);
     assert_close("SGD with its defaults", &read(&q), &[-8e-3, 2e-3], Tolerance::pointwise());
 }
 

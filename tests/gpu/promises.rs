@@ -75,7 +75,7 @@ fn the_count_can_fail(gpu: &Gpu) {
 
     let gradient = Tensor::zeros(&gpu, &[1000]).expect("a tensor");
     let (activity, before) = counts(&gpu);
-    let _adam = Adam::new(&[(&tensor, &gradient)], &AdamOptions::default()).expect("an optimiser");
+    let _adam = Adam::new([(&tensor, &gradient)], &AdamOptions::default()).expect("an optimiser");
     let after = gpu.activity();
     assert!(after.pipelines == activity.pipelines + 3 && after.bind_groups == activity.bind_groups + 3, "{after:?}");
     for kind in ["bind_groups", "compute_pipelines"] {

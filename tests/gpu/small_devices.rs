@@ -1,7 +1,9 @@
 //! Devices with limits below WebGPU's defaults: everything that the crate makes is made and works, or the error names
 //! the limit. A panic inside wgpu would fail these tests by itself.
 
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{
+    Accumulation, Adam, AdamOptions, BinaryCrossEntropy, FirstState, Linear, MeanSquaredError, Sgd, SgdOptions,
+};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
 use crate::support::{assert_close, open, read, record, settings, tensor};
@@ -15,7 +17,7 @@ type Use = fn(&Gpu) -> Result<()>;
 type Lower = fn(&mut wgpu::Limits);
 
 /// What is made, with a use of it whose numbers are looked at.
-const OBJECTS: [(&str, Use); 8] = [
+const OBJECTS: [(&str, Use); 10] = [
     ("adam", use_adam),
     ("sgd", use_sgd),
     ("squared error", use_squared_error),
@@ -24,6 +26,8 @@ const OBJECTS: [(&str, Use); 8] = [
     ("linear for inference", use_linear_inference),
     ("gru", use_gru),
     ("gru for inference", use_gru_inference),
+    ("sgd over several passes", use_accumulation),
+    ("first state", use_first_state),
 ];
 
 fn pair(gpu: &Gpu) -> Result<[Tensor; 2]> {
@@ -33,7 +37,7 @@ fn pair(gpu: &Gpu) -> Result<[Tensor; 2]> {
 fn use_adam(gpu: &Gpu) -> Result<()> {
     let [parameter, gradient] = pair(gpu)?;
     let options = AdamOptions { learning_rate: 0.5, max_norm: Some(1.0), ..AdamOptions::default() };
-    let adam = Adam::new(&[(&parameter, &gradient)], &options)?;
+    let adam = Adam::new([(&parameter, &gradient)], &options)?;
     record(gpu, |encoder| adam.encode(encoder));
     let tolerance = Tolerance { abs: 1e-6, rel: 0.0 };
     assert_close("parameter", &read(&parameter), &[0.5, 1.5], tolerance);
@@ -43,9 +47,24 @@ fn use_adam(gpu: &Gpu) -> Result<()> {
 fn use_sgd(gpu: &Gpu) -> Result<()> {
     let [parameter, gradient] = pair(gpu)?;
     let options = SgdOptions { learning_rate: 0.5, max_norm: Some(1.0), ..SgdOptions::default() };
-    let sgd = Sgd::new(&[(&parameter, &gradient)], &options)?;
+    let sgd = Sgd::new([(&parameter, &gradient)], &options)?;
     record(gpu, |encoder| sgd.encode(encoder));
     assert_close("parameter", &read(&parameter), &[0.7, 1.6], Tolerance { abs: 1e-6, rel: 0.0 });
+    Ok(())
+}
+
+fn use_accumulation(gpu: &Gpu) -> Result<()> {
+    let [parameter, gradient] = pair(gpu)?;
+    let accumulate = Some(Accumulation::Sum);
+    let options = SgdOptions { learning_rate: 0.125, momentum: 0.5, accumulate, ..SgdOptions::default() };
+    let sgd = Sgd::new([(&parameter, &gradient)], &options)?;
+    gpu.submit(|encoder| {
+        sgd.encode_accumulate(encoder)?;
+        sgd.encode_accumulate(encoder)?;
+        sgd.encode(encoder);
+        Ok(())
+    })?;
+    assert_close("parameter", &read(&parameter), &[0.25, 1.0], Tolerance::pointwise());
     Ok(())
 }
 
@@ -123,37 +142,65 @@ fn use_gru_inference(gpu: &Gpu) -> Result<()> {
     use_layer(gpu, Unroll::inference(1, 2))
 }
 
+/// All weights are 0: h = h0 / 2 after a step.
+fn use_first_state(gpu: &Gpu) -> Result<()> {
+    let gru = Gru::new(gpu, GruConfig::new(1, 4), 1)?;
+    for parameter in gru.parameters().tensors() {
+        parameter.write(&vec![0.0; parameter.len()])?;
+    }
+    let mut net = gru.unroll(Unroll::training(1, 1))?;
+    let first = FirstState::new(&Tensor::from_slice(gpu, &[1, 1, 4], &[2.0; 4])?, &net)?;
+    net.d_output()?.write(&[1.0; 4])?;
+    gpu.submit(|encoder| {
+        first.encode_forward(encoder);
+        net.encode_forward(encoder)?;
+        net.encode_backward(encoder)?;
+        first.encode_backward(encoder)
+    })?;
+    assert_close("output", &read(net.output()), &[1.0; 4], Tolerance::pointwise());
+    assert_close("gradient", &read(first.pair()?.1), &[0.5; 4], Tolerance::pointwise());
+    Ok(())
+}
+
 fn devices_of_low_limits(gpu: &Gpu) {
     // Which objects work as planned for a software adapter, in the order of OBJECTS; other plans have other kernels.
     let told = gpu.is_software() && settings::planned_as().is_none_or(|class| class == wgpu::DeviceType::Cpu);
     const Y: bool = true;
     const N: bool = false;
-    let devices: [(&str, Lower, [bool; 8]); 21] = [
-        ("WebGPU's defaults", |_| {}, [Y; 8]),
-        ("downlevel_defaults", |all| *all = wgpu::Limits::downlevel_defaults(), [N, Y, Y, Y, Y, Y, N, N]),
-        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, [N; 8]),
-        ("4 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 4, [N, Y, Y, Y, Y, Y, N, N]),
-        ("workgroups of 64", |all| all.max_compute_workgroup_size_x = 64, [N, N, N, N, Y, Y, N, N]),
-        ("workgroups of 4 lines", |all| all.max_compute_workgroup_size_y = 4, [Y, Y, N, N, N, Y, N, N]),
-        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, [N; 8]),
-        ("128 invocations", |all| all.max_compute_invocations_per_workgroup = 128, [N, N, N, N, N, Y, N, N]),
-        ("1 KiB of workgroup memory", |all| all.max_compute_workgroup_storage_size = 1024, [N, N, Y, Y, Y, Y, Y, Y]),
-        ("uniforms of 16 bytes", |all| all.max_uniform_buffer_binding_size = 16, [N; 8]),
-        ("uniforms of 40 bytes", |all| all.max_uniform_buffer_binding_size = 40, [Y, Y, Y, Y, N, N, N, N]),
-        ("no uniform", |all| all.max_uniform_buffers_per_shader_stage = 0, [N; 8]),
-        ("no bind group", |all| all.max_bind_groups = 0, [N; 8]),
-        ("no dynamic uniform", |all| all.max_dynamic_uniform_buffers_per_pipeline_layout = 0, [Y, Y, Y, Y, Y, Y, N, N]),
-        ("4 buffers", |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4, [N; 8]),
-        ("workgroups without depth", |all| all.max_compute_workgroup_size_z = 0, [N; 8]),
-        ("buffers of 4 bytes", |all| all.max_buffer_size = 4, [N; 8]),
-        ("bindings of 4 bytes", |all| all.max_storage_buffer_binding_size = 4, [N; 8]),
-        ("no workgroup", |all| all.max_compute_workgroups_per_dimension = 0, [N; 8]),
+    let devices: [(&str, Lower, [bool; 10]); 21] = [
+        ("WebGPU's defaults", |_| {}, [Y; 10]),
+        ("downlevel_defaults", |all| *all = wgpu::Limits::downlevel_defaults(), [N, Y, Y, Y, Y, Y, N, N, Y, N]),
+        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, [N; 10]),
+        ("4 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 4, [N, Y, Y, Y, Y, Y, N, N, Y, N]),
+        ("workgroups of 64", |all| all.max_compute_workgroup_size_x = 64, [N, N, N, N, Y, Y, N, N, N, N]),
+        ("workgroups of 4 lines", |all| all.max_compute_workgroup_size_y = 4, [Y, Y, N, N, N, Y, N, N, Y, N]),
+        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, [N; 10]),
+        ("128 invocations", |all| all.max_compute_invocations_per_workgroup = 128, [N, N, N, N, N, Y, N, N, N, N]),
+        (
+            "1 KiB of workgroup memory",
+            |all| all.max_compute_workgroup_storage_size = 1024,
+            [N, N, Y, Y, Y, Y, Y, Y, N, Y],
+        ),
+        ("uniforms of 16 bytes", |all| all.max_uniform_buffer_binding_size = 16, [N; 10]),
+        ("uniforms of 40 bytes", |all| all.max_uniform_buffer_binding_size = 40, [Y, Y, Y, Y, N, N, N, N, Y, N]),
+        ("no uniform", |all| all.max_uniform_buffers_per_shader_stage = 0, [N; 10]),
+        ("no bind group", |all| all.max_bind_groups = 0, [N; 10]),
+        (
+            "no dynamic uniform",
+            |all| all.max_dynamic_uniform_buffers_per_pipeline_layout = 0,
+            [Y, Y, Y, Y, Y, Y, N, N, Y, N],
+        ),
+        ("4 buffers", |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4, [N; 10]),
+        ("workgroups without depth", |all| all.max_compute_workgroup_size_z = 0, [N; 10]),
+        ("buffers of 4 bytes", |all| all.max_buffer_size = 4, [N; 10]),
+        ("bindings of 4 bytes", |all| all.max_storage_buffer_binding_size = 4, [N; 10]),
+        ("no workgroup", |all| all.max_compute_workgroups_per_dimension = 0, [N; 10]),
         (
             "uniforms anywhere",
             |all| (all.min_uniform_buffer_offset_alignment, all.min_storage_buffer_offset_alignment) = (256, 256),
-            [Y; 8],
+            [Y; 10],
         ),
-        ("one workgroup", |all| all.max_compute_workgroups_per_dimension = 1, [Y; 8]),
+        ("one workgroup", |all| all.max_compute_workgroups_per_dimension = 1, [Y; 10]),
     ];
     for (name, lower, expected) in devices {
         let mut limits = wgpu::Limits::default();
@@ -178,7 +225,7 @@ fn the_message_says_what_to_do(gpu: &Gpu) {
     let small = open(gpu, wgpu::Limits::downlevel_defaults());
     let (parameter, gradient) = (tensor(&small, &[1], &[1.0]), tensor(&small, &[1], &[1.0]));
     let before = small.activity();
-    let error = Adam::new(&[(&parameter, &gradient)], &AdamOptions::default()).expect_err("5 storage buffers");
+    let error = Adam::new([(&parameter, &gradient)], &AdamOptions::default()).expect_err("5 storage buffers");
     assert_eq!(small.activity(), before, "nothing is made");
     let text = error.to_string();
     for part in ["adam needs 5", "max_storage_buffers_per_shader_stage is 4", "Config::required_limits"] {

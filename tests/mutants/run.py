@@ -34,7 +34,7 @@ MODULES = [
     (r"shared/(operand|rows|sequence|gru_sequence|rnn_sequence)", ["rows", "cells", "recurrence", "exchange", "options", "chunks", "nonfinite"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows", ["single", "sums", "long_sums", "in_range", "options"]),
-    (r"adam|optimiser|sgd|mse|bce|loss|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "in_range"]),
+    (r"adam|optimiser|sgd|accumulate|mse|bce|loss|sum_squares|reduce|norm|train", ["steps", "passes", "optimisers", "train", "heads", "in_range"]),
     (r"move_rows|number|copies", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
     (r"pack|f16", ["single", "half", "past_a_grid", "nonfinite", "options", "in_range"]),

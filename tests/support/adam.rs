@@ -21,8 +21,11 @@ pub(crate) const OPTIONS: AdamOptions = AdamOptions {
     beta1: 0.875,
     beta2: 0.96875,
     epsilon: 1.0 / 64.0,
+    weight_decay: 0.0,
     max_norm: None,
+    clip_value: None,
     skip_nonfinite: false,
+    accumulate: None,
 };
 
 /// p and q before the first step.

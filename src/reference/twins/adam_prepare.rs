@@ -15,15 +15,31 @@ pub struct AdamState<R> {
     pub norm: R,
     /// What the gradients are multiplied by.
     pub scale: R,
+    /// How far from 0 they then go at most, if there is a limit.
+    pub limit: Option<R>,
+    /// No step was taken before this one.
+    pub first: bool,
 }
 
-/// The scalars of step `step`, from the sum of the squares of all gradients. Steps are counted from 1, without those
-/// that were left out.
+impl<R: Real> AdamState<R> {
+    /// A gradient as the step takes it: first its part of the common norm, then clamped. NaN is over no limit.
+    pub(super) fn clipped(&self, gradient: R) -> R {
+        let scaled = gradient * self.scale;
+        match self.limit {
+            Some(limit) if scaled > limit => limit,
+            Some(limit) if scaled < -limit => -limit,
+            _ => scaled,
+        }
+    }
+}
+
+/// The scalars of step `step`, from the sum of the squares of all gradients, which for the step of several backward
+/// passes are their sums or means. Steps are counted from 1, without those that were left out.
 pub fn adam_prepare<R: Real>(
     step: u32,
     learning_rate: R,
     [beta1, beta2]: [R; 2],
-    max_norm: Option<R>,
+    [max_norm, clip_value]: [Option<R>; 2],
     sum_squares: R,
 ) -> AdamState<R> {
     let correction = |beta: R| R::from_f64(1.0 - beta.into().powi(step as i32));
@@ -34,5 +50,13 @@ pub fn adam_prepare<R: Real>(
         // A norm that is NaN is not at most anything, so it becomes the factor; an infinite one gives 0.
         if with_epsilon <= max_norm { one } else { max_norm / with_epsilon }
     });
-    AdamState { learning_rate, correction1: correction(beta1), correction2: correction(beta2), norm, scale }
+    AdamState {
+        learning_rate,
+        correction1: correction(beta1),
+        correction2: correction(beta2),
+        norm,
+        scale,
+        limit: clip_value,
+        first: step == 1,
+    }
 }

@@ -2,6 +2,7 @@
 //! `matmul` has all products and `move_rows` has `number`. They work in f32, as the kernels do, and in f64, and know
 //! nothing of offsets, tiles and chunks. `run` executes a plan by them.
 
+pub mod accumulate;
 pub mod activation;
 pub mod adam;
 pub mod adam_prepare;
