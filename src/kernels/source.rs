@@ -27,6 +27,7 @@ macro_rules! files {
 /// What files import.
 static SHARED: &[File<'_>] = files![
     "shared/activation",
+    "shared/column_sums",
     "shared/exchange",
     "shared/exchange_ring",
     "shared/f16",
