@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use indicatif::ProgressBar;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, Loss};
 use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, RnnConfig, Tensor, Unroll};
 
 use args::{Args, Program, WORD, Word};
@@ -99,7 +99,7 @@ fn train<C: Copy + Into<Cell>>(
     // The head looks at the last step alone; before it the gradient of the output stays zero.
     let last = LENGTH - 1..LENGTH;
     let head = linear.unroll(&net.output().outer(last.clone())?, &net.d_output()?.outer(last)?)?;
-    let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+    let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
     let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
     pairs.extend(layer.parameters().tensors().zip(net.gradients()?.parameters.tensors()));
     pairs.extend(linear.parameters().into_iter().zip(head.gradients()));

@@ -138,6 +138,38 @@ bindings! {
 }
 
 bindings! {
+    /// The weighted mean of a loss and its gradient.
+    MaskedLoss;
+    uniform(dynamic: false) params: MaskedLossParams {
+        len: u32,
+        prediction_offset: u32, d_prediction_offset: u32,
+        workgroups: u32,
+        columns: u32,
+    }
+    storage { prediction: read, expected: read, d_prediction: read_write, partial: read_write, mask: read }
+}
+
+bindings! {
+    /// The sum of the weights of rows, in parts.
+    SumWeights;
+    uniform(dynamic: false) params: SumWeightsParams { rows: u32, workgroups: u32, ignored: u32 }
+    storage { expected: read, mask: read, partial: read_write }
+}
+
+bindings! {
+    /// The mean of the cross-entropy of rows and its gradient.
+    CrossEntropy;
+    uniform(dynamic: false) params: CrossEntropyParams {
+        rows: u32, classes: u32,
+        prediction_offset: u32, d_prediction_offset: u32,
+        workgroups: u32,
+        ignored: u32,
+        inverse_rows: f32,
+    }
+    storage { prediction: read, expected: read, mask: read, d_prediction: read_write, partial: read_write }
+}
+
+bindings! {
     /// The sum of squares, in parts.
     SumSquares;
     uniform(dynamic: false) params: SumSquaresParams {

@@ -43,7 +43,11 @@ kernels! {
     // Sums, losses, optimisers.
     SUM_ROWS                     = "sum_rows"           []                                             : SumRows;
     MSE                          = "mse"                []                                             : Loss;
+    MSE_MASKED                   = "mse"                [MASKED]                                       : MaskedLoss;
     BCE                          = "bce"                []                                             : Loss;
+    BCE_MASKED                   = "bce"                [MASKED]                                       : MaskedLoss;
+    SUM_WEIGHTS                  = "sum_weights"        []                                             : SumWeights;
+    CROSS_ENTROPY                = "cross_entropy"      []                                             : CrossEntropy;
     SUM_SQUARES                  = "sum_squares"        []                                             : SumSquares;
     ADAM_PREPARE                 = "adam_prepare"       []                                             : AdamPrepare;
     ADAM                         = "adam"               []                                             : Adam;
