@@ -170,6 +170,36 @@ bindings! {
 }
 
 bindings! {
+    /// Rows of a table by their numbers.
+    Embedding;
+    uniform(dynamic: false) params: EmbeddingParams {
+        len: u32, dim: u32, rows: u32,
+        weight_offset: u32, input_offset: u32,
+        workgroups: u32,
+    }
+    storage { weight: read, input: read, output: read_write }
+}
+
+bindings! {
+    /// A pass of the sort of places by the numbers that they hold.
+    SortIndices;
+    uniform(dynamic: false) params: SortIndicesParams { len: u32, width: u32, input_offset: u32, workgroups: u32 }
+    storage { input: read, source: read, destination: read_write }
+}
+
+bindings! {
+    /// The gradient of a table.
+    EmbeddingBackward;
+    uniform(dynamic: false) params: EmbeddingBackwardParams {
+        indices: u32, dim: u32, rows: u32,
+        input_offset: u32,
+        padding: u32,
+        workgroups: u32,
+    }
+    storage { input: read, order: read, d_output: read, d_weight: read_write }
+}
+
+bindings! {
     /// The sum of squares, in parts.
     SumSquares;
     uniform(dynamic: false) params: SumSquaresParams {

@@ -40,7 +40,7 @@ kernels! {
     MOVE_ROWS_SCALAR             = "move_rows"          []                                             : MoveRows;
     NUMBER                       = "number"             []                                             : Number;
 
-    // Sums, losses, optimisers.
+    // Sums, losses, embedding, optimisers.
     SUM_ROWS                     = "sum_rows"           []                                             : SumRows;
     MSE                          = "mse"                []                                             : Loss;
     MSE_MASKED                   = "mse"                [MASKED]                                       : MaskedLoss;
@@ -48,6 +48,9 @@ kernels! {
     BCE_MASKED                   = "bce"                [MASKED]                                       : MaskedLoss;
     SUM_WEIGHTS                  = "sum_weights"        []                                             : SumWeights;
     CROSS_ENTROPY                = "cross_entropy"      []                                             : CrossEntropy;
+    EMBEDDING                    = "embedding"          []                                             : Embedding;
+    SORT_INDICES                 = "sort_indices"       []                                             : SortIndices;
+    EMBEDDING_BACKWARD           = "embedding_backward" []                                             : EmbeddingBackward;
     SUM_SQUARES                  = "sum_squares"        []                                             : SumSquares;
     ADAM_PREPARE                 = "adam_prepare"       []                                             : AdamPrepare;
     ADAM                         = "adam"               []                                             : Adam;

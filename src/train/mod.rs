@@ -1,4 +1,4 @@
-//! Training on the GPU: a linear head, losses, optimisers with clipping. Each records into the app's encoder and
+//! Training on the GPU: an embedding, a linear head, losses, optimisers with clipping. Each records into the app's encoder and
 //! leaves what it makes in GPU tensors; nothing is read back unless the app does.
 //!
 //! ```no_run
@@ -48,17 +48,20 @@
 //! | the loss of n elements                      | (150 + n / 2^22) u     | 1e-5 at 3 10^7, 2.4e-5 at 10^9  |
 //! | the cross-entropy of R rows                 | (350 + R / 65536) u    | 2.2e-5 at 10^6                  |
 //! | the norm of n elements                      | (150 + n / 2^22) u     | the same, of the largest tensor |
+//! | a row of the gradient of an embedding       | (136 + n / 32768) u    | 1e-5 of n = 10^6 places         |
 //!
 //! The sum of the weights of a mask is another sum of the second kind. On lavapipe constants were off by a tenth to a fifth of that (`tests/checks/long_sums.rs`,
 //! `tests/gpu/optimisers.rs`). Terms of both signs are off by as much of the sum of their sizes.
 
 mod adam;
+mod embedding;
 mod linear;
 mod loss;
 mod optimiser;
 mod sgd;
 
 pub use adam::{Adam, AdamOptions};
+pub use embedding::{Embedding, EmbeddingInference, UnrolledEmbedding};
 pub use linear::{Linear, LinearInference, UnrolledLinear};
 pub use loss::{Loss, LossOptions};
 pub use sgd::{Sgd, SgdOptions};
