@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, Embedding, Linear, LossOptions, Sgd, SgdOptions};
 use wgpu_gru::verify;
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::wgpu::DeviceType;
@@ -279,7 +279,8 @@ fn training(gpu: &Gpu) {
     let pairs = [(&parameter, &gradient)];
     let max_norm = || prop_oneof![Just(None), real().prop_map(Some)];
     let numbers = ([real(), real(), real(), real()], max_norm(), any::<bool>());
-    property(300, &(numbers, size(), size(), any::<u64>()), |(numbers, inputs, outputs, seed)| {
+    let indices = (prop_oneof![Just(None), size().prop_map(|index| Some(index as u32))], size(), any::<[bool; 2]>());
+    property(300, &(numbers, size(), size(), any::<u64>(), indices), |(numbers, inputs, outputs, seed, indices)| {
         let ([learning_rate, beta1, beta2, epsilon], max_norm, skip_nonfinite) = numbers;
         let options = AdamOptions { learning_rate, beta1, beta2, epsilon, max_norm, skip_nonfinite };
         if let Some(adam) = call("Adam::new", || Adam::new(&pairs, &options)) {
@@ -290,12 +291,26 @@ fn training(gpu: &Gpu) {
             call("set_learning_rate", || sgd.set_learning_rate(epsilon));
         }
         call("Linear::with_weights", || Linear::with_weights(gpu, [outputs, inputs], &[1.0; 6], &[1.0; 2]));
+        let (ignore_index, index, [mask, batch_first]) = indices;
+        call("Embedding::with_weights", || Embedding::with_weights(gpu, [inputs, outputs], &[1.0; 6]));
+        let table = call("Embedding::new", || Embedding::new(gpu, inputs, outputs, seed));
+        let table = table.and_then(|table| call("padding_idx", || table.padding_idx(index)));
+        if let Some(layer) = table.and_then(|table| call("Embedding::unroll", || table.unroll(&parameter))) {
+            call("write_indices", || layer.write_indices(&[index, inputs, 0]));
+        }
         let linear = call("Linear::new", || Linear::new(gpu, inputs, outputs, seed));
         let tensors = || Some([Tensor::zeros(gpu, &[2, inputs]).ok()?, Tensor::zeros(gpu, &[2, inputs]).ok()?]);
         let (Some(linear), Some([x, d_x])) = (linear, tensors()) else { return };
         let Some(head) = call("Linear::unroll", || linear.unroll(&x, &d_x)) else { return };
-        call("MeanSquaredError::new", || MeanSquaredError::new(head.output(), head.d_output()));
-        call("BinaryCrossEntropy::new", || BinaryCrossEntropy::new(head.output(), head.d_output()));
+        let options = LossOptions { mask, ignore_index, batch_first };
+        let elements = LossOptions { ignore_index: None, ..options };
+        let (y, d_y) = (head.output(), head.d_output());
+        call("mean_squared_error", || elements.mean_squared_error(y, d_y));
+        call("binary_cross_entropy", || elements.binary_cross_entropy(y, None));
+        if let Some(loss) = call("cross_entropy", || options.cross_entropy(y, d_y)) {
+            call("write_classes", || loss.write_classes(&[index, outputs]));
+            call("set_lengths", || loss.set_lengths(&[index, inputs]));
+        }
     });
 }
 
@@ -367,6 +382,7 @@ fn tensors_too_large(gpu: &Gpu) {
         for [inputs, outputs] in [[size, 2], [2, size], [size; 2]] {
             let what = format!("a head of {inputs} and {outputs}");
             assert!(is_typed(&what, Linear::new(gpu, inputs, outputs, 1)), "{what} cannot be");
+            assert!(is_typed(&what, Embedding::new(gpu, inputs, outputs, 1)), "{what} cannot be");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Devices with limits below WebGPU's defaults: everything that the crate makes is made and works, or the error names
 //! the limit. A panic inside wgpu would fail these tests by itself.
 
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, Embedding, Linear, Loss, LossOptions, Sgd, SgdOptions};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
 use crate::support::{assert_close, open, read, record, settings, tensor};
@@ -15,11 +15,14 @@ type Use = fn(&Gpu) -> Result<()>;
 type Lower = fn(&mut wgpu::Limits);
 
 /// What is made, with a use of it whose numbers are looked at.
-const OBJECTS: [(&str, Use); 8] = [
+const OBJECTS: [(&str, Use); 11] = [
     ("adam", use_adam),
     ("sgd", use_sgd),
     ("squared error", use_squared_error),
+    ("binary cross-entropy", use_binary_cross_entropy),
+    ("masked error", use_masked_error),
     ("cross-entropy", use_cross_entropy),
+    ("embedding", use_embedding),
     ("linear", use_linear),
     ("linear for inference", use_linear_inference),
     ("gru", use_gru),
@@ -51,21 +54,56 @@ fn use_sgd(gpu: &Gpu) -> Result<()> {
 
 fn use_squared_error(gpu: &Gpu) -> Result<()> {
     let [prediction, d_prediction] = pair(gpu)?;
-    let loss = MeanSquaredError::new(&prediction, &d_prediction)?;
+    let loss = Loss::mean_squared_error(&prediction, &d_prediction)?;
     record(gpu, |encoder| loss.encode(encoder));
     assert_close("loss", &read(loss.loss()), &[2.5], Tolerance::pointwise());
     assert_close("d_prediction", &read(&d_prediction), &[1.0, 2.0], Tolerance::pointwise());
     Ok(())
 }
 
-fn use_cross_entropy(gpu: &Gpu) -> Result<()> {
+fn use_binary_cross_entropy(gpu: &Gpu) -> Result<()> {
     let [logits, d_logits] = pair(gpu)?;
-    let loss = BinaryCrossEntropy::new(&logits, &d_logits)?;
+    let loss = Loss::binary_cross_entropy(&logits, &d_logits)?;
     record(gpu, |encoder| loss.encode(encoder));
     // Of labels that are 0.
     let exact = [1.0_f64, 2.0].map(|x| [x.exp().ln_1p() / 2.0, 0.5 / (1.0 + (-x).exp())]);
     assert_close("loss", &read(loss.loss()), &[exact[0][0] + exact[1][0]], Tolerance::pointwise());
     assert_close("d_logits", &read(&d_logits), &exact.map(|[_, d]| d), Tolerance::pointwise());
+    Ok(())
+}
+
+fn use_masked_error(gpu: &Gpu) -> Result<()> {
+    let [prediction, d_prediction] = pair(gpu)?.map(|tensor| tensor.reshape(&[2, 1]).expect("two numbers"));
+    let loss = LossOptions { mask: true, ..LossOptions::default() }.mean_squared_error(&prediction, &d_prediction)?;
+    loss.mask()?.write(&[0.0, 1.0])?;
+    record(gpu, |encoder| loss.encode(encoder));
+    assert_close("loss", &read(loss.loss()), &[4.0], Tolerance::pointwise());
+    assert_close("d_prediction", &read(&d_prediction), &[0.0, 4.0], Tolerance::pointwise());
+    Ok(())
+}
+
+fn use_cross_entropy(gpu: &Gpu) -> Result<()> {
+    let [logits, d_logits] = pair(gpu)?.map(|tensor| tensor.reshape(&[1, 2]).expect("two numbers"));
+    let loss = Loss::cross_entropy(&logits, &d_logits)?;
+    record(gpu, |encoder| loss.encode(encoder));
+    // Of class 0, whose logit is 1 less.
+    let (exact, slope) = (1.0_f64.exp().ln_1p(), 1.0 / (1.0 + (-1.0_f64).exp()));
+    assert_close("loss", &read(loss.loss()), &[exact], Tolerance::pointwise());
+    assert_close("d_logits", &read(&d_logits), &[-slope, slope], Tolerance::pointwise());
+    Ok(())
+}
+
+fn use_embedding(gpu: &Gpu) -> Result<()> {
+    let table = Embedding::with_weights(gpu, [2, 1], &[3.0, 4.0])?;
+    let layer = table.unroll(&Tensor::zeros(gpu, &[3])?)?;
+    layer.write_indices(&[1, 0, 1])?;
+    layer.d_output().write(&[0.5, 1.0, 2.0])?;
+    gpu.submit(|encoder| {
+        layer.encode_forward(encoder);
+        layer.encode_backward(encoder)
+    })?;
+    assert_close("output", &read(layer.output()), &[4.0, 3.0, 4.0], Tolerance::EXACT);
+    assert_close("d_weight", &read(layer.gradients()[0]), &[1.0, 2.5], Tolerance::EXACT);
     Ok(())
 }
 
@@ -128,32 +166,40 @@ fn devices_of_low_limits(gpu: &Gpu) {
     let told = gpu.is_software() && settings::planned_as().is_none_or(|class| class == wgpu::DeviceType::Cpu);
     const Y: bool = true;
     const N: bool = false;
-    let devices: [(&str, Lower, [bool; 8]); 21] = [
-        ("WebGPU's defaults", |_| {}, [Y; 8]),
-        ("downlevel_defaults", |all| *all = wgpu::Limits::downlevel_defaults(), [N, Y, Y, Y, Y, Y, N, N]),
-        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, [N; 8]),
-        ("4 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 4, [N, Y, Y, Y, Y, Y, N, N]),
-        ("workgroups of 64", |all| all.max_compute_workgroup_size_x = 64, [N, N, N, N, Y, Y, N, N]),
-        ("workgroups of 4 lines", |all| all.max_compute_workgroup_size_y = 4, [Y, Y, N, N, N, Y, N, N]),
-        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, [N; 8]),
-        ("128 invocations", |all| all.max_compute_invocations_per_workgroup = 128, [N, N, N, N, N, Y, N, N]),
-        ("1 KiB of workgroup memory", |all| all.max_compute_workgroup_storage_size = 1024, [N, N, Y, Y, Y, Y, Y, Y]),
-        ("uniforms of 16 bytes", |all| all.max_uniform_buffer_binding_size = 16, [N; 8]),
-        ("uniforms of 40 bytes", |all| all.max_uniform_buffer_binding_size = 40, [Y, Y, Y, Y, N, N, N, N]),
-        ("no uniform", |all| all.max_uniform_buffers_per_shader_stage = 0, [N; 8]),
-        ("no bind group", |all| all.max_bind_groups = 0, [N; 8]),
-        ("no dynamic uniform", |all| all.max_dynamic_uniform_buffers_per_pipeline_layout = 0, [Y, Y, Y, Y, Y, Y, N, N]),
-        ("4 buffers", |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4, [N; 8]),
-        ("workgroups without depth", |all| all.max_compute_workgroup_size_z = 0, [N; 8]),
-        ("buffers of 4 bytes", |all| all.max_buffer_size = 4, [N; 8]),
-        ("bindings of 4 bytes", |all| all.max_storage_buffer_binding_size = 4, [N; 8]),
-        ("no workgroup", |all| all.max_compute_workgroups_per_dimension = 0, [N; 8]),
+    let devices: [(&str, Lower, [bool; 11]); 21] = [
+        ("WebGPU's defaults", |_| {}, [Y; 11]),
+        ("downlevel_defaults", |all| *all = wgpu::Limits::downlevel_defaults(), [N, Y, Y, Y, N, N, Y, Y, Y, N, N]),
+        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, [N; 11]),
+        ("4 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 4, [N, Y, Y, Y, N, N, Y, Y, Y, N, N]),
+        ("workgroups of 64", |all| all.max_compute_workgroup_size_x = 64, [N, N, N, N, N, N, N, Y, Y, N, N]),
+        ("workgroups of 4 lines", |all| all.max_compute_workgroup_size_y = 4, [Y, Y, N, N, N, N, N, N, Y, N, N]),
+        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, [N; 11]),
+        ("128 invocations", |all| all.max_compute_invocations_per_workgroup = 128, [N, N, N, N, N, N, N, N, Y, N, N]),
+        (
+            "1 KiB of workgroup memory",
+            |all| all.max_compute_workgroup_storage_size = 1024,
+            [N, N, Y, Y, Y, Y, N, Y, Y, Y, Y],
+        ),
+        ("uniforms of 16 bytes", |all| all.max_uniform_buffer_binding_size = 16, [N; 11]),
+        ("uniforms of 40 bytes", |all| all.max_uniform_buffer_binding_size = 40, [Y, Y, Y, Y, Y, Y, Y, N, N, N, N]),
+        ("no uniform", |all| all.max_uniform_buffers_per_shader_stage = 0, [N; 11]),
+        ("no bind group", |all| all.max_bind_groups = 0, [N; 11]),
+        (
+            "no dynamic uniform",
+            |all| all.max_dynamic_uniform_buffers_per_pipeline_layout = 0,
+            [Y, Y, Y, Y, Y, Y, Y, Y, Y, N, N],
+        ),
+        ("4 buffers", |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4, [N; 11]),
+        ("workgroups without depth", |all| all.max_compute_workgroup_size_z = 0, [N; 11]),
+        ("buffers of 4 bytes", |all| all.max_buffer_size = 4, [N; 11]),
+        ("bindings of 4 bytes", |all| all.max_storage_buffer_binding_size = 4, [N; 11]),
+        ("no workgroup", |all| all.max_compute_workgroups_per_dimension = 0, [N; 11]),
         (
             "uniforms anywhere",
             |all| (all.min_uniform_buffer_offset_alignment, all.min_storage_buffer_offset_alignment) = (256, 256),
-            [Y; 8],
+            [Y; 11],
         ),
-        ("one workgroup", |all| all.max_compute_workgroups_per_dimension = 1, [Y; 8]),
+        ("one workgroup", |all| all.max_compute_workgroups_per_dimension = 1, [Y; 11]),
     ];
     for (name, lower, expected) in devices {
         let mut limits = wgpu::Limits::default();

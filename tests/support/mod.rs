@@ -9,3 +9,4 @@ pub(crate) mod golden;
 pub(crate) mod numbers;
 pub(crate) mod plain;
 pub(crate) mod rounded;
+pub(crate) mod train;
