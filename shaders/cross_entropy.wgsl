@@ -127,8 +127,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let share = select(no_number(highest), weight * inverse, is_number);
         if lane == 0u && is_own {
             // Where the class has the largest logit, nothing that is 1 may be near the small ones.
-            let loss = ln_of_one_and(select(others + (own - 1.0), others, own == 1.0)) + (highest - own_logit);
-            few += select(0.0, select(share, loss * share, is_number), counts(weight));
+            let log_sum = ln_of_one_and(select(others + (own - 1.0), others, own == 1.0));
+            // By halves: f32 holds the difference of all that it holds halved.
+            let loss = log_sum * share + (0.5 * highest - 0.5 * own_logit) * (2.0 * share);
+            few += select(0.0, select(share, loss, is_number), counts(weight));
             terms++;
             if terms == 64u {
                 sum += few;
