@@ -8,7 +8,6 @@ struct EmbeddingParams {
     len: u32,
     dim: u32,
     rows: u32,
-    weight_offset: u32,
     input_offset: u32,
     workgroups: u32,
 }
@@ -24,7 +23,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
         let row = input[params.input_offset + i / params.dim];
         var number = bitcast<f32>(row | 0x7fc00000u);
         if row < params.rows {
-            number = weight[params.weight_offset + row * params.dim + i % params.dim];
+            number = weight[row * params.dim + i % params.dim];
         }
         output[i] = number;
     }

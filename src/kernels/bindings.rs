@@ -174,7 +174,7 @@ bindings! {
     Embedding;
     uniform(dynamic: false) params: EmbeddingParams {
         len: u32, dim: u32, rows: u32,
-        weight_offset: u32, input_offset: u32,
+        input_offset: u32,
         workgroups: u32,
     }
     storage { weight: read, input: read, output: read_write }

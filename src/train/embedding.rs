@@ -101,11 +101,9 @@ impl Embedding {
         let [rows, dim] = self.size();
         let output = Tensor::named(&self.gpu, "output", &[input.shape(), &[dim]].concat(), None)?;
         let workgroups = element_workgroups(output.len());
-        let ((weight, weight_offset), (indices, input_offset)) = (self.weight.view(), input.view());
-        let len = output.len() as u32;
-        let params =
-            EmbeddingParams { len, dim: dim as u32, rows: rows as u32, weight_offset, input_offset, workgroups };
-        let storage = kernels::Embedding { weight, input: indices, output: output.view().0 };
+        let ((indices, input_offset), len) = (input.view(), output.len() as u32);
+        let params = EmbeddingParams { len, dim: dim as u32, rows: rows as u32, input_offset, workgroups };
+        let storage = kernels::Embedding { weight: self.weight.view().0, input: indices, output: output.view().0 };
         let mut builder = ProgramBuilder::new(&self.gpu, "embedding forward");
         builder.once(self.gpu.kernel(&EMBEDDING, &[]), &params, storage.storage(), [workgroups, 1, 1]);
         let program = builder.build()?;

@@ -9,7 +9,9 @@ use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::Embedding;
 use wgpu_gru::{Gpu, Tolerance, harness, wgpu};
 
-use crate::support::{assert_close, assert_halves, bits, flat, open, read, run, tensor, to_bits, wide, words};
+use crate::support::{
+    assert_close, assert_halves, assert_none_out_of_range, bits, flat, open, read, run, tensor, to_bits, wide, words,
+};
 
 trials![packs, moves_rows, numbers, arranges, sums, tables];
 
@@ -108,9 +110,10 @@ fn sums(gpu: &Gpu) {
     }
 }
 
-/// A workgroup for 32 columns of a row of the table.
+/// A workgroup for 32 columns of a row of the table; those that are too many touch nothing.
 fn tables(gpu: &Gpu) {
     let gpu = small(gpu);
+    harness::count_out_of_range(&gpu).expect("a counter");
     for [rows, dim] in [[7, 32], [8, 32], [30, 5], [4, 70], [13, 65]] {
         let indices: Vec<u32> = (0..25).map(|place| place * place % rows as u32).collect();
         let d_output = SplitMix64::new(2).vec(indices.len() * dim, 1.0);
@@ -128,4 +131,5 @@ fn tables(gpu: &Gpu) {
         embedding_backward([rows, dim], &indices, None, &wide(&d_output), &mut exact);
         assert_close(&format!("[{rows}, {dim}]"), &read(d_weight), &exact, Tolerance::matmul(25));
     }
+    assert_none_out_of_range(&gpu);
 }

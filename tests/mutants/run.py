@@ -36,7 +36,7 @@ MODULES = [
     (r"sum_rows|column_sums", ["single", "sums", "long_sums", "in_range", "options"]),
     (r"mse|bce|loss", ["losses", "optimisers", "in_range"]),
     (r"cross_entropy|weight|mean", ["classes", "losses", "in_range"]),
-    (r"embedding|sort_indices", ["embedding", "in_range"]),
+    (r"embedding|sort_indices", ["embedding", "past_a_grid", "in_range"]),
     (r"adam|optimiser|sgd|sum_squares|reduce|norm|train", ["optimisers", "train", "heads", "in_range"]),
     (r"move_rows|number|copies", ["arrange", "stream", "past_a_grid", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
