@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use indicatif::ProgressBar;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, Loss};
 use wgpu_gru::{Cell, Config, Gpu, GruConfig, Recurrent, RnnConfig, Unroll};
 
 use args::{Args, Program, WORD, Word};
@@ -99,7 +99,7 @@ fn train<C: Copy + Into<Cell>>(
     // The head looks at the last step alone; before it the gradient of the output stays zero.
     let last = LENGTH - 1..LENGTH;
     let head = linear.unroll(&net.output().outer(last.clone())?, &net.d_output()?.outer(last)?)?;
-    let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+    let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
     let options = AdamOptions { learning_rate, max_norm: Some(1.0), ..AdamOptions::default() };
     let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
 

@@ -1,4 +1,5 @@
 #import shared/activation
+#import shared/mean
 #import shared/reduce
 #import shared/loss
 

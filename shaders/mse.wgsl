@@ -1,3 +1,4 @@
+#import shared/mean
 #import shared/reduce
 #import shared/loss
 

@@ -120,6 +120,19 @@ pub enum Error {
         seq_len: usize,
     },
 
+    /// One of the indices that are to be written, such as the class of a row, is none.
+    #[error("{tensor}[{place}] is {index}, expected less than {len}")]
+    IndexOutOfRange {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Which element of it, row-major.
+        place: usize,
+        /// What it is.
+        index: usize,
+        /// How many there are to index.
+        len: usize,
+    },
+
     /// Lengths were given to something that was unrolled without them.
     #[error("made without lengths: see Unroll::lengths")]
     NoLengths,
@@ -368,6 +381,14 @@ pub(crate) fn expect_len(tensor: impl Into<Cow<'static, str>>, expected: &[usize
         Ok(())
     } else {
         Err(Error::ShapeMismatch { tensor: tensor.into(), expected: expected.to_vec(), actual: vec![actual] })
+    }
+}
+
+/// Checks that no length of a row is over the number of steps.
+pub(crate) fn expect_lengths(lengths: &[usize], seq_len: usize) -> Result<()> {
+    match lengths.iter().position(|&length| length > seq_len) {
+        Some(row) => Err(Error::LengthExceeded { row, length: lengths[row], seq_len }),
+        None => Ok(()),
     }
 }
 

@@ -71,9 +71,9 @@
 //! # Where things are
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and
 //! [`Unrolled`] are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about
-//! those); [`StateDict`] brings weights from elsewhere and keeps them; [`train`] has a head, losses and optimisers;
-//! [`Plan`] says beforehand what will be done; [`verify()`] checks this device against the CPU; [`mod@reference`] holds
-//! the references. `ARCHITECTURE.md` in the repository shows how they fit together.
+//! those); [`StateDict`] brings weights from elsewhere and keeps them; [`train`] has an embedding, a head, losses and
+//! optimisers; [`Plan`] says beforehand what will be done; [`verify()`] checks this device against the CPU;
+//! [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
 //! # Cargo features
 //! None is on by default, and a GPU app needs none.

@@ -1,22 +1,27 @@
-//! The twins of losses and optimisers in f64: losses against their definitions and by finite differences, optimisers
-//! against PyTorch, and where the norm is not finite. Learning rates against PyTorch.
+//! The twins of losses, embeddings and optimisers in f64: losses against their definitions and by finite differences, all
+//! of them against PyTorch, and where the norm is not finite. Learning rates against PyTorch.
 
 use wgpu_gru::Error;
 use wgpu_gru::reference::twins::accumulate::accumulate;
 use wgpu_gru::reference::twins::adam::adam;
 use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
 use wgpu_gru::reference::twins::bce::bce;
+use wgpu_gru::reference::twins::cross_entropy::cross_entropy;
+use wgpu_gru::reference::twins::embedding::embedding;
+use wgpu_gru::reference::twins::embedding_backward::embedding_backward;
 use wgpu_gru::reference::twins::mse::mse;
 use wgpu_gru::reference::twins::sgd::{Descent, sgd};
 use wgpu_gru::reference::twins::sum_squares::sum_squares;
+use wgpu_gru::reference::twins::sum_weights::weights;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Accumulation, AdamOptions, LearningRate, SgdOptions};
 
 mod support;
 
 use support::adam as pytorch;
-use support::numbers::wide;
-use support::steps::{Kind, SHAPES, load};
+use support::numbers::{kinds, wide};
+use support::steps::{self, SHAPES};
+use support::train::{Kind, embeddings, losses};
 
 /// The factor that clips, from a norm.
 fn scale(norm: f64, max_norm: Option<f64>) -> f64 {
@@ -61,7 +66,7 @@ fn adam_is_that_of_pytorch() {
 /// 20 steps with weight decay, momentum, clipping and gradients of several passes.
 #[test]
 fn steps_are_those_of_pytorch() {
-    for case in load().steps {
+    for case in steps::load().steps {
         let (parameters, passes) = case.draw();
         let mut parameters = parameters.map(|parameter| wide(&parameter));
         let zeros = || SHAPES.map(|shape| vec![0.0; shape.iter().product()]);
@@ -86,11 +91,11 @@ fn steps_are_those_of_pytorch() {
                 let weight_decay = f64::from(case.weight_decays[index].unwrap_or(options.weight_decay));
                 let parameter = &mut parameters[index];
                 match case.optimiser {
-                    Kind::Adam => {
+                    steps::Kind::Adam => {
                         let other = [f64::from(options.eps), weight_decay];
                         adam(&state, betas, other, gradient, parameter, &mut first[index], &mut second[index]);
                     }
-                    Kind::Sgd => {
+                    steps::Kind::Sgd => {
                         let [momentum, dampening] = [options.momentum, options.dampening].map(f64::from);
                         let descent = Descent { weight_decay, momentum, dampening, nesterov: options.nesterov };
                         sgd(&state, &descent, gradient, parameter, &mut first[index]);
@@ -109,7 +114,7 @@ fn steps_are_those_of_pytorch() {
 /// By the recursions of its schedulers.
 #[test]
 fn learning_rates_are_those_of_pytorch() {
-    for case in load().rates {
+    for case in steps::load().rates {
         let rate = match (case.every, case.factor, case.steps, case.least) {
             (Some(every), Some(factor), ..) => LearningRate::step(case.rate, every, factor),
             (.., Some(steps), Some(least)) => LearningRate::cosine(case.rate, steps, least),
@@ -197,29 +202,141 @@ const CROSS_ENTROPIES: [[f64; 4]; 11] = [
 fn binary_cross_entropy_is_that_of_its_definition() {
     for [x, y, loss, slope] in CROSS_ENTROPIES {
         let mut d = [0.0];
-        let both = [bce(&[x], &[y], &mut d), d[0]];
+        let both = [bce(&[x], &[y], None, &mut d), d[0]];
         for (actual, expected) in both.into_iter().zip([loss, slope]) {
             assert!((actual / expected - 1.0).abs() < 1e-14, "{actual} instead of {expected} of {x} and {y}");
         }
     }
 }
 
-/// Central differences with a step of 1e-5 are off by 1e-10 times the third derivative, and by 1e-16 / 1e-5.
+/// Logits x, a class t, the loss ln(sum of e^x_j) - x_t and its slopes, by mpmath 1.3 with 60 digits.
+const CLASSES: [(&[f64], u32, f64, &[f64]); 7] = [
+    (
+        &[1.5, -0.5, 0.25],
+        0,
+        0.351_951_863_802_801_7,
+        &[-0.296_686_023_978_225_97, 0.095_183_196_149_175_02, 0.201_502_827_829_050_96],
+    ),
+    (&[20.0, 0.0], 0, 2.061_153_620_314_381e-9, &[-2.061_153_618_190_203_7e-9, 2.061_153_618_190_203_7e-9]),
+    (
+        &[-60.0, 0.0, -70.0],
+        1,
+        8.756_908_307_670_112e-27,
+        &[8.756_510_762_696_52e-27, -8.756_908_307_670_112e-27, 3.975_449_735_908_647e-31],
+    ),
+    (&[100.0, -100.0, 0.0], 1, 200.0, &[1.0, -1.0, 3.720_075_976_020_836e-44]),
+    (&[0.5, 0.5, 0.5, 0.5], 2, 1.386_294_361_119_890_6, &[0.25, 0.25, -0.75, 0.25]),
+    (&[90.0, 89.0], 1, 1.313_261_687_518_222_8, &[0.731_058_578_630_004_9, -0.731_058_578_630_004_9]),
+    (
+        &[0.0, -30.0, -30.5],
+        0,
+        1.503_330_820_147_176_6e-13,
+        &[-1.503_330_820_147_063_8e-13, 9.357_622_968_838_767e-14, 5.675_685_232_631_869_5e-14],
+    ),
+];
+
 #[test]
-fn gradients_of_losses_are_their_slopes() {
-    for loss in [mse, bce] {
-        let mut uniform = SplitMix64::new(3);
-        let (prediction, expected) = (wide(&uniform.vec(9, 4.0)), wide(&uniform.vec(9, 2.0)));
-        let mut d = [0.0; 9];
-        loss(&prediction, &expected, &mut d);
-        for (index, d) in d.into_iter().enumerate() {
-            let along = |step: f64| {
-                let mut moved = prediction.clone();
-                moved[index] += step;
-                loss(&moved, &expected, &mut [0.0; 9])
-            };
-            let slope = (along(1e-5) - along(-1e-5)) / 2e-5;
-            assert!((d - slope).abs() < 1e-9, "{d} instead of {slope}");
+fn cross_entropy_is_that_of_its_definition() {
+    for (x, t, loss, slopes) in CLASSES {
+        let mut d = vec![0.0; x.len()];
+        let made = cross_entropy(x.len(), x, &[t], &[1.0], &mut d);
+        for (actual, expected) in [made].iter().chain(&d).zip([loss].iter().chain(slopes)) {
+            assert!((actual / expected - 1.0).abs() < 1e-14, "{actual} instead of {expected} of {x:?} and {t}");
         }
     }
+}
+
+/// Relative to the largest number of a tensor; and the same numbers are not finite.
+fn assert_near(name: &str, actual: &[f64], expected: &[f64]) {
+    assert_eq!(kinds(actual), kinds(expected), "{name}");
+    let largest =
+        expected.iter().filter(|value| value.is_finite()).fold(0.0, |most: f64, &value| most.max(value.abs()));
+    for (&actual, &expected) in actual.iter().zip(expected).filter(|(actual, _)| actual.is_finite()) {
+        assert!((actual - expected).abs() <= 4e-15 * largest, "{name}: {actual} instead of {expected}");
+    }
+}
+
+#[test]
+fn losses_are_those_of_pytorch() {
+    for case in losses() {
+        let (mut d, of_rows) = (vec![7.0; case.prediction.len()], case.weights.as_deref().map(wide));
+        let loss = match case.kind {
+            Kind::MeanSquaredError => mse(&case.prediction, &case.expected, of_rows.as_deref(), &mut d),
+            Kind::BinaryCrossEntropy => bce(&case.prediction, &case.expected, of_rows.as_deref(), &mut d),
+            Kind::CrossEntropy => {
+                let classes = case.classes();
+                let ignored = case.ignored().map(|ignored| (&classes[..], ignored));
+                let of_rows = weights(case.rows, of_rows.as_deref(), ignored);
+                cross_entropy(case.columns, &case.prediction, &classes, &of_rows, &mut d)
+            }
+        };
+        assert_near(&format!("loss of {}", case.name), &[loss], &[case.loss]);
+        assert_near(&format!("d_prediction of {}", case.name), &d, &case.d_prediction);
+    }
+}
+
+#[test]
+fn embeddings_are_those_of_pytorch() {
+    for case in embeddings() {
+        let size = [case.rows, case.dim];
+        let (mut output, mut d_weight) = (vec![7.0; case.output.len()], vec![7.0; case.d_weight.len()]);
+        embedding(size, &wide(&case.weight), &case.indices, &mut output);
+        embedding_backward(size, &case.indices, case.padding_idx, &wide(&case.d_output), &mut d_weight);
+        assert_near(&format!("output of {}", case.name), &output, &case.output);
+        assert_near(&format!("d_weight of {}", case.name), &d_weight, &case.d_weight);
+    }
+}
+
+/// Central differences with a step of 1e-5 are off by 1e-10 times the third derivative, and by 1e-16 / 1e-5.
+fn assert_slopes(at: &[f64], slopes: &[f64], loss: impl Fn(&[f64]) -> f64) {
+    for (index, d) in slopes.iter().enumerate() {
+        let along = |step: f64| {
+            let mut moved = at.to_vec();
+            moved[index] += step;
+            loss(&moved)
+        };
+        let slope = (along(1e-5) - along(-1e-5)) / 2e-5;
+        assert!((d - slope).abs() < 1e-9, "{d} instead of {slope}");
+    }
+}
+
+#[test]
+fn gradients_of_losses_are_their_slopes() {
+    for (loss, weights) in [mse, bce].into_iter().flat_map(|loss| [(loss, None), (loss, Some([1.0, 0.0, 0.7]))]) {
+        let mut uniform = SplitMix64::new(3);
+        let (prediction, expected) = (wide(&uniform.vec(9, 4.0)), wide(&uniform.vec(9, 2.0)));
+        let of_rows = weights.as_ref().map(|weights| &weights[..]);
+        let mut d = [0.0; 9];
+        loss(&prediction, &expected, of_rows, &mut d);
+        assert_slopes(&prediction, &d, |moved| loss(moved, &expected, of_rows, &mut [0.0; 9]));
+    }
+    for classes in [2, 3, 17] {
+        let prediction = wide(&SplitMix64::new(4).vec(5 * classes, 4.0));
+        let (t, weights) = ([0, 1, 1, 0, classes as u32 - 1], [1.0, 0.5, 0.0, 2.0, 1.0]);
+        let loss = |at: &[f64], d: &mut [f64]| cross_entropy(classes, at, &t, &weights, d);
+        let mut d = vec![0.0; 5 * classes];
+        loss(&prediction, &mut d);
+        assert!(d[2 * classes..3 * classes].iter().all(|&d| d == 0.0), "a row without a weight");
+        assert_slopes(&prediction, &d, |moved| loss(moved, &mut vec![0.0; 5 * classes]));
+    }
+}
+
+/// Of a sum of the output times some numbers: it is linear, so the differences are exact.
+#[test]
+fn the_gradient_of_an_embedding_is_its_slope() {
+    let mut uniform = SplitMix64::new(6);
+    let (weight, d_output) = (wide(&uniform.vec(4 * 3, 1.0)), wide(&uniform.vec(7 * 3, 1.0)));
+    // The last one is no row.
+    let indices = [2, 0, 2, 1, 2, 0, 4];
+    let loss = |weight: &[f64]| {
+        let mut output = [0.0; 7 * 3];
+        embedding([4, 3], weight, &indices, &mut output);
+        assert!(output[6 * 3..].iter().all(|value| value.is_nan()), "of no row");
+        output[..6 * 3].iter().zip(&d_output).map(|(a, b)| a * b).sum()
+    };
+    let mut d = [7.0; 4 * 3];
+    embedding_backward([4, 3], &indices, None, &d_output, &mut d);
+    assert_slopes(&weight, &d, loss);
+    embedding_backward([4, 3], &indices, Some(2), &d_output, &mut d);
+    assert_eq!(d[2 * 3..], [0.0; 2 * 3], "the row of padding, and one that nothing names");
 }

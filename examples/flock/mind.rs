@@ -1,6 +1,6 @@
 //! The net that steers the agents, and how it learns.
 
-use wgpu_gru::train::{Adam, AdamOptions, Linear, MeanSquaredError};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, Loss};
 use wgpu_gru::{Gpu, Gru, GruConfig, Result, Unroll};
 
 use crate::school::{Dice, lesson};
@@ -28,7 +28,7 @@ impl Mind {
         let [frames, rows] = if forgets { [1, FRAMES * PUPILS] } else { [FRAMES, PUPILS] };
         let mut net = gru.unroll(Unroll::training(frames, rows).input_gradient(false))?;
         let heads = head.unroll(net.output(), net.d_output()?)?;
-        let loss = MeanSquaredError::new(heads.output(), heads.d_output())?;
+        let loss = Loss::mean_squared_error(heads.output(), heads.d_output())?;
         let options = AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() };
         let adam = Adam::new(net.pairs()?.chain(heads.pairs()), &options)?;
         let mut dice = Dice::new(3);

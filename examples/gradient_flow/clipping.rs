@@ -1,7 +1,7 @@
 //! Training through an exploding gradient, with and without clipping.
 
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::train::{Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Linear, Loss, Sgd, SgdOptions};
 use wgpu_gru::{Gpu, Recurrent, Result, RnnConfig, Unroll, Weights};
 
 use crate::norms::recurrent_weights;
@@ -70,7 +70,7 @@ pub(crate) fn train(gpu: &Gpu, seed: u64, steps: usize, learning_rate: f32, max_
     let linear = Linear::new(gpu, HIDDEN, 1, seed + 200)?;
     let mut net = layer.unroll(Unroll::training(LENGTH, BATCH).input_gradient(false))?;
     let head = linear.unroll(net.output(), net.d_output()?)?;
-    let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+    let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
     let options = SgdOptions { learning_rate, max_norm, ..SgdOptions::default() };
     let sgd = Sgd::new(net.pairs()?.chain(head.pairs()), &options)?;
 

@@ -1,6 +1,6 @@
 //! A GRU with a linear head, trained wholly on the GPU. The page in `web/page` has the same, so nothing here blocks.
 
-use wgpu_gru::train::{Adam, AdamOptions, Linear, LinearInference, MeanSquaredError, UnrolledLinear};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, LinearInference, Loss, UnrolledLinear};
 use wgpu_gru::{Gpu, Gru, GruConfig, Result, Unroll, Unrolled};
 
 use crate::features::{Features, HORIZONS, INPUTS, WARM_UP, WINDOW};
@@ -30,7 +30,7 @@ pub(crate) struct Trainer {
     pub(crate) linear: Linear,
     pub(crate) net: Unrolled,
     pub(crate) head: UnrolledLinear,
-    pub(crate) loss: MeanSquaredError,
+    pub(crate) loss: Loss,
     adam: Adam,
 }
 
@@ -42,7 +42,7 @@ impl Trainer {
         // The head looks at the steps after the warm-up; before it the gradient of the output stays zero.
         let asked = WARM_UP..WINDOW;
         let head = linear.unroll(&net.output().outer(asked.clone())?, &net.d_output()?.outer(asked)?)?;
-        let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+        let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
         let options = AdamOptions { max_norm: Some(1.0), ..AdamOptions::default() };
         let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
         Ok(Self { gpu: gpu.clone(), gru, linear, net, head, loss, adam })

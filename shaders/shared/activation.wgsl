@@ -73,14 +73,18 @@ fn tanh_guarded(x: f32) -> f32 {
     return with_sign_of(q / (2.0 - q), x);
 }
 
-// ln(1 + e^x) = max(0, x) + ln(1 + e) with e = e^-|x|, and ln(1 + e) = 2 artanh(e / (2 + e)) by its series. For a tiny
-// e it is e itself, half of which a device may flush to zero.
-fn softplus(x: f32) -> f32 {
-    let e = value(exponential(-abs(x)));
+// ln(1 + e) for e from 0 to 1: 2 artanh(e / (2 + e)) by its series. For a tiny e it is e itself, half of which a device
+// may flush to zero.
+fn ln_one_plus(e: f32) -> f32 {
     let s = e / (2.0 + e);
     let z = s * s;
     let series = (((((z / 15.0 + 1.0 / 13.0) * z + 1.0 / 11.0) * z + 1.0 / 9.0) * z + 1.0 / 7.0) * z + 1.0 / 5.0) * z;
-    return select(0.0, x, x > 0.0) + select(2.0 * (s + s * z * (series + 1.0 / 3.0)), e, e < 1e-8);
+    return select(2.0 * (s + s * z * (series + 1.0 / 3.0)), e, e < 1e-8);
+}
+
+// ln(1 + e^x) = max(0, x) + ln(1 + e) with e = e^-|x|.
+fn softplus(x: f32) -> f32 {
+    return select(0.0, x, x > 0.0) + ln_one_plus(value(exponential(-abs(x))));
 }
 
 // Far out the quotient is 1, and its denominator must not be too large to divide by. For infinity it is NaN, like inf /

@@ -82,12 +82,13 @@ fn places(tensors: &[&Tensor], largest: u64) -> Vec<Vec<Range<u64>>> {
     let mut parts: Vec<Vec<Range<u64>>> = Vec::new();
     for tensor in tensors {
         let bytes = tensor.byte_len();
-        match parts.last_mut() {
-            Some(part) if Part::bytes(part).saturating_add(bytes) <= largest => {
-                let begin = Part::bytes(part);
-                part.push(begin..begin + bytes);
-            }
-            _ => parts.push(vec![0..bytes]),
+        let fits = |part: &Vec<_>| Part::bytes(part).saturating_add(bytes) <= largest;
+        if !parts.last().is_some_and(fits) {
+            parts.push(Vec::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            let begin = Part::bytes(part);
+            part.push(begin..begin + bytes);
         }
     }
     parts

@@ -229,6 +229,22 @@ impl Tensor {
         self.write_bytes(host.len(), bytemuck::cast_slice(host))
     }
 
+    /// Replaces what it holds by indices below `len`; one number more may be allowed. `name` is what errors call them.
+    pub(crate) fn write_indices(
+        &self,
+        name: &'static str,
+        host: &[usize],
+        len: usize,
+        allowed: Option<u32>,
+    ) -> Result<()> {
+        expect_len(name, &self.shape, host.len())?;
+        let is_none = |&index: &usize| index >= len && allowed.is_none_or(|allowed| allowed as usize != index);
+        if let Some(place) = host.iter().position(is_none) {
+            return Err(Error::IndexOutOfRange { tensor: name, place, index: host[place], len });
+        }
+        self.write_words(&host.iter().map(|&index| index as u32).collect::<Vec<_>>())
+    }
+
     fn write_bytes(&self, len: usize, bytes: &[u8]) -> Result<()> {
         expect_len("data to write", &self.shape, len)?;
         self.expect_usage("tensor to write", wgpu::BufferUsages::COPY_DST)?;

@@ -138,6 +138,68 @@ bindings! {
 }
 
 bindings! {
+    /// The weighted mean of a loss and its gradient.
+    MaskedLoss;
+    uniform(dynamic: false) params: MaskedLossParams {
+        len: u32,
+        prediction_offset: u32, d_prediction_offset: u32,
+        workgroups: u32,
+        columns: u32,
+    }
+    storage { prediction: read, expected: read, d_prediction: read_write, partial: read_write, mask: read }
+}
+
+bindings! {
+    /// The sum of the weights of rows, in parts.
+    SumWeights;
+    uniform(dynamic: false) params: SumWeightsParams { rows: u32, workgroups: u32, ignored: u32 }
+    storage { expected: read, mask: read, partial: read_write }
+}
+
+bindings! {
+    /// The mean of the cross-entropy of rows and its gradient.
+    CrossEntropy;
+    uniform(dynamic: false) params: CrossEntropyParams {
+        rows: u32, classes: u32,
+        prediction_offset: u32, d_prediction_offset: u32,
+        workgroups: u32,
+        ignored: u32,
+        inverse_rows: f32,
+    }
+    storage { prediction: read, expected: read, mask: read, d_prediction: read_write, partial: read_write }
+}
+
+bindings! {
+    /// Rows of a table by their numbers.
+    Embedding;
+    uniform(dynamic: false) params: EmbeddingParams {
+        len: u32, dim: u32, rows: u32,
+        input_offset: u32,
+        workgroups: u32,
+    }
+    storage { weight: read, input: read, output: read_write }
+}
+
+bindings! {
+    /// A pass of the sort of places by the numbers that they hold.
+    SortIndices;
+    uniform(dynamic: false) params: SortIndicesParams { len: u32, width: u32, input_offset: u32, workgroups: u32 }
+    storage { input: read, source: read, destination: read_write }
+}
+
+bindings! {
+    /// The gradient of a table.
+    EmbeddingBackward;
+    uniform(dynamic: false) params: EmbeddingBackwardParams {
+        indices: u32, dim: u32, rows: u32,
+        input_offset: u32,
+        padding: u32,
+        workgroups: u32,
+    }
+    storage { input: read, order: read, d_output: read, d_weight: read_write }
+}
+
+bindings! {
     /// The sum of squares, in parts.
     SumSquares;
     uniform(dynamic: false) params: SumSquaresParams {

@@ -27,6 +27,7 @@ macro_rules! files {
 /// What files import.
 static SHARED: &[File<'_>] = files![
     "shared/activation",
+    "shared/column_sums",
     "shared/exchange",
     "shared/exchange_ring",
     "shared/f16",
@@ -35,6 +36,7 @@ static SHARED: &[File<'_>] = files![
     "shared/gru_sequence_backward",
     "shared/loss",
     "shared/matmul",
+    "shared/mean",
     "shared/norm",
     "shared/operand",
     "shared/optimiser",
@@ -49,6 +51,7 @@ static SHARED: &[File<'_>] = files![
     "shared/step_backward_params",
     "shared/step_params",
     "shared/tile",
+    "shared/weight",
 ];
 
 /// The text of a file in the variant that has these defines.

@@ -40,10 +40,17 @@ kernels! {
     MOVE_ROWS_SCALAR             = "move_rows"          []                                             : MoveRows;
     NUMBER                       = "number"             []                                             : Number;
 
-    // Sums, losses, optimisers.
+    // Sums, losses, embedding, optimisers.
     SUM_ROWS                     = "sum_rows"           []                                             : SumRows;
     MSE                          = "mse"                []                                             : Loss;
+    MSE_MASKED                   = "mse"                [MASKED]                                       : MaskedLoss;
     BCE                          = "bce"                []                                             : Loss;
+    BCE_MASKED                   = "bce"                [MASKED]                                       : MaskedLoss;
+    SUM_WEIGHTS                  = "sum_weights"        []                                             : SumWeights;
+    CROSS_ENTROPY                = "cross_entropy"      []                                             : CrossEntropy;
+    EMBEDDING                    = "embedding"          []                                             : Embedding;
+    SORT_INDICES                 = "sort_indices"       []                                             : SortIndices;
+    EMBEDDING_BACKWARD           = "embedding_backward" []                                             : EmbeddingBackward;
     SUM_SQUARES                  = "sum_squares"        []                                             : SumSquares;
     ACCUMULATE                   = "accumulate"         []                                             : Accumulate;
     ADAM_PREPARE                 = "adam_prepare"       []                                             : AdamPrepare;

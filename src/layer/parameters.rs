@@ -172,7 +172,7 @@ impl Parameters {
     pub async fn read(&self) -> Result<Weights> {
         let tensors: Vec<_> = self.tensors().collect();
         match tensors.first() {
-            Some(first) => Ok(self.from_host(first.gpu().read(&tensors).await?)),
+            Some(first) => Ok(self.weights_of(first.gpu().read(&tensors).await?)),
             None => Ok(Weights { cells: Vec::new() }),
         }
     }
@@ -185,13 +185,13 @@ impl Parameters {
     pub fn read_blocking(&self) -> Result<Weights> {
         let tensors: Vec<_> = self.tensors().collect();
         match tensors.first() {
-            Some(first) => Ok(self.from_host(first.gpu().read_blocking(&tensors)?)),
+            Some(first) => Ok(self.weights_of(first.gpu().read_blocking(&tensors)?)),
             None => Ok(Weights { cells: Vec::new() }),
         }
     }
 
     /// Weights out of the numbers of all tensors, in their order.
-    fn from_host(&self, hosts: Vec<Vec<f32>>) -> Weights {
+    fn weights_of(&self, hosts: Vec<Vec<f32>>) -> Weights {
         let mut hosts = hosts.into_iter();
         let mut next = |tensor: Option<&Tensor>| tensor.and_then(|_| hosts.next()).unwrap_or_default();
         let cells = self.cells.iter().map(|cell| {

@@ -1,7 +1,7 @@
 //! A layer laid out over time: its buffers, its plan, and its two programs.
 
 use crate::config::{Cell, Config};
-use crate::error::{Error, Result, expect_len, expect_shape};
+use crate::error::{Error, Result, expect_len, expect_lengths, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::layer::memory::Memory;
 use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward};
@@ -194,10 +194,7 @@ impl Unrolled {
     pub fn set_lengths(&self, lengths: &[usize]) -> Result<()> {
         let tensor = self.lengths().ok_or(Error::NoLengths)?;
         expect_len("lengths", &[self.unroll.batch], lengths.len())?;
-        let seq_len = self.unroll.seq_len;
-        if let Some(row) = lengths.iter().position(|&length| length > seq_len) {
-            return Err(Error::LengthExceeded { row, length: lengths[row], seq_len });
-        }
+        expect_lengths(lengths, self.unroll.seq_len)?;
         tensor.write_words(&lengths.iter().map(|&length| length as u32).collect::<Vec<_>>())
     }
 

@@ -9,7 +9,7 @@ mod matmul;
 mod steps;
 mod sums;
 
-pub(crate) use sums::{element_workgroups, reduction_workgroups, sum_squares};
+pub(crate) use sums::{COLUMN_LANES, element_workgroups, reduction_workgroups, sum_squares};
 
 use crate::activation::Activation;
 use crate::error::Result;
@@ -78,7 +78,7 @@ fn split_and_skip(matrix: &Matrix) -> [u32; 2] {
 }
 
 /// So many workgroups in rows of at most as many as a grid may have.
-fn grid(builder: &ProgramBuilder<'_>, workgroups: u32) -> [u32; 2] {
+pub(crate) fn grid(builder: &ProgramBuilder<'_>, workgroups: u32) -> [u32; 2] {
     let x = workgroups.min(builder.gpu().limits().max_compute_workgroups_per_dimension.max(1));
     [x, workgroups.div_ceil(x)]
 }

@@ -5,15 +5,14 @@ use crate::gpu::{ProgramBuilder, Tensor};
 use crate::kernels::{SUM_ROWS, SUM_SQUARES, SumRows, SumRowsParams, SumSquares, SumSquaresParams};
 use crate::plan::ops;
 
-/// Columns of a workgroup of `sum_rows`, and the partial sums that it takes of each.
-const LANES: [u32; 2] = [32, 8];
+/// Columns of a workgroup of `shared/column_sums.wgsl`.
+pub(crate) const COLUMN_LANES: u32 = 32;
 
 pub(super) fn sum_rows<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::SumRows) {
     let [split, skip] = split_and_skip(&args.input);
     let ((input, input_offset), (total, total_offset)) = (on.matrix(&args.input), on.vector(args.total));
     let [rows, columns] = args.size.map(|size| size as u32);
-    let [column_lanes, row_lanes] = LANES;
-    let [x, y] = grid(builder, columns.div_ceil(column_lanes));
+    let [x, y] = grid(builder, columns.div_ceil(COLUMN_LANES));
     let params = SumRowsParams {
         rows,
         columns,
@@ -25,12 +24,7 @@ pub(super) fn sum_rows<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &
         accumulate: u32::from(args.accumulate),
         workgroups: x,
     };
-    let overrides = [
-        ("COLUMN_LANES", f64::from(column_lanes)),
-        ("ROW_LANES", f64::from(row_lanes)),
-        ("ROOT", f64::from(args.root)),
-    ];
-    let kernel = builder.gpu().kernel(&SUM_ROWS, &overrides);
+    let kernel = builder.gpu().kernel(&SUM_ROWS, &[("ROOT", f64::from(args.root))]);
     builder.once(kernel, &params, SumRows { input, total }.storage(), [x, y, 1]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::NEVER;
 use crate::error::{Error, Result, at_least_one, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::lower::program;
@@ -240,9 +241,6 @@ impl LinearInference {
         self.output.mark_written();
     }
 }
-
-/// The version that stands for no forward pass at all.
-const NEVER: u64 = u64::MAX;
 
 /// A linear layer with its buffers and programs, for training.
 #[derive(Debug)]

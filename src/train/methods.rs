@@ -38,9 +38,10 @@ macro_rules! methods {
             #[doc = state_of!($optimiser)]
             /// | `0.accumulated` | of the parameter | the sum of its gradients, if the options say `accumulate` |
             ///
-            /// The number is the place of the parameter in the order in which they were given.
-            pub fn named(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-                self.0.named()
+            /// The number is the place of the parameter in the order in which they were given. The names have a prefix, for
+            /// [`StateDict::read`](crate::StateDict::read) and [`write`](crate::StateDict::write).
+            pub fn named(&self, prefix: &str) -> impl Iterator<Item = (String, &Tensor)> {
+                self.0.named(prefix)
             }
 
             #[doc = concat!("Records one step; with [`", $options, "::accumulate`] that of the accumulated sum, which")]

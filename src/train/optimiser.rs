@@ -269,8 +269,8 @@ impl Optimiser {
         &self.skipped
     }
 
-    pub(super) fn named(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.named.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    pub(super) fn named(&self, prefix: &str) -> impl Iterator<Item = (String, &Tensor)> {
+        self.named.iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
     }
 
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {

@@ -8,8 +8,9 @@ use crate::reference::f16::from_f16;
 
 const FORMAT: &str = "file of safetensors";
 
-fn invalid(reason: impl ToString) -> Error {
-    Error::InvalidFile { format: FORMAT, reason: reason.to_string() }
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
+fn invalid(error: safetensors::SafeTensorError) -> Error {
+    Error::InvalidFile { format: FORMAT, reason: error.to_string() }
 }
 
 impl StateDict {

@@ -1,6 +1,6 @@
 //! Bad input on a device: a typed error with what was expected and what came, and everything as it was before.
 
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Parameter, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, Embedding, Linear, Loss, LossOptions, Parameter, Sgd, SgdOptions};
 use wgpu_gru::verify::{Batch, verify_batch};
 use wgpu_gru::{CellWeights, Error, Gpu, Gru, GruConfig, Output, Tensor, Unroll, Unrolled, Weights, verify};
 
@@ -13,6 +13,7 @@ checks![
     layer_sizes,
     weights,
     train_objects,
+    options_of_losses,
     foreign_device,
     aliased,
     not_training,
@@ -88,7 +89,9 @@ async fn layer_sizes(gpu: &Gpu) -> Outcome {
     refused(verify(gpu, &GruConfig::new(0, 1), 1, 1, 1).await, &zero("input_size"))?;
     refused(verify(gpu, &GruConfig::new(1, 1), 0, 1, 1).await, &zero("seq_len"))?;
     refused(Linear::new(gpu, 0, 1, 1), &zero("in_features"))?;
-    refused(Linear::new(gpu, 1, 0, 1), &zero("out_features"))
+    refused(Linear::new(gpu, 1, 0, 1), &zero("out_features"))?;
+    refused(Embedding::new(gpu, 0, 1, 1), &zero("num_embeddings"))?;
+    refused(Embedding::new(gpu, 1, 0, 1), &zero("embedding_dim"))
 }
 
 async fn weights(gpu: &Gpu) -> Outcome {
@@ -117,8 +120,10 @@ async fn train_objects(gpu: &Gpu) -> Outcome {
     refused(linear.unroll(&good, &wrong), &shape("d_input", &[3, 5], &[3, 4]))?;
     refused(Linear::with_weights(gpu, [2, 5], &[0.0; 9], &[0.0; 2]), &shape("weight", &[2, 5], &[9]))?;
     refused(Linear::with_weights(gpu, [2, 5], &[0.0; 10], &[0.0; 3]), &shape("bias", &[2], &[3]))?;
-    refused(MeanSquaredError::new(&good, &wrong), &shape("d_prediction", &[3, 5], &[3, 4]))?;
-    refused(BinaryCrossEntropy::new(&good, &wrong), &shape("d_logits", &[3, 5], &[3, 4]))?;
+    refused(Loss::mean_squared_error(&good, &wrong), &shape("d_prediction", &[3, 5], &[3, 4]))?;
+    refused(Loss::binary_cross_entropy(&good, &wrong), &shape("d_logits", &[3, 5], &[3, 4]))?;
+    refused(Loss::cross_entropy(&good, &wrong), &shape("d_logits", &[3, 5], &[3, 4]))?;
+    refused(Embedding::with_weights(gpu, [2, 5], &[0.0; 9]), &shape("weight", &[2, 5], &[9]))?;
     let options = AdamOptions::default();
     let nothing: [Parameter<'_>; 0] = [];
     refused(Adam::new([(&good, &wrong)], &options), &shape("gradient", &[3, 5], &[3, 4]))?;
@@ -142,6 +147,28 @@ async fn train_objects(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+async fn options_of_losses(gpu: &Gpu) -> Outcome {
+    let unavailable = |option, because| Error::OptionUnavailable { option, because };
+    let (x, d) = (zeros(gpu, &[4, 3, 2])?, zeros(gpu, &[4, 3, 2])?);
+    let ignoring = LossOptions { ignore_index: Some(0), ..LossOptions::default() };
+    let classes = "only cross_entropy has classes";
+    refused(ignoring.mean_squared_error(&x, &d), &unavailable("ignore_index", classes))?;
+    refused(ignoring.binary_cross_entropy(&x, &d), &unavailable("ignore_index", classes))?;
+    let plain = Loss::mean_squared_error(&x, &d)?;
+    refused(plain.write_classes(&[0; 12]), &unavailable("write_classes", classes))?;
+    let mask = "the loss was made without: see LossOptions::mask";
+    refused(plain.mask().map(drop), &unavailable("mask", mask))?;
+    refused(plain.set_lengths(&[1; 3]), &unavailable("mask", mask))?;
+    let masked = LossOptions { mask: true, ..LossOptions::default() };
+    let loss = masked.mean_squared_error(&x, &d)?;
+    refused(loss.set_lengths(&[1; 4]), &shape("lengths", &[3], &[4]))?;
+    refused(loss.set_lengths(&[1, 5, 6]), &Error::LengthExceeded { row: 1, length: 5, seq_len: 4 })?;
+    equal(&loss.mask()?.read().await?, &[1.0; 12], "nothing was written")?;
+    let (x, d) = (zeros(gpu, &[4, 3])?, zeros(gpu, &[4, 3])?);
+    let because = "a prediction that has lengths is [T, B, .., F], or [B, T, .., F]";
+    refused(masked.cross_entropy(&x, &d)?.set_lengths(&[1; 4]), &unavailable("set_lengths", because))
+}
+
 async fn foreign_device(gpu: &Gpu) -> Outcome {
     let other = own_device(gpu).await?;
     ensure(!gpu.is_same_device(&other) && gpu.is_same_device(&gpu.clone()), "two devices, and one")?;
@@ -161,8 +188,12 @@ async fn foreign_device(gpu: &Gpu) -> Outcome {
     let linear = Linear::new(gpu, 2, 2, 1)?;
     refused(linear.unroll(&away, &x), &foreign("input"))?;
     refused(linear.unroll(&x, &away), &foreign("d_input"))?;
-    refused(MeanSquaredError::new(&x, &away), &foreign("d_prediction"))?;
-    refused(BinaryCrossEntropy::new(&x, &away), &foreign("d_logits"))?;
+    refused(Loss::mean_squared_error(&x, &away), &foreign("d_prediction"))?;
+    refused(Loss::binary_cross_entropy(&x, &away), &foreign("d_logits"))?;
+    refused(Loss::cross_entropy(&x, &away), &foreign("d_logits"))?;
+    let embedding = Embedding::new(gpu, 2, 2, 1)?;
+    refused(embedding.unroll(&away), &foreign("input"))?;
+    refused(embedding.unroll_inference(&away), &foreign("input"))?;
     let (options, d_x) = (AdamOptions::default(), zeros(gpu, &[4, 3, 2])?);
     refused(Adam::new([(&x, &away)], &options), &foreign("gradient"))?;
     refused(Adam::new([(&x, &d_x), (&away, &d_x)], &options), &foreign("parameter"))
@@ -174,8 +205,9 @@ async fn aliased(gpu: &Gpu) -> Outcome {
     let options = AdamOptions::default();
     refused(Adam::new([(&x, &x.clone())], &options), &error("parameter", "gradient"))?;
     refused(Sgd::new([(&x, &x.clone())], &SgdOptions::default()), &error("parameter", "gradient"))?;
-    refused(MeanSquaredError::new(&x, &x), &error("prediction", "d_prediction"))?;
-    refused(BinaryCrossEntropy::new(&x, &x), &error("logits", "d_logits"))?;
+    refused(Loss::mean_squared_error(&x, &x), &error("prediction", "d_prediction"))?;
+    refused(Loss::binary_cross_entropy(&x, &x), &error("logits", "d_logits"))?;
+    refused(Loss::cross_entropy(&x, &x), &error("logits", "d_logits"))?;
     let linear = Linear::new(gpu, 5, 2, 1)?;
     refused(linear.unroll(&x, &x), &error("input", "d_input"))?;
     let (first, second) = (x.outer(0..2)?, x.outer(2..4)?);

@@ -21,10 +21,13 @@ macro_rules! checks {
     };
 }
 
+pub(crate) mod classes;
+pub(crate) mod embedding;
 pub(crate) mod errors;
 pub(crate) mod first_state;
 pub(crate) mod layer;
 pub(crate) mod long_sums;
+pub(crate) mod losses;
 pub(crate) mod matmul;
 pub(crate) mod options;
 pub(crate) mod over;
@@ -48,6 +51,9 @@ pub(crate) const MODULES: &[(&str, &[(&str, Check)])] = &[
     ("long_sums", long_sums::CHECKS),
     ("options", options::CHECKS),
     ("stream", stream::CHECKS),
+    ("losses", losses::CHECKS),
+    ("classes", classes::CHECKS),
+    ("embedding", embedding::CHECKS),
     ("train", train::CHECKS),
     ("steps", steps::CHECKS),
     ("passes", passes::CHECKS),

@@ -176,7 +176,7 @@ async fn names_of_the_state(gpu: &Gpu) -> Outcome {
         for (index, len) in [7, 3].into_iter().enumerate() {
             expected.extend(kept.iter().map(|name| (format!("{index}.{name}"), vec![len])));
         }
-        let named = run.any.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec()));
+        let named = run.any.named().into_iter().map(|(name, tensor)| (name, tensor.shape().to_vec()));
         equal(&named.collect::<Vec<_>>(), &expected, format_args!("{options:?}"))?;
     }
     Ok(())
@@ -221,7 +221,7 @@ async fn a_saved_state_goes_on(gpu: &Gpu) -> Outcome {
             let (from, to) = (run.any.named(), second.any.named());
             equal(&from.len(), &to.len(), "as many tensors")?;
             for ((name, from), (other, to)) in from.into_iter().zip(to) {
-                equal(name, other, "the same names")?;
+                equal(&name, &other, "the same names")?;
                 to.write(&from.read().await?)?;
             }
             for _ in 0..3 {

@@ -55,10 +55,10 @@ impl Any {
         }
     }
 
-    pub(super) fn named(&self) -> Vec<(&str, &Tensor)> {
+    pub(super) fn named(&self) -> Vec<(String, &Tensor)> {
         match self {
-            Self::Adam(adam) => adam.named().collect(),
-            Self::Sgd(sgd) => sgd.named().collect(),
+            Self::Adam(adam) => adam.named("").collect(),
+            Self::Sgd(sgd) => sgd.named("").collect(),
         }
     }
 

@@ -1,17 +1,13 @@
-//! Losses, norm, optimisers and clipping against their twins, and Adam against PyTorch. Then layer, head, loss and
-//! optimiser together: one encoder, one submission.
+//! Norm, optimisers and clipping against their twins, and Adam against PyTorch. Then layer, head, loss and optimiser
+//! together: one encoder, one submission.
 
 use wgpu_gru::Activity;
 use wgpu_gru::reference::twins::adam::adam;
 use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
-use wgpu_gru::reference::twins::bce::bce;
-use wgpu_gru::reference::twins::mse::mse;
 use wgpu_gru::reference::twins::sgd::{Descent, sgd};
 use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::train::{
-    Adam, AdamOptions, BinaryCrossEntropy, Linear, MeanSquaredError, Sgd, SgdOptions, UnrolledLinear,
-};
+use wgpu_gru::train::{Adam, AdamOptions, Linear, Loss, Sgd, SgdOptions, UnrolledLinear};
 use wgpu_gru::wgpu::CommandEncoder;
 use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Tolerance, Unroll, Unrolled};
 
@@ -19,10 +15,6 @@ use super::{Outcome, bits, ensure, equal, flat, record, tensor, zeros};
 use crate::support::{adam as pytorch, close, largest, own_device, wide};
 
 checks![
-    losses_against_their_twins,
-    logits_of_every_size,
-    logits_that_are_not_finite,
-    a_mean_whose_sum_is_too_large,
     global_norm,
     adam_against_the_twin,
     adam_against_pytorch,
@@ -36,128 +28,11 @@ checks![
 ];
 
 /// One element, the neighbours of a workgroup (256), and more than one element an invocation.
-const LENGTHS: [usize; 6] = [1, 255, 256, 257, 1009, 300_007];
+pub(crate) const LENGTHS: [usize; 6] = [1, 255, 256, 257, 1009, 300_007];
 
 /// A tensor for each.
 fn upload(gpu: &Gpu, hosts: &[Vec<f32>]) -> wgpu_gru::Result<Vec<Tensor>> {
     hosts.iter().map(|host| flat(gpu, host)).collect()
-}
-
-/// A loss: its twin in f64 and in f32, and itself.
-pub(crate) struct Loss {
-    pub(crate) name: &'static str,
-    pub(crate) exact: fn(&[f64], &[f64], &mut [f64]) -> f64,
-    narrow: fn(&[f32], &[f32], &mut [f32]) -> f32,
-    /// Runs it once on a prediction, its gradient and what is expected, zeros if nothing is said; gives the loss.
-    pub(crate) once: fn(&Tensor, &Tensor, Option<&[f32]>) -> wgpu_gru::Result<Tensor>,
-}
-
-macro_rules! loss {
-    ($twin:ident, $loss:ident) => {
-        Loss {
-            name: stringify!($loss),
-            exact: $twin,
-            narrow: $twin,
-            once: |prediction, d_prediction, expected| {
-                let loss = $loss::new(prediction, d_prediction)?;
-                expected.map_or(Ok(()), |expected| loss.expected().write(expected))?;
-                record(prediction.gpu(), |encoder| loss.encode(encoder))?;
-                Ok(loss.loss().clone())
-            },
-        }
-    };
-}
-
-const CROSS_ENTROPY: Loss = loss!(bce, BinaryCrossEntropy);
-
-/// Every loss.
-pub(crate) const LOSSES: [Loss; 2] = [loss!(mse, MeanSquaredError), CROSS_ENTROPY];
-
-async fn losses_against_their_twins(gpu: &Gpu) -> Outcome {
-    for (loss, len) in LOSSES.iter().flat_map(|loss| LENGTHS.map(|len| (loss, len))) {
-        let mut uniform = SplitMix64::new(len as u64);
-        let (prediction, expected) = (uniform.vec(len, 1.0), uniform.vec(len, 1.0));
-        let mut exact_d = vec![0.0; len];
-        let exact = (loss.exact)(&wide(&prediction), &wide(&expected), &mut exact_d);
-        let mut narrow_d = vec![0.0_f32; len];
-        (loss.narrow)(&prediction, &expected, &mut narrow_d);
-
-        let (prediction, d_prediction) = (tensor(gpu, &[len], &prediction)?, zeros(gpu, &[len])?);
-        let actual = (loss.once)(&prediction, &d_prediction, Some(&expected))?.read().await?;
-        let name = |what| format!("{what} of {}, {len} elements", loss.name);
-        // A mean of terms of about 1: each is divided by len, so the sum is of about 1.
-        close(&name("loss"), &actual, &[exact], Tolerance::matmul(len))?;
-        let tolerance = Tolerance::pointwise().scaled(1.0 / len as f64);
-        let actual = d_prediction.read().await?;
-        close(&name("d_prediction against f64"), &actual, &exact_d, tolerance)?;
-        close(&name("d_prediction against f32"), &actual, &narrow_d, tolerance.plus(tolerance))?;
-    }
-    Ok(())
-}
-
-/// The cross-entropy of each logit by itself and its slope: with a label of 0 or 1 every digit, as the documentation
-/// says, with others those of 1, or of the logit.
-async fn logits_of_every_size(gpu: &Gpu) -> Outcome {
-    let powers = (-30..128).flat_map(|power| [1.0, 1.3, 1.7].map(|digits| digits * 2.0_f32.powi(power)));
-    let sizes: Vec<f32> = powers.chain([0.0, f32::MAX]).collect();
-    let few = [0.0, 1e-6, 0.3, 2.0, 9.0, 17.5, 40.0, 80.0, 87.0, 100.0, 1e10, f32::MAX];
-    for label in [0.0, 1.0, 0.3, 0.999_999] {
-        let is_class = label == 0.0 || label == 1.0;
-        let of = |scale| if is_class { Tolerance::ulps(6.0) } else { Tolerance::pointwise().scaled(scale) };
-        let logits: Vec<f32> = sizes.iter().flat_map(|&size| [size, -size]).collect();
-        let (len, labels) = (logits.len(), vec![label; logits.len()]);
-        let mut exact_d = vec![0.0; len];
-        bce(&wide(&logits), &wide(&labels), &mut exact_d);
-        let (logits, d_logits) = (flat(gpu, &logits)?, zeros(gpu, &[len])?);
-        (CROSS_ENTROPY.once)(&logits, &d_logits, Some(&labels))?;
-        let what = format!("d_logits with a label of {label}");
-        // 1 / len and the product with it are rounded as well.
-        let tolerance = of(1.0 / len as f64).plus(Tolerance { abs: 0.0, rel: 2.0 * Tolerance::UNIT_ROUNDOFF });
-        close(&what, &d_logits.read().await?, &exact_d, tolerance)?;
-
-        let (logit, d_logit) = (zeros(gpu, &[1])?, zeros(gpu, &[1])?);
-        for x in few.into_iter().flat_map(|size| [size, -size]) {
-            logit.write(&[x])?;
-            let actual = (CROSS_ENTROPY.once)(&logit, &d_logit, Some(&[label]))?.read().await?;
-            let exact = bce(&[f64::from(x)], &[f64::from(label)], &mut [0.0]);
-            close(&format!("loss of {x:e} with a label of {label}"), &actual, &[exact], of(1.0))?;
-        }
-    }
-    Ok(())
-}
-
-/// Wherever a logit or a label is no number or infinite, the twin says what becomes of it; the pair beside it is as it
-/// was.
-async fn logits_that_are_not_finite(gpu: &Gpu) -> Outcome {
-    let (none, infinite) = (f32::NAN, f32::INFINITY);
-    let logits = [none, infinite, -infinite].into_iter().flat_map(|x| [0.0, 1.0, 0.25, 2.0, none].map(|y| [x, y]));
-    for [x, y] in logits.chain([[3.0, none], [-3.0, none]]) {
-        let (logits, labels) = ([0.5, x], [1.0, y]);
-        let mut exact = [0.0; 2];
-        let exact_loss = bce(&wide(&logits), &wide(&labels), &mut exact);
-        let (logits, d_logits) = (flat(gpu, &logits)?, zeros(gpu, &[2])?);
-        let loss = (CROSS_ENTROPY.once)(&logits, &d_logits, Some(&labels))?.read().await?;
-        let actual = [loss, d_logits.read().await?].concat();
-        for (name, (&actual, exact)) in
-            ["loss", "d of the other one", "d"].into_iter().zip(actual.iter().zip([exact_loss, exact[0], exact[1]]))
-        {
-            let is_so =
-                if exact.is_nan() { actual.is_nan() } else { Tolerance::pointwise().accepts(actual.into(), exact) };
-            ensure(is_so, format_args!("{name} of {x} with a label of {y}: {actual}, expected {exact}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// The mean of losses of 3e38 is 3e38.
-async fn a_mean_whose_sum_is_too_large(gpu: &Gpu) -> Outcome {
-    for len in [2, 257, 300_007] {
-        let (logits, labels): (Vec<_>, Vec<_>) = (0..len).map(|i| [(3e38, 0.0), (-3e38, 1.0)][i % 2]).unzip();
-        let (logits, d_logits) = (flat(gpu, &logits)?, zeros(gpu, &[len])?);
-        let loss = (CROSS_ENTROPY.once)(&logits, &d_logits, Some(&labels))?.read().await?;
-        close(&format!("loss of {len}"), &loss, &[f64::from(3e38_f32)], Tolerance { abs: 0.0, rel: 1e-6 })?;
-    }
-    Ok(())
 }
 
 /// Over several parameters of different sizes, all parts together.
@@ -319,7 +194,7 @@ async fn sgd_by_hand(gpu: &Gpu) -> Outcome {
 pub(crate) struct Trainer {
     net: Unrolled,
     head: UnrolledLinear,
-    loss: MeanSquaredError,
+    loss: Loss,
     adam: Adam,
 }
 
@@ -330,7 +205,7 @@ impl Trainer {
         let linear = Linear::new(gpu, h, out, 2)?;
         let net = gru.unroll(Unroll::training(t, b).input_gradient(false))?;
         let head = linear.unroll(net.output(), net.d_output()?)?;
-        let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+        let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
         let options = AdamOptions { learning_rate: 0.02, max_norm: Some(1.0), ..AdamOptions::default() };
         let adam = Adam::new(net.pairs()?.chain(head.pairs()), &options)?;
         Ok(Self { net, head, loss, adam })
@@ -422,7 +297,7 @@ async fn gradients_of_head_and_loss(gpu: &Gpu) -> Outcome {
         let d_input = zeros(gpu, &[rows, inputs])?;
         let linear = Linear::with_weights(gpu, [out, inputs], &weight, &bias)?;
         let head = linear.unroll(&input, &d_input)?;
-        let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+        let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
         loss.expected().write(&expected)?;
         gpu.submit(|encoder| {
             head.encode_forward(encoder);
@@ -456,7 +331,7 @@ async fn gradient_through_head_into_the_layer(gpu: &Gpu) -> Outcome {
     let linear = Linear::new(gpu, h, out, 6)?;
     let mut net = gru.unroll(Unroll::training(t, b))?;
     let head = linear.unroll(net.output(), net.d_output()?)?;
-    let loss = MeanSquaredError::new(head.output(), head.d_output())?;
+    let loss = Loss::mean_squared_error(head.output(), head.d_output())?;
     let mut uniform = SplitMix64::new(8);
     net.input().write(&uniform.vec(t * b * i, 1.0))?;
     loss.expected().write(&uniform.vec(t * b * out, 1.0))?;

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::prelude::*;
 use proptest::sample::select;
 use wgpu_gru::train::{
-    Accumulation, Adam, AdamOptions, BinaryCrossEntropy, FirstState, LearningRate, Linear, MeanSquaredError, Parameter,
-    Sgd, SgdOptions,
+    Accumulation, Adam, AdamOptions, Embedding, FirstState, LearningRate, Linear, LossOptions, Parameter, Sgd,
+    SgdOptions,
 };
 use wgpu_gru::verify;
 use wgpu_gru::verify::{Batch, verify_batch};
@@ -289,7 +289,8 @@ fn training(gpu: &Gpu) {
     let accumulate = select(vec![None, Some(Accumulation::Mean), Some(Accumulation::Sum)]);
     let common = ([limit(), limit()], any::<[bool; 2]>(), accumulate, prop_oneof![Just(0.0_f32), real()]);
     let numbers = ([real(), real(), real(), real()], common);
-    property(300, &(numbers, size(), size(), any::<u64>()), |(numbers, inputs, outputs, seed)| {
+    let indices = (prop_oneof![Just(None), size().prop_map(|index| Some(index as u32))], size(), any::<[bool; 2]>());
+    property(300, &(numbers, size(), size(), any::<u64>(), indices), |(numbers, inputs, outputs, seed, indices)| {
         let ([learning_rate, beta1, beta2, epsilon], common) = numbers;
         let ([max_norm, clip_value], [skip_nonfinite, nesterov], accumulate, weight_decay) = common;
         let options = AdamOptions {
@@ -337,12 +338,26 @@ fn training(gpu: &Gpu) {
             }
         }
         call("Linear::with_weights", || Linear::with_weights(gpu, [outputs, inputs], &[1.0; 6], &[1.0; 2]));
+        let (ignore_index, index, [mask, batch_first]) = indices;
+        call("Embedding::with_weights", || Embedding::with_weights(gpu, [inputs, outputs], &[1.0; 6]));
+        let table = call("Embedding::new", || Embedding::new(gpu, inputs, outputs, seed));
+        let table = table.and_then(|table| call("padding_idx", || table.padding_idx(index)));
+        if let Some(layer) = table.and_then(|table| call("Embedding::unroll", || table.unroll(&parameter))) {
+            call("write_indices", || layer.write_indices(&[index, inputs, 0]));
+        }
         let linear = call("Linear::new", || Linear::new(gpu, inputs, outputs, seed));
         let tensors = || Some([Tensor::zeros(gpu, &[2, inputs]).ok()?, Tensor::zeros(gpu, &[2, inputs]).ok()?]);
         let (Some(linear), Some([x, d_x])) = (linear, tensors()) else { return };
         let Some(head) = call("Linear::unroll", || linear.unroll(&x, &d_x)) else { return };
-        call("MeanSquaredError::new", || MeanSquaredError::new(head.output(), head.d_output()));
-        call("BinaryCrossEntropy::new", || BinaryCrossEntropy::new(head.output(), head.d_output()));
+        let options = LossOptions { mask, ignore_index, batch_first };
+        let elements = LossOptions { ignore_index: None, ..options };
+        let (y, d_y) = (head.output(), head.d_output());
+        call("mean_squared_error", || elements.mean_squared_error(y, d_y));
+        call("binary_cross_entropy", || elements.binary_cross_entropy(y, None));
+        if let Some(loss) = call("cross_entropy", || options.cross_entropy(y, d_y)) {
+            call("write_classes", || loss.write_classes(&[index, outputs]));
+            call("set_lengths", || loss.set_lengths(&[index, inputs]));
+        }
     });
 }
 
@@ -414,6 +429,7 @@ fn tensors_too_large(gpu: &Gpu) {
         for [inputs, outputs] in [[size, 2], [2, size], [size; 2]] {
             let what = format!("a head of {inputs} and {outputs}");
             assert!(is_typed(&what, Linear::new(gpu, inputs, outputs, 1)), "{what} cannot be");
+            assert!(is_typed(&what, Embedding::new(gpu, inputs, outputs, 1)), "{what} cannot be");
         }
     }
 }

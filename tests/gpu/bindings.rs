@@ -1,7 +1,7 @@
 //! Whatever the crate hands out can be bound in a shader of the app as it stands, and the shader reads that tensor and
 //! nothing else.
 
-use wgpu_gru::train::{Accumulation, Adam, AdamOptions, FirstState, Linear, MeanSquaredError};
+use wgpu_gru::train::{Accumulation, Adam, AdamOptions, FirstState, Linear, Loss};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::{
     Config, Direction, Error, Gpu, GruConfig, Recurrent, RnnConfig, StreamOptions, Tensor, Unroll, Unrolled, wgpu,
@@ -165,7 +165,7 @@ fn tensors_of_heads(gpu: &Gpu) {
     let mut net = layer.unroll(Unroll::training(3, 3)).expect("an unroll");
     let linear = Linear::new(&gpu, 5, 3, 1).expect("a head");
     let head = linear.unroll(net.output(), net.d_output().expect("training")).expect("an unrolled head");
-    let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");
+    let loss = Loss::mean_squared_error(head.output(), head.d_output()).expect("a loss");
     net.input().write(&[0.5; 18]).expect("x");
     gpu.submit(|encoder| {
         net.encode_forward(encoder)?;
@@ -182,7 +182,7 @@ fn tensors_of_heads(gpu: &Gpu) {
         adam.encode_accumulate(encoder).expect("passes are accumulated");
         adam.encode(encoder);
     });
-    let of_training = adam.named().map(|(_, tensor)| tensor).chain([adam.norm(), first.pair().expect("training").1]);
+    let of_training = adam.named("").map(|(_, tensor)| tensor).chain([adam.norm(), first.pair().expect("training").1]);
     of_training.for_each(|tensor| copier.check("a tensor of the training", tensor));
     let of_head = linear.parameters().into_iter().chain(head.gradients());
     for tensor in of_head.chain([head.output(), head.d_output(), loss.expected(), loss.loss()]) {

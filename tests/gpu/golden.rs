@@ -1,16 +1,25 @@
 //! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every
-//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference; and PyTorch's optimisers. Only the budgets are the crate's own.
+//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference; and PyTorch's losses, embeddings and optimisers. Only the
+//! budgets are the crate's own.
 
-use wgpu_gru::train::Parameter;
+use wgpu_gru::train::{Embedding, LossOptions, Parameter};
 use wgpu_gru::verify::{Batch, expectation};
 use wgpu_gru::{Error, Gpu, Recurrent, Tolerance, Unroll};
 
 use crate::checks::steps::Options;
 use crate::support::golden::{Golden, Precision, load_options, load_plain};
-use crate::support::steps::{Kind, SHAPES, STEPS, load};
-use crate::support::{assert_close, read, record, results, tensor, zeros};
+use crate::support::steps::{self, SHAPES, STEPS};
+use crate::support::train::{Kind, embeddings, losses};
+use crate::support::{assert_close, from_bits, kinds, read, record, results, tensor, wide, words, zeros};
 
-trials![training_matches_pytorch, inference_matches_pytorch, every_source, optimisers_match_pytorch];
+trials![
+    training_matches_pytorch,
+    inference_matches_pytorch,
+    every_source,
+    losses_of_pytorch,
+    embeddings_of_pytorch,
+    optimisers_match_pytorch,
+];
 
 fn batch(golden: &Golden) -> Batch {
     let config = golden.config();
@@ -76,9 +85,67 @@ fn every_source(gpu: &Gpu) {
     assert!(compared > 700 && refused < 5, "{compared} tensors, {refused} layers that do not train");
 }
 
+/// Numbers within a few units of the largest, and the same ones that are not finite.
+#[track_caller]
+fn assert_near(name: &str, actual: &[f32], expected: &[f64]) {
+    assert_eq!(kinds(&wide(actual)), kinds(expected), "{name}");
+    let finite = actual.iter().zip(expected).filter(|(_, expected)| expected.is_finite());
+    let (actual, expected): (Vec<f32>, Vec<f64>) = finite.unzip();
+    let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    assert_close(name, &actual, &expected, Tolerance::pointwise().scaled(4.0 * largest));
+}
+
+fn losses_of_pytorch(gpu: &Gpu) {
+    for case in losses() {
+        let shape = [case.rows, case.columns];
+        let (prediction, d) = (tensor(gpu, &shape, &case.prediction()), zeros(gpu, &shape));
+        let ignore_index = case.ignored();
+        let options = LossOptions { mask: case.weights.is_some(), ignore_index, ..LossOptions::default() };
+        let loss = match case.kind {
+            Kind::MeanSquaredError => options.mean_squared_error(&prediction, &d),
+            Kind::BinaryCrossEntropy => options.binary_cross_entropy(&prediction, &d),
+            Kind::CrossEntropy => options.cross_entropy(&prediction, &d),
+        };
+        let loss = loss.expect("a loss");
+        let is_of_classes = case.kind == Kind::CrossEntropy;
+        let expected = if is_of_classes { from_bits(&case.classes()) } else { case.expected() };
+        loss.expected().write(&expected).expect("what is expected");
+        if let Some(weights) = &case.weights {
+            loss.mask().and_then(|mask| mask.write(weights)).expect("a mask");
+        }
+        record(gpu, |encoder| loss.encode(encoder));
+        assert_near(&format!("loss of {}", case.name), &read(loss.loss()), &[case.loss]);
+        assert_near(&format!("d_prediction of {}", case.name), &read(&d), &case.d_prediction);
+    }
+}
+
+fn embeddings_of_pytorch(gpu: &Gpu) {
+    for case in embeddings() {
+        let table = Embedding::with_weights(gpu, [case.rows, case.dim], &case.weight).expect("a table");
+        let table = match case.padding_idx {
+            // PyTorch's function leaves the row as it is; here it becomes zeros first.
+            Some(padding) => {
+                let table = table.padding_idx(padding).expect("a row");
+                table.parameters()[0].write(&case.weight).expect("weights");
+                table
+            }
+            None => table,
+        };
+        let layer = table.unroll(&words(gpu, &case.indices)).expect("an unroll");
+        layer.d_output().write(&case.d_output).expect("a gradient");
+        gpu.submit(|encoder| {
+            layer.encode_forward(encoder);
+            layer.encode_backward(encoder)
+        })
+        .expect("a submission");
+        assert_near(&format!("output of {}", case.name), &read(layer.output()), &case.output);
+        assert_near(&format!("d_weight of {}", case.name), &read(layer.gradients()[0]), &case.d_weight);
+    }
+}
+
 /// 20 steps with weight decay, momentum, clipping and gradients of several passes.
 fn optimisers_match_pytorch(gpu: &Gpu) {
-    for case in load().steps {
+    for case in steps::load().steps {
         let (parameters, passes) = case.draw();
         let parameters: Vec<_> =
             SHAPES.into_iter().zip(&parameters).map(|(shape, host)| tensor(gpu, shape, host)).collect();
@@ -88,8 +155,8 @@ fn optimisers_match_pytorch(gpu: &Gpu) {
             Parameter { value, gradient, weight_decay: case.weight_decays[index] }
         };
         let options = match case.optimiser {
-            Kind::Adam => Options::Adam(case.adam()),
-            Kind::Sgd => Options::Sgd(case.sgd()),
+            steps::Kind::Adam => Options::Adam(case.adam()),
+            steps::Kind::Sgd => Options::Sgd(case.sgd()),
         };
         let optimiser = options.make([of(0), of(1)]).expect("an optimiser");
         for (step, passes) in (1..).zip(passes) {

@@ -1,7 +1,7 @@
 //! The linear layer: for inference, without a gradient of its input, on parts of tensors, and what it refuses.
 
 use wgpu_gru::rng::SplitMix64;
-use wgpu_gru::train::{Linear, MeanSquaredError, UnrolledLinear};
+use wgpu_gru::train::{Linear, Loss, UnrolledLinear};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Tolerance, Unroll};
 
 use crate::support::{assert_close, assert_error, bits, read, record, tensor, wide, zeros};
@@ -133,7 +133,7 @@ fn a_gradient_over_its_own_sources(gpu: &Gpu) {
     assert_error(linear.unroll(&own, &own), &refused("input"));
     assert_error(linear.unroll(&x, &d_x), &refused("input"));
     let error = Error::Aliased { first: "prediction", second: "d_prediction" };
-    assert_error(MeanSquaredError::new(&x, &d_x), &error);
+    assert_error(Loss::mean_squared_error(&x, &d_x), &error);
     // To read one tensor twice is no mistake.
     linear.unroll_inference(weight).expect("the weights as input");
     run(gpu, &linear.unroll(weight, &own).expect("the weights as input"), &[1.0; 16]);
@@ -215,7 +215,7 @@ fn through_the_layers_of_a_net(gpu: &Gpu) {
     let mut net = gru.unroll_with(Unroll::training(t, b), &places).expect("an unroll");
     let head = Linear::new(gpu, 4, 1, 3).expect("a head");
     let head = head.unroll(net.output(), net.d_output().expect("training")).expect("an unroll");
-    let loss = MeanSquaredError::new(head.output(), head.d_output()).expect("a loss");
+    let loss = Loss::mean_squared_error(head.output(), head.d_output()).expect("a loss");
     for _ in 0..2 {
         gpu.submit(|encoder| {
             first.encode_forward(encoder);

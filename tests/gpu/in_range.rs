@@ -6,7 +6,8 @@ use proptest::strategy::Strategy;
 use wgpu_gru::MatmulKernel;
 use wgpu_gru::harness::Placed;
 use wgpu_gru::reference::twins::matmul::MatmulParams;
-use wgpu_gru::train::{Accumulation, FirstState, Sgd, SgdOptions};
+use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::train::{Accumulation, Embedding, FirstState, LossOptions, Sgd, SgdOptions};
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::{DeviceType, Features};
 use wgpu_gru::{
@@ -14,10 +15,11 @@ use wgpu_gru::{
     harness,
 };
 
-use crate::checks::train::{LOSSES, Trainer};
+use crate::checks::losses::LOSSES;
+use crate::checks::train::Trainer;
 use crate::support::{
-    any_options, assert_none_out_of_range, check, check_drawn, check_lengths, counting, is_told, own, property_from,
-    read, results, run, tensor, to_bits,
+    any_options, assert_none_out_of_range, check, check_drawn, check_lengths, counting, from_bits, is_told, own,
+    property_from, read, record, results, run, tensor, to_bits,
 };
 
 trials![every_kernel, any_options_in_range, they_are_counted, without_checks];
@@ -28,6 +30,7 @@ fn every_kernel(gpu: &Gpu) {
     layers(&gpu);
     training_steps(&gpu);
     first_states(&gpu);
+    numbered_things(&gpu);
     products(&gpu);
     streams(&gpu);
     assert_none_out_of_range(&gpu);
@@ -88,7 +91,8 @@ fn training_steps(gpu: &Gpu) {
         };
         let momentum = Sgd::new([(&parameter, &gradient)], &momentum).expect("an optimiser");
         for loss in LOSSES {
-            (loss.once)(&parameter, &gradient, None).expect("a loss");
+            loss.once(&parameter, &gradient, None).expect("a loss");
+            loss.masked(&parameter, &gradient, None, Some(&[1.0])).expect("a loss");
         }
         for _ in 0..3 {
             gpu.submit(|encoder| {
@@ -115,6 +119,34 @@ fn first_states(gpu: &Gpu) {
             net.encode_forward(encoder)?;
             net.encode_backward(encoder)?;
             first.encode_backward(encoder)
+        })
+        .expect("a submission");
+    }
+}
+
+/// Classes and rows of tables, those that there are not among them; parts of tensors at their ends.
+fn numbered_things(gpu: &Gpu) {
+    let at_the_end = |shape: &[usize], host: &[f32]| {
+        let whole = tensor(gpu, &[host.len() + 3], &[&[0.0; 3], host].concat());
+        whole.outer(3..host.len() + 3).and_then(|part| part.reshape(shape)).expect("a part")
+    };
+    for (rows, classes) in [(1, 1), (259, 3), (67, 33), (3, 300)] {
+        let logits = SplitMix64::new(1).vec(rows * classes, 1.0);
+        let words: Vec<_> =
+            (0..rows as u32).map(|row| [row % 3, u32::MAX, 1 << 30, classes as u32][row as usize % 4]).collect();
+        let words = from_bits(&words);
+        for ignore_index in [None, Some(1)] {
+            let [logits, d] = [0, 1].map(|_| at_the_end(&[rows, classes], &logits));
+            let options = LossOptions { mask: ignore_index.is_some(), ignore_index, ..LossOptions::default() };
+            let loss = options.cross_entropy(&logits, &d).expect("a loss");
+            loss.expected().write(&words).expect("classes");
+            record(gpu, |encoder| loss.encode(encoder));
+        }
+        let table = Embedding::new(gpu, classes, 5, 1).expect("a table");
+        let layer = table.unroll(&at_the_end(&[rows], &words)).expect("an unroll");
+        gpu.submit(|encoder| {
+            layer.encode_forward(encoder);
+            layer.encode_backward(encoder)
         })
         .expect("a submission");
     }

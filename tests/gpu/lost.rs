@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use wgpu_gru::train::{Adam, AdamOptions, BinaryCrossEntropy, FirstState, Linear, MeanSquaredError, Sgd, SgdOptions};
+use wgpu_gru::train::{Adam, AdamOptions, Embedding, FirstState, Linear, Loss, Sgd, SgdOptions};
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Unroll, Weights, verify, wgpu};
 
 use crate::support::{forward, open, own, read};
@@ -63,6 +63,7 @@ fn everything_else(gpu: &Gpu) {
     let config = GruConfig::new(2, 5);
     let gru = Gru::new(&gpu, config.clone(), 1).expect("a layer");
     let linear = Linear::new(&gpu, 5, 1, 1).expect("a head");
+    let embedding = Embedding::new(&gpu, 5, 1, 1).expect("a table");
     let mut net = gru.unroll(Unroll::training(4, 3)).expect("an unroll");
     let x = Tensor::zeros(&gpu, &[4, 3, 2]).expect("a tensor");
     let d_x = Tensor::zeros(&gpu, &[4, 3, 2]).expect("a tensor");
@@ -85,8 +86,12 @@ fn everything_else(gpu: &Gpu) {
         assert_lost(Tensor::from_slice(&gpu, &[3], &[0.0; 3]));
         assert_lost(Linear::new(&gpu, 5, 1, 1));
         assert_lost(linear.unroll(net.output(), net.d_output().expect("training")));
-        assert_lost(MeanSquaredError::new(&x, &d_x));
-        assert_lost(BinaryCrossEntropy::new(&x, &d_x));
+        assert_lost(Loss::mean_squared_error(&x, &d_x));
+        assert_lost(Loss::binary_cross_entropy(&x, &d_x));
+        assert_lost(Loss::cross_entropy(&x, &d_x));
+        assert_lost(Embedding::new(&gpu, 5, 1, 1));
+        assert_lost(embedding.unroll(&x));
+        assert_lost(embedding.unroll_inference(&x));
         assert_lost(Adam::new([(&x, &d_x)], &AdamOptions::default()));
         assert_lost(Sgd::new([(&x, &d_x)], &SgdOptions::default()));
         assert_lost(FirstState::new(&state, &net));

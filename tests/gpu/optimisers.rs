@@ -9,7 +9,7 @@ use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Adam, AdamOptions, Sgd, SgdOptions};
 use wgpu_gru::{Direction, Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
-use crate::checks::train::LOSSES;
+use crate::checks::losses::LOSSES;
 use crate::support::{assert_close, bits, read, record, tensor, wide};
 
 trials![
@@ -117,7 +117,7 @@ fn a_nan_anywhere(gpu: &Gpu) {
                 LOSSES.iter().flat_map(|loss| [(loss, [&host, &zeros]), (loss, [&zeros, &host])])
             {
                 let (prediction, d) = (tensor(gpu, &[len], prediction), tensor(gpu, &[len], &vec![1.0; len]));
-                let made = (loss.once)(&prediction, &d, Some(expected)).expect("a loss");
+                let made = loss.once(&prediction, &d, Some(expected)).expect("a loss");
                 assert!(read(&made)[0].is_nan(), "{} of a NaN at {at} of {len}", loss.name);
                 let nans = read(&d).iter().filter(|d| d.is_nan()).count();
                 assert_eq!(nans, 1, "the other gradients of the loss are numbers");
@@ -248,8 +248,8 @@ fn long_sums(gpu: &Gpu) {
         assert_close(&format!("norm of {len}"), &[sgd.norm()], &[exact.sqrt()], tolerance);
 
         for loss in LOSSES {
-            let exact = (loss.exact)(&wide(&host), &vec![0.0; len], &mut vec![0.0; len]);
-            let made = (loss.once)(&d_p, &p, None).expect("a loss");
+            let exact = (loss.exact)(&wide(&host), &vec![0.0; len], None, &mut vec![0.0; len]);
+            let made = loss.once(&d_p, &p, None).expect("a loss");
             assert_close(&format!("{} of {len}", loss.name), &read(&made), &[exact], tolerance);
         }
     }
@@ -268,9 +268,9 @@ fn sums_of_several_parts(gpu: &Gpu) {
         let tolerance = Tolerance { abs: 0.0, rel: 1.5e-6 };
         assert_close(&format!("norm of {constant}"), &[sgd.norm()], &[constant * (len as f64).sqrt()], tolerance);
         for loss in LOSSES {
-            let exact = (loss.exact)(&[constant], &[0.0], &mut [0.0]);
+            let exact = (loss.exact)(&[constant], &[0.0], None, &mut [0.0]);
             // The gradient takes the place of the parameter.
-            let made = (loss.once)(&constants, &parameter, None).expect("a loss");
+            let made = loss.once(&constants, &parameter, None).expect("a loss");
             assert_close(&format!("{} of {constant}", loss.name), &read(&made), &[exact], tolerance);
         }
         parameter.write(&vec![0.0; len]).expect("zeros");
@@ -354,9 +354,9 @@ fn at_an_offset(gpu: &Gpu) {
     for (loss, (len, [first, second])) in LOSSES.iter().flat_map(|loss| places.map(|place| (loss, place))) {
         let (prediction, expected) = (uniform.vec(len, 1.0), uniform.vec(len, 1.0));
         let mut exact_d = vec![0.0; len];
-        let exact = (loss.exact)(&wide(&prediction), &wide(&expected), &mut exact_d);
+        let exact = (loss.exact)(&wide(&prediction), &wide(&expected), None, &mut exact_d);
         let (prediction, d) = (Part::new(gpu, first, &prediction), Part::new(gpu, second, &vec![9.0; len]));
-        let made = (loss.once)(&prediction.part, &d.part, Some(&expected)).expect("a loss");
+        let made = loss.once(&prediction.part, &d.part, Some(&expected)).expect("a loss");
         assert_close(loss.name, &read(&made), &[exact], Tolerance { abs: 0.0, rel: 1e-6 });
         prediction.read();
         assert_close("d_prediction", &d.read(), &exact_d, Tolerance::pointwise().scaled(1.0 / len as f64));

@@ -1,15 +1,19 @@
 //! More workgroups than one axis of a grid has: on a device that allows few of them small tensors are large ones. Every
 //! kernel whose grid is folded takes rows of workgroups, and a wrong stride leaves out numbers or takes them twice.
 
+use wgpu_gru::reference::twins::embedding_backward::embedding_backward;
 use wgpu_gru::reference::twins::move_rows::{move_rows, number};
 use wgpu_gru::reference::twins::pack::transpose;
 use wgpu_gru::reference::twins::sum_rows::sum_rows;
 use wgpu_gru::rng::SplitMix64;
+use wgpu_gru::train::Embedding;
 use wgpu_gru::{Gpu, Tolerance, harness, wgpu};
 
-use crate::support::{assert_close, assert_halves, bits, flat, open, read, run, tensor, to_bits, wide, words};
+use crate::support::{
+    assert_close, assert_halves, assert_none_out_of_range, bits, flat, open, read, run, tensor, to_bits, wide, words,
+};
 
-trials![packs, moves_rows, numbers, arranges, sums];
+trials![packs, moves_rows, numbers, arranges, sums, tables];
 
 /// Workgroups that an axis of a grid has at most. A prime: no size is a multiple of it by chance.
 const MOST: u32 = 7;
@@ -104,4 +108,28 @@ fn sums(gpu: &Gpu) {
         let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
         assert_close(&format!("{columns} columns"), &read(&total), &expected, tolerance);
     }
+}
+
+/// A workgroup for 32 columns of a row of the table; those that are too many touch nothing.
+fn tables(gpu: &Gpu) {
+    let gpu = small(gpu);
+    harness::count_out_of_range(&gpu).expect("a counter");
+    for [rows, dim] in [[7, 32], [8, 32], [30, 5], [4, 70], [13, 65]] {
+        let indices: Vec<u32> = (0..25).map(|place| place * place % rows as u32).collect();
+        let d_output = SplitMix64::new(2).vec(indices.len() * dim, 1.0);
+        let layer = Embedding::new(&gpu, rows, dim, 1).and_then(|table| table.unroll(&words(&gpu, &indices)));
+        let layer = layer.expect("an unroll");
+        let [d_weight] = layer.gradients();
+        d_weight.write(&vec![f32::NAN; rows * dim]).expect("a write");
+        layer.d_output().write(&d_output).expect("a write");
+        gpu.submit(|encoder| {
+            layer.encode_forward(encoder);
+            layer.encode_backward(encoder)
+        })
+        .expect("a submission");
+        let mut exact = vec![0.0; rows * dim];
+        embedding_backward([rows, dim], &indices, None, &wide(&d_output), &mut exact);
+        assert_close(&format!("[{rows}, {dim}]"), &read(d_weight), &exact, Tolerance::matmul(25));
+    }
+    assert_none_out_of_range(&gpu);
 }

@@ -10,3 +10,4 @@ pub(crate) mod numbers;
 pub(crate) mod plain;
 pub(crate) mod rounded;
 pub(crate) mod steps;
+pub(crate) mod train;

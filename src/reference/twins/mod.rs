@@ -9,6 +9,9 @@ pub mod adam_prepare;
 pub mod arrange;
 pub mod bce;
 pub mod count;
+pub mod cross_entropy;
+pub mod embedding;
+pub mod embedding_backward;
 pub mod gates_f16;
 pub mod gru_gates;
 pub mod gru_reset;
@@ -16,6 +19,7 @@ pub mod gru_reset_backward;
 pub mod gru_step;
 pub mod gru_step_backward;
 pub mod matmul;
+mod mean;
 pub mod move_rows;
 pub mod mse;
 pub mod pack;
@@ -23,8 +27,10 @@ pub mod rnn_step;
 pub mod rnn_step_backward;
 pub(crate) mod run;
 pub mod sgd;
+pub mod sort_indices;
 pub mod sum_rows;
 pub mod sum_squares;
+pub mod sum_weights;
 
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 

@@ -12,7 +12,7 @@ mod error;
 mod numbers;
 
 pub(crate) use error::shape;
-pub(crate) use numbers::{ACTIVATIONS, close, from_bits, largest, note, take_largest_share, to_bits, wide};
+pub(crate) use numbers::{ACTIVATIONS, close, from_bits, kinds, largest, note, take_largest_share, to_bits, wide};
 
 /// Another device of the same adapter.
 pub(crate) async fn own_device(_: &Gpu) -> Result<Gpu> {
