@@ -14,13 +14,16 @@ impl StateDict {
     ///
     /// ```no_run
     /// # use wgpu_gru::{Gru, StateDict, Unrolled, train::{Adam, Linear}};
-    /// # async fn example(gru: Gru, head: Linear, net: Unrolled, step: u64) -> wgpu_gru::Result<()> {
-    /// let tensors = || gru.named("rnn.").chain(head.named("head."));
+    /// # async fn example(gru: Gru, head: Linear, adam: Adam, net: Unrolled, step: u64) -> wgpu_gru::Result<()> {
+    /// let tensors = || gru.named("rnn.").chain(head.named("head.")).chain(adam.named("adam."));
     /// let mut checkpoint = StateDict::read(tensors()).await?;
     /// checkpoint.metadata_mut().insert("step".into(), step.to_string());
+    /// let dropout = net.dropout_state().await?; // where the layer has dropout: two numbers for the metadata
+    /// // checkpoint.save("run.safetensors")?
     ///
     /// // Another day: what was made in the same way goes on to the same bits.
     /// checkpoint.write(tensors())?;
+    /// net.set_dropout_state(dropout)?;
     /// # Ok(()) }
     /// ```
     ///
