@@ -36,7 +36,7 @@ impl StateDict {
                 Dtype::F16 => words().map(from_f16).collect(),
                 Dtype::BF16 => words().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
                 other => {
-                    dict.insert_other(name.into(), format!("{other:?}"));
+                    dict.insert_other(name, format!("{other:?}"));
                     continue;
                 }
             };

@@ -94,10 +94,10 @@ impl StateDict {
         self.entries.insert(name.into(), Entry::Array(array));
     }
 
-    /// Notes that there is an array that f32 does not hold.
-    #[cfg(feature = "safetensors")]
-    pub(super) fn insert_other(&mut self, name: String, dtype: String) {
-        self.entries.insert(name, Entry::Other { dtype });
+    /// Notes that the source has an array of a type that f32 does not hold: who asks for it gets [`Error::TensorType`],
+    /// and not that there is none.
+    pub fn insert_other(&mut self, name: impl Into<String>, dtype: impl Into<String>) {
+        self.entries.insert(name.into(), Entry::Other { dtype: dtype.into() });
     }
 
     /// All names, in the order of their letters.
@@ -258,9 +258,8 @@ impl StateDict {
         Ok(())
     }
 
-    /// Every entry that is an array.
-    #[cfg(feature = "safetensors")]
-    pub(super) fn arrays(&self) -> impl Iterator<Item = (&str, &Array)> {
+    /// Every array with its name, in the order of their letters; those that f32 does not hold are left out.
+    pub fn arrays(&self) -> impl Iterator<Item = (&str, &Array)> {
         self.entries.iter().filter_map(|(name, entry)| match entry {
             Entry::Array(array) => Some((name.as_str(), array)),
             Entry::Other { .. } => None,
