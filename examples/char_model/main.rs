@@ -102,7 +102,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         text.held_out.len()
     );
     println!("\nBits a character of what is held out:");
-    for order in [1, 3, 5] {
+    for order in 1..=5 {
         let bits = Ngrams::new(&text.training, alphabet, order).bits(&text.held_out);
         println!("  {bits:.3}  by counting what came after {order} characters");
     }
@@ -126,7 +126,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         training.step()?;
         bar.set_position(training.step as u64);
         if training.step.is_multiple_of(REPORT_EVERY) || training.step == steps {
-            bar.set_message(format!("{:.3} bits,", training.loss()?));
+            let loss = training.loss()?;
+            bar.set_message(format!("{loss:.3} bits,"));
+            if bar.is_hidden() && (training.step.is_multiple_of(10 * REPORT_EVERY) || training.step == steps) {
+                println!("  step {} of {steps}, {loss:.3} in training", training.step);
+            }
         }
     }
     bar.finish_and_clear();
