@@ -19,12 +19,13 @@ use std::process::{Command, Output};
 use args::{Args, ArgsError, Program, WORD, Word};
 
 /// The examples, with a positional argument that each may have, if it has one.
-const EXAMPLES: [(&str, &[&str]); 5] = [
+const EXAMPLES: [(&str, &[&str]); 6] = [
     ("sunspots", &["plot.svg"]),
     ("gradient_flow", &["plot.svg"]),
     ("flock", &[]),
     ("in_your_app", &[]),
     ("adding_problem", &[]),
+    ("char_model", &[]),
 ];
 
 /// Wrong for every example.
@@ -48,7 +49,7 @@ const NO_NUMBERS: [&str; 11] =
     ["0", "-1", "NaN", "inf", "1.5", "1e3", "0x10", "", " 1", "18446744073709551615", "99999999999999999999999"];
 
 /// Options with a number, and other values that they refuse.
-const NUMBERS: [(&str, &str, &[&str]); 9] = [
+const NUMBERS: [(&str, &str, &[&str]); 11] = [
     ("sunspots", "--steps", &["1000001"]),
     ("sunspots", "--train-until", &["1799", "2007"]),
     ("sunspots", "--test-until", &["1800", "2009", "1964"]),
@@ -58,6 +59,8 @@ const NUMBERS: [(&str, &str, &[&str]); 9] = [
     ("flock", "--every", &["1000001"]),
     ("flock", "--size", &["0x0", "15x16", "8193x16", "16", "axb", "16x", "-16x16"]),
     ("adding_problem", "--steps", &["1000001"]),
+    ("char_model", "--steps", &["1000001"]),
+    ("char_model", "--length", &["100001"]),
 ];
 
 /// An example that cargo has built. It lies beside the folder of this test.
