@@ -230,6 +230,9 @@ fn examples_take_any_words() {
         "--out",
         "--train-until",
         "--test-until",
+        "--checkpoint",
+        "--resume",
+        "--length",
         "--steps=7",
         "--size=64x64",
         "--out=dir",
@@ -261,7 +264,7 @@ fn examples_take_any_words() {
     let mut random = wgpu_gru::rng::SplitMix64::new(12);
     for (name, _) in EXAMPLES {
         let mut codes = [0; 3];
-        for _ in 0..80 {
+        for _ in 0..160 {
             let mut draw = |below: usize| random.next_u64() as usize % below;
             let words: Vec<&str> = (0..draw(5)).map(|_| pieces[draw(pieces.len())]).collect();
             let output = run(&folder, name, &words, &[("WGPU_BACKEND", "junk")]);
