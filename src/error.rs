@@ -62,8 +62,15 @@ pub enum Error {
         tensor: String,
     },
 
+    /// Two tensors that are to go into one state dict have the same name.
+    #[error("two tensors are called {tensor}: give each layer a prefix of its own")]
+    DuplicateTensor {
+        /// Their name.
+        tensor: String,
+    },
+
     /// A tensor of a file holds numbers that f32 does not hold.
-    #[error("{tensor} is of type {dtype}, expected F32, F16 or BF16: convert it before it is written")]
+    #[error("{tensor} is of type {dtype}, expected F32, F16 or BF16: convert it where the file is made")]
     TensorType {
         /// Its name.
         tensor: String,

@@ -99,6 +99,7 @@ mod config;
 #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
 pub mod cpu;
 mod error;
+pub mod f16;
 mod gpu;
 pub mod guide;
 #[cfg(feature = "harness")]

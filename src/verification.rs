@@ -3,10 +3,10 @@
 
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len};
+use crate::f16::{from_f16, neighbours, to_f16};
 use crate::gpu::{Gpu, Tensor};
 use crate::layer::{Recurrent, Unrolled};
 use crate::reference::dropout::dropout_factor;
-use crate::reference::f16::{from_f16, neighbours, to_f16};
 use crate::reference::oracle;
 use crate::report::{Report, TensorReport};
 use crate::rng::SplitMix64;

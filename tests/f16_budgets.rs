@@ -2,7 +2,7 @@
 //! that a device may round them to are within them, larger mistakes are over them. `tests/gpu/half.rs` does so
 //! on a device.
 
-use wgpu_gru::reference::f16::{from_f16, neighbours, to_f16};
+use wgpu_gru::f16::{from_f16, neighbours, to_f16};
 use wgpu_gru::verify::{Batch, Expectation, expectation, expectation_of};
 use wgpu_gru::{Activation, Config, Direction, GruConfig, Reset, RnnConfig, Tolerance, Unroll, Weights};
 

@@ -269,10 +269,10 @@ proptest! {
         }
         match StateDict::from_safetensors(&bytes) {
             Ok(dict) => {
-                if let Ok(config) = dict.gru_config("encoder.") {
-                    let weights = dict.weights("encoder.", &config).expect("of a config that was found");
-                    weights.validate(&config).expect("whole");
-                }
+                let found = dict.gru_config("encoder.").and_then(|config| Ok((dict.weights("encoder.", &config)?, config)));
+                // All of it, bit by bit, or nothing.
+                let whole = load("model.safetensors").weights("encoder.", &encoder()).expect("weights");
+                prop_assert!(found.is_err() || found.is_ok_and(|found| found == (whole, encoder())));
             }
             Err(error) => prop_assert!(matches!(error, Error::InvalidFile { .. }), "{error}"),
         }

@@ -85,7 +85,7 @@ const PROGRAM: Program = Program {
         Word { name: "--quick", help: "Few steps, to see that it runs", ..WORD },
     ],
     notes: "\
-Writes the checkpoint, and reports to stdout. Takes about two minutes on two CPU cores that play a GPU, seconds on a GPU.
+Writes the checkpoint, and reports to stdout. Takes a minute or two on two CPU cores that play a GPU, seconds on a GPU.
 WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter.",
 };
 

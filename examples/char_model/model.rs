@@ -35,7 +35,8 @@ impl Model {
         self.embedding.named("embedding.").chain(self.gru.named("gru.")).chain(self.linear.named("head."))
     }
 
-    /// Bits a character of a text: as many rows as in training read a part of it each, from a state of zeros.
+    /// Bits a character of a text: as many rows as in training read a part of it each, from a state of zeros. What is left
+    /// of a part, less than a segment, is not read.
     pub(crate) fn bits(&self, text: &[usize]) -> Result<f64> {
         let words = self.embedding.unroll_inference(&Tensor::zeros(&self.gpu, &[SEQ_LEN, BATCH])?)?;
         let places = ExternalTensors { input: Some(words.output().clone()), ..ExternalTensors::default() };

@@ -18,7 +18,7 @@ impl Tensor {
     /// [`Error::ReadbackTimeout`], [`Error::Readback`], [`Error::DeviceLost`], [`Error::OutOfMemory`],
     /// [`Error::BufferUsage`], [`Error::Refused`].
     pub async fn read(&self) -> Result<Vec<f32>> {
-        self.gpu().read(&[self]).await.map(|hosts| hosts.concat())
+        Ok(Self::read_all(&[self]).await?.pop().unwrap_or_default())
     }
 
     /// [`Tensor::read`], blocking this thread.
@@ -27,35 +27,35 @@ impl Tensor {
     /// As [`Tensor::read`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking(&self) -> Result<Vec<f32>> {
-        self.gpu().read_blocking(&[self]).map(|hosts| hosts.concat())
-    }
-}
-
-impl Gpu {
-    /// Reads the numbers of many tensors with one submission and one wait, all of them as they are at one time: what is
-    /// submitted later changes none of them. What is awaited here blocks nothing, so an app draws its frames meanwhile.
-    ///
-    /// # Errors
-    /// Those of [`Tensor::read`], and [`Error::ForeignDevice`]; before anything is copied for a tensor of another device
-    /// or a buffer without `COPY_SRC`.
-    pub async fn read(&self, tensors: &[&Tensor]) -> Result<Vec<Vec<f32>>> {
-        let Some(pending) = start(self, tensors)? else { return Ok(Vec::new()) };
-        read(self, pending).await
+        Ok(Self::read_all_blocking(&[self])?.pop().unwrap_or_default())
     }
 
-    /// [`Gpu::read`], blocking this thread.
+    /// Reads the numbers of many tensors with one submission and one wait, all of them as they are when this is first
+    /// polled: what is submitted later changes none of them. What is awaited here blocks nothing, so an app draws its
+    /// frames meanwhile.
     ///
     /// # Errors
-    /// As [`Gpu::read`].
+    /// Those of [`Tensor::read`], and [`Error::ForeignDevice`] for one that is not on the device of the first.
+    pub async fn read_all(tensors: &[&Self]) -> Result<Vec<Vec<f32>>> {
+        match start(tensors)? {
+            Some(pending) => read(pending).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// [`Tensor::read_all`], blocking this thread.
+    ///
+    /// # Errors
+    /// As [`Tensor::read_all`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn read_blocking(&self, tensors: &[&Tensor]) -> Result<Vec<Vec<f32>>> {
-        let Some(pending) = start(self, tensors)? else { return Ok(Vec::new()) };
-        read_blocking(self, pending)
+    pub fn read_all_blocking(tensors: &[&Self]) -> Result<Vec<Vec<f32>>> {
+        start(tensors)?.map_or(Ok(Vec::new()), read_blocking)
     }
 }
 
 /// A readback under way.
 struct Pending {
+    gpu: Gpu,
     parts: Vec<Part>,
     #[cfg(not(target_arch = "wasm32"))]
     submission: wgpu::SubmissionIndex,
@@ -95,16 +95,14 @@ fn places(tensors: &[&Tensor], largest: u64) -> Vec<Vec<Range<u64>>> {
 }
 
 /// Copies tensors to staging buffers, submits that, and asks for the mappings; nothing where there is no tensor.
-fn start(gpu: &Gpu, tensors: &[&Tensor]) -> Result<Option<Pending>> {
+fn start(tensors: &[&Tensor]) -> Result<Option<Pending>> {
+    let Some(gpu) = tensors.first().map(|first| first.gpu()) else { return Ok(None) };
     for tensor in tensors {
         tensor.expect_on(gpu, "tensor to read")?;
         tensor.expect_usage("tensor to read", wgpu::BufferUsages::COPY_SRC)?;
     }
     gpu.expect_alive()?;
     let places = places(tensors, gpu.limits().max_buffer_size);
-    if places.is_empty() {
-        return Ok(None);
-    }
     let staging = |places: &Vec<Range<u64>>| {
         let bytes = Part::bytes(places);
         gpu.staging().take(bytes).map_or_else(
@@ -133,6 +131,7 @@ fn start(gpu: &Gpu, tensors: &[&Tensor]) -> Result<Option<Pending>> {
     let parts = buffers.into_iter().zip(places).map(|(staging, places)| map(gpu, staging, places));
     let parts = parts.collect::<Result<Vec<_>>>()?;
     Ok(Some(Pending {
+        gpu: gpu.clone(),
         parts,
         #[cfg(not(target_arch = "wasm32"))]
         submission: _submission,
@@ -187,11 +186,11 @@ fn finish(gpu: &Gpu, staging: wgpu::Buffer, places: &[Range<u64>], mapped: Optio
 
 /// Reads tensors. The event loop of the browser drives the mappings.
 #[cfg(target_arch = "wasm32")]
-async fn read(gpu: &Gpu, pending: Pending) -> Result<Vec<Vec<f32>>> {
+async fn read(pending: Pending) -> Result<Vec<Vec<f32>>> {
     let mut hosts = Vec::new();
     for Part { staging, places, mapped } in pending.parts {
         let mapped = mapped.receive().await;
-        hosts.extend(finish(gpu, staging, &places, mapped)?);
+        hosts.extend(finish(&pending.gpu, staging, &places, mapped)?);
     }
     Ok(hosts)
 }
@@ -212,8 +211,8 @@ mod native {
 
     /// Reads tensors. A thread waits for the device until the mappings are there or the time is over, so that no
     /// executor is blocked and nothing spins.
-    pub(super) async fn read(gpu: &Gpu, pending: Pending) -> Result<Vec<Vec<f32>>> {
-        let Pending { parts, submission } = pending;
+    pub(super) async fn read(pending: Pending) -> Result<Vec<Vec<f32>>> {
+        let Pending { gpu, parts, submission } = pending;
         let (sender, waited) = oneshot_channel();
         let (own, called) = (gpu.clone(), parts.iter().map(|part| part.called.clone()).collect::<Vec<_>>());
         std::thread::Builder::new()
@@ -227,19 +226,19 @@ mod native {
         let mut hosts = Vec::new();
         for Part { staging, places, mapped, .. } in parts {
             let mapped = mapped.receive().await;
-            hosts.extend(finish(gpu, staging, &places, mapped)?);
+            hosts.extend(finish(&gpu, staging, &places, mapped)?);
         }
         Ok(hosts)
     }
 
     /// Reads tensors, waiting on this thread.
-    pub(super) fn read_blocking(gpu: &Gpu, pending: Pending) -> Result<Vec<Vec<f32>>> {
-        let Pending { parts, submission } = pending;
+    pub(super) fn read_blocking(pending: Pending) -> Result<Vec<Vec<f32>>> {
+        let Pending { gpu, parts, submission } = pending;
         let mut hosts = Vec::new();
         for Part { staging, places, mapped, called } in parts {
             gpu.poll_until(Some(&submission), &called)?;
             // The callback has run: this does not wait.
-            hosts.extend(finish(gpu, staging, &places, pollster::block_on(mapped.receive()))?);
+            hosts.extend(finish(&gpu, staging, &places, pollster::block_on(mapped.receive()))?);
         }
         Ok(hosts)
     }

@@ -171,10 +171,7 @@ impl Parameters {
     /// Those of [`Tensor::read`].
     pub async fn read(&self) -> Result<Weights> {
         let tensors: Vec<_> = self.tensors().collect();
-        match tensors.first() {
-            Some(first) => Ok(self.weights_of(first.gpu().read(&tensors).await?)),
-            None => Ok(Weights { cells: Vec::new() }),
-        }
+        Ok(self.weights_of(Tensor::read_all(&tensors).await?))
     }
 
     /// [`Parameters::read`], blocking this thread.
@@ -184,10 +181,7 @@ impl Parameters {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking(&self) -> Result<Weights> {
         let tensors: Vec<_> = self.tensors().collect();
-        match tensors.first() {
-            Some(first) => Ok(self.weights_of(first.gpu().read_blocking(&tensors)?)),
-            None => Ok(Weights { cells: Vec::new() }),
-        }
+        Ok(self.weights_of(Tensor::read_all_blocking(&tensors)?))
     }
 
     /// Weights out of the numbers of all tensors, in their order.

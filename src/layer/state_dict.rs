@@ -1,14 +1,16 @@
 //! Named arrays and tensors on a GPU: reading, writing, and layers made from them.
 
+use std::collections::BTreeSet;
+
 use crate::config::{Cell, Config};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
 use crate::layer::Recurrent;
 use crate::weights::{Array, LoadReport, StateDict};
 
 impl StateDict {
     /// Reads tensors from a GPU under their names, all as they are when this is first polled and with one wait
-    /// ([`Gpu::read`]): what an app awaits here stalls no frame.
+    /// ([`Tensor::read_all`]): what an app awaits here stalls no frame.
     ///
     /// A checkpoint of a training run is all that the run changes:
     ///
@@ -28,28 +30,20 @@ impl StateDict {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Gpu::read`].
+    /// [`Error::DuplicateTensor`] before anything is read; those of [`Tensor::read_all`].
     pub async fn read(tensors: impl IntoIterator<Item = (String, &Tensor)>) -> Result<Self> {
-        let (names, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
-        let hosts = match tensors.first() {
-            Some(first) => first.gpu().read(&tensors).await?,
-            None => Vec::new(),
-        };
-        Ok(Self::of(names, &tensors, hosts))
+        let (names, tensors) = named(tensors)?;
+        Ok(Self::of(names, &tensors, Tensor::read_all(&tensors).await?))
     }
 
     /// [`StateDict::read`], blocking this thread.
     ///
     /// # Errors
-    /// Those of [`Gpu::read`].
+    /// Those of [`StateDict::read`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking<'a>(tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<Self> {
-        let (names, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
-        let hosts = match tensors.first() {
-            Some(first) => first.gpu().read_blocking(&tensors)?,
-            None => Vec::new(),
-        };
-        Ok(Self::of(names, &tensors, hosts))
+        let (names, tensors) = named(tensors)?;
+        Ok(Self::of(names, &tensors, Tensor::read_all_blocking(&tensors)?))
     }
 
     fn of(names: Vec<String>, tensors: &[&Tensor], hosts: Vec<Vec<f32>>) -> Self {
@@ -64,7 +58,7 @@ impl StateDict {
     /// back of [`read`](Self::read). The report tells which names no tensor has.
     ///
     /// # Errors
-    /// Those of [`StateDict::get_shaped`] and [`BufferUsage`](crate::Error::BufferUsage), all before any tensor is
+    /// Those of [`StateDict::get_shaped`] and [`Error::BufferUsage`], all before any tensor is
     /// written; those of [`Tensor::write`].
     pub fn write<'a>(&self, tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<LoadReport> {
         let tensors: Vec<_> = tensors.into_iter().collect();
@@ -80,6 +74,16 @@ impl StateDict {
     }
 }
 
+/// Names and tensors apart; no name twice, since one of the two would be lost.
+fn named<'a>(tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<(Vec<String>, Vec<&'a Tensor>)> {
+    let (names, tensors): (Vec<String>, _) = tensors.into_iter().unzip();
+    let mut known = BTreeSet::new();
+    match names.iter().find(|name| !known.insert(name.as_str())) {
+        Some(tensor) => Err(Error::DuplicateTensor { tensor: tensor.clone() }),
+        None => Ok((names, tensors)),
+    }
+}
+
 impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// A layer whose weights have PyTorch's names behind a prefix, such as `encoder.weight_ih_l0`, and a report of what
     /// was used. [`StateDict::gru_config`] and [`StateDict::rnn_config`] tell what layer that is.
@@ -87,8 +91,7 @@ impl<C: Copy + Into<Cell>> Recurrent<C> {
     /// # Errors
     /// Those of [`StateDict::weights`] and [`Recurrent::with_weights`].
     pub fn from_state_dict(gpu: &Gpu, config: Config<C>, dict: &StateDict, prefix: &str) -> Result<(Self, LoadReport)> {
-        let report = dict.check(prefix, &config)?;
-        let weights = dict.weights(prefix, &config)?;
+        let (weights, report) = dict.weights_with_report(prefix, &config)?;
         Ok((Self::with_weights(gpu, config, &weights)?, report))
     }
 

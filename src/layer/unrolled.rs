@@ -226,6 +226,15 @@ impl Unrolled {
         Ok([0, 1].map(|place| words[place].to_bits()))
     }
 
+    /// [`Unrolled::dropout_state`], blocking this thread.
+    ///
+    /// # Errors
+    /// As [`Unrolled::dropout_state`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn dropout_state_blocking(&self) -> Result<[u32; 2]> {
+        pollster::block_on(self.dropout_state())
+    }
+
     fn dropout(&self) -> Result<&Tensor> {
         self.tensor(self.plan.roles().dropout).ok_or(Error::NoDropout)
     }

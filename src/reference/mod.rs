@@ -2,7 +2,6 @@
 //! twins, a plain loop for each kernel, which the oracle holds.
 
 pub mod dropout;
-pub mod f16;
 pub mod oracle;
 #[cfg(feature = "harness")]
 #[doc(hidden)]

@@ -1,8 +1,6 @@
 //! An embedding, the first layer of a net whose input are words, notes or other numbered things.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-use super::NEVER;
+use super::seen::Seen;
 use crate::error::{Error, Result, at_least_one};
 use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::kernels::{
@@ -111,7 +109,7 @@ impl Embedding {
         let d_weight = Tensor::named(&self.gpu, "d_weight", self.weight.shape(), None)?;
         let backward = self.backward(input, &d_output, &d_weight)?;
         let weight = self.weight.clone();
-        Ok(UnrolledEmbedding { forward, backward, weight, d_output, d_weight, saved: AtomicU64::new(NEVER) })
+        Ok(UnrolledEmbedding { forward, backward, weight, d_output, d_weight, seen: Seen::nothing() })
     }
 
     /// Lays the embedding out over indices `[..]` without gradients.
@@ -218,8 +216,7 @@ pub struct UnrolledEmbedding {
     weight: Tensor,
     d_output: Tensor,
     d_weight: Tensor,
-    /// The newest write of the indices that the last forward pass has seen.
-    saved: AtomicU64,
+    seen: Seen,
 }
 
 impl UnrolledEmbedding {
@@ -259,7 +256,7 @@ impl UnrolledEmbedding {
     /// Records the output.
     pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder) {
         self.forward.encode_forward(encoder);
-        self.saved.store(self.forward.input.version(), Relaxed);
+        self.seen.note(self.forward.input.version());
     }
 
     /// Records the gradient of the weight.
@@ -268,13 +265,7 @@ impl UnrolledEmbedding {
     /// [`Error::BackwardWithoutForward`], and [`Error::ChangedSinceForward`] if the indices were written since the last
     /// forward pass was recorded. What the app's own shaders write is not noticed.
     pub fn encode_backward(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        let saved = self.saved.load(Relaxed);
-        if saved == NEVER {
-            return Err(Error::BackwardWithoutForward);
-        }
-        if self.forward.input.version() > saved {
-            return Err(Error::ChangedSinceForward { tensor: "input".into() });
-        }
+        self.seen.expect(self.forward.input.version(), "input")?;
         self.backward.encode(encoder);
         self.d_weight.mark_written();
         Ok(())

@@ -1,8 +1,6 @@
 //! A linear layer, the head of a recurrent one.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-use super::NEVER;
+use super::seen::Seen;
 use crate::error::{Error, Result, at_least_one, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::lower::program;
@@ -112,7 +110,7 @@ impl Linear {
             d_weight,
             d_bias,
             d_input: d_input.cloned(),
-            saved: AtomicU64::new(NEVER),
+            seen: Seen::nothing(),
         })
     }
 
@@ -254,8 +252,7 @@ pub struct UnrolledLinear {
     d_weight: Tensor,
     d_bias: Tensor,
     d_input: Option<Tensor>,
-    /// The newest write that the last forward pass has seen, of what backward reads again.
-    saved: AtomicU64,
+    seen: Seen,
 }
 
 impl UnrolledLinear {
@@ -286,7 +283,7 @@ impl UnrolledLinear {
     /// Records the output.
     pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder) {
         self.forward.encode_forward(encoder);
-        self.saved.store(self.newest().0, Relaxed);
+        self.seen.note(self.newest().0);
     }
 
     /// Records the gradients of input, weight and bias.
@@ -296,14 +293,8 @@ impl UnrolledLinear {
     /// forward pass was recorded, or the weight while the gradient of the input is wanted. What the app's own shaders
     /// write is not noticed.
     pub fn encode_backward(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        let saved = self.saved.load(Relaxed);
         let (newest, tensor) = self.newest();
-        if saved == NEVER {
-            return Err(Error::BackwardWithoutForward);
-        }
-        if newest > saved {
-            return Err(Error::ChangedSinceForward { tensor: tensor.into() });
-        }
+        self.seen.expect(newest, tensor)?;
         self.backward.encode(encoder);
         for tensor in [&self.d_weight, &self.d_bias].into_iter().chain(&self.d_input) {
             tensor.mark_written();
@@ -311,8 +302,7 @@ impl UnrolledLinear {
         Ok(())
     }
 
-    /// The newest write of what backward reads of the forward pass, and which tensor it was. Versions grow with every
-    /// write of any tensor, so the newest of two tells of a change of either.
+    /// The newest write of what backward reads of the forward pass, and which tensor it was.
     fn newest(&self) -> (u64, &'static str) {
         let input = (self.input.version(), "input");
         // The weight is needed for the gradient of the input alone.

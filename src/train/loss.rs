@@ -10,6 +10,8 @@ use crate::lower::{lower, reduction_workgroups};
 use crate::plan::ops::{Matrix, Op, SumRows, Vector};
 use crate::plan::tensors::Id;
 
+const NO_CLASSES: &str = "only cross_entropy has classes";
+
 /// The options of a [`Loss`]. By default every row counts.
 ///
 /// ```no_run
@@ -114,7 +116,7 @@ impl LossOptions {
         d: Option<&Tensor>,
     ) -> Result<Loss> {
         if self.ignore_index.is_some() {
-            return Err(Error::OptionUnavailable { option: "ignore_index", because: "only cross_entropy has classes" });
+            return Err(Error::OptionUnavailable { option: "ignore_index", because: NO_CLASSES });
         }
         let kernels = if self.mask { vec![masked, &SUM_WEIGHTS] } else { vec![plain] };
         check(names, prediction, d, &kernels)?;
@@ -238,8 +240,8 @@ impl Loss {
     /// [`Error::OptionUnavailable`] for a loss without classes, [`Error::ShapeMismatch`], [`Error::IndexOutOfRange`] for
     /// what is no class; then nothing is written.
     pub fn write_classes(&self, classes: &[usize]) -> Result<()> {
-        let because = "only cross_entropy has classes";
-        let len = self.classes.ok_or(Error::OptionUnavailable { option: "write_classes", because })?;
+        let option = "write_classes";
+        let len = self.classes.ok_or(Error::OptionUnavailable { option, because: NO_CLASSES })?;
         self.tensors.expected.write_indices("classes", classes, len, self.options.ignore_index)
     }
 

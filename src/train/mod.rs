@@ -62,6 +62,7 @@ mod loss;
 mod methods;
 mod optimiser;
 mod rate;
+mod seen;
 mod sgd;
 
 pub use adam::{Adam, AdamOptions};
@@ -72,6 +73,3 @@ pub use loss::{Loss, LossOptions};
 pub use optimiser::{Accumulation, Parameter};
 pub use rate::LearningRate;
 pub use sgd::{Sgd, SgdOptions};
-
-/// The version of a tensor that stands for no forward pass at all.
-const NEVER: u64 = u64::MAX;

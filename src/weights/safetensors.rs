@@ -4,7 +4,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use super::state_dict::{Array, StateDict};
 use crate::error::{Error, Result};
-use crate::reference::f16::from_f16;
+use crate::f16::from_f16;
 
 const FORMAT: &str = "file of safetensors";
 

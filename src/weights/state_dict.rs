@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CellWeights, Weights, cell_names, suffix_of};
+use super::{CellWeights, Weights, suffix_of};
 use crate::config::{Cell, Config, Direction, GruConfig, RnnConfig};
 use crate::error::{Error, Result, expect_len, expect_shape};
 
@@ -184,7 +184,7 @@ impl StateDict {
             .direction(direction)
             .bias(has(&format!("bias_ih_l0{suffix}")) || has(&format!("bias_hh_l0{suffix}")));
         config.validate()?;
-        let report = self.check(prefix, &config)?;
+        let (_, report) = self.cells(prefix, &config)?;
         match report.unused.into_iter().find(|name| is_recurrent(&name[prefix.len()..])) {
             None => Ok(config),
             Some(tensor) => Err(Error::UnexpectedTensor { tensor }),
@@ -196,36 +196,42 @@ impl StateDict {
     /// # Errors
     /// Those of [`Config::validate`]; [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`].
     pub fn weights<C: Copy + Into<Cell>>(&self, prefix: &str, config: &Config<C>) -> Result<Weights> {
-        self.check(prefix, config)?;
-        let cells = cell_names(config).into_iter().map(|suffix| {
-            let array = |name: &str| match self.entries.get(&format!("{prefix}{name}{suffix}")) {
-                Some(Entry::Array(array)) => array.values.clone(),
-                _ => Vec::new(),
-            };
-            let bias = |name| if config.bias { array(name) } else { Vec::new() };
-            CellWeights {
-                weight_ih: array("weight_ih"),
-                weight_hh: array("weight_hh"),
-                bias_ih: bias("bias_ih"),
-                bias_hh: bias("bias_hh"),
-            }
-        });
-        Ok(Weights { cells: cells.collect() })
+        self.weights_with_report(prefix, config).map(|(weights, _)| weights)
     }
 
-    /// Checks every array of a layer, and tells what else there is under the prefix.
-    pub(crate) fn check<C: Copy + Into<Cell>>(&self, prefix: &str, config: &Config<C>) -> Result<LoadReport> {
+    /// The same, and what else there is under the prefix.
+    pub(crate) fn weights_with_report<C: Copy + Into<Cell>>(
+        &self,
+        prefix: &str,
+        config: &Config<C>,
+    ) -> Result<(Weights, LoadReport)> {
+        let (cells, report) = self.cells(prefix, config)?;
+        let cells = cells.into_iter().map(|arrays| {
+            let [weight_ih, weight_hh, bias_ih, bias_hh] = arrays.map(<[f32]>::to_vec);
+            CellWeights { weight_ih, weight_hh, bias_ih, bias_hh }
+        });
+        Ok((Weights { cells: cells.collect() }, report))
+    }
+
+    /// The arrays of each cell of a layer, in the order of [`CellWeights::NAMES`], and what else there is under the
+    /// prefix.
+    fn cells<C: Copy + Into<Cell>>(&self, prefix: &str, config: &Config<C>) -> Result<(Vec<[&[f32]; 4]>, LoadReport)> {
         config.validate()?;
-        let mut used = Vec::new();
+        let (mut cells, mut used) = (Vec::new(), Vec::new());
         for cell in 0..config.num_cells() {
+            let mut arrays: [&[f32]; 4] = [&[]; 4];
             let shapes = CellWeights::shapes(config, cell / config.directions());
-            for (name, shape) in CellWeights::NAMES.into_iter().zip(shapes).filter(|(_, shape)| shape != &[0]) {
-                let name = format!("{prefix}{name}{}", suffix_of(config, cell));
-                self.get_shaped(&name, &shape)?;
-                used.push(name);
+            for ((array, name), shape) in arrays.iter_mut().zip(CellWeights::NAMES).zip(shapes) {
+                // A bias that is not there.
+                if shape != [0] {
+                    let name = format!("{prefix}{name}{}", suffix_of(config, cell));
+                    *array = self.get_shaped(&name, &shape)?;
+                    used.push(name);
+                }
             }
+            cells.push(arrays);
         }
-        Ok(self.report(prefix, used))
+        Ok((cells, self.report(prefix, used)))
     }
 
     /// What else there is under a prefix.

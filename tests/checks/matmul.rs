@@ -1,8 +1,8 @@
 //! Every matrix product against its twin in f32 and in f64.
 
 use wgpu_gru::MatmulKernel;
+use wgpu_gru::f16::{from_f16, to_f16};
 use wgpu_gru::harness::{self, Placed};
-use wgpu_gru::reference::f16::{from_f16, to_f16};
 use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Tolerance};

@@ -1,6 +1,6 @@
 //! Numbers of 16 bits: gates that are kept so, recurrent weights that are read so; and that nothing else changes.
 
-use wgpu_gru::reference::f16::{from_f16, to_f16};
+use wgpu_gru::f16::{from_f16, to_f16};
 use wgpu_gru::reference::twins::gates_f16::f16_from_gates;
 use wgpu_gru::reference::twins::pack::transpose;
 use wgpu_gru::rng::SplitMix64;

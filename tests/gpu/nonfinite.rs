@@ -3,7 +3,7 @@
 //! options: `WGPU_GRU_CASES` says how many layers are drawn, `WGPU_GRU_SEED` from which seed on.
 
 use proptest::strategy::Strategy;
-use wgpu_gru::reference::f16::{from_f16, to_f16};
+use wgpu_gru::f16::{from_f16, to_f16};
 use wgpu_gru::reference::twins::gates_f16::f16_from_gates;
 use wgpu_gru::train::{Adam, AdamOptions};
 use wgpu_gru::verify::{Batch, Expectation, expectation};

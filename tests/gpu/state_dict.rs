@@ -178,7 +178,7 @@ fn a_run_goes_on_from_a_checkpoint(gpu: &Gpu) {
     let mut files = Vec::new();
     for step in 0..STEPS {
         let mut checkpoint = StateDict::read_blocking(whole.named()).expect("a checkpoint");
-        let dropout = pollster::block_on(whole.net.dropout_state()).expect("dropout");
+        let dropout = whole.net.dropout_state_blocking().expect("dropout");
         assert_eq!(dropout, [1, step as u32], "the seed, and as many passes as steps");
         checkpoint
             .metadata_mut()
@@ -208,6 +208,8 @@ fn nothing_is_written_where_one_does_not_fit(gpu: &Gpu) {
     let mut dict = StateDict::new();
     dict.insert("weight", Array::new(&[2, 5], vec![7.0; 10]).expect("an array"));
     let found = vec!["weight".to_owned()];
+    let twice = StateDict::read_blocking(head.named("").chain(head.named("")));
+    assert_error(twice, &Error::DuplicateTensor { tensor: "weight".into() });
     assert_error(dict.write(head.named("")), &Error::MissingTensor { tensor: "bias".into(), found });
     dict.insert("bias", Array::new(&[1, 2], vec![7.0; 2]).expect("an array"));
     assert_error(dict.write(head.named("")), &shape("bias", &[2], &[1, 2]));
@@ -224,20 +226,20 @@ fn many_in_one_wait(gpu: &Gpu) {
     let mut asked: Vec<_> = tensors.iter().rev().collect();
     asked.push(&tensors[3]);
     let expected: Vec<_> = hosts.iter().rev().chain([&hosts[3]]).cloned().collect();
-    assert_eq!(gpu.read_blocking(&asked).expect("read"), expected, "in this order");
-    let under_way = gpu.read(&asked);
+    assert_eq!(Tensor::read_all_blocking(&asked).expect("read"), expected, "in this order");
+    let under_way = Tensor::read_all(&asked);
     assert_eq!(pollster::block_on(under_way).expect("read"), expected, "in this order");
     let part = tensors[5].outer(3..9).expect("a part");
     assert_eq!(
-        gpu.read_blocking(&[&part, &tensors[0]]).expect("read"),
+        Tensor::read_all_blocking(&[&part, &tensors[0]]).expect("read"),
         [hosts[5][3..9].to_vec(), hosts[0].clone()],
         "a part"
     );
-    assert_eq!(gpu.read_blocking(&[]).expect("nothing"), Vec::<Vec<f32>>::new(), "of no tensor");
+    assert_eq!(Tensor::read_all_blocking(&[]).expect("nothing"), Vec::<Vec<f32>>::new(), "of no tensor");
 
     let foreign = zeros(&own(gpu), &[1]);
     assert_error(
-        gpu.read_blocking(&[&tensors[0], &foreign]),
+        Tensor::read_all_blocking(&[&tensors[0], &foreign]),
         &Error::ForeignDevice { tensor: "tensor to read".into() },
     );
 }
@@ -252,7 +254,7 @@ fn more_than_a_buffer_holds(gpu: &Gpu) {
     let tensors: Vec<_> = hosts.iter().map(|host| tensor(&small, &[host.len()], host)).collect();
     let asked: Vec<_> = tensors.iter().collect();
     for _ in 0..3 {
-        assert_eq!(small.read_blocking(&asked).expect("read"), hosts, "all of them");
-        assert_eq!(pollster::block_on(small.read(&asked)).expect("read"), hosts, "all of them");
+        assert_eq!(Tensor::read_all_blocking(&asked).expect("read"), hosts, "all of them");
+        assert_eq!(pollster::block_on(Tensor::read_all(&asked)).expect("read"), hosts, "all of them");
     }
 }

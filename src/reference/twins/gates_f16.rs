@@ -1,6 +1,6 @@
 //! Twin of `shaders/gates_f16.wgsl`: gates as f16, and back.
 
-use crate::reference::f16::{from_f16, to_f16};
+use crate::f16::{from_f16, to_f16};
 
 /// `gates` `[rows, 4, H]` as `packed` `[rows, 2, H]`: the first and second of a unit in a word, then the third and
 /// fourth.

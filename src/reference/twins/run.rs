@@ -20,6 +20,7 @@ use super::rnn_step_backward::rnn_step_backward;
 use super::sum_rows::sum_rows;
 use super::{Real, pack};
 use crate::config::{Cell, Reset};
+use crate::f16::{from_f16, to_f16};
 use crate::plan::TimeLoop;
 use crate::plan::ops::{
     Arrange, Arrangement, CellSteps, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
@@ -28,7 +29,6 @@ use crate::plan::ops::{
 use crate::plan::tensors::Id;
 use crate::plan::tensors::{Owner, Placed, Tensors};
 use crate::reference::dropout::dropout_factor;
-use crate::reference::f16::{from_f16, to_f16};
 
 /// The buffers of a plan on the host: of numbers, and of the same places as whole numbers, for tensors that hold those.
 #[derive(Debug)]

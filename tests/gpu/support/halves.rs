@@ -1,6 +1,6 @@
 //! Numbers that have become halves.
 
-use wgpu_gru::reference::f16::{from_f16, to_f16};
+use wgpu_gru::f16::{from_f16, to_f16};
 
 /// Each half, two in a word, is one of the two nearest to its number: which one, WGSL leaves to the device. Beyond the
 /// largest it is that.
