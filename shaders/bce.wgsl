@@ -1,4 +1,4 @@
-#import shared/activation
+#import shared/exponential
 #import shared/mean
 #import shared/reduce
 #import shared/loss
@@ -10,8 +10,6 @@
 // what the label gives to the class that the logit speaks against, a = 1 - y for x > 0 and a = y otherwise. Then
 // -(y ln s + (1 - y) ln(1 - s)) = a |x| + ln(1 + e^-|x|), and s - y is a - sigmoid(-|x|) for x > 0, and the negative of
 // that otherwise. With a label of 0 or 1 nothing cancels; in f32 s - 1 itself is 0 from x = 17 on.
-//
-// The overrides of shared/activation need no values: they are those of the clip, and nothing here asks for it.
 
 fn against(x: f32, y: f32) -> f32 {
     return select(y, 1.0 - y, x > 0.0);

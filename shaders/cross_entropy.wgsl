@@ -1,4 +1,4 @@
-#import shared/activation
+#import shared/exponential
 #import shared/mean
 #import shared/reduce
 #import shared/weight
@@ -17,8 +17,6 @@
 // 1. Sums in parts, always in the same order: of 64 powers, of 64 rows, over lanes as a tree.
 // 2. Each loss is divided before it is added, as in shared/loss.wgsl.
 // 3. A row whose largest logit is not finite has a NaN somewhere, or something infinite less itself: it is NaN.
-//
-// The overrides of shared/activation need no values: they are those of the clip, and nothing here asks for it.
 
 alias Sum = f32;
 

@@ -1,3 +1,4 @@
+#import shared/exponential
 #import shared/activation
 #import shared/gru_activations
 

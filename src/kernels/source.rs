@@ -30,6 +30,7 @@ static SHARED: &[File<'_>] = files![
     "shared/column_sums",
     "shared/exchange",
     "shared/exchange_ring",
+    "shared/exponential",
     "shared/f16",
     "shared/gru_activations",
     "shared/gru_sequence",

@@ -62,7 +62,7 @@ impl Text {
     pub(super) fn file(&self) -> String {
         let cell = if matches!(self.cell, Cell::Rnn { .. }) { "rnn" } else { "gru" };
         let (params, suffix) = if self.backward { ("step_backward_params", "_backward") } else { ("step_params", "") };
-        let mut imports = vec!["activation", params, "sequence"];
+        let mut imports = vec!["exponential", "activation", params, "sequence"];
         imports.extend(self.imports);
         imports.extend(self.backward.then_some("sequence_backward"));
         imports.extend((cell == "gru").then_some("gru_activations"));

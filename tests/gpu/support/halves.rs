@@ -12,7 +12,7 @@ pub(crate) fn assert_halves(name: &str, words: &[u32], numbers: &[f32]) {
         let number = number.clamp(-65504.0, 65504.0);
         let nearest = to_f16(number);
         // By bits a number of either sign grows away from zero.
-        let other = if from_f16(nearest).abs() < number.abs() { nearest + 1 } else { nearest - 1 };
+        let other = if from_f16(nearest).abs() < number.abs() { nearest + 1 } else { nearest.saturating_sub(1) };
         let two = if from_f16(nearest) == number { [nearest; 2] } else { [nearest, other] };
         let is_near = two.iter().any(|&near| from_f16(near) == from_f16(half));
         assert!(is_near, "{name}: {:e} for {number:e}", from_f16(half));
