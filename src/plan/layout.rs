@@ -133,7 +133,10 @@ impl Layout {
             wavefront,
             together: if wavefront {
                 config.num_layers
-            } else if !external.directions_apart && fit_together(config, unroll, limits, config.directions()) {
+            } else if !external.directions_apart
+                && config.directions_alike()
+                && fit_together(config, unroll, limits, config.directions())
+            {
                 config.directions()
             } else {
                 1

@@ -60,7 +60,7 @@ impl<'a> Passes<'a> {
         let ([_, weight_hh], [_, bias_hh]) = self.of_cell(&roles.weights, at);
         let gates = if layout.keeps == Keeps::Gates { [index, at.chunk] } else { [place, 0] };
         CellSteps {
-            cell: config.cell(),
+            cell: config.cell_of(at.direction),
             clip: config.clip,
             batch: self.lists.unroll.batch,
             hidden,

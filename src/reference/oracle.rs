@@ -157,7 +157,7 @@ pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h
                 for t in order(run.length(b), reverse) {
                     let at = t * run.batch + b;
                     let width = config.layer_input_size(layer);
-                    let step = cell_step(config, &weights[cell], &inputs[layer][at * width..][..width], &h);
+                    let step = cell_step(config, direction, &weights[cell], &inputs[layer][at * width..][..width], &h);
                     h.clone_from(&step.new);
                     output[(at * directions + direction) * units..][..units].copy_from_slice(&h);
                     steps[at] = step;
@@ -194,8 +194,8 @@ fn swap_if(wanted: bool, values: &[f64], outer: usize, inner: usize, width: usiz
     swapped
 }
 
-fn cell_step(config: &Config, weights: &CellWeights, x: &[f64], h: &[f64]) -> Step {
-    match config.cell() {
+fn cell_step(config: &Config, direction: usize, weights: &CellWeights, x: &[f64], h: &[f64]) -> Step {
+    match config.cell_of(direction) {
         Cell::Gru { reset, gate, candidate } => gru_step(config, weights, (reset, gate, candidate), x, h),
         Cell::Rnn { nonlinearity } => rnn_step(config, weights, nonlinearity, x, h),
     }
@@ -325,7 +325,16 @@ pub fn backward(
                     let x = &forward.inputs[layer][at * inputs..][..inputs];
                     let d_x = &mut d_input[at * inputs..][..inputs];
                     let step = &forward.cells[cell][at];
-                    d_h = cell_backward(config, &weights[cell], step, x, &d_h, d_x, &mut gradients.cells[cell]);
+                    d_h = cell_backward(
+                        config,
+                        direction,
+                        &weights[cell],
+                        step,
+                        x,
+                        &d_h,
+                        d_x,
+                        &mut gradients.cells[cell],
+                    );
                 }
                 gradients.d_h0[cell * states + b * units..][..units].copy_from_slice(&d_h);
             }
@@ -345,6 +354,7 @@ pub fn backward(
 /// (5) to (10), one row: from d_h' the gradient of the state before, of the input, and what is added to the weights'.
 fn cell_backward(
     config: &Config,
+    direction: usize,
     weights: &CellWeights,
     step: &Step,
     x: &[f64],
@@ -360,7 +370,7 @@ fn cell_backward(
     let mut sources = vec![step.h.clone(); config.cell().gates()];
     let mut d_x_proj = vec![0.0; config.cell().gates() * units];
     let mut d_h = vec![0.0; units];
-    let d_h_proj = match config.cell() {
+    let d_h_proj = match config.cell_of(direction) {
         Cell::Rnn { nonlinearity } => {
             for j in 0..units {
                 d_x_proj[j] = d_new[j] * slope_at(nonlinearity, j);

@@ -21,6 +21,7 @@ checks![
     norms,
     plain_rnn,
     activations,
+    activations_by_direction,
     clip,
     state_carried_over,
     option_errors,
@@ -283,6 +284,19 @@ async fn activations(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// Each direction of a layer has its own: their steps are apart then.
+async fn activations_by_direction(gpu: &Gpu) -> Outcome {
+    let leaky = Activation::LeakyRelu { alpha: 0.1 };
+    let gru = GRU().direction(Direction::Bidirectional).num_layers(2);
+    check(gpu, &gru.clone().reverse_candidate_activation(leaky), UNROLL()).await?;
+    let gates = gru.reverse_gate_activation(Activation::HARD_SIGMOID_ONNX).gate_activation(Activation::Softsign);
+    check_lengths(gpu, &gates.clone().reset(Reset::Before), UNROLL(), &LENGTHS).await?;
+    check(gpu, &gates, UNROLL().saved(Saved::Recompute)).await?;
+    let rnn = RNN().direction(Direction::Bidirectional).reverse_nonlinearity(Activation::Softsign);
+    check(gpu, &rnn, UNROLL()).await?;
+    Ok(())
+}
+
 async fn clip(gpu: &Gpu) -> Outcome {
     check(gpu, &GRU().clip(0.3), UNROLL()).await?;
     check(gpu, &GRU().clip(0.3), UNROLL().saved(Saved::Recompute)).await?;
@@ -356,6 +370,11 @@ async fn option_errors(gpu: &Gpu) -> Outcome {
     }
     invalid(&GRU().gate_activation(Activation::LeakyRelu { alpha: f32::NAN }), "gate_activation")?;
     refused(Recurrent::new(gpu, GRU().num_layers(0), 1), &Error::ZeroSize { what: "num_layers" })?;
+    let both = GRU().direction(Direction::Bidirectional);
+    let not_a_number = Activation::Elu { alpha: f32::NAN };
+    invalid(&both.clone().reverse_gate_activation(not_a_number), "reverse_gate_activation")?;
+    let one_direction = Recurrent::new(gpu, GRU().reverse_gate_activation(Activation::Relu), 1).map(drop);
+    ensure(matches!(one_direction, Err(Error::OptionUnavailable { .. })), format_args!("{one_direction:?}"))?;
 
     // No derivative from the output: inference works, training is refused.
     let untold = [
@@ -368,6 +387,10 @@ async fn option_errors(gpu: &Gpu) -> Outcome {
         layer.unroll(Unroll::inference(2, 1))?;
         let training = layer.unroll(UNROLL()).map(drop);
         let is_told = matches!(training, Err(Error::NoDerivative { option: "candidate_activation", .. }));
+        ensure(is_told, format_args!("{training:?}"))?;
+        let layer = Recurrent::new(gpu, both.clone().reverse_candidate_activation(activation), 1)?;
+        let training = layer.unroll(UNROLL()).map(drop);
+        let is_told = matches!(training, Err(Error::NoDerivative { option: "reverse_candidate_activation", .. }));
         ensure(is_told, format_args!("{training:?}"))?;
     }
 

@@ -61,18 +61,32 @@ pub(crate) fn any_config() -> impl Strategy<Value = Config> {
         dropout,
     });
     let activation = || option(ACTIVATIONS.to_vec());
-    let cell = (prop::option::of(activation()), any::<bool>(), activation(), activation());
-    (1_usize..6, 1_usize..10, common, cell).prop_map(|(inputs, hidden, common, (rnn, before, gate, candidate))| {
-        if let Some(nonlinearity) = rnn {
-            let plain = RnnConfig::new(inputs, hidden).nonlinearity(nonlinearity.unwrap_or(Activation::Tanh));
-            return config(plain, &common).erased();
-        }
-        let plain = GruConfig::new(inputs, hidden)
-            .reset(if before { Reset::Before } else { Reset::After })
-            .gate_activation(gate.unwrap_or(Activation::Sigmoid))
-            .candidate_activation(candidate.unwrap_or(Activation::Tanh));
-        config(plain, &common).erased()
-    })
+    let cell =
+        (prop::option::of(activation()), any::<bool>(), activation(), activation(), [activation(), activation()]);
+    (1_usize..6, 1_usize..10, common, cell).prop_map(
+        |(inputs, hidden, common, (rnn, before, gate, candidate, reverse))| {
+            // Of two directions each may have activations of its own.
+            let [first, second] = reverse.map(|drawn| drawn.filter(|_| common.direction == Direction::Bidirectional));
+            if let Some(nonlinearity) = rnn {
+                let mut plain = RnnConfig::new(inputs, hidden).nonlinearity(nonlinearity.unwrap_or(Activation::Tanh));
+                if let Some(activation) = first {
+                    plain = plain.reverse_nonlinearity(activation);
+                }
+                return config(plain, &common).erased();
+            }
+            let mut plain = GruConfig::new(inputs, hidden)
+                .reset(if before { Reset::Before } else { Reset::After })
+                .gate_activation(gate.unwrap_or(Activation::Sigmoid))
+                .candidate_activation(candidate.unwrap_or(Activation::Tanh));
+            if let Some(activation) = first {
+                plain = plain.reverse_gate_activation(activation);
+            }
+            if let Some(activation) = second {
+                plain = plain.reverse_candidate_activation(activation);
+            }
+            config(plain, &common).erased()
+        },
+    )
 }
 
 /// A layer with any options and what may be wanted of a run.
@@ -113,11 +127,11 @@ fn can_halve(config: &Config) -> bool {
 /// Whether no slope has a jump, which the rounding of a weight to 16 bits might cross.
 fn is_smooth(config: &Config) -> bool {
     let smooth = |activation| matches!(activation, Activation::Sigmoid | Activation::Tanh | Activation::Softsign);
-    config.clip.is_none()
-        && match config.cell() {
-            Cell::Rnn { nonlinearity } => smooth(nonlinearity),
-            Cell::Gru { gate, candidate, .. } => smooth(gate) && smooth(candidate),
-        }
+    let is_smooth = |direction| match config.cell_of(direction) {
+        Cell::Rnn { nonlinearity } => smooth(nonlinearity),
+        Cell::Gru { gate, candidate, .. } => smooth(gate) && smooth(candidate),
+    };
+    config.clip.is_none() && (0..config.directions()).all(is_smooth)
 }
 
 fn option<T: Clone + std::fmt::Debug + 'static>(list: Vec<T>) -> impl Strategy<Value = Option<T>> + Clone {
