@@ -133,6 +133,8 @@ pub struct Config<C = Cell> {
     pub bias: bool,
     /// Whether input and output are `[B, T, ..]`.
     pub batch_first: bool,
+    /// Whether the output has the steps in the opposite order.
+    pub reversed_output: bool,
     /// The share of outputs between layers that dropout sets to zero in training.
     pub dropout: f32,
     /// The limit of what goes into the activations.
@@ -226,6 +228,7 @@ impl<C> Config<C> {
             direction: Direction::Forward,
             bias: true,
             batch_first: false,
+            reversed_output: false,
             dropout: 0.0,
             clip: None,
         }
@@ -260,6 +263,15 @@ impl<C> Config<C> {
     #[must_use]
     pub fn batch_first(mut self, batch_first: bool) -> Self {
         self.batch_first = batch_first;
+        self
+    }
+
+    /// Whether the output of a layer in [`Direction::Reverse`] has its steps in the order in which they were taken, the
+    /// last step of the input first, by default no: Keras's `go_backwards`. What is past the end of a row comes before
+    /// it then. Layers that lie on top of each other read steps as ever.
+    #[must_use]
+    pub fn reversed_output(mut self, reversed_output: bool) -> Self {
+        self.reversed_output = reversed_output;
         self
     }
 
@@ -357,6 +369,7 @@ impl<C: Copy + Into<Cell>> Config<C> {
             direction: self.direction,
             bias: self.bias,
             batch_first: self.batch_first,
+            reversed_output: self.reversed_output,
             dropout: self.dropout,
             clip: self.clip,
         }
@@ -382,7 +395,7 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// [`MAX_LAYERS`](Self::MAX_LAYERS), a dropout outside [0, 1), or one that no layer could use, a clip that is not
     /// finite and over 0, a parameter of an activation that is not finite, or one that makes the value at the clip
     /// infinite; [`Error::OptionUnavailable`] for an activation of the reverse direction of two where there is one
-    /// direction; [`Error::LimitExceeded`] for more than 2^33 parameters, or more than memory has addresses.
+    /// direction, and for a reversed output of a layer that is not [`Direction::Reverse`]; [`Error::LimitExceeded`] for more than 2^33 parameters, or more than memory has addresses.
     pub fn validate(&self) -> Result<()> {
         at_least_one("input_size", self.input_size)?;
         at_least_one("hidden_size", self.hidden_size)?;
@@ -406,6 +419,10 @@ impl<C: Copy + Into<Cell>> Config<C> {
             && !(clip.is_finite() && clip > 0.0)
         {
             return Err(invalid("clip", clip, "finite and over 0"));
+        }
+        if self.reversed_output && self.direction != Direction::Reverse {
+            let because = "the layer does not run in Direction::Reverse alone";
+            return Err(Error::OptionUnavailable { option: "reversed_output", because });
         }
         if self.directions() == 1 && self.reverse_activations != [None; 2] {
             let option = "an activation of the reverse direction";

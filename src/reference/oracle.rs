@@ -171,6 +171,7 @@ pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h
             inputs.push(output.iter().enumerate().map(|(i, y)| y * factors.map_or(1.0, |f| f[i])).collect());
         }
     }
+    let output = flip_if(config.reversed_output, &output, run.seq_len);
     let output = swap_if(config.batch_first, &output, run.seq_len, run.batch, directions * units);
     Forward { output, h_n, inputs, cells }
 }
@@ -192,6 +193,14 @@ fn swap_if(wanted: bool, values: &[f64], outer: usize, inner: usize, width: usiz
         }
     }
     swapped
+}
+
+/// `[T, ..]` with the last step first, where wanted.
+fn flip_if(wanted: bool, values: &[f64], steps: usize) -> Vec<f64> {
+    if !wanted {
+        return values.to_vec();
+    }
+    values.rchunks_exact(values.len() / steps).flatten().copied().collect()
 }
 
 fn cell_step(config: &Config, direction: usize, weights: &CellWeights, x: &[f64], h: &[f64]) -> Step {
@@ -308,7 +317,8 @@ pub fn backward(
         cells: weights.iter().map(CellWeights::zeros).collect(),
         d_h_norms: vec![0.0; config.num_cells() * run.seq_len],
     };
-    let mut d_layer = swap_if(config.batch_first, d_output, run.batch, run.seq_len, width);
+    let d_output = swap_if(config.batch_first, d_output, run.batch, run.seq_len, width);
+    let mut d_layer = flip_if(config.reversed_output, &d_output, run.seq_len);
     for layer in (0..config.num_layers).rev() {
         let inputs = config.layer_input_size(layer);
         let mut d_input = vec![0.0; run.seq_len * run.batch * inputs];

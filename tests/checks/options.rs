@@ -2,7 +2,7 @@
 
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll};
+use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll};
 
 use super::{BRIEF, Outcome, bits, check, check_inference, check_lengths, ensure, equal, everywhere, refused, tensor};
 use crate::support::{ACTIVATIONS, shape};
@@ -11,6 +11,7 @@ checks![
     layers_and_directions,
     wavefront,
     few_rows,
+    reversed_output,
     biases_and_layout,
     lengths,
     reset_before,
@@ -76,6 +77,24 @@ async fn wavefront(gpu: &Gpu) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The steps in the order in which they were taken.
+async fn reversed_output(gpu: &Gpu) -> Outcome {
+    let config = GRU().direction(Direction::Reverse).reversed_output(true);
+    check(gpu, &config, UNROLL()).await?;
+    check_lengths(gpu, &config.clone().batch_first(true).num_layers(2), UNROLL(), &LENGTHS).await?;
+    let rnn = RNN().direction(Direction::Reverse);
+    let batch = Batch::random(&rnn, 6, 3, 5);
+    let [plain, reversed] = [rnn.clone(), rnn.clone().reversed_output(true)].map(|config| async {
+        let layer = Recurrent::new(gpu, config, 3)?;
+        let x = Tensor::from_slice(gpu, &[6, 3, rnn.input_size], &batch.x)?;
+        layer.forward(&x, None)?.output.read().await
+    });
+    let expected: Vec<f32> = plain.await?.rchunks(3 * rnn.hidden_size).flatten().copied().collect();
+    equal(&reversed.await?, &expected, "the steps of the same layer")?;
+    let forward = Recurrent::new(gpu, GRU().reversed_output(true), 1).map(drop);
+    ensure(matches!(forward, Err(Error::OptionUnavailable { .. })), format_args!("{forward:?}"))
 }
 
 async fn biases_and_layout(gpu: &Gpu) -> Outcome {

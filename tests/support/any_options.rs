@@ -29,14 +29,16 @@ struct Common {
     direction: Direction,
     bias: bool,
     batch_first: bool,
+    reversed_output: bool,
     clip: Option<f32>,
     /// Of a layer that has another one above it.
     dropout: Option<f32>,
 }
 
 fn config<C>(plain: Config<C>, common: &Common) -> Config<C> {
-    let &Common { layers, direction, bias, batch_first, clip, dropout } = common;
+    let &Common { layers, direction, bias, batch_first, reversed_output, clip, dropout } = common;
     let config = plain.num_layers(layers).direction(direction).bias(bias).batch_first(batch_first);
+    let config = config.reversed_output(reversed_output);
     let config = match clip {
         Some(limit) => config.clip(limit),
         None => config,
@@ -51,12 +53,13 @@ fn config<C>(plain: Config<C>, common: &Common) -> Config<C> {
 pub(crate) fn any_config() -> impl Strategy<Value = Config> {
     let direction = select(vec![Direction::Forward, Direction::Reverse, Direction::Bidirectional]);
     // The plain case of an option is false or `None`.
-    let common = (1_usize..4, direction, any::<[bool; 2]>(), option(vec![0.5_f32, 1.5]), option(vec![0.2_f32, 0.5]));
-    let common = common.prop_map(|(layers, direction, [no_bias, batch_first], clip, dropout)| Common {
+    let common = (1_usize..4, direction, any::<[bool; 3]>(), option(vec![0.5_f32, 1.5]), option(vec![0.2_f32, 0.5]));
+    let common = common.prop_map(|(layers, direction, [no_bias, batch_first, reversed], clip, dropout)| Common {
         layers,
         direction,
         bias: !no_bias,
         batch_first,
+        reversed_output: reversed && direction == Direction::Reverse,
         clip,
         dropout,
     });
