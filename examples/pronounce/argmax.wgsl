@@ -3,8 +3,8 @@
 // Of equal numbers the first one counts, as in NumPy and PyTorch; NaN is less than all others, so it is picked from
 // a row of nothing else alone.
 
-// [rows, columns]
-@group(0) @binding(0) var<storage, read> logits: array<f32>;
+// [rows, columns], the bits of f32: WGSL lets a compiler assume that no number is NaN, and take the smallest for 0.
+@group(0) @binding(0) var<storage, read> logits: array<u32>;
 // [rows]
 @group(0) @binding(1) var<storage, read_write> picked: array<u32>;
 
@@ -19,10 +19,8 @@ struct Candidate {
 
 var<workgroup> candidates: array<Candidate, LANES>;
 
-// Whole numbers in the order of the f32 that they stand for. WGSL lets a compiler assume that there is no NaN, so it
-// is told by its bits; here it becomes 0, and -0 is 0.
-fn key_of(number: f32) -> u32 {
-    let bits = bitcast<u32>(number);
+// Whole numbers in the order of the f32 that they stand for. -0 is as large as 0; NaN becomes 0, the least of all.
+fn key_of(bits: u32) -> u32 {
     let size = bits & 0x7fffffffu;
     if size > 0x7f800000u {
         return 0u;

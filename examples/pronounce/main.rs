@@ -13,9 +13,9 @@
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
+mod argmax;
 #[path = "../support/args.rs"]
 mod args;
-mod argmax;
 mod model;
 mod symbols;
 mod weights;

@@ -76,11 +76,8 @@ impl Model {
 
         let picked = Tensor::zeros(gpu, &[1, batch])?;
         let phoneme = self.phonemes.unroll_inference(&picked)?;
-        let places = ExternalTensors {
-            input: Some(phoneme.output().clone()),
-            h0: Some(state),
-            ..ExternalTensors::default()
-        };
+        let places =
+            ExternalTensors { input: Some(phoneme.output().clone()), h0: Some(state), ..ExternalTensors::default() };
         let decoder = self.decoder.stream_with(StreamOptions::new(batch), &places)?;
         let head = self.head.unroll_inference(decoder.output())?;
         let argmax = Argmax::new(head.output(), &picked)?;
@@ -129,7 +126,8 @@ impl Speaker {
         let said: Vec<usize> = self.said.read_blocking()?.iter().map(|number| number.to_bits() as usize).collect();
         let batch = self.picked.len();
         // A row whose word has ended went on with the others: that is left out.
-        let row = |row: usize| (0..steps).map(|step| said[step * batch + row]).take_while(|&number| number != END).collect();
+        let row =
+            |row: usize| (0..steps).map(|step| said[step * batch + row]).take_while(|&number| number != END).collect();
         Ok((0..words.len()).map(row).collect())
     }
 
