@@ -96,7 +96,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let time = begin.elapsed();
     let width = words.iter().map(String::len).max().unwrap_or(0);
     for (word, phonemes) in words.iter().zip(&pronounced) {
-        let phonemes: Vec<&str> = phonemes.iter().map(|&number| PHONEMES[number]).collect();
+        // A model of somebody's own may have more of them.
+        let name = |&number: &usize| PHONEMES.get(number).copied().unwrap_or("<unk>");
+        let phonemes: Vec<&str> = phonemes.iter().map(name).collect();
         println!("{word:width$}  {}", phonemes.join(" "));
     }
     println!("\n{} in {time:.0?}, the making of buffers and pipelines among it", counted(words.len()));
