@@ -64,7 +64,7 @@ const PROGRAM: Program = Program {
         Word { name: "--quick", help: "Few words, to see that it runs", ..WORD },
     ],
     notes: "\
-Writes no file, and prints ARPAbet: vowels end in their stress, 0 none, 1 primary, 2 secondary. Takes a second or two.
+Writes no file, and prints ARPAbet: vowels end in their stress, 0 none, 1 primary, 2 secondary. Takes a few seconds.
 WGPU_ADAPTER_NAME, WGPU_POWER_PREF and WGPU_BACKEND choose the adapter.",
 };
 

@@ -28,7 +28,10 @@ const NAMES: [(&str, &str); 12] = [
 /// Reads an npz: a zip that holds a file of the format npy for each array.
 pub(crate) fn read(path: &Path) -> Result<StateDict, Box<dyn Error>> {
     let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let wrong = |what: &str, error: &dyn Error| format!("{}, {what}: {error}", path.display());
+    // Of a message of several lines, such as that of a wrong header, the first one.
+    let wrong = |what: &str, error: &dyn Error| {
+        format!("{}, {what}: {}", path.display(), error.to_string().lines().next().unwrap_or_default())
+    };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| wrong("a zip", &error))?;
     let mut dict = StateDict::new();
     for (theirs, ours) in NAMES {

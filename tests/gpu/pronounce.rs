@@ -8,7 +8,7 @@ use wgpu_gru::reference::oracle::{self, CellWeights, Run, widen};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Config, Gpu, StateDict, Tolerance};
 
-use crate::support::{bits, record, tensor, zeros};
+use crate::support::{bits, record, settings, tensor, zeros};
 
 #[path = "../../examples/pronounce/argmax.rs"]
 mod argmax;
@@ -59,7 +59,9 @@ fn as_another_program_says_it(gpu: &Gpu) {
     let model = Model::new(gpu, &dict).expect("the model");
     let other = grapheme_to_phoneme::Model::load_in_memory().expect("the other program");
     let exact = Exact::new(&dict);
-    let words = words();
+    // Where a CPU plays a GPU that it is not, each word takes four times as long.
+    let words: Vec<String> =
+        words().into_iter().step_by(if settings::planned_as().is_some() { 4 } else { 1 }).collect();
     let (mut ties, mut longest, mut unknown) = (0, 0, 0);
     // More than a batch at a time, and the last batch of each is not full.
     for words in words.chunks(700) {
@@ -80,7 +82,7 @@ fn as_another_program_says_it(gpu: &Gpu) {
         }
     }
     assert_eq!(longest, STEPS, "some words are cut off");
-    assert!(unknown > 50, "{unknown} words with what is no letter");
+    assert!(unknown > words.len() / 50, "{unknown} words with what is no letter");
     assert!(ties < 5, "{ties} ties among {} words", words.len());
 
     // What is no tie is not taken for one.
@@ -92,6 +94,17 @@ fn as_another_program_says_it(gpu: &Gpu) {
         wrong[place] = number("AH0");
         assert!(!exact.is_tie("hello", &hello, &wrong), "{} is no tie", names(&wrong));
         assert!(!exact.is_tie("hello", &hello, &hello[..place]), "an end is no tie");
+    }
+    // And what is one is: two phonemes with the same weights, and biases that differ by a little.
+    let [same, first] = [number("AH0"), hello[0]];
+    let exact = |difference: f64| {
+        let mut exact = Exact::new(&dict);
+        exact.head.0[same] = exact.head.0[first].clone();
+        exact.bias[same] = exact.bias[first] + difference;
+        exact
+    };
+    for (difference, tie) in [(0.0, true), (1e-5, true), (-1e-5, true), (0.01, false), (-0.01, false)] {
+        assert_eq!(exact(difference).is_tie("hello", &hello, &[same]), tie, "{difference} apart");
     }
 }
 
