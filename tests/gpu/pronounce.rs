@@ -1,7 +1,6 @@
-//! The example `pronounce`: its words as another program says them, the crate `grapheme_to_phoneme` on the CPU, and its
-//! shader by itself.
+//! The example `pronounce`: its words as another program says them, the crate `grapheme_to_phoneme` on the CPU
+//! (`tests/golden/pronounce` wrote them down), and its shader by itself.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use wgpu_gru::reference::oracle::{self, CellWeights, Run, widen};
@@ -27,29 +26,8 @@ trials![as_another_program_says_it, the_largest_of_a_row];
 
 /// As g2p_en and the other program have it.
 const STEPS: usize = 20;
-const ALICE: &str = include_str!("../../examples/data/alice/alice29.txt");
-
-/// All words of a book, and words that are none, of its letters as often as they come in it.
-fn words() -> Vec<String> {
-    let book = ALICE.to_lowercase();
-    let is_letter = |letter: char| letter.is_ascii_lowercase() || letter == '\'';
-    let parts = book.split(|letter| !is_letter(letter)).map(|word| word.trim_matches('\''));
-    let mut words: BTreeSet<String> = parts.filter(|word| !word.is_empty()).map(Into::into).collect();
-    assert!(words.len() > 2500, "{} words of the book", words.len());
-    let letters: Vec<char> = book.chars().filter(char::is_ascii_lowercase).collect();
-    let mut random = SplitMix64::new(1);
-    let mut below = |count: usize| random.next_u64() as usize % count;
-    for (count, shortest, longest) in [(400, 1, 12), (40, 13, 40)] {
-        for _ in 0..count {
-            let len = shortest + below(longest - shortest + 1);
-            words.insert((0..len).map(|_| letters[below(letters.len())]).collect());
-        }
-    }
-    let mut words: Vec<String> = words.into_iter().collect();
-    // So that short ones do not wait for long ones.
-    words.sort_by_key(String::len);
-    words
-}
+/// A word and its phonemes a line: all 2636 words of a book, and words that are none, of its letters.
+const GOLDEN: &str = include_str!("../golden/pronounce.txt");
 
 /// Every phoneme is the same. Where one is not, the two have to be as likely to the rounding of f32, which the oracle
 /// says in f64; and it agrees with some of the words that are the same.
@@ -57,19 +35,20 @@ fn as_another_program_says_it(gpu: &Gpu) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/g2p/checkpoint20.npz");
     let dict = weights::read(&file).expect("the weights");
     let model = Model::new(gpu, &dict).expect("the model");
-    let other = grapheme_to_phoneme::Model::load_in_memory().expect("the other program");
     let exact = Exact::new(&dict);
     // Where a CPU plays a GPU that it is not, each word takes four times as long.
-    let words: Vec<String> =
-        words().into_iter().step_by(if settings::planned_as().is_some() { 4 } else { 1 }).collect();
+    let every = if settings::planned_as().is_some() { 4 } else { 1 };
+    let lines: Vec<(&str, &str)> = GOLDEN.lines().map(|line| line.split_once(' ').expect("a word")).collect();
+    assert!(lines.len() > 3000, "{} words", lines.len());
+    let lines: Vec<_> = lines.into_iter().step_by(every).collect();
     let (mut ties, mut longest, mut unknown) = (0, 0, 0);
     // More than a batch at a time, and the last batch of each is not full.
-    for words in words.chunks(700) {
-        let said = model.pronounce(words, STEPS).expect("phonemes");
+    for lines in lines.chunks(700) {
+        let words: Vec<&str> = lines.iter().map(|(word, _)| *word).collect();
+        let said = model.pronounce(&words, STEPS).expect("phonemes");
         assert_eq!(said.len(), words.len(), "all words");
-        for (place, (word, ours)) in words.iter().zip(&said).enumerate() {
-            let theirs = other.predict_phonemes_strs(word).expect("phonemes");
-            let theirs: Vec<usize> = theirs.iter().map(|name| number(name)).collect();
+        for (place, ((word, theirs), ours)) in lines.iter().zip(&said).enumerate() {
+            let theirs: Vec<usize> = theirs.split_whitespace().map(number).collect();
             longest = longest.max(ours.len());
             unknown += usize::from(word.contains('\''));
             if *ours != theirs {
@@ -82,8 +61,8 @@ fn as_another_program_says_it(gpu: &Gpu) {
         }
     }
     assert_eq!(longest, STEPS, "some words are cut off");
-    assert!(unknown > words.len() / 50, "{unknown} words with what is no letter");
-    assert!(ties < 5, "{ties} ties among {} words", words.len());
+    assert!(unknown > lines.len() / 50, "{unknown} words with what is no letter");
+    assert!(ties < 5, "{ties} ties among {} words", lines.len());
 
     // What is no tie is not taken for one.
     let hello = model.pronounce(&["hello"], STEPS).expect("phonemes").remove(0);
