@@ -39,6 +39,7 @@ mod combinations;
 mod controls;
 mod cooperative;
 mod cuts;
+mod denoise;
 mod errors;
 mod exchange;
 mod golden;
@@ -123,6 +124,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
     ("activations", activations::TRIALS),
+    ("denoise", denoise::TRIALS),
 ];
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned
