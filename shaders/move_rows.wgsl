@@ -3,7 +3,7 @@
 //
 // source, destination  item f of row b at offset + b * stride + f, where an item is a number or, with VEC4, four of
 //                      them; all offsets and strides count items
-// sources [rows]       whole numbers of the app
+// sources [rows]       whole numbers of the app; or, with HAS_LENGTHS, lengths: rows of length 0 become zero
 //
 // One invocation per item. workgroups: (x, y, 1), where x y is at least rows * width / 256 and x is `workgroups`.
 // Twin: reference::move_rows, the same loop.
@@ -25,10 +25,11 @@ struct MoveRowsParams {
 }
 
 override HAS_SOURCES: bool;
+override HAS_LENGTHS: bool;
 
 @group(0) @binding(0) var<uniform> params: MoveRowsParams;
 @group(0) @binding(1) var<storage, read> source: array<Item>;
-// Not read without HAS_SOURCES.
+// Not read without HAS_SOURCES and HAS_LENGTHS.
 @group(0) @binding(2) var<storage, read> sources: array<u32>;
 @group(0) @binding(3) var<storage, read_write> destination: array<Item>;
 
@@ -43,6 +44,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var row = b;
     if HAS_SOURCES {
         row = sources[b];
+    }
+    if HAS_LENGTHS && sources[b] == 0u {
+        row = params.rows;
     }
     var item = Item();
     if row < params.rows {

@@ -398,7 +398,7 @@ pub fn move_rows(
     let source = Arrangement::state(given.add(source), 0, rows, strides[0], width);
     let destination = Arrangement::state(given.add(destination), 0, rows, strides[1], width);
     let sources = sources.map(|sources| given.add(sources));
-    let rows = MoveRows { rows, width, source, sources, destination };
+    let rows = MoveRows { rows, width, source, sources, lengths: None, destination };
     let vec4 = rows.is_vec4(&given.list);
     given.program("move rows", &[Op::MoveRows(rows, vec4)])
 }

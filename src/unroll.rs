@@ -59,6 +59,8 @@ pub struct Unroll {
     pub mode: Mode,
     /// Whether each row has a length of its own.
     pub lengths: bool,
+    /// Whether the last state of a row of length 0 is zero.
+    pub zero_empty_rows: bool,
     /// Whether episodes may begin inside of the sequence.
     pub episode_starts: bool,
     /// Whether backward makes the gradient of the input.
@@ -92,6 +94,7 @@ impl Unroll {
             batch,
             mode: Mode::Inference,
             lengths: false,
+            zero_empty_rows: false,
             episode_starts: false,
             input_gradient: false,
             gradient_norms: false,
@@ -116,6 +119,13 @@ impl Unroll {
     #[must_use]
     pub fn lengths(self, wanted: bool) -> Self {
         Self { lengths: wanted, ..self }
+    }
+
+    /// Whether the last state of a row of length 0 is zero, as ONNX Runtime has it, by default no: then it is the row's first
+    /// state, as in Keras. (ONNX does not say which.) For inference with [`lengths`](Self::lengths).
+    #[must_use]
+    pub fn zero_empty_rows(self, wanted: bool) -> Self {
+        Self { zero_empty_rows: wanted, ..self }
     }
 
     /// Whether episodes may begin inside of the sequence, by default no: at the steps that the app names for each row

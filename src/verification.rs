@@ -76,6 +76,16 @@ impl Batch {
         ]
     }
 
+    /// The same with first states of zero in rows of length 0, which end in them.
+    fn with_zeros_in_empty_rows(&self, config: &Config) -> Self {
+        let mut zeroed = self.clone();
+        let rows = zeroed.h0.chunks_mut(config.hidden_size.max(1)).enumerate();
+        for (_, state) in rows.filter(|&(row, _)| self.lengths.as_ref().is_some_and(|len| len[row % self.batch] == 0)) {
+            state.fill(0.0);
+        }
+        zeroed
+    }
+
     /// What the oracle runs; dropout as in the first forward pass of the seed.
     #[must_use]
     pub fn run<C>(&self, config: &Config<C>) -> oracle::Run {
@@ -226,6 +236,7 @@ pub fn expectation_of<C: Copy + Into<Cell>>(
     // Gates that are made again come from a product more, where the steps forward had 32 bits.
     let gates_again = if unroll.saved == Saved::Recompute { half_products } else { Tolerance::EXACT };
     let config = &config.erased();
+    let batch = &if unroll.zero_empty_rows { batch.with_zeros_in_empty_rows(config) } else { batch.clone() };
     let (t, h) = (batch.seq_len, config.hidden_size);
     let exact = Passes::new(config, &oracle::cells(weights), batch);
     let mut of_roundings = exact.changes(config, unroll, weights, batch).into_iter();

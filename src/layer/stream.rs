@@ -49,8 +49,9 @@ impl StreamOptions {
     /// and whether it has lengths stay; its rows begin anew between steps alone.
     #[must_use]
     pub fn with(self, options: impl FnOnce(Unroll) -> Unroll) -> Self {
-        let Unroll { seq_len, batch, lengths, episode_starts, .. } = self.unroll;
-        Self { unroll: Unroll { seq_len, batch, lengths, episode_starts, ..options(self.unroll) }, ..self }
+        let Unroll { seq_len, batch, lengths, zero_empty_rows, episode_starts, .. } = self.unroll;
+        let unroll = Unroll { seq_len, batch, lengths, zero_empty_rows, episode_starts, ..options(self.unroll) };
+        Self { unroll, ..self }
     }
 }
 

@@ -83,9 +83,12 @@ pub(super) fn move_rows<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: 
         destination_stride,
         workgroups: x,
     };
-    // Something must be bound; without HAS_SOURCES it is not read.
-    let sources = args.sources.map_or(source, |sources| on.whole(sources).0);
-    let kernel = builder.gpu().kernel(spec, &[("HAS_SOURCES", f64::from(args.sources.is_some()))]);
+    // Something must be bound; without HAS_SOURCES and HAS_LENGTHS it is not read.
+    let sources = args.sources.or(args.lengths).map_or(source, |sources| on.whole(sources).0);
+    let has_sources = args.sources.is_some();
+    let overrides =
+        [("HAS_SOURCES", f64::from(has_sources)), ("HAS_LENGTHS", f64::from(!has_sources && args.lengths.is_some()))];
+    let kernel = builder.gpu().kernel(spec, &overrides);
     builder.once(kernel, &params, MoveRows { source, sources, destination }.storage(), [x, y, 1]);
 }
 

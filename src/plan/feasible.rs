@@ -16,6 +16,7 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
         ("wavefront", wants_wavefront, no_wavefront(config, unroll, external, &target.limits)),
         ("Saved::F16", unroll.saved == Saved::F16, no_f16_gates(config)),
         ("Saved::Recompute", unroll.saved == Saved::Recompute, no_recompute(config, unroll)),
+        ("zero_empty_rows", unroll.zero_empty_rows, no_zero_empty_rows(unroll)),
         ("f16_weights", unroll.f16_weights, no_f16_weights(config)),
         ("f16_products", unroll.f16_products, no_f16_products(target)),
     ] {
@@ -95,6 +96,15 @@ fn no_recompute(config: &Config, unroll: &Unroll) -> Option<&'static str> {
     let because =
         "with episode_starts: gates are made again from the states before all steps, by a product that cuts none";
     (unroll.episode_starts && matches!(config.cell(), Cell::Gru { .. })).then_some(because)
+}
+
+/// Why rows of length 0 cannot end in zero.
+fn no_zero_empty_rows(unroll: &Unroll) -> Option<&'static str> {
+    if unroll.mode == Mode::Training {
+        Some("it is for inference: in training a row of length 0 hands its gradient on to its first state")
+    } else {
+        (!unroll.lengths).then_some("there are no rows of length 0 without lengths: see Unroll::lengths")
+    }
 }
 
 /// Why the steps cannot read recurrent weights as f16.

@@ -102,7 +102,8 @@ impl Layout {
         let state = unroll.batch.saturating_mul(config.output_size()) % alignment;
         let before_states = if copies_output { 0 } else { (alignment - state) % alignment };
         let is_bindable = |slot: usize| (before_states + slot % alignment * state).is_multiple_of(alignment);
-        let copies_h0 = external.h0.is_some() || !one_cell_forward || !is_bindable(0);
+        // They become zero on the way.
+        let copies_h0 = unroll.zero_empty_rows || external.h0.is_some() || !one_cell_forward || !is_bindable(0);
         let copies_h_n = external.h_n.is_some() || !one_cell_forward || !is_bindable(unroll.seq_len);
         Self {
             copies_input: rearranged,

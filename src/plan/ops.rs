@@ -249,6 +249,8 @@ pub(crate) struct MoveRows {
     pub(crate) source: Arrangement,
     /// Whole numbers: row b of the destination is row `sources[b]`.
     pub(crate) sources: Option<Id>,
+    /// Without sources: rows of length 0 become zero.
+    pub(crate) lengths: Option<Id>,
     pub(crate) destination: Arrangement,
 }
 

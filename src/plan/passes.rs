@@ -147,7 +147,8 @@ impl<'a> Passes<'a> {
         let apart = Arrangement::state(apart, self.index(at) * rows * hidden, rows, hidden, hidden);
         let (source, destination) = if into_states { (apart, in_states) } else { (in_states, apart) };
         let sources = sources.filter(|_| into_states);
-        list.move_rows(MoveRows { rows, width: hidden, source, sources, destination });
+        let lengths = self.roles.lengths.filter(|_| into_states && self.lists.unroll.zero_empty_rows);
+        list.move_rows(MoveRows { rows, width: hidden, source, sources, lengths, destination });
     }
 
     /// A copy of a cell's recurrent weights, if there is one, in the order and the format in which the steps read it.

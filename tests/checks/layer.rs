@@ -90,7 +90,8 @@ pub(crate) async fn check_inference<C: Copy + Into<Cell>>(gpu: &Gpu, config: &Co
     check_outputs(&layer, unroll, &Batch::random(config, unroll.seq_len, unroll.batch, 5)).await
 }
 
-async fn check_outputs(layer: &Recurrent, unroll: Unroll, batch: &Batch) -> Outcome {
+/// A layer without training over a batch: output and last states.
+pub(crate) async fn check_outputs(layer: &Recurrent, unroll: Unroll, batch: &Batch) -> Outcome {
     let expected = expectation_of(layer.config(), &unroll, &layer.read_weights().await?, batch);
     let mut net = layer.unroll(unroll)?;
     as_planned(&net)?;

@@ -5,8 +5,8 @@ use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll};
 
 use super::{
-    BRIEF, Outcome, bits, check, check_episodes, check_inference, check_lengths, ensure, equal, everywhere, refused,
-    tensor,
+    BRIEF, Outcome, bits, check, check_episodes, check_inference, check_lengths, check_outputs, ensure, equal,
+    everywhere, refused, tensor,
 };
 use crate::support::{ACTIVATIONS, shape};
 
@@ -17,6 +17,7 @@ checks![
     reversed_output,
     biases_and_layout,
     lengths,
+    rows_of_length_0,
     episode_starts,
     reset_before,
     states_only,
@@ -154,6 +155,33 @@ async fn what_lies_past_the_end(gpu: &Gpu) -> Outcome {
     equal(&d_h0[7..14], &batch.d_h_n[7..14], "and its gradient")?;
     for tensor in gradients.parameters.tensors() {
         ensure(tensor.read().await?.iter().all(|value| value.is_finite()), "what lies past the end does not matter")?;
+    }
+    Ok(())
+}
+
+/// As ONNX Runtime has them: the last state is zero.
+async fn rows_of_length_0(gpu: &Gpu) -> Outcome {
+    let unroll = Unroll::inference(6, 3).lengths(true).zero_empty_rows(true);
+    for config in [GRU().erased(), RNN().num_layers(2).direction(Direction::Bidirectional).erased()] {
+        let layer = Recurrent::new(gpu, config.clone(), 3)?;
+        let mut batch = Batch::random(&config, 6, 3, 5);
+        batch.lengths = Some(vec![4, 0, 6]);
+        check_outputs(&layer, unroll, &batch).await?;
+        let mut net = layer.unroll(unroll)?;
+        net.set_lengths(&[4, 0, 6])?;
+        let shape = [config.num_cells(), 3, config.hidden_size];
+        let h0 = Tensor::from_slice(gpu, &shape, &batch.h0)?;
+        let h_n = net.forward(&Tensor::zeros(gpu, net.input().shape())?, Some(&h0))?.h_n.read().await?;
+        for (row, state) in h_n.chunks(config.hidden_size).enumerate() {
+            let is_zero = state.iter().all(|&value| value == 0.0);
+            equal(&is_zero, &(row % 3 == 1), format_args!("the last state of row {row}"))?;
+        }
+    }
+    let layer = Recurrent::new(gpu, GRU(), 1)?;
+    for unroll in [Unroll::inference(6, 3), UNROLL().lengths(true)] {
+        let refused = layer.unroll(unroll.zero_empty_rows(true)).map(drop);
+        let is_told = matches!(refused, Err(Error::OptionUnavailable { option: "zero_empty_rows", .. }));
+        ensure(is_told, format_args!("{refused:?}"))?;
     }
     Ok(())
 }

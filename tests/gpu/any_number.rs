@@ -110,17 +110,17 @@ fn unroll() -> impl Strategy<Value = Unroll> {
     let schedule = select(vec![None, Some(Schedule::Step), Some(Schedule::Rows), Some(Schedule::Exchange)]);
     let saved = select(vec![Saved::Everything, Saved::Recompute, Saved::F16]);
     let class = select(vec![None, Some(DeviceType::DiscreteGpu), Some(DeviceType::Cpu)]);
-    (size(), size(), any::<[bool; 7]>(), schedule, saved, class).prop_map(
+    (size(), size(), any::<[bool; 8]>(), schedule, saved, class).prop_map(
         |(
             seq_len,
             batch,
-            [training, lengths, norms, half_weights, half_products, wavefront, starts],
+            [training, lengths, norms, half_weights, half_products, wavefront, starts, zero],
             schedule,
             saved,
             class,
         )| {
             let unroll = if training { Unroll::training(seq_len, batch) } else { Unroll::inference(seq_len, batch) };
-            let unroll = unroll.lengths(lengths).episode_starts(starts);
+            let unroll = unroll.lengths(lengths).episode_starts(starts).zero_empty_rows(zero && !training);
             let unroll = unroll.gradient_norms(norms && training).f16_weights(half_weights);
             let unroll = unroll.f16_products(half_products && half_weights);
             let unroll = if training { unroll.saved(saved) } else { unroll };

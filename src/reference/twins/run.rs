@@ -197,7 +197,10 @@ impl<'a, R: Real> Machine<'a, R> {
 
     fn move_rows(&mut self, args: &MoveRows) {
         let source = self.numbers(args.source.tensor)[args.source.elements.clone()].to_vec();
-        let sources = args.sources.map(|sources| self.words(sources).to_vec());
+        let rows_there =
+            |lengths: Vec<usize>| (0..).zip(lengths).map(|(row, len)| if len == 0 { u32::MAX } else { row });
+        let lengths = args.lengths.map(|lengths| rows_there(self.lengths(lengths)).collect());
+        let sources = args.sources.map(|sources| self.words(sources).to_vec()).or(lengths);
         let strides = [args.source.strides[1], args.destination.strides[1]];
         let destination = &mut self.numbers_mut(args.destination.tensor)[args.destination.elements.clone()];
         move_rows([args.rows, args.width], strides, &source, sources.as_deref(), destination);
