@@ -105,6 +105,12 @@ impl StateDict {
         self.entries.keys().map(String::as_str)
     }
 
+    /// Whether there is an array of this name, of whatever type.
+    #[cfg(feature = "keras")]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// An array by its name.
     ///
     /// # Errors

@@ -1,0 +1,364 @@
+//! What the layers of `config.json` are here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::cells::{CellNames, matrix};
+use super::options::{Options, short};
+use crate::activation::Activation;
+use crate::config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};
+use crate::error::{Error, Result};
+use crate::weights::StateDict;
+
+/// A layer of a model of Keras's.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Layer {
+    /// Its name, such as `gru_1`; that of a model in a model comes first: `encoder/gru_1`.
+    pub name: String,
+    /// Its class, such as `GRU`.
+    pub class: String,
+    /// Where its arrays are among [those of the model](super::Model::state_dict), such as `layers/gru_1/`.
+    pub path: String,
+    /// What it is here.
+    pub kind: Kind,
+    /// Of a recurrent layer, whether what follows it reads every step (`output`), or the last states alone (`h_n`).
+    pub return_sequences: bool,
+    /// What Keras does besides and the layer here does not.
+    pub ignored: Vec<Ignored>,
+    pub(super) cells: Vec<CellNames>,
+}
+
+/// What a layer is here.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Kind {
+    /// `GRU`, `RNN` of a `GRUCell`, and `Bidirectional` of these: [`Model::gru`](super::Model::gru).
+    Gru(GruConfig),
+    /// `SimpleRNN` and so on: [`Model::rnn`](super::Model::rnn).
+    Rnn(RnnConfig),
+    /// `Dense`: [`Model::linear`](super::Model::linear).
+    Linear {
+        /// The features that it reads.
+        in_features: usize,
+        /// The features that it writes.
+        out_features: usize,
+    },
+    /// `Embedding`: [`Model::embedding`](super::Model::embedding).
+    Embedding {
+        /// The indices that there are.
+        num_embeddings: usize,
+        /// The length of a vector.
+        embedding_dim: usize,
+    },
+    /// None that is here, and why.
+    Unsupported(Error),
+}
+
+/// An option of a layer that is left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ignored {
+    /// Keras's name of it.
+    pub option: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Why the layer is the same without it, or what is left to the app.
+    pub because: &'static str,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, class, kind, .. } = self;
+        write!(f, "{name} ({class}): ")?;
+        match kind {
+            Kind::Gru(config) => write!(f, "GRU, {} to {}", config.input_size, config.output_size())?,
+            Kind::Rnn(config) => write!(f, "plain RNN, {} to {}", config.input_size, config.output_size())?,
+            Kind::Linear { in_features, out_features } => write!(f, "linear, {in_features} to {out_features}")?,
+            Kind::Embedding { num_embeddings, embedding_dim } => {
+                write!(f, "embedding, {num_embeddings} vectors of {embedding_dim}")?;
+            }
+            Kind::Unsupported(error) => write!(f, "not read: {error}")?,
+        }
+        for Ignored { option, value, because } in &self.ignored {
+            write!(f, "; {option} {value} is left out: {because}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All layers of a model, of models in it as well, in its order.
+pub(super) fn layers(model: &Value, dict: &StateDict) -> Result<Vec<Layer>, String> {
+    let mut layers = Vec::new();
+    add_layers(model, dict, "", "", &mut layers)?;
+    Ok(layers)
+}
+
+/// JSON nests 128 levels at most, and so does this.
+fn add_layers(model: &Value, dict: &StateDict, names: &str, path: &str, all: &mut Vec<Layer>) -> Result<(), String> {
+    let layers = model.pointer("/config/layers").and_then(Value::as_array);
+    let layers = layers.ok_or_else(|| {
+        let class = short(model.get("class_name").unwrap_or(&Value::Null));
+        format!(
+            "a model of class {class}, neither Sequential nor Functional: its arrays alone, by StateDict::from_keras"
+        )
+    })?;
+    // Keras names what it saves by the class, not by the name of the layer.
+    let mut of_class: BTreeMap<String, usize> = BTreeMap::new();
+    for layer in layers {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(ToOwned::to_owned);
+        let class = text(layer.get("class_name")).ok_or("a layer without class_name")?;
+        let name = text(layer.pointer("/config/name")).ok_or("a layer without a name")?;
+        let saved_as = snake_case(&class);
+        let before = of_class.entry(saved_as.clone()).or_default();
+        let number = if *before == 0 { String::new() } else { format!("_{before}") };
+        *before += 1;
+        let (name, path) = (format!("{names}{name}"), format!("{path}layers/{saved_as}{number}/"));
+        if matches!(class.as_str(), "Sequential" | "Functional" | "Model") {
+            add_layers(layer, dict, &format!("{name}/"), &path, all)?;
+        } else {
+            all.push(read(layer, dict, name, class, path));
+        }
+    }
+    Ok(())
+}
+
+/// Keras's `to_snake_case`.
+fn snake_case(class: &str) -> String {
+    let letters: Vec<char> = class.chars().filter(|&letter| letter.is_alphanumeric() || letter == '_').collect();
+    let mut name = String::new();
+    for (index, letter) in letters.iter().enumerate() {
+        let is_lower =
+            |index: Option<usize>| index.and_then(|index| letters.get(index)).is_some_and(char::is_ascii_lowercase);
+        let begins = is_lower(Some(index + 1)) || is_lower(index.checked_sub(1));
+        if letter.is_ascii_uppercase() && index > 0 && begins {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+fn read(value: &Value, dict: &StateDict, name: String, class: String, path: String) -> Layer {
+    let mut layer = Layer {
+        kind: Kind::Unsupported(Error::ZeroSize { what: "layer" }),
+        return_sequences: false,
+        ignored: Vec::new(),
+        cells: Vec::new(),
+        name,
+        class,
+        path,
+    };
+    layer.kind = kind(value, dict, &mut layer).unwrap_or_else(Kind::Unsupported);
+    layer
+}
+
+fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
+    let name = layer.name.clone();
+    let options = Options { layer: &name, config: value.get("config").unwrap_or(&Value::Null) };
+    let kind = match layer.class.as_str() {
+        "GRU" | "SimpleRNN" | "RNN" => {
+            let one = Direct::read(&options, &layer.class, &mut layer.ignored)?;
+            layer.return_sequences = one.return_sequences;
+            layer.cells = vec![CellNames::saved(&format!("{}cell/", layer.path))];
+            let direction = if one.go_backwards { Direction::Reverse } else { Direction::Forward };
+            one.kind(value, dict, direction, &layer.cells)?
+        }
+        "Bidirectional" => {
+            let both = bidirectional(&options, &mut layer.ignored)?;
+            layer.return_sequences = both.return_sequences;
+            layer.cells = ["forward_layer", "backward_layer"]
+                .map(|direction| CellNames::saved(&format!("{}{direction}/cell/", layer.path)))
+                .into();
+            both.kind(value, dict, Direction::Bidirectional, &layer.cells)?
+        }
+        "Dense" => {
+            let kernel = format!("{}vars/0", layer.path);
+            let shape = [input_size(value, dict, &kernel)?, options.size("units")?];
+            dict.get_shaped(&kernel, &shape)?;
+            if options.flag("use_bias", true)? {
+                dict.get_shaped(&format!("{}vars/1", layer.path), &shape[1..])?;
+            } else {
+                layer.ignore("use_bias", "false", "a linear layer has a bias here, which begins at 0");
+            }
+            let activation = options.config.get("activation").unwrap_or(&Value::Null);
+            if !matches!(options.activation("activation", Activation::Linear), Ok(Activation::Linear)) {
+                layer.ignore("activation", &short(activation), "a linear layer has none here: it is left to the app");
+            }
+            let [in_features, out_features] = shape;
+            Kind::Linear { in_features, out_features }
+        }
+        "Embedding" => {
+            let shape = [options.size("input_dim")?, options.size("output_dim")?];
+            dict.get_shaped(&format!("{}vars/0", layer.path), &shape)?;
+            if options.flag("mask_zero", false)? {
+                layer.ignore("mask_zero", "true", "give the rows' lengths to the recurrent layer");
+            }
+            let [num_embeddings, embedding_dim] = shape;
+            Kind::Embedding { num_embeddings, embedding_dim }
+        }
+        class => {
+            let expected = "GRU, SimpleRNN, RNN or Bidirectional of these, Dense or Embedding";
+            return Err(options.unsupported("class_name", &Value::from(class), expected));
+        }
+    };
+    // What Keras computes with; what it keeps the arrays say by themselves.
+    let policy =
+        options.get("dtype").map(|dtype| dtype.pointer("/config/name").unwrap_or(dtype)).and_then(Value::as_str);
+    if let Some(policy) = policy.filter(|&policy| policy != "float32") {
+        layer.ignore("dtype", policy, "computed in f32 here");
+    }
+    Ok(kind)
+}
+
+impl Layer {
+    fn ignore(&mut self, option: &'static str, value: &str, because: &'static str) {
+        self.ignored.push(Ignored { option, value: value.into(), because });
+    }
+}
+
+/// The features that a layer was built for: the file says so, otherwise its kernel does.
+fn input_size(layer: &Value, dict: &StateDict, kernel: &str) -> Result<usize> {
+    let shape = layer.pointer("/build_config/input_shape").and_then(Value::as_array);
+    let size = shape.and_then(|shape| shape.last()).and_then(Value::as_u64);
+    match size.and_then(|size| usize::try_from(size).ok()) {
+        Some(size) => Ok(size),
+        None => matrix(dict, kernel).map(|[rows, _]| rows),
+    }
+}
+
+/// A recurrent layer in one direction.
+#[derive(Debug, Clone, PartialEq)]
+struct Direct {
+    cell: Cell,
+    units: usize,
+    use_bias: bool,
+    go_backwards: bool,
+    return_sequences: bool,
+}
+
+impl Direct {
+    fn read(options: &Options<'_>, class: &str, ignored: &mut Vec<Ignored>) -> Result<Self> {
+        // `RNN` has its cell in itself, the others are one.
+        let (class, of_cell) = match options.get("cell") {
+            Some(cell) if class == "RNN" => {
+                let class = cell.get("class_name").and_then(Value::as_str).unwrap_or("none");
+                (class, Options { layer: options.layer, config: cell.get("config").unwrap_or(&Value::Null) })
+            }
+            _ => (class, *options),
+        };
+        let candidate = of_cell.activation("activation", Activation::Tanh)?;
+        let cell = match class {
+            "GRU" | "GRUCell" => {
+                let reset = if of_cell.flag("reset_after", true)? { Reset::After } else { Reset::Before };
+                Cell::Gru { reset, gate: of_cell.activation("recurrent_activation", Activation::Sigmoid)?, candidate }
+            }
+            "SimpleRNN" | "SimpleRNNCell" => Cell::Rnn { nonlinearity: candidate },
+            other => {
+                let expected = "GRUCell or SimpleRNNCell in an RNN, GRU or SimpleRNN in a Bidirectional";
+                return Err(options.unsupported("cell", &Value::from(other), expected));
+            }
+        };
+        if options.flag("stateful", false)? {
+            let because = "an app carries states on by itself: Stream, or Unrolled::encode_carry_state";
+            ignored.push(Ignored { option: "stateful", value: "true".into(), because });
+        }
+        for option in ["dropout", "recurrent_dropout"] {
+            if let Some(rate) = of_cell.get(option).filter(|rate| rate.as_f64() != Some(0.0)) {
+                let because = "inside the cell, and in training alone";
+                ignored.push(Ignored { option, value: short(rate), because });
+            }
+        }
+        Ok(Self {
+            cell,
+            units: of_cell.size("units")?,
+            use_bias: of_cell.flag("use_bias", true)?,
+            go_backwards: options.flag("go_backwards", false)?,
+            return_sequences: options.flag("return_sequences", false)?,
+        })
+    }
+
+    /// What it is with the sizes of its arrays, which are all checked.
+    fn kind(&self, layer: &Value, dict: &StateDict, direction: Direction, cells: &[CellNames]) -> Result<Kind> {
+        let input_size = input_size(layer, dict, &cells[0].kernel)?;
+        let kind = match self.cell {
+            Cell::Gru { reset, gate, candidate } => {
+                let config = GruConfig::new(input_size, self.units).reset(reset);
+                let config = config.gate_activation(gate).candidate_activation(candidate);
+                Kind::Gru(self.finish(config, dict, direction, cells)?)
+            }
+            Cell::Rnn { nonlinearity } => {
+                let config = RnnConfig::new(input_size, self.units).nonlinearity(nonlinearity);
+                Kind::Rnn(self.finish(config, dict, direction, cells)?)
+            }
+        };
+        Ok(kind)
+    }
+
+    fn finish<C: Copy + Into<Cell>>(
+        &self,
+        config: Config<C>,
+        dict: &StateDict,
+        direction: Direction,
+        cells: &[CellNames],
+    ) -> Result<Config<C>> {
+        let config = config.bias(self.use_bias).batch_first(true).direction(direction);
+        super::weights(dict, &config, cells)?;
+        Ok(config)
+    }
+}
+
+/// Both directions of a layer, which have to be alike here.
+fn bidirectional(options: &Options<'_>, ignored: &mut Vec<Ignored>) -> Result<Direct> {
+    let merge_mode = options.config.get("merge_mode").unwrap_or(&Value::Null);
+    if merge_mode != "concat" {
+        return Err(options.unsupported("merge_mode", merge_mode, "concat"));
+    }
+    let null = Value::Null;
+    let forward = options.config.get("layer").unwrap_or(&null);
+    let backward = options.get("backward_layer");
+    let read = |layer: &Value, ignored: &mut Vec<Ignored>| {
+        let class = layer.get("class_name").and_then(Value::as_str).unwrap_or("none");
+        let inner = Options { layer: options.layer, config: layer.get("config").unwrap_or(&Value::Null) };
+        Direct::read(&inner, class, ignored)
+    };
+    let first = read(forward, ignored)?;
+    let second = match backward {
+        // That it is left out of both is said once.
+        Some(layer) => read(layer, &mut Vec::new())?,
+        None => Direct { go_backwards: !first.go_backwards, ..first.clone() },
+    };
+    if first.go_backwards {
+        return Err(options.unsupported("go_backwards", &Value::from(true), "false in the forward layer"));
+    }
+    if second != (Direct { go_backwards: true, ..first.clone() }) {
+        let layer = backward.unwrap_or(&null);
+        return Err(options.unsupported("backward_layer", layer, "one like the forward layer, but for its direction"));
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    /// What `keras.src.utils.naming.to_snake_case` gives.
+    #[test]
+    fn names_of_classes() {
+        for (class, name) in [
+            ("GRU", "gru"),
+            ("GRUCell", "gru_cell"),
+            ("SimpleRNN", "simple_rnn"),
+            ("LeakyReLU", "leaky_re_lu"),
+            ("Conv1D", "conv1d"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+            ("LayerNormalization", "layer_normalization"),
+            ("RNN", "rnn"),
+            ("MyOwnABCLayer", "my_own_abc_layer"),
+        ] {
+            assert_eq!(snake_case(class), name);
+        }
+    }
+}
