@@ -105,14 +105,6 @@ impl Cell {
             Self::Rnn { .. } => 1,
         }
     }
-
-    /// The activations, with the names of their options.
-    pub(crate) fn activations(self) -> Vec<(&'static str, Activation)> {
-        match self {
-            Self::Gru { gate, candidate, .. } => vec![("gate_activation", gate), ("candidate_activation", candidate)],
-            Self::Rnn { nonlinearity } => vec![("nonlinearity", nonlinearity)],
-        }
-    }
 }
 
 /// A recurrent layer: `input_size` I features in, `hidden_size` H units, and options.
@@ -127,6 +119,8 @@ impl Cell {
 #[non_exhaustive]
 pub struct Config<C = Cell> {
     cell: C,
+    /// Of gates and candidate, or of a plain RNN in the first place: what the reverse direction has for itself.
+    reverse_activations: [Option<Activation>; 2],
     /// I, the number of features of the input.
     pub input_size: usize,
     /// H, the number of units of the hidden state.
@@ -139,6 +133,8 @@ pub struct Config<C = Cell> {
     pub bias: bool,
     /// Whether input and output are `[B, T, ..]`.
     pub batch_first: bool,
+    /// Whether the output has the steps in the opposite order.
+    pub reversed_output: bool,
     /// The share of outputs between layers that dropout sets to zero in training.
     pub dropout: f32,
     /// The limit of what goes into the activations.
@@ -182,6 +178,21 @@ impl GruConfig {
         self.cell.candidate = activation;
         self
     }
+
+    /// The activation of the gates of the reverse direction of two, by default that of the forward one: ONNX's
+    /// `activations` has one for each.
+    #[must_use]
+    pub fn reverse_gate_activation(mut self, activation: Activation) -> Self {
+        self.reverse_activations[0] = Some(activation);
+        self
+    }
+
+    /// The activation of the candidate of the reverse direction of two, by default that of the forward one.
+    #[must_use]
+    pub fn reverse_candidate_activation(mut self, activation: Activation) -> Self {
+        self.reverse_activations[1] = Some(activation);
+        self
+    }
 }
 
 impl RnnConfig {
@@ -197,18 +208,27 @@ impl RnnConfig {
         self.cell.nonlinearity = activation;
         self
     }
+
+    /// The activation of the reverse direction of two, by default that of the forward one.
+    #[must_use]
+    pub fn reverse_nonlinearity(mut self, activation: Activation) -> Self {
+        self.reverse_activations[0] = Some(activation);
+        self
+    }
 }
 
 impl<C> Config<C> {
     fn with_cell(cell: C, input_size: usize, hidden_size: usize) -> Self {
         Self {
             cell,
+            reverse_activations: [None; 2],
             input_size,
             hidden_size,
             num_layers: 1,
             direction: Direction::Forward,
             bias: true,
             batch_first: false,
+            reversed_output: false,
             dropout: 0.0,
             clip: None,
         }
@@ -243,6 +263,15 @@ impl<C> Config<C> {
     #[must_use]
     pub fn batch_first(mut self, batch_first: bool) -> Self {
         self.batch_first = batch_first;
+        self
+    }
+
+    /// Whether the output of a layer in [`Direction::Reverse`] has its steps in the order in which they were taken, the
+    /// last step of the input first, by default no: Keras's `go_backwards`. What is past the end of a row comes before
+    /// it then. Layers that lie on top of each other read steps as ever.
+    #[must_use]
+    pub fn reversed_output(mut self, reversed_output: bool) -> Self {
+        self.reversed_output = reversed_output;
         self
     }
 
@@ -287,10 +316,45 @@ impl<C> Config<C> {
 }
 
 impl<C: Copy + Into<Cell>> Config<C> {
-    /// The cell.
+    /// The cell; of two directions that of the forward one.
     #[must_use]
     pub fn cell(&self) -> Cell {
         self.cell.into()
+    }
+
+    /// The cell of a direction: number 1 is the reverse one of two, which may have activations of its own.
+    #[must_use]
+    pub fn cell_of(&self, direction: usize) -> Cell {
+        let [first, second] = if direction == 0 { [None; 2] } else { self.reverse_activations };
+        match self.cell() {
+            Cell::Gru { reset, gate, candidate } => {
+                Cell::Gru { reset, gate: first.unwrap_or(gate), candidate: second.unwrap_or(candidate) }
+            }
+            Cell::Rnn { nonlinearity } => Cell::Rnn { nonlinearity: first.unwrap_or(nonlinearity) },
+        }
+    }
+
+    /// Whether all directions are the same cell.
+    pub(crate) fn directions_alike(&self) -> bool {
+        self.cell_of(0) == self.cell_of(self.directions() - 1)
+    }
+
+    /// The activations of all directions, with the names of their options.
+    pub(crate) fn activations(&self) -> Vec<(&'static str, Activation)> {
+        const OF_GRU: [[&str; 2]; 2] =
+            [["gate_activation", "candidate_activation"], ["reverse_gate_activation", "reverse_candidate_activation"]];
+        let mut activations = Vec::new();
+        for direction in 0..self.directions() {
+            match self.cell_of(direction) {
+                Cell::Gru { gate, candidate, .. } => {
+                    activations.extend(OF_GRU[direction].into_iter().zip([gate, candidate]))
+                }
+                Cell::Rnn { nonlinearity } => {
+                    activations.push((["nonlinearity", "reverse_nonlinearity"][direction], nonlinearity));
+                }
+            }
+        }
+        activations
     }
 
     /// The same config with the kind of its cell known at run time only.
@@ -298,12 +362,14 @@ impl<C: Copy + Into<Cell>> Config<C> {
     pub fn erased(&self) -> Config {
         Config {
             cell: self.cell.into(),
+            reverse_activations: self.reverse_activations,
             input_size: self.input_size,
             hidden_size: self.hidden_size,
             num_layers: self.num_layers,
             direction: self.direction,
             bias: self.bias,
             batch_first: self.batch_first,
+            reversed_output: self.reversed_output,
             dropout: self.dropout,
             clip: self.clip,
         }
@@ -328,7 +394,8 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// [`Error::ZeroSize`] for a size or a number of layers of 0; [`Error::InvalidOption`] for more than
     /// [`MAX_LAYERS`](Self::MAX_LAYERS), a dropout outside [0, 1), or one that no layer could use, a clip that is not
     /// finite and over 0, a parameter of an activation that is not finite, or one that makes the value at the clip
-    /// infinite; [`Error::LimitExceeded`] for more than 2^33 parameters, or more than memory has addresses.
+    /// infinite; [`Error::OptionUnavailable`] for an activation of the reverse direction of two where there is one
+    /// direction, and for a reversed output of a layer that is not [`Direction::Reverse`]; [`Error::LimitExceeded`] for more than 2^33 parameters, or more than memory has addresses.
     pub fn validate(&self) -> Result<()> {
         at_least_one("input_size", self.input_size)?;
         at_least_one("hidden_size", self.hidden_size)?;
@@ -353,7 +420,18 @@ impl<C: Copy + Into<Cell>> Config<C> {
         {
             return Err(invalid("clip", clip, "finite and over 0"));
         }
-        for (option, activation) in self.cell().activations() {
+        if self.reversed_output && self.direction != Direction::Reverse {
+            let because = "the layer does not run in Direction::Reverse alone";
+            return Err(Error::OptionUnavailable { option: "reversed_output", because });
+        }
+        if self.directions() == 1 && self.reverse_activations != [None; 2] {
+            let option = "an activation of the reverse direction";
+            return Err(Error::OptionUnavailable {
+                option,
+                because: "there is one direction, whose activations have no `reverse_`",
+            });
+        }
+        for (option, activation) in self.activations() {
             if let Some(value) = activation.parameters().into_iter().find(|value| !value.is_finite()) {
                 return Err(invalid(option, value, "an activation with finite parameters"));
             }
@@ -372,7 +450,7 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// # Errors
     /// [`Error::NoDerivative`].
     pub fn validate_training(&self) -> Result<()> {
-        for (option, activation) in self.cell().activations() {
+        for (option, activation) in self.activations() {
             if !activation.has_derivative() {
                 return Err(Error::NoDerivative { option, activation });
             }

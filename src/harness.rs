@@ -348,7 +348,7 @@ pub struct Place<'a> {
 impl Place<'_> {
     fn arrangement(self, given: &mut Given) -> Arrangement {
         let elements = self.begin..self.tensor.len();
-        Arrangement { tensor: given.add(self.tensor), elements, strides: self.strides }
+        Arrangement { tensor: given.add(self.tensor), elements, strides: self.strides, reversed: false }
     }
 }
 

@@ -259,8 +259,9 @@ fn every_option_matters() {
             seen.insert(option);
         }
     }
-    let all = ["candidate_activation", "clip", "direction", "gate_activation", "lengths", "nonlinearity", "reset"];
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), all, "options that are held");
+    let all = "candidate_activation clip direction gate_activation lengths nonlinearity reset \
+               reverse_candidate_activation reverse_gate_activation reverse_nonlinearity";
+    assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), all, "options that are held");
 }
 
 /// The files hold every option with its gradients: each direction, bias, number of layers, lengths, clip and

@@ -66,6 +66,7 @@ fn expect_plain(config: &GruConfig) -> Result<()> {
         ("direction", config.direction == Direction::Forward),
         ("bias", config.bias),
         ("batch_first", !config.batch_first),
+        ("reversed_output", !config.reversed_output),
         ("clip", config.clip.is_none()),
     ];
     options.into_iter().find(|(_, plain)| !plain).map_or(Ok(()), |(option, _)| unavailable(option))

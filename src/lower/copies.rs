@@ -19,12 +19,23 @@ fn arrangement<'a>(on: On<'a>, place: &Arrangement) -> (View<'a>, u32) {
     on.tensor(place.tensor).view_of(place.elements.clone())
 }
 
+/// Where the first step lies and the strides, modulo 2^32.
+fn steps_from(place: &Arrangement, offset: u32, steps: u32) -> (u32, [u32; 2]) {
+    let [stride_t, stride_b] = place.strides.map(|stride| stride as u32);
+    if place.reversed {
+        (offset + (steps - 1) * stride_t, [stride_t.wrapping_neg(), stride_b])
+    } else {
+        (offset, [stride_t, stride_b])
+    }
+}
+
 pub(super) fn arrange<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Arrange) {
     let ((source, source_offset), (destination, destination_offset)) =
         (arrangement(on, &args.source), arrangement(on, &args.destination));
     let [steps, batch, width] = args.size.map(|size| size as u32);
-    let [source_stride_t, source_stride_b] = args.source.strides.map(|stride| stride as u32);
-    let [destination_stride_t, destination_stride_b] = args.destination.strides.map(|stride| stride as u32);
+    let (source_offset, [source_stride_t, source_stride_b]) = steps_from(&args.source, source_offset, steps);
+    let (destination_offset, [destination_stride_t, destination_stride_b]) =
+        steps_from(&args.destination, destination_offset, steps);
     let (threshold, keep_scale) = dropout_constants(args.dropout.map_or(0.0, |dropout| dropout.rate));
     let params = ArrangeParams {
         steps,

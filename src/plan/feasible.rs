@@ -77,7 +77,7 @@ pub(super) fn no_wavefront(
 
 /// Why gates cannot be kept as f16.
 pub(super) fn no_f16_gates(config: &Config) -> Option<&'static str> {
-    let activations = config.cell().activations();
+    let activations = config.activations();
     if matches!(config.cell(), Cell::Rnn { .. }) {
         None
     } else if config.clip.is_some() {

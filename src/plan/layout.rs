@@ -31,13 +31,13 @@ pub(crate) enum Keeps {
 pub(crate) struct Layout {
     /// The input is copied: from batch-major, or with zeros past the ends of rows.
     pub(crate) copies_input: bool,
-    /// The output is copied: to batch-major, or with zeros past the ends of rows.
+    /// The output is copied: to batch-major, to the opposite order of steps, or with zeros past the ends of rows.
     pub(crate) copies_output: bool,
     /// `h0` and `h_n` are tensors of their own, not parts of the states: those of several cells, those that are given,
     /// and those that would begin where no binding may.
     pub(crate) copies_h0: bool,
     pub(crate) copies_h_n: bool,
-    /// The gradient of the output is copied: from batch-major, or to those of the other layers of a wavefront.
+    /// The gradient of the output is copied: from batch-major, from the opposite order of steps, or to those of the other layers of a wavefront.
     pub(crate) copies_d_output: bool,
     /// Nothing but the passes needs the states: inference whose first and last states and output are copied.
     pub(crate) scratch_states: bool,
@@ -96,7 +96,7 @@ impl Layout {
             && unroll.seq_len >= WAVEFRONT_STEPS
             && !target.is_software();
         let wavefront = unroll.wavefront.unwrap_or(small) && no_wavefront(config, unroll, external, limits).is_none();
-        let copies_output = rearranged || external.output.is_some();
+        let copies_output = rearranged || config.reversed_output || external.output.is_some();
         // Whatever is handed out begins at a multiple of the alignment of bindings: here so many elements.
         let alignment = in_elements(limits);
         let state = unroll.batch.saturating_mul(config.output_size()) % alignment;
@@ -109,7 +109,7 @@ impl Layout {
             copies_output,
             copies_h0,
             copies_h_n,
-            copies_d_output: config.batch_first || (wavefront && external.d_output.is_some()),
+            copies_d_output: config.batch_first || config.reversed_output || (wavefront && external.d_output.is_some()),
             scratch_states: !training && copies_output && copies_h0 && copies_h_n,
             has_dropout: training && config.dropout > 0.0,
             slots: unroll.seq_len.saturating_add(if reverse { 2 } else { 1 }),
@@ -133,7 +133,10 @@ impl Layout {
             wavefront,
             together: if wavefront {
                 config.num_layers
-            } else if !external.directions_apart && fit_together(config, unroll, limits, config.directions()) {
+            } else if !external.directions_apart
+                && config.directions_alike()
+                && fit_together(config, unroll, limits, config.directions())
+            {
                 config.directions()
             } else {
                 1

@@ -186,24 +186,30 @@ pub(crate) struct SumRows {
 }
 
 /// Elements `[T, B, F]` in a tensor: element f of step t of row b lies `t strides[0] + b strides[1] + f` behind the
-/// first.
+/// first; if `reversed`, with T - 1 - t in the place of t.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrangement {
     pub(crate) tensor: Id,
     pub(crate) elements: Range<usize>,
     pub(crate) strides: [usize; 2],
+    pub(crate) reversed: bool,
 }
 
 impl Arrangement {
     /// A whole tensor `[T, B, F]`, or `[B, T, F]` if batch-first.
     pub(crate) fn whole(tensor: Id, [steps, batch, width]: [usize; 3], batch_first: bool) -> Self {
         let strides = if batch_first { [width, steps * width] } else { [batch * width, width] };
-        Self { tensor, elements: 0..steps * batch * width, strides }
+        Self { tensor, elements: 0..steps * batch * width, strides, reversed: false }
+    }
+
+    /// The same with the last step first, if wanted.
+    pub(crate) fn reversed(self, reversed: bool) -> Self {
+        Self { reversed, ..self }
     }
 
     /// One step of rows `stride` apart, from an element of a tensor on.
     pub(crate) fn state(tensor: Id, begin: usize, batch: usize, stride: usize, width: usize) -> Self {
-        Self { tensor, elements: begin..begin + (batch - 1) * stride + width, strides: [0, stride] }
+        Self { tensor, elements: begin..begin + (batch - 1) * stride + width, strides: [0, stride], reversed: false }
     }
 }
 

@@ -60,7 +60,7 @@ impl<'a> Passes<'a> {
         let ([_, weight_hh], [_, bias_hh]) = self.of_cell(&roles.weights, at);
         let gates = if layout.keeps == Keeps::Gates { [index, at.chunk] } else { [place, 0] };
         CellSteps {
-            cell: config.cell(),
+            cell: config.cell_of(at.direction),
             clip: config.clip,
             batch: self.lists.unroll.batch,
             hidden,
@@ -206,8 +206,9 @@ impl<'a> Passes<'a> {
             }
         }
         if layout.copies_output {
-            let places = [(roles.outputs[config.num_layers - 1], false), (roles.output, batch_first)];
-            Self::arrange(&mut list, size, places, roles.lengths, None);
+            let source = Arrangement::whole(roles.outputs[config.num_layers - 1], size, false);
+            let destination = Arrangement::whole(roles.output, size, batch_first).reversed(config.reversed_output);
+            list.push(Op::Arrange(Arrange { size, source, destination, lengths: roles.lengths, dropout: None }));
         }
         if let Some(sources) = roles.sources {
             list.push(Op::Number { sources, rows: size[1] });
@@ -224,8 +225,9 @@ impl<'a> Passes<'a> {
         let batch_first = config.batch_first;
         let size = self.sizes(config.output_size());
         if layout.copies_d_output {
-            let places = [(d.d_output, batch_first), (d.d_layers[config.num_layers - 1], false)];
-            Self::arrange(&mut list, size, places, None, None);
+            let source = Arrangement::whole(d.d_output, size, batch_first).reversed(config.reversed_output);
+            let destination = Arrangement::whole(d.d_layers[config.num_layers - 1], size, false);
+            list.push(Op::Arrange(Arrange { size, source, destination, lengths: None, dropout: None }));
         }
         // Which chunks of each layer's d_input have what one direction adds to them: the other one adds to that.
         let mut begun = vec![vec![false; self.lists.chunks.len()]; config.num_layers];

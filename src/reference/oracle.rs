@@ -157,7 +157,7 @@ pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h
                 for t in order(run.length(b), reverse) {
                     let at = t * run.batch + b;
                     let width = config.layer_input_size(layer);
-                    let step = cell_step(config, &weights[cell], &inputs[layer][at * width..][..width], &h);
+                    let step = cell_step(config, direction, &weights[cell], &inputs[layer][at * width..][..width], &h);
                     h.clone_from(&step.new);
                     output[(at * directions + direction) * units..][..units].copy_from_slice(&h);
                     steps[at] = step;
@@ -171,6 +171,7 @@ pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h
             inputs.push(output.iter().enumerate().map(|(i, y)| y * factors.map_or(1.0, |f| f[i])).collect());
         }
     }
+    let output = flip_if(config.reversed_output, &output, run.seq_len);
     let output = swap_if(config.batch_first, &output, run.seq_len, run.batch, directions * units);
     Forward { output, h_n, inputs, cells }
 }
@@ -194,8 +195,16 @@ fn swap_if(wanted: bool, values: &[f64], outer: usize, inner: usize, width: usiz
     swapped
 }
 
-fn cell_step(config: &Config, weights: &CellWeights, x: &[f64], h: &[f64]) -> Step {
-    match config.cell() {
+/// `[T, ..]` with the last step first, where wanted.
+fn flip_if(wanted: bool, values: &[f64], steps: usize) -> Vec<f64> {
+    if !wanted {
+        return values.to_vec();
+    }
+    values.rchunks_exact(values.len() / steps).flatten().copied().collect()
+}
+
+fn cell_step(config: &Config, direction: usize, weights: &CellWeights, x: &[f64], h: &[f64]) -> Step {
+    match config.cell_of(direction) {
         Cell::Gru { reset, gate, candidate } => gru_step(config, weights, (reset, gate, candidate), x, h),
         Cell::Rnn { nonlinearity } => rnn_step(config, weights, nonlinearity, x, h),
     }
@@ -308,7 +317,8 @@ pub fn backward(
         cells: weights.iter().map(CellWeights::zeros).collect(),
         d_h_norms: vec![0.0; config.num_cells() * run.seq_len],
     };
-    let mut d_layer = swap_if(config.batch_first, d_output, run.batch, run.seq_len, width);
+    let d_output = swap_if(config.batch_first, d_output, run.batch, run.seq_len, width);
+    let mut d_layer = flip_if(config.reversed_output, &d_output, run.seq_len);
     for layer in (0..config.num_layers).rev() {
         let inputs = config.layer_input_size(layer);
         let mut d_input = vec![0.0; run.seq_len * run.batch * inputs];
@@ -325,7 +335,16 @@ pub fn backward(
                     let x = &forward.inputs[layer][at * inputs..][..inputs];
                     let d_x = &mut d_input[at * inputs..][..inputs];
                     let step = &forward.cells[cell][at];
-                    d_h = cell_backward(config, &weights[cell], step, x, &d_h, d_x, &mut gradients.cells[cell]);
+                    d_h = cell_backward(
+                        config,
+                        direction,
+                        &weights[cell],
+                        step,
+                        x,
+                        &d_h,
+                        d_x,
+                        &mut gradients.cells[cell],
+                    );
                 }
                 gradients.d_h0[cell * states + b * units..][..units].copy_from_slice(&d_h);
             }
@@ -345,6 +364,7 @@ pub fn backward(
 /// (5) to (10), one row: from d_h' the gradient of the state before, of the input, and what is added to the weights'.
 fn cell_backward(
     config: &Config,
+    direction: usize,
     weights: &CellWeights,
     step: &Step,
     x: &[f64],
@@ -360,7 +380,7 @@ fn cell_backward(
     let mut sources = vec![step.h.clone(); config.cell().gates()];
     let mut d_x_proj = vec![0.0; config.cell().gates() * units];
     let mut d_h = vec![0.0; units];
-    let d_h_proj = match config.cell() {
+    let d_h_proj = match config.cell_of(direction) {
         Cell::Rnn { nonlinearity } => {
             for j in 0..units {
                 d_x_proj[j] = d_new[j] * slope_at(nonlinearity, j);

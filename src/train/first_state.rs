@@ -64,7 +64,7 @@ impl FirstState {
         let copy = Op::Arrange(Arrange {
             size,
             // From row to row it stays where it is.
-            source: Arrangement { tensor: Id(0), elements: 0..cells * hidden, strides: [hidden, 0] },
+            source: Arrangement { tensor: Id(0), elements: 0..cells * hidden, strides: [hidden, 0], reversed: false },
             destination: Arrangement::whole(Id(1), size, false),
             lengths: None,
             dropout: None,

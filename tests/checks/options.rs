@@ -2,7 +2,7 @@
 
 use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
-use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll};
+use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll};
 
 use super::{BRIEF, Outcome, bits, check, check_inference, check_lengths, ensure, equal, everywhere, refused, tensor};
 use crate::support::{ACTIVATIONS, shape};
@@ -11,6 +11,7 @@ checks![
     layers_and_directions,
     wavefront,
     few_rows,
+    reversed_output,
     biases_and_layout,
     lengths,
     reset_before,
@@ -21,6 +22,7 @@ checks![
     norms,
     plain_rnn,
     activations,
+    activations_by_direction,
     clip,
     state_carried_over,
     option_errors,
@@ -75,6 +77,24 @@ async fn wavefront(gpu: &Gpu) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The steps in the order in which they were taken.
+async fn reversed_output(gpu: &Gpu) -> Outcome {
+    let config = GRU().direction(Direction::Reverse).reversed_output(true);
+    check(gpu, &config, UNROLL()).await?;
+    check_lengths(gpu, &config.clone().batch_first(true).num_layers(2), UNROLL(), &LENGTHS).await?;
+    let rnn = RNN().direction(Direction::Reverse);
+    let batch = Batch::random(&rnn, 6, 3, 5);
+    let [plain, reversed] = [rnn.clone(), rnn.clone().reversed_output(true)].map(|config| async {
+        let layer = Recurrent::new(gpu, config, 3)?;
+        let x = Tensor::from_slice(gpu, &[6, 3, rnn.input_size], &batch.x)?;
+        layer.forward(&x, None)?.output.read().await
+    });
+    let expected: Vec<f32> = plain.await?.rchunks(3 * rnn.hidden_size).flatten().copied().collect();
+    equal(&reversed.await?, &expected, "the steps of the same layer")?;
+    let forward = Recurrent::new(gpu, GRU().reversed_output(true), 1).map(drop);
+    ensure(matches!(forward, Err(Error::OptionUnavailable { .. })), format_args!("{forward:?}"))
 }
 
 async fn biases_and_layout(gpu: &Gpu) -> Outcome {
@@ -283,6 +303,19 @@ async fn activations(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// Each direction of a layer has its own: their steps are apart then.
+async fn activations_by_direction(gpu: &Gpu) -> Outcome {
+    let leaky = Activation::LeakyRelu { alpha: 0.1 };
+    let gru = GRU().direction(Direction::Bidirectional).num_layers(2);
+    check(gpu, &gru.clone().reverse_candidate_activation(leaky), UNROLL()).await?;
+    let gates = gru.reverse_gate_activation(Activation::HARD_SIGMOID_ONNX).gate_activation(Activation::Softsign);
+    check_lengths(gpu, &gates.clone().reset(Reset::Before), UNROLL(), &LENGTHS).await?;
+    check(gpu, &gates, UNROLL().saved(Saved::Recompute)).await?;
+    let rnn = RNN().direction(Direction::Bidirectional).reverse_nonlinearity(Activation::Softsign);
+    check(gpu, &rnn, UNROLL()).await?;
+    Ok(())
+}
+
 async fn clip(gpu: &Gpu) -> Outcome {
     check(gpu, &GRU().clip(0.3), UNROLL()).await?;
     check(gpu, &GRU().clip(0.3), UNROLL().saved(Saved::Recompute)).await?;
@@ -356,6 +389,11 @@ async fn option_errors(gpu: &Gpu) -> Outcome {
     }
     invalid(&GRU().gate_activation(Activation::LeakyRelu { alpha: f32::NAN }), "gate_activation")?;
     refused(Recurrent::new(gpu, GRU().num_layers(0), 1), &Error::ZeroSize { what: "num_layers" })?;
+    let both = GRU().direction(Direction::Bidirectional);
+    let not_a_number = Activation::Elu { alpha: f32::NAN };
+    invalid(&both.clone().reverse_gate_activation(not_a_number), "reverse_gate_activation")?;
+    let one_direction = Recurrent::new(gpu, GRU().reverse_gate_activation(Activation::Relu), 1).map(drop);
+    ensure(matches!(one_direction, Err(Error::OptionUnavailable { .. })), format_args!("{one_direction:?}"))?;
 
     // No derivative from the output: inference works, training is refused.
     let untold = [
@@ -368,6 +406,10 @@ async fn option_errors(gpu: &Gpu) -> Outcome {
         layer.unroll(Unroll::inference(2, 1))?;
         let training = layer.unroll(UNROLL()).map(drop);
         let is_told = matches!(training, Err(Error::NoDerivative { option: "candidate_activation", .. }));
+        ensure(is_told, format_args!("{training:?}"))?;
+        let layer = Recurrent::new(gpu, both.clone().reverse_candidate_activation(activation), 1)?;
+        let training = layer.unroll(UNROLL()).map(drop);
+        let is_told = matches!(training, Err(Error::NoDerivative { option: "reverse_candidate_activation", .. }));
         ensure(is_told, format_args!("{training:?}"))?;
     }
 

@@ -109,6 +109,16 @@ RUNTIME_CASES = [
     Case("gru_reset_before_elu_gates", reset="before", gate=ELU),
     Case("gru_reset_after_elu", candidate=ELU, weight_scale=2.0),
     Case("rnn_elu_bidirectional", "rnn", direction=BOTH, nonlinearity=ELU),
+    # Activations of the reverse direction's own
+    Case(
+        "gru_reset_after_directions_apart", direction=BOTH, gate=HARD_SIGMOID, candidate=SOFTSIGN, weight_scale=2.0,
+        reverse={"gate_activation": SIGMOID, "candidate_activation": LEAKY_RELU},
+    ),
+    Case(
+        "gru_reset_before_directions_apart_lengths", batch=4, direction=BOTH, reset="before", lengths=(3, 5, 1, 4),
+        reverse={"gate_activation": STEEP_HARD_SIGMOID, "candidate_activation": ELU},
+    ),
+    Case("rnn_directions_apart", "rnn", direction=BOTH, nonlinearity=ELU, reverse={"nonlinearity": THRESHOLDED_RELU}),
 ]  # fmt: skip
 
 # The reference evaluator has the default activations of GRU, Tanh and Affine of RNN, no sequence_lens and no clip.
@@ -162,7 +172,8 @@ def model_and_inputs(case: Case, given: Given, dtype: np.dtype) -> tuple[onnx.Mo
 
     config, attributes = case.config(), {"hidden_size": case.hidden_size, "direction": case.direction}
     own = ("gate_activation", "candidate_activation") if case.cell == "gru" else ("nonlinearity",)
-    functions = [config[name] for name in own] * case.directions
+    functions = [config[name] for name in own]
+    functions += [config.get(f"reverse_{name}", config[name]) for name in own] * (case.directions - 1)
     attributes["activations"] = [ONNX_NAMES[function["name"]] for function in functions]
     # One entry for each function that has such a parameter. The reference evaluator wants one for each direction.
     affine = {"linear": {"alpha": 1.0, "beta": 0.0}}

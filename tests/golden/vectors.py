@@ -75,6 +75,8 @@ class Case:
     candidate: dict | None = None
     # Of a plain RNN.
     nonlinearity: dict | None = None
+    # Of the reverse direction of two, by the names above, where it has others.
+    reverse: dict[str, dict] | None = None
     clip: float | None = None
     lengths: tuple[int, ...] | None = None
     # Every weight and bias is drawn as PyTorch draws it and multiplied by this.
@@ -138,7 +140,8 @@ class Case:
             }
         else:
             own = {"nonlinearity": self.nonlinearity or TANH}
-        return shared | own | {"clip": self.clip, "lengths": self.lengths and list(self.lengths)}
+        reverse = {f"reverse_{name}": function for name, function in (self.reverse or {}).items()}
+        return shared | own | reverse | {"clip": self.clip, "lengths": self.lengths and list(self.lengths)}
 
 
 @dataclass(frozen=True)

@@ -85,19 +85,23 @@ fn config() -> impl Strategy<Value = Config> {
     let sizes = [size().boxed(), size().boxed(), prop_oneof![3 => Just(1_usize), 1 => size()].boxed()];
     let option = || prop_oneof![3 => Just(None), 1 => real().prop_map(Some)];
     let flags = any::<[bool; 4]>();
-    (sizes, direction, flags, option(), option(), activation(), activation()).prop_map(
-        |([inputs, hidden, layers], direction, [is_rnn, bias, batch_first, before], dropout, clip, one, other)| {
+    let reverse = prop_oneof![3 => Just(None), 1 => activation().prop_map(Some)];
+    let activations = (activation(), activation(), reverse);
+    (sizes, direction, flags, option(), option(), activations).prop_map(
+        |([inputs, hidden, layers], direction, flags, dropout, clip, (one, other, reverse))| {
+            let [is_rnn, bias, batch_first, before] = flags;
             let common = |config: Config| {
                 let config = config.num_layers(layers).direction(direction).bias(bias).batch_first(batch_first);
                 let config = dropout.map_or(config.clone(), |dropout| config.dropout(dropout));
                 clip.map_or(config.clone(), |clip| config.clip(clip))
             };
             if is_rnn {
-                return common(RnnConfig::new(inputs, hidden).nonlinearity(one).erased());
+                let rnn = RnnConfig::new(inputs, hidden).nonlinearity(one);
+                return common(reverse.map_or(rnn.clone(), |reverse| rnn.reverse_nonlinearity(reverse)).erased());
             }
             let reset = if before { Reset::Before } else { Reset::After };
             let gru = GruConfig::new(inputs, hidden).reset(reset).gate_activation(one).candidate_activation(other);
-            common(gru.erased())
+            common(reverse.map_or(gru.clone(), |reverse| gru.reverse_candidate_activation(reverse)).erased())
         },
     )
 }

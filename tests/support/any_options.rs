@@ -29,14 +29,16 @@ struct Common {
     direction: Direction,
     bias: bool,
     batch_first: bool,
+    reversed_output: bool,
     clip: Option<f32>,
     /// Of a layer that has another one above it.
     dropout: Option<f32>,
 }
 
 fn config<C>(plain: Config<C>, common: &Common) -> Config<C> {
-    let &Common { layers, direction, bias, batch_first, clip, dropout } = common;
+    let &Common { layers, direction, bias, batch_first, reversed_output, clip, dropout } = common;
     let config = plain.num_layers(layers).direction(direction).bias(bias).batch_first(batch_first);
+    let config = config.reversed_output(reversed_output);
     let config = match clip {
         Some(limit) => config.clip(limit),
         None => config,
@@ -51,28 +53,43 @@ fn config<C>(plain: Config<C>, common: &Common) -> Config<C> {
 pub(crate) fn any_config() -> impl Strategy<Value = Config> {
     let direction = select(vec![Direction::Forward, Direction::Reverse, Direction::Bidirectional]);
     // The plain case of an option is false or `None`.
-    let common = (1_usize..4, direction, any::<[bool; 2]>(), option(vec![0.5_f32, 1.5]), option(vec![0.2_f32, 0.5]));
-    let common = common.prop_map(|(layers, direction, [no_bias, batch_first], clip, dropout)| Common {
+    let common = (1_usize..4, direction, any::<[bool; 3]>(), option(vec![0.5_f32, 1.5]), option(vec![0.2_f32, 0.5]));
+    let common = common.prop_map(|(layers, direction, [no_bias, batch_first, reversed], clip, dropout)| Common {
         layers,
         direction,
         bias: !no_bias,
         batch_first,
+        reversed_output: reversed && direction == Direction::Reverse,
         clip,
         dropout,
     });
     let activation = || option(ACTIVATIONS.to_vec());
-    let cell = (prop::option::of(activation()), any::<bool>(), activation(), activation());
-    (1_usize..6, 1_usize..10, common, cell).prop_map(|(inputs, hidden, common, (rnn, before, gate, candidate))| {
-        if let Some(nonlinearity) = rnn {
-            let plain = RnnConfig::new(inputs, hidden).nonlinearity(nonlinearity.unwrap_or(Activation::Tanh));
-            return config(plain, &common).erased();
-        }
-        let plain = GruConfig::new(inputs, hidden)
-            .reset(if before { Reset::Before } else { Reset::After })
-            .gate_activation(gate.unwrap_or(Activation::Sigmoid))
-            .candidate_activation(candidate.unwrap_or(Activation::Tanh));
-        config(plain, &common).erased()
-    })
+    let cell =
+        (prop::option::of(activation()), any::<bool>(), activation(), activation(), [activation(), activation()]);
+    (1_usize..6, 1_usize..10, common, cell).prop_map(
+        |(inputs, hidden, common, (rnn, before, gate, candidate, reverse))| {
+            // Of two directions each may have activations of its own.
+            let [first, second] = reverse.map(|drawn| drawn.filter(|_| common.direction == Direction::Bidirectional));
+            if let Some(nonlinearity) = rnn {
+                let mut plain = RnnConfig::new(inputs, hidden).nonlinearity(nonlinearity.unwrap_or(Activation::Tanh));
+                if let Some(activation) = first {
+                    plain = plain.reverse_nonlinearity(activation);
+                }
+                return config(plain, &common).erased();
+            }
+            let mut plain = GruConfig::new(inputs, hidden)
+                .reset(if before { Reset::Before } else { Reset::After })
+                .gate_activation(gate.unwrap_or(Activation::Sigmoid))
+                .candidate_activation(candidate.unwrap_or(Activation::Tanh));
+            if let Some(activation) = first {
+                plain = plain.reverse_gate_activation(activation);
+            }
+            if let Some(activation) = second {
+                plain = plain.reverse_candidate_activation(activation);
+            }
+            config(plain, &common).erased()
+        },
+    )
 }
 
 /// A layer with any options and what may be wanted of a run.
@@ -113,11 +130,11 @@ fn can_halve(config: &Config) -> bool {
 /// Whether no slope has a jump, which the rounding of a weight to 16 bits might cross.
 fn is_smooth(config: &Config) -> bool {
     let smooth = |activation| matches!(activation, Activation::Sigmoid | Activation::Tanh | Activation::Softsign);
-    config.clip.is_none()
-        && match config.cell() {
-            Cell::Rnn { nonlinearity } => smooth(nonlinearity),
-            Cell::Gru { gate, candidate, .. } => smooth(gate) && smooth(candidate),
-        }
+    let is_smooth = |direction| match config.cell_of(direction) {
+        Cell::Rnn { nonlinearity } => smooth(nonlinearity),
+        Cell::Gru { gate, candidate, .. } => smooth(gate) && smooth(candidate),
+    };
+    config.clip.is_none() && (0..config.directions()).all(is_smooth)
 }
 
 fn option<T: Clone + std::fmt::Debug + 'static>(list: Vec<T>) -> impl Strategy<Value = Option<T>> + Clone {

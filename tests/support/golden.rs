@@ -11,7 +11,7 @@ use wgpu_gru::{Activation, CellWeights, Config, Direction, GruConfig, Reset, Rnn
 
 /// The folders of `tests/golden/options`, one a source, and how many cases each holds.
 pub(crate) const SOURCES: [(&str, usize); 5] =
-    [("pytorch", 18), ("keras", 49), ("onnx_runtime", 52), ("onnx_reference", 11), ("onnx_node", 12)];
+    [("pytorch", 18), ("keras", 49), ("onnx_runtime", 55), ("onnx_reference", 11), ("onnx_node", 12)];
 
 /// In which precision the source computed what is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -88,6 +88,9 @@ struct Options {
     gate_activation: Option<ActivationName>,
     candidate_activation: Option<ActivationName>,
     nonlinearity: Option<ActivationName>,
+    reverse_gate_activation: Option<ActivationName>,
+    reverse_candidate_activation: Option<ActivationName>,
+    reverse_nonlinearity: Option<ActivationName>,
     clip: Option<f32>,
     lengths: Option<Vec<usize>>,
 }
@@ -159,10 +162,21 @@ impl Options {
                     ResetName::Before => Reset::Before,
                 };
                 let gru = GruConfig::new(input_size, hidden_size).reset(reset);
-                self.shared(gru.gate_activation(gate.into()).candidate_activation(candidate.into()).erased())
+                let mut gru = gru.gate_activation(gate.into()).candidate_activation(candidate.into());
+                if let Some(gate) = self.reverse_gate_activation {
+                    gru = gru.reverse_gate_activation(gate.into());
+                }
+                if let Some(candidate) = self.reverse_candidate_activation {
+                    gru = gru.reverse_candidate_activation(candidate.into());
+                }
+                self.shared(gru.erased())
             }
             (CellName::Rnn, None, None, None, Some(nonlinearity)) => {
-                self.shared(RnnConfig::new(input_size, hidden_size).nonlinearity(nonlinearity.into()).erased())
+                let mut rnn = RnnConfig::new(input_size, hidden_size).nonlinearity(nonlinearity.into());
+                if let Some(nonlinearity) = self.reverse_nonlinearity {
+                    rnn = rnn.reverse_nonlinearity(nonlinearity.into());
+                }
+                self.shared(rnn.erased())
             }
             _ => panic!("options of another cell, or options that are not there: {self:?}"),
         }
@@ -236,6 +250,15 @@ impl Golden {
         }
         if nonlinearity.is_some_and(|activation| activation != ActivationName::Tanh) {
             forgets.push(("nonlinearity", |options| options.nonlinearity = Some(ActivationName::Tanh)));
+        }
+        if self.config.reverse_gate_activation.is_some() {
+            forgets.push(("reverse_gate_activation", |options| options.reverse_gate_activation = None));
+        }
+        if self.config.reverse_candidate_activation.is_some() {
+            forgets.push(("reverse_candidate_activation", |options| options.reverse_candidate_activation = None));
+        }
+        if self.config.reverse_nonlinearity.is_some() {
+            forgets.push(("reverse_nonlinearity", |options| options.reverse_nonlinearity = None));
         }
         if clip.is_some() {
             forgets.push(("clip", |options| options.clip = None));
@@ -374,6 +397,9 @@ impl From<Plain> for Golden {
                 gate_activation: Some(ActivationName::Sigmoid),
                 candidate_activation: Some(ActivationName::Tanh),
                 nonlinearity: None,
+                reverse_gate_activation: None,
+                reverse_candidate_activation: None,
+                reverse_nonlinearity: None,
                 clip: None,
                 lengths: None,
             },

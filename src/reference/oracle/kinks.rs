@@ -32,8 +32,8 @@ impl Forward {
     #[must_use]
     pub fn distance_to_kink(&self, config: &Config) -> f64 {
         let limit = clip_limit(config);
-        let distance = |(row, &sum): (usize, &f64)| {
-            let activation = match config.cell() {
+        let distance = |cell: Cell, (row, &sum): (usize, &f64)| {
+            let activation = match cell {
                 Cell::Rnn { nonlinearity: activation } => activation,
                 Cell::Gru { candidate: activation, .. } if row >= 2 * config.hidden_size => activation,
                 Cell::Gru { gate: activation, .. } => activation,
@@ -41,7 +41,12 @@ impl Forward {
             let of_activation = if sum.abs() > limit { f64::INFINITY } else { distance_to_kink(activation, sum) };
             of_activation.min((sum.abs() - limit).abs())
         };
-        let steps = self.cells.iter().flatten();
-        steps.flat_map(|step| step.sum.iter().enumerate().map(distance)).fold(f64::INFINITY, f64::min)
+        let mut least = f64::INFINITY;
+        for (index, steps) in self.cells.iter().enumerate() {
+            let cell = config.cell_of(index % config.directions());
+            let sums = steps.iter().flat_map(|step| step.sum.iter().enumerate());
+            least = sums.map(|sum| distance(cell, sum)).fold(least, f64::min);
+        }
+        least
     }
 }

@@ -163,7 +163,8 @@ impl<'a, R: Real> Machine<'a, R> {
 
     /// Where the elements `[T, B, F]` of an arrangement lie in its tensor, in that order.
     fn elements(place: &Arrangement, [steps, batch, width]: [usize; 3]) -> Vec<usize> {
-        let at = |t: usize, b: usize| place.elements.start + t * place.strides[0] + b * place.strides[1];
+        let step = |t: usize| if place.reversed { steps - 1 - t } else { t };
+        let at = |t: usize, b: usize| place.elements.start + step(t) * place.strides[0] + b * place.strides[1];
         let rows = (0..steps).flat_map(|t| (0..batch).map(move |b| (t, b)));
         rows.flat_map(|(t, b)| (0..width).map(move |f| at(t, b) + f)).collect()
     }
