@@ -164,15 +164,15 @@ fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
             layer.return_sequences = one.return_sequences;
             layer.cells = vec![CellNames::saved(&format!("{}cell/", layer.path))];
             let direction = if one.go_backwards { Direction::Reverse } else { Direction::Forward };
-            one.kind(value, dict, direction, &layer.cells)?
+            one.kind(value, dict, direction, &layer.cells, one.cell)?
         }
         "Bidirectional" => {
-            let both = bidirectional(&options, &mut layer.ignored)?;
-            layer.return_sequences = both.return_sequences;
+            let (forward, backward) = bidirectional(&options, &mut layer.ignored)?;
+            layer.return_sequences = forward.return_sequences;
             layer.cells = ["forward_layer", "backward_layer"]
                 .map(|direction| CellNames::saved(&format!("{}{direction}/cell/", layer.path)))
                 .into();
-            both.kind(value, dict, Direction::Bidirectional, &layer.cells)?
+            forward.kind(value, dict, Direction::Bidirectional, &layer.cells, backward)?
         }
         "Dense" => {
             let kernel = format!("{}vars/0", layer.path);
@@ -280,17 +280,34 @@ impl Direct {
         })
     }
 
-    /// What it is with the sizes of its arrays, which are all checked.
-    fn kind(&self, layer: &Value, dict: &StateDict, direction: Direction, cells: &[CellNames]) -> Result<Kind> {
+    /// What it is with the sizes of its arrays, which are all checked; `reverse` is the cell of the other direction of two.
+    fn kind(
+        &self,
+        layer: &Value,
+        dict: &StateDict,
+        direction: Direction,
+        cells: &[CellNames],
+        reverse: Cell,
+    ) -> Result<Kind> {
         let input_size = input_size(layer, dict, &cells[0].kernel)?;
         let kind = match self.cell {
             Cell::Gru { reset, gate, candidate } => {
-                let config = GruConfig::new(input_size, self.units).reset(reset);
-                let config = config.gate_activation(gate).candidate_activation(candidate);
+                let mut config = GruConfig::new(input_size, self.units).reset(reset);
+                config = config.gate_activation(gate).candidate_activation(candidate);
+                if let Cell::Gru { gate, candidate, .. } = reverse
+                    && reverse != self.cell
+                {
+                    config = config.reverse_gate_activation(gate).reverse_candidate_activation(candidate);
+                }
                 Kind::Gru(self.finish(config, dict, direction, cells)?)
             }
             Cell::Rnn { nonlinearity } => {
-                let config = RnnConfig::new(input_size, self.units).nonlinearity(nonlinearity);
+                let mut config = RnnConfig::new(input_size, self.units).nonlinearity(nonlinearity);
+                if let Cell::Rnn { nonlinearity } = reverse
+                    && reverse != self.cell
+                {
+                    config = config.reverse_nonlinearity(nonlinearity);
+                }
                 Kind::Rnn(self.finish(config, dict, direction, cells)?)
             }
         };
@@ -305,39 +322,43 @@ impl Direct {
         cells: &[CellNames],
     ) -> Result<Config<C>> {
         let config = config.bias(self.use_bias).batch_first(true).direction(direction);
+        // Keras gives the steps in the order in which it took them.
+        let config = config.reversed_output(direction == Direction::Reverse);
         super::weights(dict, &config, cells)?;
         Ok(config)
     }
 }
 
-/// Both directions of a layer, which have to be alike here.
-fn bidirectional(options: &Options<'_>, ignored: &mut Vec<Ignored>) -> Result<Direct> {
+/// The forward direction of a layer and the cell of the other, which has to be like it but for its activations.
+fn bidirectional(options: &Options<'_>, ignored: &mut Vec<Ignored>) -> Result<(Direct, Cell)> {
     let merge_mode = options.config.get("merge_mode").unwrap_or(&Value::Null);
     if merge_mode != "concat" {
         return Err(options.unsupported("merge_mode", merge_mode, "concat"));
     }
-    let null = Value::Null;
-    let forward = options.config.get("layer").unwrap_or(&null);
-    let backward = options.get("backward_layer");
     let read = |layer: &Value, ignored: &mut Vec<Ignored>| {
         let class = layer.get("class_name").and_then(Value::as_str).unwrap_or("none");
         let inner = Options { layer: options.layer, config: layer.get("config").unwrap_or(&Value::Null) };
         Direct::read(&inner, class, ignored)
     };
-    let first = read(forward, ignored)?;
-    let second = match backward {
-        // That it is left out of both is said once.
-        Some(layer) => read(layer, &mut Vec::new())?,
-        None => Direct { go_backwards: !first.go_backwards, ..first.clone() },
-    };
-    if first.go_backwards {
+    let forward = read(options.config.get("layer").unwrap_or(&Value::Null), ignored)?;
+    if forward.go_backwards {
         return Err(options.unsupported("go_backwards", &Value::from(true), "false in the forward layer"));
     }
-    if second != (Direct { go_backwards: true, ..first.clone() }) {
-        let layer = backward.unwrap_or(&null);
-        return Err(options.unsupported("backward_layer", layer, "one like the forward layer, but for its direction"));
+    let Some(layer) = options.get("backward_layer") else {
+        let cell = forward.cell;
+        return Ok((forward, cell));
+    };
+    // That an option is left out of both is said once.
+    let backward = read(layer, &mut Vec::new())?;
+    let is_alike = match (forward.cell, backward.cell) {
+        (Cell::Gru { reset, .. }, Cell::Gru { reset: other, .. }) => reset == other,
+        (first, second) => first.gates() == second.gates(),
+    };
+    if !is_alike || backward != (Direct { go_backwards: true, cell: backward.cell, ..forward.clone() }) {
+        let expected = "one like the forward layer, but for direction and activations";
+        return Err(options.unsupported("backward_layer", layer, expected));
     }
-    Ok(first)
+    Ok((forward, backward.cell))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `GRU`, `SimpleRNN`, `RNN` of their cells | [`Gru`](crate::Gru), [`Rnn`](crate::Rnn), batch-first |
 //! | `Bidirectional`, `merge_mode="concat"` | [`Direction::Bidirectional`](crate::Direction::Bidirectional) |
-//! | `go_backwards` | [`Direction::Reverse`](crate::Direction::Reverse) |
+//! | `go_backwards` | [`Direction::Reverse`](crate::Direction::Reverse) with [`Config::reversed_output`](crate::Config::reversed_output): the steps in the order in which they are taken |
 //! | `reset_after`, `use_bias` | [`Reset`](crate::Reset), `Config::bias` |
 //! | `activation`, `recurrent_activation`: sigmoid, tanh, relu, hard_sigmoid, leaky_relu, elu, softsign, softplus, linear, and the layers `ReLU`, `LeakyReLU`, `ELU` | [`Activation`](crate::Activation) |
 //! | `return_sequences=False` | take `h_n`: [`Layer::return_sequences`] |
@@ -31,7 +31,7 @@
 //! A mask of Keras's, such as `Embedding(mask_zero=True)` or `Masking` make one of padding behind each row, corresponds
 //! to [lengths](crate::Unroll::lengths): a row keeps its state past its end, and reads from its last step where it
 //! goes backwards. Past the end the outputs are 0, as with `zero_output_for_mask=True` and in a `Bidirectional`;
-//! otherwise Keras repeats the output of the step before. A mask with gaps has no counterpart.
+//! otherwise Keras repeats the output of the step before there. A mask with gaps has no counterpart.
 //!
 //! Without a `.keras` file, arrays come from a `.weights.h5` ([`StateDict::from_keras`]) or from an `.npz`
 //! ([`StateDict::from_npz`]); [`gru_config`] takes sizes, biases and `reset_after` from their shapes, and [`weights`] their

@@ -141,7 +141,10 @@ fn expect_on_top<C: Copy + Into<Cell> + PartialEq>(
         ("units", under.hidden_size != over.hidden_size),
         ("direction", under.direction != over.direction),
         ("use_bias", under.bias != over.bias),
-        ("activation, recurrent_activation or reset_after", under.cell() != over.cell()),
+        (
+            "activation, recurrent_activation or reset_after",
+            (0..2).any(|direction| under.cell_of(direction) != over.cell_of(direction)),
+        ),
     ];
     match differences.into_iter().find(|(_, differs)| *differs) {
         Some((option, _)) => refuse(above, option, "another", "that of the layer below"),

@@ -53,8 +53,6 @@ def functional() -> keras.Model:
         layers.RNN(cell, name="cell")(stack(x)),
         layers.GRU(3, go_backwards=True, name="backwards")(x),
         layers.LSTM(2, name="lstm")(x),
-        layers.Bidirectional(layers.SimpleRNN(2), merge_mode="sum", name="sum")(x),
-        layers.GRU(2, activation="gelu", name="gelu")(x),
     ]
     logits = layers.Dense(2, use_bias=False, activation="softmax", name="head")(layers.Concatenate()(outputs))
     return keras.Model(x, logits, name="parts")

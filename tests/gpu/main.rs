@@ -46,6 +46,7 @@ mod guide;
 mod half;
 mod heads;
 mod in_range;
+mod keras;
 mod layer;
 mod lost;
 mod matmul;
@@ -105,6 +106,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("heads", heads::TRIALS),
     ("small_devices", small_devices::TRIALS),
     ("state_dict", state_dict::TRIALS),
+    ("keras", keras::TRIALS),
     ("golden", golden::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
