@@ -118,7 +118,7 @@ fn add_layers(model: &Value, dict: &StateDict, names: &str, path: &str, all: &mu
         let (name, path) = (format!("{names}{name}"), format!("{path}layers/{saved_as}{number}/"));
         if matches!(class.as_str(), "Sequential" | "Functional" | "Model") {
             add_layers(layer, dict, &format!("{name}/"), &path, all)?;
-        } else {
+        } else if class != "InputLayer" {
             all.push(read(layer, dict, name, class, path));
         }
     }

@@ -74,6 +74,10 @@ impl<'a> Archive<'a> {
         })?;
         let damaged = |error: String| invalid(format!("{name}: {error}"));
         let entry = self.zip.get_entry(member.place).map_err(|error| damaged(error.to_string()))?;
+        // It has its name in two places, of which no check sum knows.
+        if entry.local_header().file_path().as_bytes() != name.as_bytes() {
+            return Err(damaged("it has another name where it lies".into()));
+        }
         let mut bytes = Vec::new();
         // One byte more than it is to have, which the verification then refuses.
         let most = member.size.saturating_add(1);
