@@ -398,7 +398,28 @@ fn hostile_hdf5() {
     let tree = file.end();
     file.tree(&vec![tree; 1000]);
     assert_invalid(read(file), "would be larger than the file");
-    // Numbers of other types are listed.
+    // Groups in groups.
+    let mut file = Hdf5::new();
+    for depth in 0..80 {
+        let next = file.end() + 40 + 32 + 2 + 48 + 48;
+        assert_eq!(file.group(&[("a", next)]) == ROOT, depth == 0);
+    }
+    assert_invalid(read(file), "groups that lie too deep in each other");
+    // Floats of 16 bits and of the other order of bytes; others are listed.
+    let types: [(&[u8; 20], [u8; 8], u64); 5] = [
+        (b"\x11\x20\x0f\0\x02\0\0\0\0\0\x10\0\x0a\x05\0\x0a\x0f\0\0\0", [0, 0x3e, 0x80, 0xc2, 0, 0, 0, 0], 2),
+        (b"\x11\x21\x0f\0\x02\0\0\0\0\0\x10\0\x0a\x05\0\x0a\x0f\0\0\0", [0x3e, 0, 0xc2, 0x80, 0, 0, 0, 0], 2),
+        (b"\x11\x20\x0f\0\x02\0\0\0\0\0\x10\0\x07\x08\0\x07\x7f\0\0\0", [0xc0, 0x3f, 0x50, 0xc0, 0, 0, 0, 0], 2),
+        (b"\x11\x20\x1f\0\x04\0\0\0\0\0\x20\0\x17\x08\0\x17\x7f\0\0\0", [0, 0, 0xc0, 0x3f, 0, 0, 0x50, 0xc0], 4),
+        (b"\x11\x21\x1f\0\x04\0\0\0\0\0\x20\0\x17\x08\0\x17\x7f\0\0\0", [0x3f, 0xc0, 0, 0, 0xc0, 0x50, 0, 0], 4),
+    ];
+    for (datatype, data, size) in types {
+        let mut file = group(&[("a", group(&[("a", 0)]).end())]);
+        let place = file.end() + 16 + (8 + 16) + (8 + 20) + (8 + 18);
+        file.array_of(datatype, &[2], place, 2 * size);
+        assert_eq!(file.add(&data), place);
+        assert_eq!(read(file).expect("a file").get("a").expect("an array").values(), [1.5, -3.25], "{datatype:?}");
+    }
     let float = b"\x11\x20\x1f\0\x04\0\0\0";
     let mut integers = RNN_WEIGHTS.to_vec();
     let place = integers.windows(8).position(|window| window == float).expect("a type");

@@ -138,9 +138,9 @@ impl Header {
                 }
                 "shape" => {
                     let (axes, behind) = value.strip_prefix('(')?.split_once(')')?;
-                    let axes = axes.trim().trim_end_matches(',');
-                    let axes = axes.split(',').map(str::trim).filter(|_| !axes.is_empty());
-                    let axes = axes.map(|axis| axis.parse::<usize>().ok()).collect::<Option<_>>()?;
+                    let axes = axes.trim();
+                    let sizes = axes.strip_suffix(',').unwrap_or(axes).split(',').filter(|_| !axes.is_empty());
+                    let axes = sizes.map(|size| size.trim().parse::<usize>().ok()).collect::<Option<_>>()?;
                     shape.replace(axes).is_none().then_some(behind)?
                 }
                 _ => return None,
@@ -189,6 +189,23 @@ mod tests {
         ] {
             assert_eq!(header(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn types() {
+        let file = |dtype: &str, data: &[u8]| {
+            let text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': (2,), }}\n");
+            let head = [&b"\x93NUMPY\x02\x00"[..], &(text.len() as u32).to_le_bytes()].concat();
+            read("a", &[&head, text.as_bytes(), data].concat()).expect("an array")
+        };
+        let is = |values: [f32; 2]| Ok(Array::of(vec![2], values.to_vec()));
+        let little = [1.5_f32, -3.25].map(f32::to_le_bytes).concat();
+        assert_eq!(file("<f4", &little), is([1.5, -3.25]));
+        let big = [1.5_f32, -3.25].map(f32::to_be_bytes).concat();
+        assert_eq!(file(">f4", &big), is([1.5, -3.25]));
+        assert_eq!(file("<f2", &[0x00, 0x3e, 0x80, 0xc2]), is([1.5, -3.25]));
+        assert_eq!(file(">f2", &[0x3e, 0x00, 0xc2, 0x80]), is([1.5, -3.25]));
+        assert_eq!(file("<f8", &[0; 16]), Err("<f8".to_owned()));
     }
 
     #[test]

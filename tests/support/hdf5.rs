@@ -101,9 +101,13 @@ impl Hdf5 {
 
     /// The header of an array of f32 whose numbers lie there.
     pub(crate) fn array(&mut self, shape: &[u64], place: u64, size: u64) -> u64 {
+        self.array_of(b"\x11\x20\x1f\0\x04\0\0\0\0\0\x20\0\x17\x08\0\x17\x7f\0\0\0", shape, place, size)
+    }
+
+    /// The same of another type.
+    pub(crate) fn array_of(&mut self, datatype: &[u8], shape: &[u64], place: u64, size: u64) -> u64 {
         let dataspace = [vec![1, shape.len() as u8, 0, 0, 0, 0, 0, 0], words(shape)].concat();
-        let datatype = b"\x11\x20\x1f\0\x04\0\0\0\0\0\x20\0\x17\x08\0\x17\x7f\0\0\0".to_vec();
         let layout = [vec![3, 1], words(&[place, size])].concat();
-        self.header(&[(0x01, dataspace), (0x03, datatype), (0x08, layout)])
+        self.header(&[(0x01, dataspace), (0x03, datatype.to_vec()), (0x08, layout)])
     }
 }
