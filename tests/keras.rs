@@ -303,6 +303,13 @@ fn hostile_archives() {
     assert_invalid(npz(&archive(&[Member::stored("a.txt", &[])])), "another name");
     let twice = || Member::stored("a.npy", &[]);
     assert_invalid(npz(&archive(&[twice(), twice()])), "two members are called a.npy");
+    // A directory that tells of less or more than its end.
+    for count in [0, 2] {
+        let mut file = array("(2,)", &[0; 8]);
+        let end = file.len() - 22;
+        (file[end + 8], file[end + 10]) = (count, count);
+        assert_invalid(npz(&file), &format!("1 members, and its end tells of {count}"));
+    }
     let mut other_name = array("(2,)", &[0; 8]);
     other_name[30] = b'b';
     assert_invalid(npz(&other_name), "a.npy: it has another name where it lies");
@@ -322,6 +329,21 @@ fn hostile_archives() {
     assert_invalid(Model::from_bytes(&with_members(&old)), "version 2.15.0 of Keras wrote it, expected 3");
     let deep = [metadata.clone(), [vec![b'['; 100_000], vec![b']'; 100_000]].concat(), vec![]];
     assert_invalid(Model::from_bytes(&with_members(&deep)), "recursion limit exceeded");
+    let layers = |name: &str| {
+        let of_name = |name: &str| format!(r#"{{"class_name": "GRU", "config": {{"name": "{name}", "units": 1}}}}"#);
+        let inner = vec![of_name("a"); 50_000].join(",");
+        let inner = format!(r#"{{"class_name": "Sequential", "config": {{"name": "{name}", "layers": [{inner}]}}}}"#);
+        let outer = format!(r#"{{"class_name": "Sequential", "config": {{"name": "b", "layers": [{inner}]}}}}"#);
+        with_members(&[metadata.clone(), outer.into_bytes(), members(SEQUENTIAL)[2].clone()])
+    };
+    // Many layers of which the file has no array: errors that are small.
+    let many = Model::from_bytes(&layers("c")).expect("layers");
+    assert_eq!(many.layers().len(), 50_000);
+    let error = many.gru_weights(&["c/a"]).expect_err("no array").to_string();
+    assert!(error.starts_with("there is no tensor layers/sequential/layers/gru/cell/vars/0; there is none"), "{error}");
+    assert_invalid(Model::from_bytes(&layers(&"c".repeat(1000))), "a layer with a name of 1002 bytes");
+    let long = [metadata.clone(), vec![b' '; (1 << 22) + 1], vec![]];
+    assert_invalid(Model::from_bytes(&with_members(&long)), "config.json has 4194305 bytes");
     let own = [metadata, br#"{"class_name": "Mine", "config": {}}"#.to_vec(), members(SEQUENTIAL)[2].clone()];
     assert_invalid(Model::from_bytes(&with_members(&own)), "a model of class Mine, neither Sequential nor Functional");
     assert!(StateDict::from_keras(&with_members(&own)).expect("arrays").names().count() > 10, "its arrays");

@@ -111,9 +111,7 @@ fn sized<C: Copy + Into<Cell>>(
     let config = new(input_size, hidden_size).direction(direction).batch_first(true);
     config.validate()?;
     for cell in cells {
-        for (name, expected) in shapes(&config, 0, cell) {
-            dict.get_shaped(name, &expected)?;
-        }
+        matrices(dict, &config, 0, cell)?;
     }
     Ok(config)
 }
@@ -180,24 +178,48 @@ pub(super) fn weights_under<C: Copy + Into<Cell>>(
         let (expected, actual) = (vec![config.num_cells()], vec![names.len()]);
         return Err(Error::ShapeMismatch { tensor: "cells of the weights".into(), expected, actual });
     }
-    let rows = config.cell().gates() * config.hidden_size;
-    let is_joined = matches!(config.cell(), Cell::Gru { reset: Reset::After, .. });
     let (mut cells, mut used) = (Vec::new(), Vec::new());
     for (index, cell) in names.iter().enumerate() {
         let layer = index / config.directions();
-        let mut array = |name: &str, shape: &[usize]| {
-            used.push(name.to_owned());
-            dict.get_shaped(name, shape)
-        };
-        let [(kernel, in_shape), (recurrent, hh_shape)] = shapes(config, layer, cell);
-        let [kernel, recurrent] = [array(kernel, &in_shape)?, array(recurrent, &hh_shape)?];
-        let bias = if config.bias { cell.bias.as_deref() } else { cell.found_bias(dict) };
-        let biases = match bias {
-            None => Biases::None,
-            Some(name) if is_joined => Biases::Joined(array(name, &[2, rows])?),
-            Some(name) => Biases::Input(array(name, &[rows])?),
-        };
+        let [kernel, recurrent] = matrices(dict, config, layer, cell)?;
+        let biases = biases(dict, config, cell)?;
+        used.extend([cell.kernel.clone(), cell.recurrent_kernel.clone()]);
+        used.extend(cell.bias.clone().filter(|_| biases != Biases::None));
         cells.push(CellWeights::from_layout(config, layer, CellLayout::KERAS, kernel, recurrent, biases)?);
     }
     Ok((Weights { cells }, dict.report(prefix, used)))
+}
+
+/// Checks that the arrays of a layer of one or two directions have the shapes that its config asks for.
+pub(super) fn check<C: Copy + Into<Cell>>(dict: &StateDict, config: &Config<C>, names: &[CellNames]) -> Result<()> {
+    config.validate()?;
+    for cell in names {
+        matrices(dict, config, 0, cell)?;
+        biases(dict, config, cell)?;
+    }
+    Ok(())
+}
+
+fn matrices<'a, C: Copy + Into<Cell>>(
+    dict: &'a StateDict,
+    config: &Config<C>,
+    layer: usize,
+    cell: &CellNames,
+) -> Result<[&'a [f32]; 2]> {
+    let [(kernel, in_shape), (recurrent, hh_shape)] = shapes(config, layer, cell);
+    Ok([dict.get_shaped(kernel, &in_shape)?, dict.get_shaped(recurrent, &hh_shape)?])
+}
+
+fn biases<'a, C: Copy + Into<Cell>>(dict: &'a StateDict, config: &Config<C>, cell: &CellNames) -> Result<Biases<'a>> {
+    let name = if config.bias { cell.bias.as_deref() } else { cell.found_bias(dict) };
+    if config.bias != name.is_some() {
+        let expected = "biases if and only if Config::bias says so";
+        return Err(Error::InvalidOption { option: "biases", value: f64::from(u8::from(!config.bias)), expected });
+    }
+    let rows = config.cell().gates() * config.hidden_size;
+    match (name, config.cell()) {
+        (None, _) => Ok(Biases::None),
+        (Some(name), Cell::Gru { reset: Reset::After, .. }) => dict.get_shaped(name, &[2, rows]).map(Biases::Joined),
+        (Some(name), _) => dict.get_shaped(name, &[rows]).map(Biases::Input),
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::cells::{CellNames, matrix};
+use super::cells::{CellNames, check, matrix};
 use super::options::{Options, short};
 use crate::activation::Activation;
 use crate::config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};
@@ -89,6 +89,9 @@ impl fmt::Display for Layer {
     }
 }
 
+/// Bytes of the name of a layer, or of its path, at most.
+const MAX_NAME: usize = 1000;
+
 /// All layers of a model, of models in it as well, in its order.
 pub(super) fn layers(model: &Value, dict: &StateDict) -> Result<Vec<Layer>, String> {
     let mut layers = Vec::new();
@@ -116,6 +119,13 @@ fn add_layers(model: &Value, dict: &StateDict, names: &str, path: &str, all: &mu
         let number = if *before == 0 { String::new() } else { format!("_{before}") };
         *before += 1;
         let (name, path) = (format!("{names}{name}"), format!("{path}layers/{saved_as}{number}/"));
+        // Those of a model are in the names of all its layers.
+        if name.len().max(path.len()) > MAX_NAME {
+            return Err(format!(
+                "a layer with a name of {} bytes, expected at most {MAX_NAME}",
+                name.len().max(path.len())
+            ));
+        }
         if matches!(class.as_str(), "Sequential" | "Functional" | "Model") {
             add_layers(layer, dict, &format!("{name}/"), &path, all)?;
         } else if class != "InputLayer" {
@@ -164,6 +174,7 @@ fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
             layer.return_sequences = one.return_sequences;
             layer.cells = vec![CellNames::saved(&format!("{}cell/", layer.path))];
             let direction = if one.go_backwards { Direction::Reverse } else { Direction::Forward };
+            expect(dict, layer, one.use_bias)?;
             one.kind(value, dict, direction, &layer.cells, one.cell)?
         }
         "Bidirectional" => {
@@ -172,14 +183,18 @@ fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
             layer.cells = ["forward_layer", "backward_layer"]
                 .map(|direction| CellNames::saved(&format!("{}{direction}/cell/", layer.path)))
                 .into();
+            expect(dict, layer, forward.use_bias)?;
             forward.kind(value, dict, Direction::Bidirectional, &layer.cells, backward)?
         }
         "Dense" => {
             let kernel = format!("{}vars/0", layer.path);
+            let bias = format!("{}vars/1", layer.path);
+            dict.expect(&kernel, &layer.path)?;
             let shape = [input_size(value, dict, &kernel)?, options.size("units")?];
             dict.get_shaped(&kernel, &shape)?;
             if options.flag("use_bias", true)? {
-                dict.get_shaped(&format!("{}vars/1", layer.path), &shape[1..])?;
+                dict.expect(&bias, &layer.path)?;
+                dict.get_shaped(&bias, &shape[1..])?;
             } else {
                 layer.ignore("use_bias", "false", "a linear layer has a bias here, which begins at 0");
             }
@@ -192,7 +207,9 @@ fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
         }
         "Embedding" => {
             let shape = [options.size("input_dim")?, options.size("output_dim")?];
-            dict.get_shaped(&format!("{}vars/0", layer.path), &shape)?;
+            let table = format!("{}vars/0", layer.path);
+            dict.expect(&table, &layer.path)?;
+            dict.get_shaped(&table, &shape)?;
             if options.flag("mask_zero", false)? {
                 layer.ignore("mask_zero", "true", "give the rows' lengths to the recurrent layer");
             }
@@ -211,6 +228,18 @@ fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
         layer.ignore("dtype", policy, "computed in f32 here");
     }
     Ok(kind)
+}
+
+/// Checks that all arrays of the cells are there. (An error that lists all names of a file, for each of many layers, would be
+/// larger than the file by far.)
+fn expect(dict: &StateDict, layer: &Layer, use_bias: bool) -> Result<()> {
+    for cell in &layer.cells {
+        let bias = cell.bias.as_ref().filter(|_| use_bias);
+        for name in [&cell.kernel, &cell.recurrent_kernel].into_iter().chain(bias) {
+            dict.expect(name, &layer.path)?;
+        }
+    }
+    Ok(())
 }
 
 impl Layer {
@@ -324,7 +353,7 @@ impl Direct {
         let config = config.bias(self.use_bias).batch_first(true).direction(direction);
         // Keras gives the steps in the order in which it took them.
         let config = config.reversed_output(direction == Direction::Reverse);
-        super::weights(dict, &config, cells)?;
+        check(dict, &config, cells)?;
         Ok(config)
     }
 }

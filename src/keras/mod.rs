@@ -61,8 +61,8 @@ const FORMAT: &str = "file of Keras";
 const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";
 const METADATA: &str = "metadata.json";
-/// Text of a config at most, since a parsed one takes many times as much: some thousands of layers.
-const MAX_TEXT: usize = 1 << 24;
+/// Text of a config at most, since a parsed one takes up to 80 times as much: some thousands of layers.
+const MAX_TEXT: usize = 1 << 22;
 
 /// A model that Keras saved as a `.keras` file: its layers and their arrays.
 #[derive(Debug, Clone)]
