@@ -392,7 +392,7 @@ fn hostile_hdf5() {
     assert_invalid(read(group(&[("", ROOT)])), "the name \"\"");
     assert_invalid(read(group(&[("a", u64::MAX - 3)])), "/a: 16 bytes at byte");
     // A million names for the same numbers.
-    let mut file = group(&[("a", place); 1000]);
+    let mut file = group(&vec![("a", place); 1000]);
     file.array(&[1000], 0, 4000);
     assert_invalid(read(file), "two members are called a");
     let names: Vec<String> = (0..10_000).map(|name| name.to_string()).collect();

@@ -39,7 +39,7 @@ fn a_model_of_keras(gpu: &Gpu) {
     let (gru, _) = model.gru(gpu, &["gru_1"]).expect("a GRU");
     let (rnn, _) = model.rnn(gpu, &["simple_rnn"]).expect("an RNN");
     let (head, report) = model.linear(gpu, "dense").expect("a head");
-    assert_eq!(report.used, ["layers/dense/vars/0", "layers/dense/vars/1"]);
+    assert_eq!(report.used, ["layers/dense/vars/0", "layers/dense/vars/1"], "the head");
 
     let words = table.unroll(&zeros(gpu, &[batch, seq_len])).expect("an unroll");
     let unroll = || Unroll::inference(seq_len, batch);
@@ -61,7 +61,7 @@ fn a_model_of_keras(gpu: &Gpu) {
     });
     // Three layers of 5 steps, of which one without a bound on its state, and a head.
     let tolerance = Tolerance::through_time(11, 3 * seq_len).scaled(4.0);
-    assert_eq!(head.output().shape(), logits.shape());
+    assert_eq!(head.output().shape(), logits.shape(), "logits");
     assert_close("logits", &read(head.output()), logits.values(), tolerance);
 }
 
@@ -69,21 +69,21 @@ fn a_model_of_keras(gpu: &Gpu) {
 fn ready_layers(gpu: &Gpu) {
     let model = model(FUNCTIONAL);
     let (stack, report) = model.gru(gpu, &["stack/lower", "stack/upper"]).expect("two GRUs");
-    assert_eq!((stack.config().num_layers, report.used.len()), (2, 6));
+    assert_eq!((stack.config().num_layers, report.used.len()), (2, 6), "both layers");
     let (config, weights, _) = model.gru_weights(&["stack/lower", "stack/upper"]).expect("two GRUs");
-    assert_eq!((stack.config(), stack.read_weights_blocking().expect("weights")), (&config, weights));
+    assert_eq!((stack.config(), stack.read_weights_blocking().expect("weights")), (&config, weights), "on the GPU");
     let (head, report) = model.linear(gpu, "head").expect("a head");
-    assert_eq!(report.used, ["layers/dense/vars/0"]);
+    assert_eq!(report.used, ["layers/dense/vars/0"], "no bias");
     let [weight, bias] = head.parameters();
     let kernel = model.state_dict().get("layers/dense/vars/0").expect("a kernel");
     let [rows, columns] = *kernel.shape() else { panic!("{:?}", kernel.shape()) };
-    assert_eq!((weight.shape(), bias.shape()), (&[columns, rows][..], &[columns][..]));
+    assert_eq!((weight.shape(), bias.shape()), (&[columns, rows][..], &[columns][..]), "PyTorch's");
     let weight = read(weight);
     for row in 0..rows {
         for column in 0..columns {
             assert_eq!(weight[column * rows + row], kernel.values()[row * columns + column], "transposed");
         }
     }
-    assert_eq!(read(bias), vec![0.0; columns]);
+    assert_eq!(read(bias), vec![0.0; columns], "none is 0");
     assert!(model.embedding(gpu, "head").is_err() && model.linear(gpu, "cell").is_err(), "of another class");
 }
