@@ -82,8 +82,7 @@
 //! |-----------|---------------------------------------------------------------------------------------------------------|
 //! | `cpu`     | module `cpu`: the fast CPU layer that the GPU is measured against, with gemm, pulp and rayon; not on wasm32 |
 //! | `safetensors` | weights and checkpoints in files of safetensors: `StateDict::load` and `save`              |
-//! | `keras`   | layers from what Keras 3 saves, `.keras` and `.weights.h5`: module `keras`; with `npz`                    |
-//! | `npz`     | arrays from files of NumPy: `StateDict::load_npz`                                                       |
+//! | `keras`, `npz` | layers from what Keras 3 saves: module `keras`; arrays from files of NumPy: `StateDict::load_npz`  |
 //! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
 //!
 //! # Errors

@@ -64,12 +64,12 @@ impl CellNames {
 }
 
 /// The GRU whose arrays have these names, one cell, or two of a bidirectional layer, the forward one first: sizes,
-/// biases, and by their shape where the reset gate acts. It is batch-first, as Keras is; activations and `go_backwards`
-/// no array tells, so set what is not Keras's default.
+/// biases, and by their shape where the reset gate acts. It is batch-first, as Keras is. Of activations and
+/// `go_backwards` no array tells, so set what is not Keras's default.
 ///
 /// # Errors
-/// [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`]; [`Error::InvalidOption`] for another number
-/// of cells; those of [`Config::validate`].
+/// [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`]; [`Error::InvalidOption`] for another
+/// number of cells; those of [`Config::validate`].
 pub fn gru_config(dict: &StateDict, cells: &[CellNames]) -> Result<GruConfig> {
     let config = sized(dict, cells, GruConfig::new)?;
     let Some(name) = cells.iter().find_map(|cell| cell.found_bias(dict)) else { return Ok(config.bias(false)) };
@@ -137,8 +137,8 @@ fn shapes<'a, C: Copy + Into<Cell>>(
     [(&cell.kernel, vec![input, rows]), (&cell.recurrent_kernel, vec![config.hidden_size, rows])]
 }
 
-/// The weights of a layer whose arrays have these names: one entry a cell, layer by layer, in each the forward direction
-/// first; and what else there is.
+/// The weights of a layer whose arrays have these names: one entry a cell, layer by layer, in each the forward
+/// direction first; and what else there is.
 ///
 /// ```no_run
 /// # #[cfg(not(target_arch = "wasm32"))]
@@ -155,9 +155,9 @@ fn shapes<'a, C: Copy + Into<Cell>>(
 /// ```
 ///
 /// # Errors
-/// Those of [`Config::validate`] and [`StateDict::get_shaped`]: the shape of the biases of a GRU says where its reset gate
-/// acts, and has to agree with the config. [`Error::InvalidOption`] for biases where the config says that there are none, or the
-/// other way round; [`Error::ShapeMismatch`] for another number of cells.
+/// Those of [`Config::validate`] and [`StateDict::get_shaped`]: the shape of the biases of a GRU says where its reset
+/// gate acts, and has to agree with the config. [`Error::InvalidOption`] for biases where the config says that there
+/// are none, or the other way round; [`Error::ShapeMismatch`] for another number of cells.
 pub fn weights<C: Copy + Into<Cell>>(
     dict: &StateDict,
     config: &Config<C>,

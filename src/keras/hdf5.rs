@@ -1,14 +1,14 @@
-//! Files of HDF5 as Keras writes them (<https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>): named arrays
-//! in groups, of the format's first version, in one piece, not compressed.
+//! Files of HDF5 as Keras writes them: named arrays in groups, of the first version of the format
+//! (<https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>), each in one piece, not compressed.
 //!
 //! A file tells where everything is in it, and a damaged or hostile one tells anything. So every place is checked, and
-//! all that is read, names included, comes out of a [budget](Reader::left) in proportion to the size of the file: groups
-//! that hold themselves, or many names for the same numbers, end in an error, whatever their form.
+//! all that is read, names included, comes out of a [budget](Reader::left) in proportion to the size of the file:
+//! groups that hold themselves, or many names for the same numbers, end in an error, whatever their form.
 
 use std::collections::BTreeSet;
 
+use super::fields::{Fields, Float, Read};
 use crate::error::{Error, Result};
-use crate::f16::from_f16;
 use crate::weights::{Array, StateDict};
 
 const FORMAT: &str = "file of HDF5";
@@ -68,9 +68,6 @@ fn at(path: &str, reason: &str) -> Error {
     Error::InvalidFile { format: FORMAT, reason: format!("/{path}: {reason}") }
 }
 
-/// What is wrong at the place that the caller names.
-type Read<T> = Result<T, String>;
-
 enum Object {
     /// Names of what is in it, and where that is.
     Group(Vec<(String, u64)>),
@@ -115,7 +112,7 @@ impl<'a> Reader<'a> {
     /// Where the header of the outermost group is: the superblock says so, and of which version everything is.
     fn root(&mut self) -> Result<u64> {
         let read = |reader: &mut Self| -> Read<u64> {
-            let mut fields = Fields(reader.take(0, 24)?);
+            let mut fields = Fields::new(reader.take(0, 24)?);
             if fields.bytes(8)? != SIGNATURE {
                 return Err("no signature of HDF5".into());
             }
@@ -130,7 +127,7 @@ impl<'a> Reader<'a> {
                 return Err("places of another size than 8 bytes".into());
             }
             // Version 1 has one more number and its padding.
-            let mut fields = Fields(reader.take(24 + 4 * u64::from(version), 32 + 40)?);
+            let mut fields = Fields::new(reader.take(24 + 4 * u64::from(version), 32 + 40)?);
             if fields.u64()? != 0 {
                 return Err("it begins in the midst of another file".into());
             }
@@ -172,7 +169,7 @@ impl<'a> Reader<'a> {
 
     /// The messages of an object header, those of its continuations as well.
     fn header(&mut self, place: u64) -> Read<Header<'a>> {
-        let mut fields = Fields(self.take(place, 16)?);
+        let mut fields = Fields::new(self.take(place, 16)?);
         let version = fields.u8()?;
         if version != 1 {
             return Err(format!("the header of an object of version {version} at byte {place}, expected 1"));
@@ -183,14 +180,14 @@ impl<'a> Reader<'a> {
         let mut blocks = vec![(begin, u64::from(size))];
         let mut header = Header::default();
         while let Some((place, size)) = blocks.pop() {
-            let mut fields = Fields(self.take(place, size)?);
+            let mut fields = Fields::new(self.take(place, size)?);
             // What is left may be too short for one more.
-            while fields.0.len() >= 8 {
+            while fields.len() >= 8 {
                 let (kind, size, flags) = (fields.u16()?, fields.u16()?, fields.u8()?);
                 fields.bytes(3)?;
                 let body = fields.bytes(size.into())?;
                 if kind == message::CONTINUATION {
-                    let mut body = Fields(body);
+                    let mut body = Fields::new(body);
                     blocks.push((body.u64()?, body.u64()?));
                     continue;
                 }
@@ -224,9 +221,9 @@ impl<'a> Reader<'a> {
 
     /// The members of a group: a tree whose leaves are lists of names, in alphabetic order.
     fn group(&mut self, table: &[u8]) -> Read<Vec<(String, u64)>> {
-        let mut fields = Fields(table);
+        let mut fields = Fields::new(table);
         let (root, heap) = (fields.u64()?, fields.u64()?);
-        let mut fields = Fields(self.take(heap, 32)?);
+        let mut fields = Fields::new(self.take(heap, 32)?);
         if fields.bytes(8)? != b"HEAP\0\0\0\0" {
             return Err(format!("no heap of names at byte {heap}"));
         }
@@ -235,7 +232,7 @@ impl<'a> Reader<'a> {
         let mut members = Vec::new();
         let mut nodes = vec![root];
         while let Some(place) = nodes.pop() {
-            let mut fields = Fields(self.take(place, 8)?);
+            let mut fields = Fields::new(self.take(place, 8)?);
             match fields.bytes(4)? {
                 b"TREE" => {
                     let (kind, _level, entries) = (fields.u8()?, fields.u8()?, fields.u16()?);
@@ -244,7 +241,7 @@ impl<'a> Reader<'a> {
                     }
                     // Two siblings, then the first key; after it a child and a key in turn.
                     let place = place.checked_add(8).ok_or("a place past the end")?;
-                    let mut fields = Fields(self.take(place, 24 + 16 * u64::from(entries))?);
+                    let mut fields = Fields::new(self.take(place, 24 + 16 * u64::from(entries))?);
                     fields.bytes(24)?;
                     let children = (0..entries).map(|_| {
                         let child = fields.u64()?;
@@ -259,7 +256,7 @@ impl<'a> Reader<'a> {
                     fields.bytes(2)?;
                     let entries = fields.u16()?;
                     let place = place.checked_add(8).ok_or("a place past the end")?;
-                    let mut fields = Fields(self.take(place, 40 * u64::from(entries))?);
+                    let mut fields = Fields::new(self.take(place, 40 * u64::from(entries))?);
                     for _ in 0..entries {
                         let (name, header, kind) = (fields.u64()?, fields.u64()?, fields.u32()?);
                         fields.bytes(20)?;
@@ -289,7 +286,7 @@ impl<'a> Reader<'a> {
 
     /// The bytes of an array that is to have so many.
     fn data(&mut self, layout: &'a [u8], len: u64) -> Read<&'a [u8]> {
-        let mut fields = Fields(layout);
+        let mut fields = Fields::new(layout);
         let (version, class) = (fields.u8()?, fields.u8()?);
         if !matches!(version, 3 | 4) {
             return Err(format!("the layout of an array of version {version}, expected 3 or 4"));
@@ -320,7 +317,7 @@ fn other_size(size: u64, len: u64) -> String {
 
 /// The shape of an array.
 fn shape(dataspace: &[u8]) -> Read<Vec<usize>> {
-    let mut fields = Fields(dataspace);
+    let mut fields = Fields::new(dataspace);
     let (version, rank, _flags, kind) = (fields.u8()?, fields.u8()?, fields.u8()?, fields.u8()?);
     match (version, kind) {
         (1, _) => drop(fields.bytes(4)?),
@@ -337,111 +334,4 @@ fn shape(dataspace: &[u8]) -> Read<Vec<usize>> {
         usize::try_from(axis).map_err(|_| format!("a dimension of {axis}"))
     });
     axes.collect()
-}
-
-/// The types of numbers that f32 holds, and whether the first byte is the highest.
-#[derive(Clone, Copy)]
-struct Float {
-    kind: FloatKind,
-    is_big: bool,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum FloatKind {
-    F32,
-    F16,
-    Bf16,
-}
-
-impl Float {
-    /// Or the name of another type.
-    fn of(datatype: &[u8]) -> Read<Result<Self, String>> {
-        const CLASSES: [&str; 11] = [
-            "integer",
-            "float",
-            "time",
-            "text",
-            "bits",
-            "opaque",
-            "compound",
-            "reference",
-            "enumeration",
-            "list",
-            "array",
-        ];
-        let mut fields = Fields(datatype);
-        let (class, order, _, _) = (fields.u8()? & 15, fields.u8()?, fields.u8()?, fields.u8()?);
-        let size = fields.u32()?;
-        let name = CLASSES.get(usize::from(class)).copied().unwrap_or("unknown");
-        let other = format!("{name} of {size} bytes");
-        // Bit 6 is an order of bytes of its own.
-        if class != 1 || order & 0x40 != 0 {
-            return Ok(Err(other));
-        }
-        let bits = [fields.u16()?, fields.u16()?];
-        let parts = [fields.u8()?, fields.u8()?, fields.u8()?, fields.u8()?];
-        // Where the exponent begins and how long it is, the same of the fraction; and the exponent of 1.
-        let kind = match (size, bits, parts, fields.u32()?) {
-            (4, [0, 32], [23, 8, 0, 23], 127) => FloatKind::F32,
-            (2, [0, 16], [10, 5, 0, 10], 15) => FloatKind::F16,
-            (2, [0, 16], [7, 8, 0, 7], 127) => FloatKind::Bf16,
-            _ => return Ok(Err(other)),
-        };
-        Ok(Ok(Self { kind, is_big: order & 1 != 0 }))
-    }
-
-    fn size(self) -> usize {
-        if self.kind == FloatKind::F32 { 4 } else { 2 }
-    }
-
-    fn read(self, data: &[u8]) -> Vec<f32> {
-        let number = |bytes: &[u8]| {
-            // Little-endian.
-            let mut word = [0; 4];
-            word[..bytes.len()].copy_from_slice(bytes);
-            if self.is_big {
-                word[..bytes.len()].reverse();
-            }
-            let bits = u32::from_le_bytes(word);
-            match self.kind {
-                FloatKind::F32 => f32::from_bits(bits),
-                FloatKind::F16 => from_f16(bits as u16),
-                FloatKind::Bf16 => f32::from_bits(bits << 16),
-            }
-        };
-        data.chunks_exact(self.size()).map(number).collect()
-    }
-}
-
-/// Numbers one after the other, little-endian.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn bytes(&mut self, len: usize) -> Read<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len).ok_or("a part that is too short for what it is")?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const LEN: usize>(&mut self) -> Read<[u8; LEN]> {
-        let (&taken, rest) = self.0.split_first_chunk().ok_or("a part that is too short for what it is")?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn u8(&mut self) -> Read<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn u16(&mut self) -> Read<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Read<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Read<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
 }

@@ -9,7 +9,7 @@
 //! let model = wgpu_gru::keras::Model::load("model.keras")?;
 //! println!("{model}"); // a line a layer: what it is here, what is left out, or why it is not read
 //! let (table, _) = model.embedding(gpu, "embedding")?;
-//! let (gru, report) = model.gru(gpu, &["gru"])?; // or several that lie on top of each other as one: &["gru", "gru_1"]
+//! let (gru, report) = model.gru(gpu, &["gru"])?; // or several on top of each other as one: &["gru", "gru_1"]
 //! let (head, _) = model.linear(gpu, "dense")?;
 //! # Ok(()) }
 //! ```
@@ -34,16 +34,18 @@
 //! otherwise Keras repeats the output of the step before there. A mask with gaps has no counterpart.
 //!
 //! Without a `.keras` file, arrays come from a `.weights.h5` ([`StateDict::from_keras`]) or from an `.npz`
-//! ([`StateDict::from_npz`]); [`gru_config`] takes sizes, biases and `reset_after` from their shapes, and [`weights`] their
-//! numbers. Of HDF5 that is read which Keras writes (h5py's `libver="earliest"`, not compressed): by a reader of its own,
-//! for which a damaged or hostile file is an error, in time and memory that the size of the file bounds. Older `.h5` files
-//! of whole models have the same form: their arrays are read, with [`CellNames::variables`], not their layers.
+//! ([`StateDict::from_npz`]); [`gru_config`] takes sizes, biases and `reset_after` from their shapes, and [`weights`]
+//! their numbers. Of HDF5 that is read which Keras writes (h5py's `libver="earliest"`, not compressed): by a reader of
+//! the crate's own, for which a damaged or hostile file is an error, in time and memory that the size of the file
+//! bounds. Older `.h5` files of whole models have the same form: their arrays are read, not their layers.
 
 mod cells;
+mod fields;
 mod hdf5;
 mod layers;
 mod options;
 mod pick;
+mod recurrent;
 
 use std::fmt;
 
@@ -141,9 +143,9 @@ impl fmt::Display for Model {
 }
 
 impl StateDict {
-    /// The arrays of what Keras saved, out of the bytes of a `.keras`, a `.weights.h5` or an `.h5`, by Keras's paths, such
-    /// as `layers/gru/cell/vars/0`: float32, float16 and bfloat16. Arrays of other types are listed, and are an error for who
-    /// asks for one. See [`keras`](crate::keras).
+    /// The arrays of what Keras saved, out of the bytes of a `.keras`, a `.weights.h5` or an `.h5`, by Keras's paths,
+    /// such as `layers/gru/cell/vars/0`: float32, float16 and bfloat16. Arrays of other types are listed, and are an
+    /// error for who asks for one. See [`keras`](crate::keras).
     ///
     /// # Errors
     /// [`Error::InvalidFile`].

@@ -10,14 +10,14 @@ use crate::train::{Embedding, Linear};
 use crate::weights::{LoadReport, Weights};
 
 impl Model {
-    /// A GRU of the model, or several that lie on top of each other as one layer of ours: alike but for their inputs, each
-    /// but the last with `return_sequences=True`. (Whether they are connected so is not looked at.) And a report of what was
-    /// used.
+    /// A GRU of the model, or several that lie on top of each other as one layer of ours: alike but for their inputs,
+    /// each but the last with `return_sequences=True`. (Whether they are connected so is not looked at.) And a report
+    /// of what was used.
     ///
     /// # Errors
-    /// [`Error::MissingLayer`]; [`Error::UnsupportedLayer`] for one that is no GRU or has an option that is not here, or for
-    /// layers that are not alike; [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`]; those of
-    /// [`Recurrent::with_weights`].
+    /// [`Error::MissingLayer`]; [`Error::UnsupportedLayer`] for one that is no GRU or has an option that is not here,
+    /// or for layers that are not alike; [`Error::MissingTensor`], [`Error::TensorType`], [`Error::ShapeMismatch`];
+    /// those of [`Recurrent::with_weights`].
     pub fn gru(&self, gpu: &Gpu, names: &[&str]) -> Result<(Gru, LoadReport)> {
         ready(gpu, self.gru_weights(names)?)
     }
@@ -46,8 +46,8 @@ impl Model {
         self.stacked(names, "SimpleRNN", |kind| if let Kind::Rnn(config) = kind { Some(config) } else { None })
     }
 
-    /// The kernel of a `Dense`, transposed, and its bias, 0 where it has none, as a linear layer; and a report of what was
-    /// used.
+    /// The kernel of a `Dense`, transposed, and its bias, 0 where it has none, as a linear layer; and a report of what
+    /// was used.
     ///
     /// # Errors
     /// Those of [`Model::gru`], and of [`Linear::with_weights`].

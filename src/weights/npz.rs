@@ -9,9 +9,9 @@ use crate::f16::from_f16;
 const FORMAT: &str = "file of NumPy's arrays";
 
 impl StateDict {
-    /// Out of the bytes of an `.npz` that `numpy.savez` or `savez_compressed` wrote: arrays of float32 and float16 under
-    /// their own names, in either order of their axes in memory. Arrays of other types are listed, and are an error for
-    /// who asks for one; nothing that is pickled is run.
+    /// Out of the bytes of an `.npz` that `numpy.savez` or `savez_compressed` wrote: arrays of float32 and float16
+    /// under their own names, in either order of their axes in memory. Arrays of other types are listed, and are an
+    /// error for who asks for one; nothing that is pickled is run.
     ///
     /// An archive may unfold to 64 times its size, and to 16 MiB in any case.
     ///

@@ -6,9 +6,14 @@ use wgpu_gru::{
     Biases, Cell, CellLayout, CellWeights, Config, Direction, GruConfig, Reset, RnnConfig, StateDict, Weights,
 };
 
+use super::zip::{Member, archive};
+
 pub(crate) const SEQUENTIAL: &[u8] = include_bytes!("../golden/keras/sequential.keras");
 pub(crate) const FUNCTIONAL: &[u8] = include_bytes!("../golden/keras/functional.keras");
 pub(crate) const RNN_WEIGHTS: &[u8] = include_bytes!("../golden/keras/rnn.weights.h5");
+
+pub(crate) const ARRAYS: &[u8] = include_bytes!("../golden/keras/arrays.npz");
+pub(crate) const PATHS: &[u8] = include_bytes!("../golden/keras/paths.npz");
 
 pub(crate) fn model(bytes: &[u8]) -> Model {
     Model::from_bytes(bytes).expect("a file that Keras wrote")
@@ -123,4 +128,24 @@ pub(crate) fn rnn_config() -> RnnConfig {
         .direction(Direction::Reverse)
         .reversed_output(true)
         .nonlinearity(wgpu_gru::Activation::LeakyRelu { alpha: 0.125 })
+}
+
+/// The members of a `.keras`, which Keras stores as they are.
+pub(crate) fn members(file: &[u8]) -> [Vec<u8>; 3] {
+    ["metadata.json", "config.json", "model.weights.h5"].map(|name| {
+        let place = file.windows(name.len()).position(|window| window == name.as_bytes()).expect(name);
+        let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes")) as usize;
+        // The size, the name, what else the header has.
+        let (len, extra) = (number(place - 8), number(place - 4) >> 16);
+        let begin = place + name.len() + extra;
+        file[begin..begin + len].to_vec()
+    })
+}
+
+pub(crate) fn with_members([metadata, config, weights]: &[Vec<u8>; 3]) -> Vec<u8> {
+    archive(&[
+        Member::stored("metadata.json", metadata),
+        Member::stored("config.json", config),
+        Member::stored("model.weights.h5", weights),
+    ])
 }
