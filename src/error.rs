@@ -166,6 +166,10 @@ pub enum Error {
     #[error("made without lengths: see Unroll::lengths")]
     NoLengths,
 
+    /// Starts of episodes were given to something that was unrolled without them.
+    #[error("made without starts of episodes: see Unroll::episode_starts")]
+    NoEpisodeStarts,
+
     /// An option of training was asked for on something that is made for inference.
     #[error("{option} is an option of training, this is made for inference: see Unroll::training")]
     TrainingOption {

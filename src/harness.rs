@@ -9,8 +9,8 @@ use crate::kernels::generated::{Exchange, Rows, Step};
 use crate::lower;
 use crate::plan::external::External;
 use crate::plan::ops::{
-    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lengths, Matrix, MoveRows, Op, Pack, Product,
-    RecomputeGates, StepsBackward, SumRows, Vector,
+    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Matrix, MoveRows, Op, Pack, Product, RecomputeGates,
+    RowsOfBatch, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::{Id, Tensors};
 use crate::plan::{ExchangeCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
@@ -105,9 +105,9 @@ fn matmul_of(
     given: &Given,
     [a, b, c]: [Matrix; 3],
     bias: Option<Vector>,
-    lengths: Option<Lengths>,
+    rows: Option<RowsOfBatch>,
 ) -> Result<Program> {
-    let product = Product { size: [m, n, k], a, transpose_a, b, transpose_b, bias, c, accumulate, lengths };
+    let product = Product { size: [m, n, k], a, transpose_a, b, transpose_b, bias, c, accumulate, rows };
     let target = given.tensors[0].gpu().target();
     given.program("matmul", &[Op::Matmul(ops::Matmul::new(product, kernel, &given.list, &target))])
 }
@@ -124,8 +124,10 @@ pub fn matmul_with_lengths(
     let mut given = Given::default();
     let matrices = [a, b, c].map(|matrix| matrix.matrix(&mut given));
     let batch = lengths.len();
-    let lengths = Lengths { lengths: given.add(lengths), first_step: first[0], first_row: first[1], batch };
-    matmul_of(kernel, params, &given, matrices, None, Some(lengths))
+    let words = given.add(lengths);
+    let (first_step, first_row) = (first[0], first[1]);
+    let rows = RowsOfBatch { words, has_lengths: true, starts: None, reverse: false, first_step, first_row, batch };
+    matmul_of(kernel, params, &given, matrices, None, Some(rows))
 }
 
 /// The gates r, z and hn out of rows (r, z, n, hn): d_h_proj^T b, as the gradient of `weight_hh` reads them.
@@ -218,6 +220,7 @@ impl<'a> Steps<'a> {
             f16_weights: false,
             bias_hh: self.bias_hh.map(|bias| given.add(bias)),
             lengths: self.lengths.map(|lengths| given.add(lengths)),
+            episodes: None,
             h: given.add(self.h),
             h_stride,
             h_column,
@@ -430,6 +433,10 @@ pub fn run_by_twins<R: Real>(plan: &Plan, weights: &Weights, batch: &Batch) -> V
         let of_rows = batch.lengths.as_ref().unwrap_or(&whole);
         let words = machine.words_mut(lengths).iter_mut().zip(of_rows);
         words.for_each(|(word, &length)| *word = length as u32);
+    }
+    if let (Some(episodes), Some(starts)) = (roles.episodes, &batch.episode_starts) {
+        let words = machine.words_mut(episodes.starts).iter_mut().zip(starts);
+        words.for_each(|(word, &start)| *word = u32::from(start));
     }
     if let Some(dropout) = roles.dropout {
         machine.words_mut(dropout)[0] = batch.dropout_seed;

@@ -59,6 +59,8 @@ pub struct Unroll {
     pub mode: Mode,
     /// Whether each row has a length of its own.
     pub lengths: bool,
+    /// Whether episodes may begin inside of the sequence.
+    pub episode_starts: bool,
     /// Whether backward makes the gradient of the input.
     pub input_gradient: bool,
     /// Whether backward reports the norms of `d_h`.
@@ -90,6 +92,7 @@ impl Unroll {
             batch,
             mode: Mode::Inference,
             lengths: false,
+            episode_starts: false,
             input_gradient: false,
             gradient_norms: false,
             saved: Saved::Everything,
@@ -113,6 +116,15 @@ impl Unroll {
     #[must_use]
     pub fn lengths(self, wanted: bool) -> Self {
         Self { lengths: wanted, ..self }
+    }
+
+    /// Whether episodes may begin inside of the sequence, by default no: at the steps that the app names for each row
+    /// ([`Unrolled::set_episode_starts`](crate::Unrolled::set_episode_starts)) the state is zero, whatever came before,
+    /// and no gradient passes. So one row holds several sequences one behind the other, as reinforcement learning and
+    /// packed data have them. Not with [`Saved::Recompute`] of a GRU.
+    #[must_use]
+    pub fn episode_starts(self, wanted: bool) -> Self {
+        Self { episode_starts: wanted, ..self }
     }
 
     /// Whether backward makes the gradient of the input too (the default). Without it a first layer saves one product

@@ -23,6 +23,8 @@ pub struct Batch {
     pub batch: usize,
     /// How long each row is, `[B]`; `None`: all T.
     pub lengths: Option<Vec<usize>>,
+    /// Where episodes begin, `[T, B]`; `None`: nowhere inside of the sequence.
+    pub episode_starts: Option<Vec<bool>>,
     /// The input, `[T, B, I]`, or `[B, T, I]` if batch-first.
     pub x: Vec<f32>,
     /// The first states, `[LD, B, H]`.
@@ -53,6 +55,7 @@ impl Batch {
             seq_len,
             batch,
             lengths: None,
+            episode_starts: None,
             x: array([seq_len, batch, config.input_size]),
             h0: array(state),
             d_output: array([seq_len, batch, config.output_size()]),
@@ -81,7 +84,8 @@ impl Batch {
         let factor = |layer| move |element| f64::from(dropout_factor(element, layer, self.dropout_seed, 1, share));
         let layers = if share > 0.0 { config.num_layers - 1 } else { 0 };
         let dropout = (0..layers).map(|layer| (0..elements).map(factor(layer)).collect()).collect();
-        oracle::Run { seq_len: self.seq_len, batch: self.batch, lengths: self.lengths.clone(), dropout }
+        let (lengths, episode_starts) = (self.lengths.clone(), self.episode_starts.clone());
+        oracle::Run { seq_len: self.seq_len, batch: self.batch, lengths, episode_starts, dropout }
     }
 }
 
@@ -115,10 +119,10 @@ pub async fn verify<C: Copy + Into<Cell>>(
 }
 
 /// [`verify`] of a layer's own weights over a given batch, in an unroll that is there. It writes the unroll's input,
-/// lengths, first states, output gradients and seed of dropout.
+/// lengths, starts of episodes, first states, output gradients and seed of dropout.
 ///
 /// # Errors
-/// Those of [`verify`], and [`Error::ShapeMismatch`], [`Error::NotTraining`], [`Error::NoLengths`],
+/// Those of [`verify`], and [`Error::ShapeMismatch`], [`Error::NotTraining`], [`Error::NoLengths`], [`Error::NoEpisodeStarts`],
 /// [`Error::LengthExceeded`]; [`Error::OptionUnavailable`] for an unroll of a layer of another config.
 pub async fn verify_batch<C: Copy + Into<Cell>>(
     layer: &Recurrent<C>,
@@ -139,6 +143,11 @@ pub async fn verify_batch<C: Copy + Into<Cell>>(
         Some(lengths) => net.set_lengths(lengths)?,
         // Those of an earlier batch may be there still.
         None if net.unroll().lengths => net.set_lengths(&vec![batch.seq_len; batch.batch])?,
+        None => {}
+    }
+    match &batch.episode_starts {
+        Some(starts) => net.set_episode_starts(starts)?,
+        None if net.unroll().episode_starts => net.set_episode_starts(&vec![false; batch.seq_len * batch.batch])?,
         None => {}
     }
     if config.dropout > 0.0 {

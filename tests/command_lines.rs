@@ -18,14 +18,15 @@ use std::process::{Command, Output};
 
 use args::{Args, ArgsError, Program, WORD, Word};
 
-/// The examples, with a positional argument that each may have, if it has one.
-const EXAMPLES: [(&str, &[&str]); 6] = [
+/// The examples, with positional arguments that each may have, if it has any.
+const EXAMPLES: [(&str, &[&str]); 7] = [
     ("sunspots", &["plot.svg"]),
     ("gradient_flow", &["plot.svg"]),
     ("flock", &[]),
     ("in_your_app", &[]),
     ("adding_problem", &[]),
     ("char_model", &[]),
+    ("pronounce", &["hello", "recurrent"]),
 ];
 
 /// Wrong for every example.
@@ -49,7 +50,7 @@ const NO_NUMBERS: [&str; 11] =
     ["0", "-1", "NaN", "inf", "1.5", "1e3", "0x10", "", " 1", "18446744073709551615", "99999999999999999999999"];
 
 /// Options with a number, and other values that they refuse.
-const NUMBERS: [(&str, &str, &[&str]); 11] = [
+const NUMBERS: [(&str, &str, &[&str]); 12] = [
     ("sunspots", "--steps", &["1000001"]),
     ("sunspots", "--train-until", &["1799", "2007"]),
     ("sunspots", "--test-until", &["1800", "2009", "1964"]),
@@ -61,6 +62,7 @@ const NUMBERS: [(&str, &str, &[&str]); 11] = [
     ("adding_problem", "--steps", &["1000001"]),
     ("char_model", "--steps", &["1000001"]),
     ("char_model", "--length", &["100001"]),
+    ("pronounce", "--steps", &["1001"]),
 ];
 
 /// An example that cargo has built. It lies beside the folder of this test.
@@ -145,6 +147,9 @@ fn examples_refuse_numbers_out_of_range() {
     }
     for words in [["--out", ""], ["--out=", "--quick"]] {
         expect_refused(&folder, &run(&folder, "flock", &words, &[]), 2, "no folder");
+    }
+    for words in [["hello", "x1"], ["hello", "two  words"], ["hello", "\u{e9}"], ["--model", ""]] {
+        expect_refused(&folder, &run(&folder, "pronounce", &words, &[]), 2, "no words");
     }
     expect_refused(
         &folder,
@@ -233,6 +238,9 @@ fn examples_take_any_words() {
         "--checkpoint",
         "--resume",
         "--length",
+        "--model",
+        "hello",
+        "don't",
         "--steps=7",
         "--size=64x64",
         "--out=dir",
@@ -415,6 +423,27 @@ fn what_is_not_in_the_table_is_refused() {
     assert_eq!(read("--out").map(|_| ()), Err(missing.clone()), "no value");
     assert_eq!(read("--out=").map(|_| ()), Err(missing), "an empty value");
     assert!(TABLE.read([OsString::new()]).is_err(), "an empty word");
+}
+
+/// As many positional arguments as there are, behind those of which there is one.
+#[test]
+fn many_words_are_one_value() {
+    const MANY: Program = Program {
+        words: &[
+            Word { name: "FIRST", ..WORD },
+            Word { name: "WORD", help: "Words", default: "a b", many: true, ..WORD },
+            Word { name: "--quick", ..WORD },
+        ],
+        ..TABLE
+    };
+    let read = |line: &str| MANY.read(line.split_whitespace().map(OsString::from));
+    let words = |line: &str| read(line).expect("it is right").expect("no help is asked for").get::<String>("WORD");
+    assert_eq!(words("x").as_deref(), Ok("a b"), "the default");
+    assert_eq!(words("x c").as_deref(), Ok("c"), "one");
+    assert_eq!(words("x c --quick d c").as_deref(), Ok("c d c"), "three of them");
+    assert_eq!(read("--quick c --quick").map(|_| ()), Err(ArgsError::Twice("--quick")), "a flag twice");
+    assert!(MANY.read(["x", "c", ""].map(OsString::from)).is_err(), "an empty word");
+    assert!(MANY.help().contains("Usage: program [OPTIONS] [WORD]...\n"), "{}", MANY.help());
 }
 
 #[test]

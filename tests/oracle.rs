@@ -42,7 +42,7 @@ impl Case {
         let factor = |v: f64| if v < 0.0 { 0.0 } else { keep };
         let dropout =
             (0..dropped).map(|_| draw(rows * config.output_size()).into_iter().map(factor).collect()).collect();
-        let run = Run { seq_len, batch, lengths, dropout };
+        let run = Run { seq_len, batch, lengths, episode_starts: None, dropout };
         let cells = oracle::cells(&Weights::random(&config, seed.wrapping_add(1)));
         Self { config, run, cells, x, h0, d_output, d_h_n }
     }
@@ -186,8 +186,9 @@ const MARGIN: f64 = 1e-3;
 fn any_options_together() {
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let result = runner.run(&any_options(), |Options { config, unroll, lengths, has_h0, seed }| {
+    let result = runner.run(&any_options(), |Options { config, unroll, lengths, episode_starts, has_h0, seed }| {
         let mut case = Case::new(config, [unroll.seq_len, unroll.batch], lengths, seed);
+        case.run.episode_starts = episode_starts;
         if !has_h0 {
             case.h0.fill(0.0);
         }
@@ -220,6 +221,41 @@ fn ends_of_rows() {
         let row = (cell * 3 + 1) * 3..(cell * 3 + 2) * 3;
         assert_eq!(out.h_n[row.clone()], case.h0[row.clone()], "the state of a row without a step");
         assert_eq!(d.d_h0[row.clone()], case.d_h_n[row], "and its gradient");
+    }
+}
+
+/// An episode that begins inside of a row is a sequence of its own, from a state of zero.
+#[test]
+fn episodes_are_sequences() {
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let whole = Case::new(GruConfig::new(2, 3).direction(direction).erased(), [5, 1], None, 8);
+        let starts = vec![false, false, true, false, false];
+        let joined = Case { run: Run { episode_starts: Some(starts), ..whole.run.clone() }, ..whole.clone() };
+        joined.check();
+        let part = |steps: std::ops::Range<usize>, is_first_taken: bool, is_last_taken: bool| {
+            let of = |values: &[f64], taken: bool| if taken { values.to_vec() } else { vec![0.0; 3] };
+            Case {
+                run: Run { seq_len: steps.len(), ..whole.run.clone() },
+                x: whole.x[steps.start * 2..steps.end * 2].to_vec(),
+                d_output: whole.d_output[steps.start * 3..steps.end * 3].to_vec(),
+                h0: of(&whole.h0, is_first_taken),
+                d_h_n: of(&whole.d_h_n, is_last_taken),
+                ..whole.clone()
+            }
+        };
+        let forward = direction == Direction::Forward;
+        let parts = [part(0..2, forward, !forward), part(2..5, !forward, forward)];
+        let outputs = parts.each_ref().map(|part| part.forward().output).concat();
+        assert_eq!(joined.forward().output, outputs, "{direction:?}");
+        let [first, second] = parts.map(|part| part.backward());
+        let both = joined.backward();
+        assert_eq!(both.d_x, [first.d_x, second.d_x].concat(), "{direction:?}");
+        assert_eq!(both.d_h0, if forward { first.d_h0 } else { second.d_h0 }, "{direction:?}");
+        for ((sum, a), b) in
+            both.cells[0].weight_hh.iter().zip(&first.cells[0].weight_hh).zip(&second.cells[0].weight_hh)
+        {
+            assert!((sum - a - b).abs() < 1e-14, "{direction:?}: {sum} is not {a} + {b}");
+        }
     }
 }
 

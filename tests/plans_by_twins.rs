@@ -141,10 +141,11 @@ fn any_options_in_any_cuts() {
     };
     let (cut, checked) = (std::cell::Cell::new(0_usize), std::cell::Cell::new(0_usize));
     TestRunner::new(config)
-        .run(&any_options(), |Options { config, unroll, lengths, has_h0, seed }| {
+        .run(&any_options(), |Options { config, unroll, lengths, episode_starts, has_h0, seed }| {
             let weights = Weights::random(&config, seed);
             let mut batch = Batch::random(&config, unroll.seq_len, unroll.batch, seed.wrapping_add(1));
             batch.lengths = lengths;
+            batch.episode_starts = episode_starts;
             if !has_h0 {
                 batch.h0.fill(0.0);
             }

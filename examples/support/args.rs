@@ -41,11 +41,13 @@ pub(crate) struct Word {
     pub(crate) range: Option<RangeInclusive<u64>>,
     /// What else it takes, to go on after "needs".
     pub(crate) needs: &'static str,
+    /// A positional argument that may come many times. Its value is all of them, with spaces between.
+    pub(crate) many: bool,
 }
 
 /// A word of which nothing is said yet.
 pub(crate) const WORD: Word =
-    Word { name: "", value: "", help: "", default: "", quick: "", range: None, needs: "a value" };
+    Word { name: "", value: "", help: "", default: "", quick: "", range: None, needs: "a value", many: false };
 
 /// What was found on the command line.
 #[derive(Debug)]
@@ -107,7 +109,7 @@ impl Program {
     /// Reads a command line without the program's name. `None`: help is wanted.
     pub(crate) fn read(&self, words: impl IntoIterator<Item = OsString>) -> Result<Option<Args>, ArgsError> {
         let mut args = Args { words: self.words, given: Vec::new() };
-        let mut positional = self.words.iter().filter(|word| !word.name.starts_with('-'));
+        let mut positional = self.words.iter().filter(|word| !word.name.starts_with('-')).peekable();
         let mut words = words.into_iter().map(|word| word.into_string().map_err(ArgsError::NotUtf8));
         while let Some(found) = words.next().transpose()? {
             if found == "--help" || found == "-h" {
@@ -127,7 +129,7 @@ impl Program {
                     (false, None) => (word, words.next().transpose()?.unwrap_or_default()),
                 }
             } else {
-                match positional.next() {
+                match positional.next_if(|word| !word.many).or_else(|| positional.peek().copied()) {
                     Some(word) => (word, found),
                     None => return Err(ArgsError::Extra(found)),
                 }
@@ -135,10 +137,11 @@ impl Program {
             if value.is_empty() {
                 return Err(word.wrong(value));
             }
-            if args.given.iter().any(|(name, _)| *name == word.name) {
-                return Err(ArgsError::Twice(word.name));
+            match args.given.iter_mut().find(|(name, _)| *name == word.name) {
+                Some((_, before)) if word.many => *before = format!("{before} {value}"),
+                Some(_) => return Err(ArgsError::Twice(word.name)),
+                None => args.given.push((word.name, value)),
             }
-            args.given.push((word.name, value));
         }
         Ok(Some(args))
     }
@@ -146,8 +149,9 @@ impl Program {
     /// What `--help` prints.
     pub(crate) fn help(&self) -> String {
         let shown = || self.words.iter().filter(|word| !word.help.is_empty());
-        let positional: String =
-            shown().filter(|word| !word.name.starts_with('-')).map(|word| format!(" [{}]", word.name)).collect();
+        let many = |word: &Word| if word.many { "..." } else { "" };
+        let positional = shown().filter(|word| !word.name.starts_with('-'));
+        let positional: String = positional.map(|word| format!(" [{}]{}", word.name, many(word))).collect();
         let mut text = format!("{}\n\nUsage: {} [OPTIONS]{positional}\n\n", self.about, self.start);
         let lefts = |word: &Word| format!("{} {}", word.name, word.value).trim_end().to_owned();
         let width = shown().map(|word| lefts(word).len()).max().unwrap_or(0).max("--help".len());

@@ -45,15 +45,16 @@ fn reset(item: Item, t: u32, x: Input, h_proj: f32, before: f32) {
     }
 }
 
-// The new state, from W_hz h and W_hn (r * h).
+// The new state, as the next step has it, from W_hz h and W_hn (r * h).
 fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
     let a_z = x.y + h_proj.x;
     let z = gate_of(a_z);                                                           // (2)
     let a_n = x.z + h_proj.y;
     let n = candidate_of(a_n);                                                      // (3')
     let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)
+    let next = carried(item, t, state);
     if item.is_own {
-        put(item, 0u, item.unit, state);
+        put(item, 0u, item.unit, next);
         h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
         if SAVE && !is_over(item, t) {
             let gate = gate_index(item, t);
@@ -61,7 +62,7 @@ fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
             gates[gate + 2u * HIDDEN] = kept(a_n, n);
         }
     }
-    return state;
+    return next;
 }
 
 #else
@@ -70,7 +71,7 @@ fn with_bias(x: Input, bias: vec3<f32>) -> Input {
     return vec3<f32>(x.xy + bias.xy, x.z);
 }
 
-// The new state, which goes into a half of the operand, from W_hh h.
+// The new state, as the next step has it; that goes into a half of the operand. From W_hh h.
 fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3<f32>, before: f32) -> f32 {
     let hn = h_proj.z + bias.z;
     let a_r = x.x + h_proj.x;
@@ -80,8 +81,9 @@ fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3
     let a_n = x.z + r * hn;
     let n = candidate_of(a_n);                                                      // (3)
     let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)
+    let next = carried(item, t, state);
     if item.is_own {
-        put(item, half, item.unit, state);
+        put(item, half, item.unit, next);
         h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
         if SAVE && !is_over(item, t) {
             let gate = gate_index(item, t);
@@ -91,7 +93,7 @@ fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3
             gates[gate + 3u * HIDDEN] = hn;
         }
     }
-    return state;
+    return next;
 }
 
 #endif

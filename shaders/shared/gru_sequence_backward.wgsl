@@ -27,7 +27,7 @@ fn input_of(item: Item, step: u32) -> Input {
 #endif
     return Input(
         vec4<f32>(gates[gate], gates[gate + HIDDEN], gates[gate + 2u * HIDDEN], hn),
-        h[step_offsets(item.cell, 0u).before + state_index(item, i)],
+        before_of(item, i),
         d_output_of(item, i),
     );
 }

@@ -9,7 +9,8 @@
 // with VEC4 at once, otherwise (scalar) one by one.
 //
 // Where the m rows, or with TRANSPOSE_A the k's, are the rows of the batch step by step, rows that are over take no
-// part: whatever the operands hold there counts as zero, even NaN, and so does their row of c.
+// part: whatever the operands hold there counts as zero, even NaN, and so does their row of c. With TRANSPOSE_A nor do
+// rows before whose step an episode begins: the state that was there is cut off.
 
 struct MatmulParams {
     m: u32,
@@ -31,6 +32,10 @@ struct MatmulParams {
     first_step: u32,
     first_row: u32,
     batch: u32,
+    // With starts of episodes: where those of step 0 begin, [.., B]; and 1 if the state before a step is that of the
+    // step with the next number.
+    starts_offset: u32,
+    reverse: u32,
 }
 
 override TRANSPOSE_A: bool;
@@ -38,6 +43,8 @@ override TRANSPOSE_B: bool;
 override HAS_BIAS: bool;
 // Rows of the batch have lengths. Not with HAS_BIAS.
 override HAS_LENGTHS: bool;
+// Episodes begin inside of the sequence. Not with HAS_BIAS; only with TRANSPOSE_A.
+override HAS_STARTS: bool;
 // Add to what c holds.
 override ACCUMULATE: bool;
 // Sums are long: each part of k is summed by itself, in a chain of 64, and then added to the sum of the parts so far. A
@@ -48,7 +55,8 @@ override LONG_K: bool;
 override K_TAIL: bool;
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
-// bias [n], as the bits of f32, with HAS_BIAS; lengths [B] with HAS_LENGTHS; otherwise not read.
+// bias [n], as the bits of f32, with HAS_BIAS; lengths [B] with HAS_LENGTHS, starts of episodes with HAS_STARTS;
+// otherwise not read.
 @group(0) @binding(3) var<storage, read> words: array<u32>;
 
 // Which part of the sums this workgroup has: parts [parts, m, n] lie one behind the other.
@@ -113,7 +121,7 @@ fn block_b(lines: vec4<u32>, column: u32, k: u32) -> mat4x4<f32> {
 
 // Zero past the end of k and in rows that are over, in both operands: what lies there must not matter, not even NaN.
 fn within_k(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
-    let has_rows = HAS_LENGTHS && TRANSPOSE_A;
+    let has_rows = (HAS_LENGTHS || HAS_STARTS) && TRANSPOSE_A;
     if !K_TAIL && !has_rows {
         return block;
     }
@@ -127,7 +135,12 @@ fn within_k(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
         let second = next_row(first);
         let third = next_row(second);
         let fourth = next_row(third);
-        counts &= vec4<bool>(!is_over(first), !is_over(second), !is_over(third), !is_over(fourth));
+        counts = vec4<bool>(
+            takes_part(first, counts.x),
+            takes_part(second, counts.y),
+            takes_part(third, counts.z),
+            takes_part(fourth, counts.w),
+        );
     }
     let zero = vec4<f32>();
     return mat4x4<f32>(
@@ -153,6 +166,20 @@ fn next_row(place: vec2<u32>) -> vec2<u32> {
 // Whether a row of the batch is over before a step.
 fn is_over(place: vec2<u32>) -> bool {
     return place.x >= words[params.words_offset + place.y];
+}
+
+fn takes_part(place: vec2<u32>, is_there: bool) -> bool {
+    var out = !is_there;
+    if HAS_LENGTHS {
+        out |= is_over(place);
+    }
+    if HAS_STARTS {
+        let start = place + vec2<u32>(params.reverse, 0u);
+        if is_there && !(HAS_LENGTHS && is_over(start)) {
+            out |= words[params.starts_offset + start.x * params.batch + start.y] != 0u;
+        }
+    }
+    return !out;
 }
 
 // The bias of 4 columns.

@@ -26,16 +26,17 @@ fn with_bias(x: Input, bias: f32) -> Input {
     return x + bias;
 }
 
-// The new state, which goes into a half of the operand, from W_hh h.
+// The new state, as the next step has it; that goes into a half of the operand. From W_hh h.
 fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: f32, bias: f32, before: f32) -> f32 {
     let a = x + h_proj;
     let state = select(activate(ACTIVATION, ALPHA, BETA, a), before, is_over(item, t));
+    let next = carried(item, t, state);
     if item.is_own {
-        put(item, half, item.unit, state);
+        put(item, half, item.unit, next);
         h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
         if SAVE && HAS_CLIP && !is_over(item, t) {
             gates[gate_index(item, t)] = kept(a, 0.0);
         }
     }
-    return state;
+    return next;
 }

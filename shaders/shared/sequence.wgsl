@@ -6,10 +6,13 @@
 override WIDTH: u32;
 // Rows have lengths: past its end a row keeps its state and has no gradients.
 override HAS_LENGTHS: bool;
+// Where the starts of episodes begin, [T + 1, B], behind the lengths; 0: there are none. A word that is not 0: between
+// the step before and this one nothing passes in this row.
+override STARTS: u32;
 
 @group(0) @binding(2) var<storage, read_write> h: array<f32>;
 @group(0) @binding(3) var<storage, read_write> gates: array<f32>;
-// Not read without HAS_LENGTHS.
+// Not read without HAS_LENGTHS and STARTS.
 @group(0) @binding(4) var<storage, read> lengths: array<u32>;
 
 // A number that an invocation finishes in every step: a unit of a row.
@@ -43,6 +46,25 @@ fn is_over(item: Item, i: u32) -> bool {
     return HAS_LENGTHS && step_offsets(item.cell, 0u).t + steps_further(item.cell, i) >= item.end;
 }
 
+// Whether the state before step i of a row is cut off. In reverse that is the state after the step with the next
+// number: so the episode of that one begins, unless the row is over there. Nothing is before step -1, past the end of
+// a direction that runs in reverse.
+fn is_row_cut(cell: u32, row: u32, i: u32) -> bool {
+    if STARTS == 0u {
+        return false;
+    }
+    let t = step_offsets(cell, 0u).t + steps_further(cell, i);
+    let start = t + u32(runs_in_reverse(cell));
+    if t == 0xffffffffu || start >= end_of(row) {
+        return false;
+    }
+    return lengths[STARTS + start * params.batch + row] != 0u;
+}
+
+fn is_cut(item: Item, i: u32) -> bool {
+    return is_row_cut(item.cell, item.row, i);
+}
+
 // Where the gates of an item at step i lie. Here and below i is a factor of nothing but a number that does not
 // change, so that a step has one multiplication for it.
 fn gate_index(item: Item, i: u32) -> u32 {
@@ -60,9 +82,15 @@ fn sum_of(products: vec4<f32>) -> f32 {
     return (products.x + products.y) + (products.z + products.w);
 }
 
+// Forward: what step i leaves for the next one, past which nothing is looked at.
+fn carried(item: Item, i: u32, state: f32) -> f32 {
+    return select(state, 0.0, i + 1u < params.steps && is_cut(item, i + 1u));
+}
+
 // Forward: the state before the first step, which becomes the first operand.
 fn first_state(item: Item) -> f32 {
-    let state = h[step_offsets(item.cell, 0u).before + state_index(item, 0u)];
+    let last = h[step_offsets(item.cell, 0u).before + state_index(item, 0u)];
+    let state = select(last, 0.0, is_cut(item, 0u));
     if item.is_own {
         put(item, 0u, item.unit, state);
     }

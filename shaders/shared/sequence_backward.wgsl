@@ -25,9 +25,15 @@ fn store_d_h(item: Item, d_h: f32) {
 }
 
 // (9): d_h before step i, from what reaches it past the product. A row that is over has no product. Its gates are zero,
-// but zero times a weight that is not finite is NaN.
+// but zero times a weight that is not finite is NaN. Nothing reaches a state that is cut off.
 fn d_before(item: Item, i: u32, d_h: f32, product: f32) -> f32 {
-    return select(d_h + product, d_h, is_over(item, i));
+    return select(select(d_h + product, d_h, is_over(item, i)), 0.0, is_cut(item, i));
+}
+
+// Backward: the state before step i.
+fn before_of(item: Item, i: u32) -> f32 {
+    let last = h[step_offsets(item.cell, 0u).before + state_index(item, i)];
+    return select(last, 0.0, is_cut(item, i));
 }
 
 fn d_output_of(item: Item, i: u32) -> f32 {

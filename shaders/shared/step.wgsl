@@ -31,6 +31,19 @@ fn row_of(workgroup: vec3<u32>, local_row: u32) -> u32 {
     return min(workgroup.y * ROWS + local_row, params.batch - 1u);
 }
 
+// Forward: where the state of a row begins before the step; with the highest bit if it is cut off.
+fn begin_of_state(cell: u32, row: u32) -> u32 {
+    let begin = step_offsets(cell, 0u).before + row * params.h_stride;
+    return select(begin, begin | 0x80000000u, is_row_cut(cell, row, 0u));
+}
+
+fn state_at(begin: u32, k: u32) -> f32 {
+    if STARTS == 0u {
+        return h[begin + k];
+    }
+    return select(h[(begin & 0x7fffffffu) + k], 0.0, begin >= 0x80000000u);
+}
+
 // Element k of the operand of an item's row: the next dispatch finds it where it is stored anyhow, except for r * h.
 fn put(item: Item, half: u32, k: u32, value: f32) {
 #ifdef FORWARD_RESET

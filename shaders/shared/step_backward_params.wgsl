@@ -97,3 +97,8 @@ fn step_offsets(cell: u32, i: u32) -> StepOffsets {
         params.from_d_h_n != 0u,
     );
 }
+
+// Steps backward go the other way.
+fn runs_in_reverse(cell: u32) -> bool {
+    return params.direction + cell * params.next_direction == 1u;
+}

@@ -60,6 +60,10 @@ fn step_offsets(cell: u32, i: u32) -> StepOffsets {
     );
 }
 
+fn runs_in_reverse(cell: u32) -> bool {
+    return params.direction + cell * params.next_direction != 1u;
+}
+
 fn bias_of(at: StepOffsets, index: u32) -> f32 {
     if HAS_BIAS {
         return bias_hh[at.bias + index];

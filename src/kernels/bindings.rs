@@ -11,7 +11,7 @@ bindings! {
         b_offset: u32, b_stride: u32,
         words_offset: u32,
         c_offset: u32, c_stride: u32, part: u32,
-        first_step: u32, first_row: u32, batch: u32,
+        first_step: u32, first_row: u32, batch: u32, starts_offset: u32, reverse: u32,
     }
     storage { a: read, b: read, words: read, c: read_write }
 }

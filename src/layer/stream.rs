@@ -46,11 +46,11 @@ impl StreamOptions {
     }
 
     /// Further options of the layer's steps, such as a schedule, by those of an [`Unroll`]; how long and wide that is
-    /// and whether it has lengths stay.
+    /// and whether it has lengths stay; its rows begin anew between steps alone.
     #[must_use]
     pub fn with(self, options: impl FnOnce(Unroll) -> Unroll) -> Self {
-        let Unroll { seq_len, batch, lengths, .. } = self.unroll;
-        Self { unroll: Unroll { seq_len, batch, lengths, ..options(self.unroll) }, ..self }
+        let Unroll { seq_len, batch, lengths, episode_starts, .. } = self.unroll;
+        Self { unroll: Unroll { seq_len, batch, lengths, episode_starts, ..options(self.unroll) }, ..self }
     }
 }
 

@@ -304,6 +304,27 @@ impl Unrolled {
         self.tensor(self.plan.roles().lengths)
     }
 
+    /// Where episodes begin, `[T, B]`, initially nowhere, for shaders of the app to write as `array<u32>`: not 0 where row b
+    /// begins a new one with step t. Between step t - 1 and t nothing passes then: a direction that runs forward takes
+    /// step t from a state of zero (step 0, too: its first state takes no part), one that runs in reverse step t - 1. The
+    /// gradient of a state that was cut off is zero. What is said of steps past a row's end has no effect.
+    ///
+    /// # Errors
+    /// [`Error::NoEpisodeStarts`].
+    pub fn episode_starts(&self) -> Result<&Tensor> {
+        self.tensor(self.plan.roles().episodes.map(|episodes| episodes.starts)).ok_or(Error::NoEpisodeStarts)
+    }
+
+    /// Sets [`episode_starts`](Self::episode_starts) from the host, `[T, B]`, before the next submission's commands run.
+    ///
+    /// # Errors
+    /// [`Error::NoEpisodeStarts`], [`Error::ShapeMismatch`]; then none has changed.
+    pub fn set_episode_starts(&self, starts: &[bool]) -> Result<()> {
+        let tensor = self.episode_starts()?;
+        expect_len("episode_starts", tensor.shape(), starts.len())?;
+        tensor.write_words(&starts.iter().map(|&start| u32::from(start)).collect::<Vec<_>>())
+    }
+
     /// The states of a layer before the first step, `[1, B, DH]`.
     pub(super) fn first_slot(&self, layer: usize) -> Result<Tensor> {
         self.memory.tensor(self.plan.roles().h[layer]).outer(0..1)

@@ -60,6 +60,9 @@ impl Watch {
         if let Some(lengths) = roles.lengths {
             watch.add("lengths", memory.tensor(lengths));
         }
+        if let Some(episodes) = roles.episodes {
+            watch.add("episode_starts", memory.tensor(episodes.starts));
+        }
         if let Some(dropout) = roles.dropout {
             watch.add("the seed of dropout", memory.tensor(dropout));
         }

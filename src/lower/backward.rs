@@ -1,6 +1,6 @@
 //! The steps of a chunk back through time, and the gates that they need where forward did not keep them.
 
-use super::steps::{activations, all_of, all_weights, direction, first_and_next, kernels, parts};
+use super::steps::{activations, all_of, all_weights, direction, first_and_next, kernels, parts, words_of_rows};
 use super::{On, Overrides, clip};
 use crate::config::{Cell, Reset};
 use crate::gpu::ProgramBuilder;
@@ -14,6 +14,7 @@ fn options(args: &StepsBackward) -> Overrides {
     let mut overrides = vec![
         ("WIDTH", cell.gates_width as f64),
         ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
+        ("STARTS", cell.episodes.map_or(0, |episodes| episodes.begin) as f64),
         ("HAS_NORMS", f64::from(args.squares.is_some())),
         ("HAS_BIASES", f64::from(args.biases.is_some())),
     ];
@@ -108,7 +109,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, d: &StepsB
             next_biases,
         }
     };
-    let lengths = any.lengths.map_or(weight_hh, |lengths| on.whole(lengths).0);
+    let lengths = words_of_rows(on, any).unwrap_or(weight_hh);
     let workgroups = d.workgroups();
     let kernels = kernels(builder.gpu(), any, *time_loop, true, &options(d));
     let group = |kernel| {

@@ -1,6 +1,6 @@
 //! The steps of a chunk forward.
 
-use super::steps::{activations, all_of, all_weights, direction, first_and_next, kernels, whole};
+use super::steps::{activations, all_of, all_weights, direction, first_and_next, kernels, whole, words_of_rows};
 use super::{On, Overrides, clip};
 use crate::config::Cell;
 use crate::gpu::ProgramBuilder;
@@ -14,6 +14,7 @@ fn options(Steps { cells, save, .. }: &Steps) -> Overrides {
         ("WIDTH", cell.gates_width as f64),
         ("HAS_BIAS", f64::from(cell.bias_hh.is_some())),
         ("HAS_LENGTHS", f64::from(cell.lengths.is_some())),
+        ("STARTS", cell.episodes.map_or(0, |episodes| episodes.begin) as f64),
     ];
     overrides.extend(clip(cell.clip));
     overrides.extend(activations(cell));
@@ -66,7 +67,7 @@ pub(super) fn steps<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &Ste
             next_bias,
         }
     };
-    let lengths = any.lengths.map_or(weight_hh, |lengths| on.whole(lengths).0);
+    let lengths = words_of_rows(on, any).unwrap_or(weight_hh);
     let workgroups = args.workgroups();
     let kernels = kernels(builder.gpu(), any, *time_loop, false, &options(args));
     let group = |kernel| {

@@ -12,7 +12,10 @@ use crate::plan::{MatmulKernel, PART, is_long, ops};
 
 pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Matmul) {
     let product = &args.product;
-    debug_assert!(product.bias.is_none() || product.lengths.is_none(), "one binding holds the bias or the lengths");
+    debug_assert!(
+        product.bias.is_none() || product.rows.is_none(),
+        "one binding holds the bias or the words of the rows"
+    );
     let [m, n, _] = product.size;
     let [columns, rows] = args.kernel.grid(m, n);
     let ((a, a_offset), (b, b_offset)) = (on.matrix(&product.a), on.matrix(&product.b));
@@ -21,9 +24,9 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
         None => (on.matrix(&product.c), product.c.stride),
     };
     let [a_split, a_skip] = split_and_skip(&product.a);
-    // Something must be bound; without HAS_BIAS and HAS_LENGTHS it is not read.
-    let lengths = product.lengths.map(|lengths| (on.whole(lengths.lengths).0, 0));
-    let (words, words_offset) = product.bias.map(|bias| on.vector(bias)).or(lengths).unwrap_or((b, 0));
+    // Something must be bound; without HAS_BIAS, HAS_LENGTHS and HAS_STARTS it is not read.
+    let of_rows = product.rows.map(|rows| (on.whole(rows.words).0, 0));
+    let (words, words_offset) = product.bias.map(|bias| on.vector(bias)).or(of_rows).unwrap_or((b, 0));
     for range in args.ranges() {
         // How far the elements of row 1 of a sum lie behind those of row 0.
         let a_step = if product.transpose_a { product.a.stride } else { 1 };
@@ -31,7 +34,7 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
         let first = range.start == 0;
         let has_bias = product.bias.is_some() && first;
         let accumulate = args.parts.is_none() && (product.accumulate || !first);
-        let lengths = product.lengths.map(|lengths| lengths.further(range.start));
+        let rows_of_batch = product.rows.map(|rows| rows.further(range.start));
         let params = MatmulParams {
             m: m as u32,
             n: n as u32,
@@ -46,9 +49,11 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             c_offset,
             c_stride: c_stride as u32,
             part: if args.parts.is_some() { PART as u32 } else { range.len() as u32 },
-            first_step: lengths.map_or(0, |lengths| lengths.first_step as u32),
-            first_row: lengths.map_or(0, |lengths| lengths.first_row as u32),
-            batch: lengths.map_or(1, |lengths| lengths.batch as u32),
+            first_step: rows_of_batch.map_or(0, |rows| rows.first_step as u32),
+            first_row: rows_of_batch.map_or(0, |rows| rows.first_row as u32),
+            batch: rows_of_batch.map_or(1, |rows| rows.batch as u32),
+            starts_offset: rows_of_batch.and_then(|rows| rows.starts).unwrap_or(0) as u32,
+            reverse: u32::from(rows_of_batch.is_some_and(|rows| rows.reverse)),
         };
         // Scalar loads always look for the ends, so that sizes that are no multiples of four share one pipeline.
         let has_tail = |size: usize| f64::from(!args.vec4 || !size.is_multiple_of(4));
@@ -56,7 +61,8 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             ("TRANSPOSE_A", f64::from(product.transpose_a)),
             ("TRANSPOSE_B", f64::from(product.transpose_b)),
             ("HAS_BIAS", f64::from(has_bias)),
-            ("HAS_LENGTHS", f64::from(lengths.is_some())),
+            ("HAS_LENGTHS", f64::from(rows_of_batch.is_some_and(|rows| rows.has_lengths))),
+            ("HAS_STARTS", f64::from(rows_of_batch.is_some_and(|rows| rows.starts.is_some()))),
             ("ACCUMULATE", f64::from(accumulate)),
             ("LONG_K", f64::from(args.parts.is_none() && product.transpose_a && is_long(range.len()))),
             ("K_TAIL", has_tail(range.len())),

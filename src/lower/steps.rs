@@ -101,3 +101,9 @@ pub(super) fn first_and_next(of_cell: impl Iterator<Item = u32>) -> [u32; 2] {
     debug_assert!(differences.windows(2).all(|pair| pair[0] == pair[1]), "cells that lie unevenly: {values:?}");
     [values[0], differences.first().copied().unwrap_or(0)]
 }
+
+/// Lengths and starts of episodes, if there are any.
+pub(super) fn words_of_rows<'a>(on: On<'a>, cell: &CellSteps) -> Option<View<'a>> {
+    let words = cell.episodes.map(|episodes| episodes.words).or(cell.lengths);
+    words.map(|words| on.whole(words).0)
+}

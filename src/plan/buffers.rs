@@ -82,6 +82,7 @@ pub(crate) struct Roles {
     pub(crate) f16_weights: Vec<Id>,
     /// `[B]`, whole numbers.
     pub(crate) lengths: Option<Id>,
+    pub(crate) episodes: Option<Episodes>,
     /// From which row of `h0` each row goes on, `[B]`, whole numbers.
     pub(crate) sources: Option<Id>,
     /// Seed of dropout and count of forward passes, whole numbers.
@@ -89,6 +90,16 @@ pub(crate) struct Roles {
     /// By which the workgroups of steps by exchange meet and hand on the operand, whole numbers. Zero between dispatches.
     pub(crate) ring: Option<Id>,
     pub(crate) training: Option<TrainingRoles>,
+}
+
+/// Where episodes begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Episodes {
+    /// `[T, B]`, words that are 0 where none begins. There is one more row of zeros behind it.
+    pub(crate) starts: Id,
+    /// Lengths and starts, and where in it the starts begin.
+    pub(crate) words: Id,
+    pub(crate) begin: usize,
 }
 
 /// What each further tensor of a backward pass is.
@@ -191,7 +202,14 @@ impl Lists<'_> {
         let transposed = self.weight_copies(&mut list, layout.transposes_weights, of_transposed, &words);
         let of_f16 = ("f16 weight_hh", scratch_if(!training));
         let f16_weights = self.weight_copies(&mut list, layout.f16_weights, of_f16, &words);
-        let lengths = unroll.lengths.then(|| list.make("lengths", &[b], Owner::Layer));
+        // One binding holds both.
+        let (lengths, episodes) = if unroll.episode_starts {
+            let named = ("lengths and episode starts", Owner::Layer);
+            let ([lengths, starts, words], begin) = list.pair(named, [&[b], &[t, b]], b, &self.target.limits);
+            (unroll.lengths.then_some(lengths), Some(Episodes { starts, words, begin }))
+        } else {
+            (unroll.lengths.then(|| list.make("lengths", &[b], Owner::Layer)), None)
+        };
         let sources = external.sources.then(|| list.make("sources of rows", &[b], Owner::Layer));
         let dropout = layout.has_dropout.then(|| list.make("dropout", &[2], Owner::Layer));
         let words = self.time_loop.exchange_words(config.cell(), b, hidden, layout.together);
@@ -217,6 +235,7 @@ impl Lists<'_> {
             transposed,
             f16_weights,
             lengths,
+            episodes,
             sources,
             dropout,
             ring,

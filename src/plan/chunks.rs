@@ -114,6 +114,8 @@ impl Sizes<'_> {
             (layout.copies_input, "input", bytes(&[t, b, config.input_size])),
             (layout.copies_output || layout.has_dropout, "output", bytes(&[layout.slots, b, width])),
             (layout.copies_d_output, "d_output", bytes(&[t, b, width])),
+            // Behind them there is a row of zeros, before them the lengths.
+            (self.unroll.episode_starts, "episode starts", bytes(&[t.saturating_add(2), b])),
         ];
         for (copied, what, size) in copies {
             fits(what, if copied { size.saturating_add(slack) } else { 0 })?;

@@ -15,6 +15,7 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
     for (option, wanted, because) in [
         ("wavefront", wants_wavefront, no_wavefront(config, unroll, external, &target.limits)),
         ("Saved::F16", unroll.saved == Saved::F16, no_f16_gates(config)),
+        ("Saved::Recompute", unroll.saved == Saved::Recompute, no_recompute(config, unroll)),
         ("f16_weights", unroll.f16_weights, no_f16_weights(config)),
         ("f16_products", unroll.f16_products, no_f16_products(target)),
     ] {
@@ -87,6 +88,13 @@ pub(super) fn no_f16_gates(config: &Config) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Why a GRU's gates cannot be made again.
+fn no_recompute(config: &Config, unroll: &Unroll) -> Option<&'static str> {
+    let because =
+        "with episode_starts: gates are made again from the states before all steps, by a product that cuts none";
+    (unroll.episode_starts && matches!(config.cell(), Cell::Gru { .. })).then_some(because)
 }
 
 /// Why the steps cannot read recurrent weights as f16.

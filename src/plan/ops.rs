@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::buffers::Episodes;
 use super::cuts::TileCut;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
@@ -81,23 +82,29 @@ pub(crate) struct Product {
     pub(crate) c: Matrix,
     /// Add to what c holds.
     pub(crate) accumulate: bool,
-    /// Rows past their ends take no part. Without a bias: one binding holds that or the lengths.
-    pub(crate) lengths: Option<Lengths>,
+    /// Rows that are left out. Without a bias: one binding holds that or the words of the rows.
+    pub(crate) rows: Option<RowsOfBatch>,
 }
 
 /// Of which rows of a batch the m rows of a product are, or with `transpose_a` the k's: those of step `first_step` from
-/// row `first_row` on, and of the steps after it.
+/// row `first_row` on, and of the steps after it. Those that are over take no part; with `transpose_a` nor do those
+/// before which an episode begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lengths {
-    /// `[B]`, whole numbers.
-    pub(crate) lengths: Id,
+pub(crate) struct RowsOfBatch {
+    /// The lengths `[B]`, if there are any, and the starts of episodes, whole numbers.
+    pub(crate) words: Id,
+    pub(crate) has_lengths: bool,
+    /// Where in `words` those begin, if the states before the steps are what is multiplied.
+    pub(crate) starts: Option<usize>,
+    /// The state before a step is that of the step with the next number.
+    pub(crate) reverse: bool,
     pub(crate) first_step: usize,
     pub(crate) first_row: usize,
     /// B.
     pub(crate) batch: usize,
 }
 
-impl Lengths {
+impl RowsOfBatch {
     /// The same so many rows further.
     pub(crate) fn further(self, rows: usize) -> Self {
         let row = self.first_row + rows;
@@ -294,6 +301,7 @@ pub(crate) struct CellSteps {
     pub(crate) f16_weights: bool,
     pub(crate) bias_hh: Option<Id>,
     pub(crate) lengths: Option<Id>,
+    pub(crate) episodes: Option<Episodes>,
     pub(crate) h: Id,
     /// DH, and in which column this direction's units begin.
     pub(crate) h_stride: usize,
@@ -361,9 +369,20 @@ impl CellSteps {
     }
 
     /// Of which rows of the batch the rows of the chunk are, if they have lengths.
-    pub(crate) fn row_lengths(&self) -> Option<Lengths> {
-        let of = |lengths| Lengths { lengths, first_step: self.steps.start, first_row: 0, batch: self.batch };
+    pub(crate) fn row_lengths(&self) -> Option<RowsOfBatch> {
+        let of = |words| RowsOfBatch { has_lengths: true, ..self.rows_of_batch(words) };
         self.lengths.map(of)
+    }
+
+    /// The same, without those before whose step an episode begins.
+    pub(crate) fn rows_with_states(&self) -> Option<RowsOfBatch> {
+        let Some(Episodes { words, begin, .. }) = self.episodes else { return self.row_lengths() };
+        Some(RowsOfBatch { has_lengths: self.lengths.is_some(), starts: Some(begin), ..self.rows_of_batch(words) })
+    }
+
+    fn rows_of_batch(&self, words: Id) -> RowsOfBatch {
+        let (first_step, batch, reverse) = (self.steps.start, self.batch, self.reverse);
+        RowsOfBatch { words, has_lengths: false, starts: None, reverse, first_step, first_row: 0, batch }
     }
 
     /// Whether single steps load four weights at once: where they lie next to each other.

@@ -4,7 +4,7 @@ use super::buffers::{CellTensors, Lists, Roles, TrainingRoles};
 use super::layout::Keeps;
 use super::ops::{
     Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lister, Matrix, MoveRows, Op, Pack, Product, RecomputeGates,
-    Steps, StepsBackward, SumRows, Vector,
+    RowsOfBatch, Steps, StepsBackward, SumRows, Vector,
 };
 use super::tensors::{Id, Tensors};
 use super::turns::{Block, Part, Turn};
@@ -72,6 +72,7 @@ impl<'a> Passes<'a> {
             f16_weights: layout.f16_weights,
             bias_hh,
             lengths: roles.lengths,
+            episodes: roles.episodes,
             h: roles.h[at.layer],
             h_stride: config.output_size(),
             h_column: at.direction * hidden,
@@ -117,7 +118,7 @@ impl<'a> Passes<'a> {
             bias: bias_ih.map(|tensor| Vector { tensor, begin: 0 }),
             c: steps.gates_matrix(),
             accumulate: false,
-            lengths: None,
+            rows: None,
         });
     }
 
@@ -322,7 +323,7 @@ impl<'a> Passes<'a> {
             c: Matrix::rows_of(d_input, first, steps.rows(), inputs),
             accumulate,
             // Steps backward of the layer below leave out what is over; others may look at it.
-            lengths: if at.layer == 0 { steps.row_lengths() } else { None },
+            rows: if at.layer == 0 { steps.row_lengths() } else { None },
         });
     }
 
@@ -348,7 +349,7 @@ impl<'a> Passes<'a> {
         };
         let d_h_proj = of_h_proj(steps.gates_matrix());
         // What is over has gates of zero, but may have kept a state that is not finite.
-        let mut product = |[m, n]: [usize; 2], a: Matrix, b: Matrix, c: Matrix| {
+        let mut product = |[m, n]: [usize; 2], a: Matrix, b: Matrix, c: Matrix, rows_of_batch: Option<RowsOfBatch>| {
             list.matmul(Product {
                 size: [m, n, rows],
                 a,
@@ -358,19 +359,19 @@ impl<'a> Passes<'a> {
                 bias: None,
                 c,
                 accumulate,
-                lengths: steps.row_lengths(),
+                rows: rows_of_batch,
             });
         };
         let inputs = config.layer_input_size(at.layer);
         let c = Matrix::rows_of(d_weight_ih, 0, gates, inputs);
-        product([gates, inputs], d_x_proj.clone(), self.input_rows(at.layer, steps), c);
+        product([gates, inputs], d_x_proj.clone(), self.input_rows(at.layer, steps), c, steps.row_lengths());
         let c = Matrix::rows_of(d_weight_hh, 0, gates, hidden);
         let of_state = if layout.is_reset_before { 2 * hidden } else { gates };
-        product([of_state, hidden], d_h_proj.clone(), steps.h_before(), c.clone());
+        product([of_state, hidden], d_h_proj.clone(), steps.h_before(), c.clone(), steps.rows_with_states());
         if layout.is_reset_before {
             // The rows of n were multiplied with r * h, which lies in the fourth place of the gates.
             let (of_n, reset_states) = (d_x_proj.clone().from(2 * hidden), d_x_proj.clone().from(3 * hidden));
-            product([hidden, hidden], of_n, reset_states, c.from(2 * hidden * hidden));
+            product([hidden, hidden], of_n, reset_states, c.from(2 * hidden * hidden), steps.rows_with_states());
         }
         let (input, rows) = sums.unwrap_or((d_x_proj, rows));
         for (bias, input) in d_biases.into_iter().zip([input.clone(), of_h_proj(input)]) {
@@ -397,7 +398,7 @@ impl<'a> Passes<'a> {
                 bias: bias_hh.map(|tensor| Vector { tensor, begin: first }),
                 c: Matrix::rows_of(h_proj, 0, rows, 3 * hidden).from(first),
                 accumulate: false,
-                lengths: None,
+                rows: None,
             });
         };
         let pass = |pass: u32| Op::RecomputeGates(RecomputeGates { steps: steps.clone(), h_proj, pass });

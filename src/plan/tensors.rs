@@ -114,6 +114,21 @@ impl Tensors {
         (0..count).map(|index| self.place(buffer, index.saturating_mul(len), shape)).collect()
     }
 
+    /// Two tensors in one buffer, the second at a multiple of the alignment of bindings, and a tensor of all of it, in
+    /// which the second begins at the number that is given back. Behind it there is room for `behind` elements.
+    pub(crate) fn pair(
+        &mut self,
+        (name, owner): (&'static str, Owner),
+        [first, second]: [&[usize]; 2],
+        behind: usize,
+        limits: &wgpu::Limits,
+    ) -> ([Id; 3], usize) {
+        let [begin, _] = side_by_side(2, first, limits);
+        let all = begin.saturating_add(elements(second)).saturating_add(behind);
+        let buffer = self.buffer(name, all, owner);
+        ([self.place(buffer, 0, first), self.place(buffer, begin, second), self.place(buffer, 0, &[all])], begin)
+    }
+
     /// The part with these indices of the outermost axis of a tensor.
     pub(super) fn outer(&mut self, tensor: Id, range: Range<usize>) -> Id {
         let Placed { buffer, offset, mut shape } = self.placed(tensor).clone();

@@ -68,12 +68,21 @@ pub struct Run {
     pub batch: usize,
     /// How long each row is, `[B]`, 0 to T; `None`: all T.
     pub lengths: Option<Vec<usize>>,
+    /// Where episodes begin, `[T, B]`: between the step before and this one nothing passes. `None`: nowhere.
+    pub episode_starts: Option<Vec<bool>>,
     /// The factors that dropout multiplies the output of each layer but the last with, `[layers - 1][T, B, DH]`
     /// (time-major always); empty: none.
     pub dropout: Vec<Vec<f64>>,
 }
 
 impl Run {
+    /// Whether the state of a row before a step is cut off.
+    fn is_cut(&self, t: usize, row: usize, reverse: bool) -> bool {
+        let start = if reverse { t + 1 } else { t };
+        let starts = self.episode_starts.as_ref().filter(|_| start < self.length(row));
+        starts.is_some_and(|starts| starts[start * self.batch + row])
+    }
+
     fn length(&self, row: usize) -> usize {
         self.lengths.as_ref().map_or(self.seq_len, |lengths| lengths[row])
     }
@@ -103,8 +112,9 @@ impl Forward {
 /// One step of one row of one cell; `steps[t * B + b]`. Past a row's end all are empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Step {
-    /// The state before.
+    /// The state before, and whether it is a zero in the place of one that was cut off.
     h: Vec<f64>,
+    is_cut: bool,
     /// What goes into the activations, before and after clipping: `[GH]`.
     sum: Vec<f64>,
     argument: Vec<f64>,
@@ -156,8 +166,13 @@ pub fn forward(config: &Config, weights: &[CellWeights], run: &Run, x: &[f64], h
                 let mut h = h0[cell * states + b * units..][..units].to_vec();
                 for t in order(run.length(b), reverse) {
                     let at = t * run.batch + b;
+                    if run.is_cut(t, b, reverse) {
+                        h.fill(0.0);
+                    }
                     let width = config.layer_input_size(layer);
-                    let step = cell_step(config, direction, &weights[cell], &inputs[layer][at * width..][..width], &h);
+                    let mut step =
+                        cell_step(config, direction, &weights[cell], &inputs[layer][at * width..][..width], &h);
+                    step.is_cut = run.is_cut(t, b, reverse);
                     h.clone_from(&step.new);
                     output[(at * directions + direction) * units..][..units].copy_from_slice(&h);
                     steps[at] = step;
@@ -345,6 +360,9 @@ pub fn backward(
                         d_x,
                         &mut gradients.cells[cell],
                     );
+                    if step.is_cut {
+                        d_h.fill(0.0);
+                    }
                 }
                 gradients.d_h0[cell * states + b * units..][..units].copy_from_slice(&d_h);
             }
@@ -432,7 +450,9 @@ fn cell_backward(
             if !through_reset {
                 d_h[k] += d_h_proj[row] * weights.weight_hh[row * units + k]; // (9)
             }
-            d_weights.weight_hh[row * units + k] += d_h_proj[row] * source[k];
+            if !step.is_cut {
+                d_weights.weight_hh[row * units + k] += d_h_proj[row] * source[k];
+            }
         }
         if config.bias {
             d_weights.bias_ih[row] += d_x_proj[row];

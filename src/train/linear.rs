@@ -9,12 +9,12 @@ use crate::plan::tensors::{Id, Tensors};
 use crate::rng::SplitMix64;
 use crate::weights::{LoadReport, StateDict};
 
-/// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`.
+/// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`, or none.
 #[derive(Debug, Clone)]
 pub struct Linear {
     gpu: Gpu,
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
 }
 
 impl Linear {
@@ -33,34 +33,32 @@ impl Linear {
         Self::with_weights(gpu, [out_features, in_features], &weight, &bias)
     }
 
-    /// A layer with given weights; `shape` is `[out_features, in_features]`.
+    /// A layer with given weights; `shape` is `[out_features, in_features]`, and an empty bias is none.
     ///
     /// # Errors
     /// Those of [`Linear::new`], and [`Error::ShapeMismatch`].
     pub fn with_weights(gpu: &Gpu, shape: [usize; 2], weight: &[f32], bias: &[f32]) -> Result<Self> {
-        Ok(Self {
-            gpu: gpu.clone(),
-            weight: Tensor::named(gpu, "weight", &shape, Some(weight))?,
-            bias: Tensor::named(gpu, "bias", &shape[..1], Some(bias))?,
-        })
+        let weight = Tensor::named(gpu, "weight", &shape, Some(weight))?;
+        let bias = if bias.is_empty() { None } else { Some(Tensor::named(gpu, "bias", &shape[..1], Some(bias))?) };
+        Ok(Self { gpu: gpu.clone(), weight, bias })
     }
 
     /// The layer whose `weight` and `bias` are under a prefix of a state dict, as those of an `nn.Linear`, and a report of
-    /// what was used.
+    /// what was used. Without a `bias` there it has none, as one with `bias=False`.
     ///
     /// # Errors
-    /// Those of [`StateDict::get`], and of [`Linear::with_weights`]. One of PyTorch's with `bias=False` has no bias:
-    /// [`Error::MissingTensor`].
+    /// Those of [`StateDict::get`], and of [`Linear::with_weights`].
     pub fn from_state_dict(gpu: &Gpu, dict: &StateDict, prefix: &str) -> Result<(Self, LoadReport)> {
         let names = Self::NAMES.map(|name| format!("{prefix}{name}"));
-        let [weight, bias] = [dict.get(&names[0])?, dict.get(&names[1])?];
+        let weight = dict.get(&names[0])?;
         let &[out_features, in_features] = weight.shape() else {
-            let (expected, actual) = (vec![bias.values().len(), 1], weight.shape().to_vec());
+            let (expected, actual) = (vec![weight.values().len(), 1], weight.shape().to_vec());
             return Err(Error::ShapeMismatch { tensor: names[0].clone().into(), expected, actual });
         };
-        expect_shape(names[1].clone(), &[out_features], bias.shape())?;
-        let layer = Self::with_weights(gpu, [out_features, in_features], weight.values(), bias.values())?;
-        Ok((layer, dict.report(prefix, names.into())))
+        let has_bias = dict.names().any(|name| name == names[1]);
+        let bias = if has_bias { dict.get_shaped(&names[1], &[out_features])? } else { &[] };
+        let layer = Self::with_weights(gpu, [out_features, in_features], weight.values(), bias)?;
+        Ok((layer, dict.report(prefix, names.into_iter().take(1 + usize::from(has_bias)).collect())))
     }
 
     const NAMES: [&'static str; 2] = ["weight", "bias"];
@@ -70,10 +68,10 @@ impl Linear {
         Self::NAMES.into_iter().map(move |name| format!("{prefix}{name}")).zip(self.parameters())
     }
 
-    /// Weight `[out_features, in_features]` and bias `[out_features]`.
+    /// Weight `[out_features, in_features]` and, if there is one, bias `[out_features]`.
     #[must_use]
-    pub fn parameters(&self) -> [&Tensor; 2] {
-        [&self.weight, &self.bias]
+    pub fn parameters(&self) -> Vec<&Tensor> {
+        std::iter::once(&self.weight).chain(&self.bias).collect()
     }
 
     /// Lays the layer out for training over the rows of `input` `[.., in_features]`, say the output of an unrolled GRU
@@ -89,7 +87,8 @@ impl Linear {
         if let Some(d_input) = d_input {
             expect_shape("d_input", input.shape(), d_input.shape())?;
             self.weight.expect_same_device("d_input", d_input)?;
-            for (first, read) in [("input", input), ("weight", &self.weight), ("bias", &self.bias)] {
+            let parameters = Self::NAMES.into_iter().zip(self.parameters());
+            for (first, read) in std::iter::once(("input", input)).chain(parameters) {
                 if read.buffer() == d_input.buffer() {
                     return Err(Error::Aliased { first, second: "d_input" });
                 }
@@ -98,8 +97,11 @@ impl Linear {
         let forward = self.unroll_inference(input)?;
         let d_output = Tensor::named(&self.gpu, "d_output", forward.output.shape(), None)?;
         let d_weight = Tensor::named(&self.gpu, "d_weight", self.weight.shape(), None)?;
-        let d_bias = Tensor::named(&self.gpu, "d_bias", self.bias.shape(), None)?;
-        let backward = self.backward(input, &d_output, d_input, [&d_weight, &d_bias])?;
+        let d_bias = match &self.bias {
+            Some(bias) => Some(Tensor::named(&self.gpu, "d_bias", bias.shape(), None)?),
+            None => None,
+        };
+        let backward = self.backward(input, &d_output, d_input, (&d_weight, d_bias.as_ref()))?;
         Ok(UnrolledLinear {
             forward,
             backward,
@@ -124,7 +126,9 @@ impl Linear {
         let output = Tensor::named(&self.gpu, "output", &shape, None)?;
         let [out_features, in_features] = self.features();
         let rows = input.len() / in_features;
-        let (list, [x, weight, bias, y]) = given([input, &self.weight, &self.bias, &output]);
+        // Without a bias nothing names it.
+        let tensors = [input, &self.weight, self.bias.as_ref().unwrap_or(&self.weight), &output];
+        let (list, [x, weight, bias, y]) = given(tensors);
         let target = self.gpu.target();
         let mut ops = Lister::new(&list, &target, rows);
         ops.matmul(Product {
@@ -133,13 +137,12 @@ impl Linear {
             transpose_a: false,
             b: Matrix::rows_of(weight, 0, out_features, in_features),
             transpose_b: true,
-            bias: Some(Vector { tensor: bias, begin: 0 }),
+            bias: self.bias.is_some().then_some(Vector { tensor: bias, begin: 0 }),
             c: Matrix::rows_of(y, 0, rows, out_features),
             accumulate: false,
-            lengths: None,
+            rows: None,
         });
-        let tensors = [input, &self.weight, &self.bias, &output].map(Tensor::clone);
-        let program = program(&self.gpu, "linear forward", &tensors, &ops.done())?;
+        let program = program(&self.gpu, "linear forward", &tensors.map(Tensor::clone), &ops.done())?;
         Ok(LinearInference { output, program })
     }
 
@@ -148,12 +151,13 @@ impl Linear {
         input: &Tensor,
         d_output: &Tensor,
         d_input: Option<&Tensor>,
-        [d_weight, d_bias]: [&Tensor; 2],
+        (d_weight, of_bias): (&Tensor, Option<&Tensor>),
     ) -> Result<Program> {
         let [out_features, in_features] = self.features();
         let rows = input.len() / in_features;
-        // Without a gradient of the input nothing names the last one.
-        let tensors = [input, &self.weight, d_output, d_weight, d_bias, d_input.unwrap_or(d_bias)];
+        // What is not there nothing names.
+        let (d_bias, d_x) = (of_bias.unwrap_or(d_weight), d_input.unwrap_or(d_weight));
+        let tensors = [input, &self.weight, d_output, d_weight, d_bias, d_x];
         let (list, [x, weight, d_y, d_weight, d_bias, d_x]) = given(tensors);
         let target = self.gpu.target();
         let mut ops = Lister::new(&list, &target, rows);
@@ -168,7 +172,7 @@ impl Linear {
                 bias: None,
                 c: Matrix::rows_of(d_x, 0, rows, in_features),
                 accumulate: false,
-                lengths: None,
+                rows: None,
             });
         }
         ops.matmul(Product {
@@ -180,15 +184,17 @@ impl Linear {
             bias: None,
             c: Matrix::rows_of(d_weight, 0, out_features, in_features),
             accumulate: false,
-            lengths: None,
+            rows: None,
         });
-        ops.push(Op::SumRows(SumRows {
-            input: d_y,
-            size: [rows, out_features],
-            total: Vector { tensor: d_bias, begin: 0 },
-            accumulate: false,
-            root: false,
-        }));
+        if of_bias.is_some() {
+            ops.push(Op::SumRows(SumRows {
+                input: d_y,
+                size: [rows, out_features],
+                total: Vector { tensor: d_bias, begin: 0 },
+                accumulate: false,
+                root: false,
+            }));
+        }
         program(&self.gpu, "linear backward", &tensors.map(Tensor::clone), &ops.done())
     }
 
@@ -247,10 +253,10 @@ pub struct UnrolledLinear {
     backward: Program,
     input: Tensor,
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     d_output: Tensor,
     d_weight: Tensor,
-    d_bias: Tensor,
+    d_bias: Option<Tensor>,
     d_input: Option<Tensor>,
     seen: Seen,
 }
@@ -270,14 +276,14 @@ impl UnrolledLinear {
 
     /// The gradients of weight and bias, in the order of [`Linear::parameters`].
     #[must_use]
-    pub fn gradients(&self) -> [&Tensor; 2] {
-        [&self.d_weight, &self.d_bias]
+    pub fn gradients(&self) -> Vec<&Tensor> {
+        std::iter::once(&self.d_weight).chain(&self.d_bias).collect()
     }
 
     /// Weight and bias, each with its gradient: what an optimiser takes.
     #[must_use]
-    pub fn pairs(&self) -> [(&Tensor, &Tensor); 2] {
-        [(&self.weight, &self.d_weight), (&self.bias, &self.d_bias)]
+    pub fn pairs(&self) -> Vec<(&Tensor, &Tensor)> {
+        std::iter::once((&self.weight, &self.d_weight)).chain(self.bias.iter().zip(&self.d_bias)).collect()
     }
 
     /// Records the output.
@@ -296,7 +302,7 @@ impl UnrolledLinear {
         let (newest, tensor) = self.newest();
         self.seen.expect(newest, tensor)?;
         self.backward.encode(encoder);
-        for tensor in [&self.d_weight, &self.d_bias].into_iter().chain(&self.d_input) {
+        for tensor in self.gradients().into_iter().chain(&self.d_input) {
             tensor.mark_written();
         }
         Ok(())

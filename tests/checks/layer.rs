@@ -51,6 +51,25 @@ pub(crate) async fn check_lengths<C: Copy + Into<Cell>>(
     check_both(gpu, config.erased(), unroll.lengths(true), &batch).await
 }
 
+/// [`check`] where episodes begin inside of the sequence, and rows may have lengths.
+pub(crate) async fn check_episodes<C: Copy + Into<Cell>>(
+    gpu: &Gpu,
+    config: &Config<C>,
+    unroll: Unroll,
+    lengths: Option<&[usize]>,
+) -> Outcome<Unrolled> {
+    let mut batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
+    batch.lengths = lengths.map(<[usize]>::to_vec);
+    // In one row at the first step, in one twice, one behind the other, in the others not at all.
+    let starts = (0..unroll.seq_len * unroll.batch).map(|at| match at % unroll.batch {
+        0 => at == 0,
+        1 => [2, 3, unroll.seq_len - 1].contains(&(at / unroll.batch)),
+        _ => false,
+    });
+    batch.episode_starts = Some(starts.collect());
+    check_both(gpu, config.erased(), unroll.lengths(lengths.is_some()).episode_starts(true), &batch).await
+}
+
 async fn check_both(gpu: &Gpu, config: Config, unroll: Unroll, batch: &Batch) -> Outcome<Unrolled> {
     let without_dropout = config.dropout == 0.0;
     let layer = Recurrent::new(gpu, config, 3)?;
@@ -58,7 +77,7 @@ async fn check_both(gpu: &Gpu, config: Config, unroll: Unroll, batch: &Batch) ->
     if without_dropout && !BRIEF {
         let inference = Unroll::inference(unroll.seq_len, unroll.batch);
         let inference = inference.lengths(unroll.lengths).f16_weights(unroll.f16_weights);
-        let inference = inference.f16_products(unroll.f16_products);
+        let inference = inference.f16_products(unroll.f16_products).episode_starts(unroll.episode_starts);
         let inference = unroll.wavefront.map_or(inference, |wanted| inference.wavefront(wanted));
         check_outputs(&layer, inference, batch).await?;
     }
@@ -77,6 +96,9 @@ async fn check_outputs(layer: &Recurrent, unroll: Unroll, batch: &Batch) -> Outc
     as_planned(&net)?;
     if let Some(lengths) = &batch.lengths {
         net.set_lengths(lengths)?;
+    }
+    if let Some(starts) = &batch.episode_starts {
+        net.set_episode_starts(starts)?;
     }
     let [x, h0] = [(net.input(), &batch.x), (net.h0(), &batch.h0)]
         .map(|(place, host)| Tensor::from_slice(layer.gpu(), place.shape(), host));

@@ -38,7 +38,7 @@ pub(crate) mod stream;
 pub(crate) mod train;
 pub(crate) mod tuning;
 
-pub(crate) use layer::{as_planned, check, check_inference, check_lengths, everywhere};
+pub(crate) use layer::{as_planned, check, check_episodes, check_inference, check_lengths, everywhere};
 
 /// Where every pipeline takes its time, a check may make fewer of them than natively: those that take other ways.
 pub(crate) const BRIEF: bool = cfg!(target_arch = "wasm32");

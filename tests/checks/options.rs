@@ -4,7 +4,10 @@ use wgpu_gru::verify::Batch;
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{Activation, Direction, Error, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Tensor, Unroll};
 
-use super::{BRIEF, Outcome, bits, check, check_inference, check_lengths, ensure, equal, everywhere, refused, tensor};
+use super::{
+    BRIEF, Outcome, bits, check, check_episodes, check_inference, check_lengths, ensure, equal, everywhere, refused,
+    tensor,
+};
 use crate::support::{ACTIVATIONS, shape};
 
 checks![
@@ -14,6 +17,7 @@ checks![
     reversed_output,
     biases_and_layout,
     lengths,
+    episode_starts,
     reset_before,
     states_only,
     f16_gates,
@@ -152,6 +156,29 @@ async fn what_lies_past_the_end(gpu: &Gpu) -> Outcome {
         ensure(tensor.read().await?.iter().all(|value| value.is_finite()), "what lies past the end does not matter")?;
     }
     Ok(())
+}
+
+async fn episode_starts(gpu: &Gpu) -> Outcome {
+    for unroll in everywhere(UNROLL()).into_iter().take(if BRIEF { 2 } else { 4 }) {
+        for reset in [Reset::After, Reset::Before] {
+            check_episodes(gpu, &GRU().reset(reset), unroll, None).await?;
+            let config = GRU().reset(reset).direction(Direction::Bidirectional).num_layers(2);
+            check_episodes(gpu, &config, unroll.gradient_norms(true), Some(&LENGTHS)).await?;
+        }
+        check_episodes(gpu, &RNN().direction(Direction::Bidirectional), unroll, Some(&LENGTHS)).await?;
+    }
+    check_episodes(gpu, &GruConfig::new(3, 8), UNROLL().saved(Saved::F16).f16_weights(true), None).await?;
+    check_episodes(gpu, &GRU().num_layers(2), UNROLL().wavefront(true), None).await?;
+    check_episodes(gpu, &RNN(), UNROLL().saved(Saved::Recompute), None).await?;
+    let layer = Recurrent::new(gpu, GRU(), 1)?;
+    let recompute = layer.unroll(UNROLL().episode_starts(true).saved(Saved::Recompute)).map(drop);
+    let is_told = matches!(recompute, Err(Error::OptionUnavailable { option: "Saved::Recompute", .. }));
+    ensure(is_told, format_args!("{recompute:?}"))?;
+    let net = layer.unroll(UNROLL())?;
+    refused(net.set_episode_starts(&[false; 18]), &Error::NoEpisodeStarts)?;
+    refused(net.episode_starts().map(drop), &Error::NoEpisodeStarts)?;
+    let net = layer.unroll(UNROLL().episode_starts(true))?;
+    refused(net.set_episode_starts(&[false; 17]), &shape("episode_starts", &[6, 3], &[17]))
 }
 
 async fn reset_before(gpu: &Gpu) -> Outcome {

@@ -286,11 +286,12 @@ fn differences(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
 }
 
 async fn gradients_of_head_and_loss(gpu: &Gpu) -> Outcome {
-    for [rows, inputs, out] in [[1, 1, 1], [5, 3, 2], [7, 33, 5], [13, 4, 1], [3, 2, 35]] {
+    let sizes = [[1, 1, 1], [5, 3, 2], [7, 33, 5], [13, 4, 1], [3, 2, 35]];
+    for ([rows, inputs, out], has_bias) in sizes.into_iter().flat_map(|sizes| [true, false].map(|bias| (sizes, bias))) {
         let mut uniform = SplitMix64::new((rows * inputs * out) as u64);
         let x = uniform.vec(rows * inputs, 1.0);
         let weight = uniform.vec(out * inputs, 1.0 / (inputs as f32).sqrt());
-        let bias = uniform.vec(out, 1.0);
+        let bias = if has_bias { uniform.vec(out, 1.0) } else { vec![] };
         let expected = uniform.vec(rows * out, 1.0);
 
         let input = tensor(gpu, &[rows, inputs], &x)?;
@@ -305,17 +306,27 @@ async fn gradients_of_head_and_loss(gpu: &Gpu) -> Outcome {
             head.encode_backward(encoder)
         })?;
 
-        let [x, weight, bias, expected] = [x, weight, bias, expected].map(|values| wide(&values));
-        let name = |tensor| format!("{rows} rows, {inputs} -> {out}: {tensor}");
+        let [x, weight, mut bias, expected] = [x, weight, bias, expected].map(|values| wide(&values));
+        // No bias is one of zeros that nothing learns.
+        bias.resize(out, 0.0);
+        let name = |tensor| format!("{rows} rows, {inputs} -> {out}, bias {has_bias}: {tensor}");
         let exact = linear_loss(&x, &weight, &bias, &expected);
-        let [d_weight, d_bias] = head.gradients();
+        let gradients = head.gradients();
+        equal(&[gradients.len(), head.pairs().len()], &[1 + usize::from(has_bias); 2], name("gradients"))?;
         let forward = Tolerance::matmul(inputs).plus(Tolerance::matmul(rows * out));
         close(&name("loss"), &loss.loss().read().await?, &[exact], forward.scaled(exact.max(1.0)))?;
         for (tensor_name, tensor, exact) in [
             ("d_input", &d_input, differences(&x, |x| linear_loss(x, &weight, &bias, &expected))),
-            ("d_weight", d_weight, differences(&weight, |weight| linear_loss(&x, weight, &bias, &expected))),
-            ("d_bias", d_bias, differences(&bias, |bias| linear_loss(&x, &weight, bias, &expected))),
-        ] {
+            ("d_weight", gradients[0], differences(&weight, |weight| linear_loss(&x, weight, &bias, &expected))),
+            (
+                "d_bias",
+                gradients[gradients.len() - 1],
+                differences(&bias, |bias| linear_loss(&x, &weight, bias, &expected)),
+            ),
+        ]
+        .into_iter()
+        .take(2 + usize::from(has_bias))
+        {
             let tolerance = Tolerance::matmul(inputs).plus(Tolerance::matmul(rows.max(out)));
             close(&name(tensor_name), &tensor.read().await?, &exact, tolerance.scaled(largest(&exact).max(1.0)))?;
         }

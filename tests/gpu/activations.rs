@@ -239,7 +239,14 @@ fn any_clip(gpu: &Gpu) {
         let saved = if is_rnn && saved == Saved::Recompute && seed % 2 == 0 { Saved::F16 } else { saved };
         let unroll = Unroll::training(5, 3).saved(saved).lengths(has_lengths);
         let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
-        Options { config, unroll, lengths: has_lengths.then(|| vec![5, 0, 3]), has_h0: true, seed }
+        Options {
+            config,
+            unroll,
+            lengths: has_lengths.then(|| vec![5, 0, 3]),
+            episode_starts: None,
+            has_h0: true,
+            seed,
+        }
     });
     let told = options.prop_filter("no f32 computation can be held to the budget", is_told);
     property_from(12, 24, &told, |options| check_drawn(gpu, &options));

@@ -110,17 +110,18 @@ fn unroll() -> impl Strategy<Value = Unroll> {
     let schedule = select(vec![None, Some(Schedule::Step), Some(Schedule::Rows), Some(Schedule::Exchange)]);
     let saved = select(vec![Saved::Everything, Saved::Recompute, Saved::F16]);
     let class = select(vec![None, Some(DeviceType::DiscreteGpu), Some(DeviceType::Cpu)]);
-    (size(), size(), any::<[bool; 6]>(), schedule, saved, class).prop_map(
+    (size(), size(), any::<[bool; 7]>(), schedule, saved, class).prop_map(
         |(
             seq_len,
             batch,
-            [training, lengths, norms, half_weights, half_products, wavefront],
+            [training, lengths, norms, half_weights, half_products, wavefront, starts],
             schedule,
             saved,
             class,
         )| {
             let unroll = if training { Unroll::training(seq_len, batch) } else { Unroll::inference(seq_len, batch) };
-            let unroll = unroll.lengths(lengths).gradient_norms(norms && training).f16_weights(half_weights);
+            let unroll = unroll.lengths(lengths).episode_starts(starts);
+            let unroll = unroll.gradient_norms(norms && training).f16_weights(half_weights);
             let unroll = unroll.f16_products(half_products && half_weights);
             let unroll = if training { unroll.saved(saved) } else { unroll };
             let unroll = if wavefront { unroll.wavefront(true) } else { unroll };
@@ -237,6 +238,7 @@ fn layers(gpu: &Gpu) {
         });
         call("set_dropout_seed", || net.set_dropout_seed(word));
         call("set_dropout_state", || net.set_dropout_state([word, word]));
+        call("set_episode_starts", || net.set_episode_starts(&[true, false]));
         call("set_lengths", || net.set_lengths(&[seq_len, usize::MAX, 0]));
         if seq_len.saturating_mul(batch) < 64 && config.num_parameters() < 1000 && config.num_cells() < 8 {
             call("verify", || pollster::block_on(verify(gpu, &config, seq_len, batch, seed)));

@@ -24,7 +24,10 @@ fn corners(gpu: &Gpu) {
     let unroll = || Unroll::training(3, 2).lengths(true).gradient_norms(true);
     let all = gru().num_layers(2).dropout(0.5).batch_first(true).bias(false);
     let corner = |config: Config, unroll: Unroll, lengths: &[usize]| {
-        check_drawn(gpu, &Options { config, unroll, lengths: Some(lengths.to_vec()), has_h0: true, seed: 1 });
+        check_drawn(
+            gpu,
+            &Options { config, unroll, lengths: Some(lengths.to_vec()), episode_starts: None, has_h0: true, seed: 1 },
+        );
     };
     // No row has a step.
     corner(gru().erased(), unroll(), &[0, 0]);
@@ -54,6 +57,7 @@ fn most_draws_are_told(_: &Gpu) {
     let gru = GruConfig::new(2, 1).gate_activation(Activation::Softplus).candidate_activation(Activation::Softplus);
     let config = gru.num_layers(3).direction(Direction::Bidirectional).bias(false).erased();
     let unroll = Unroll::training(5, 1);
-    let overflow = Options { config, unroll, lengths: None, has_h0: true, seed: 11_868_633_846_029_822_656 };
+    let overflow =
+        Options { config, unroll, lengths: None, episode_starts: None, has_h0: true, seed: 11_868_633_846_029_822_656 };
     assert!(!is_told(&overflow), "what f32 cannot hold");
 }

@@ -55,6 +55,7 @@ mod optimisers;
 mod past_a_grid;
 mod places;
 mod promises;
+mod pronounce;
 mod recurrence;
 mod rows;
 mod small_devices;
@@ -125,6 +126,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("lost", lost::TRIALS),
     ("controls", controls::TRIALS),
     ("activations", activations::TRIALS),
+    ("pronounce", pronounce::TRIALS),
 ];
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned

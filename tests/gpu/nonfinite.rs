@@ -9,8 +9,8 @@ use wgpu_gru::train::{Adam, AdamOptions};
 use wgpu_gru::verify::{Batch, Expectation, expectation};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Activation, CellWeights, Config, Direction, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Unroll,
-    Unrolled, Weights, harness,
+    Activation, CellWeights, Config, Direction, Gpu, Gru, GruConfig, Recurrent, Reset, RnnConfig, Saved, Schedule,
+    Unroll, Unrolled, Weights, harness,
 };
 
 use crate::support::{
@@ -26,6 +26,7 @@ trials![
     plain_rnns,
     grus,
     kept_as_halves,
+    in_an_episode,
     anywhere_in_any_layer,
     a_row_that_takes_no_step,
 ];
@@ -224,6 +225,9 @@ impl Subject {
         if let Some(lengths) = &options.lengths {
             net.set_lengths(lengths).expect("lengths");
         }
+        if let Some(starts) = &options.episode_starts {
+            net.set_episode_starts(starts).expect("starts of episodes");
+        }
         Self { layer, net }
     }
 
@@ -327,7 +331,7 @@ fn check(gpu: &Gpu, options: &Options, draw: u64, allowed: Kinds) -> usize {
 /// A layer of T 3 and B 2 with all that is wanted of its training.
 fn check_kinds(gpu: &Gpu, config: Config, class: DeviceType, want: impl Fn(Unroll) -> Unroll) {
     let unroll = want(Unroll::training(3, 2).adapter_class(class));
-    let options = Options { config, unroll, lengths: None, has_h0: true, seed: 1 };
+    let options = Options { config, unroll, lengths: None, episode_starts: None, has_h0: true, seed: 1 };
     // Every place but those past the end of a row, and of a row that takes no step.
     assert_eq!(check(gpu, &options, 7, Kinds::Same), 8 * VALUES.len(), "{options:?}");
 }
@@ -365,6 +369,24 @@ fn kept_as_halves(gpu: &Gpu) {
     }
 }
 
+/// What is not finite ends where its episode does, in every schedule.
+fn in_an_episode(gpu: &Gpu) {
+    let all = [Schedule::Step, Schedule::Rows, Schedule::Exchange];
+    for (schedule, class) in all.into_iter().flat_map(|schedule| CLASSES.map(|class| (schedule, class))) {
+        let gru = |reset| GruConfig::new(2, 5).reset(reset).direction(Direction::Bidirectional).erased();
+        let rnn = RnnConfig::new(2, 5).direction(Direction::Bidirectional).erased();
+        for config in [gru(Reset::After), gru(Reset::Before), rnn] {
+            let unroll = Unroll::training(5, 2).episode_starts(true).schedule(schedule).adapter_class(class);
+            let starts = (0..10).map(|at| [4, 5, 8].contains(&at)).collect();
+            let options =
+                Options { config, unroll, lengths: None, episode_starts: Some(starts), has_h0: true, seed: 3 };
+            for draw in 0..4 {
+                check(gpu, &options, draw, Kinds::Same);
+            }
+        }
+    }
+}
+
 fn anywhere_in_any_layer(gpu: &Gpu) {
     let told = any_options().prop_filter("no f32 computation can be held to the oracle", is_told);
     let drawn = (told, proptest::prelude::any::<u32>());
@@ -390,7 +412,8 @@ fn a_row_that_takes_no_step(gpu: &Gpu) {
                 let unroll =
                     Unroll::training(3, 5).lengths(true).gradient_norms(true).saved(saved).adapter_class(class);
                 let lengths = Some(vec![2, 0, 3, 1, 0]);
-                let options = Options { config: config.clone(), unroll, lengths, has_h0: true, seed };
+                let options =
+                    Options { config: config.clone(), unroll, lengths, episode_starts: None, has_h0: true, seed };
                 assert!(check(gpu, &options, seed, Kinds::Same) > 20, "all places of {config:?}");
             }
         }

@@ -204,19 +204,22 @@ fn a_run_goes_on_from_a_checkpoint(gpu: &Gpu) {
 
 fn nothing_is_written_where_one_does_not_fit(gpu: &Gpu) {
     let head = Linear::new(gpu, 5, 2, 1).expect("a head");
-    let before: Vec<_> = head.parameters().map(bits).to_vec();
+    let before: Vec<_> = head.parameters().into_iter().map(bits).collect();
     let mut dict = StateDict::new();
     dict.insert("weight", Array::new(&[2, 5], vec![7.0; 10]).expect("an array"));
     let found = vec!["weight".to_owned()];
     let twice = StateDict::read_blocking(head.named("").chain(head.named("")));
     assert_error(twice, &Error::DuplicateTensor { tensor: "weight".into() });
     assert_error(dict.write(head.named("")), &Error::MissingTensor { tensor: "bias".into(), found });
+    let (without_bias, report) = Linear::from_state_dict(gpu, &dict, "").expect("a head without a bias");
+    assert_eq!(without_bias.named("head.").map(|(name, _)| name).collect::<Vec<_>>(), ["head.weight"]);
+    assert_eq!((report.used, report.unused), (vec!["weight".to_owned()], vec![]));
     dict.insert("bias", Array::new(&[1, 2], vec![7.0; 2]).expect("an array"));
     assert_error(dict.write(head.named("")), &shape("bias", &[2], &[1, 2]));
-    assert_eq!(head.parameters().map(bits).to_vec(), before, "nothing was written");
+    assert_eq!(head.parameters().into_iter().map(bits).collect::<Vec<_>>(), before, "nothing was written");
     assert_error(Linear::from_state_dict(gpu, &dict, "").map(|_| ()), &shape("bias", &[2], &[1, 2]));
     dict.insert("weight", Array::new(&[10], vec![7.0; 10]).expect("an array"));
-    assert_error(Linear::from_state_dict(gpu, &dict, "").map(|_| ()), &shape("weight", &[2, 1], &[10]));
+    assert_error(Linear::from_state_dict(gpu, &dict, "").map(|_| ()), &shape("weight", &[10, 1], &[10]));
 }
 
 /// Every tensor as it is when it is asked for, in the order in which it was asked for, and the same one twice.

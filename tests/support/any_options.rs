@@ -16,6 +16,8 @@ pub(crate) struct Options {
     /// Mode, sizes, and what is wanted; training.
     pub(crate) unroll: Unroll,
     pub(crate) lengths: Option<Vec<usize>>,
+    /// `[T, B]`
+    pub(crate) episode_starts: Option<Vec<bool>>,
     /// Otherwise the first states are zeros that nobody gave.
     pub(crate) has_h0: bool,
     /// Of weights and numbers.
@@ -95,29 +97,32 @@ pub(crate) fn any_config() -> impl Strategy<Value = Config> {
 /// A layer with any options and what may be wanted of a run.
 pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     let lengths = prop::option::of(prop::collection::vec(0_usize..7, 5));
-    let sizes = (1_usize..7, 1_usize..6, lengths);
+    let starts = prop::option::of(prop::collection::vec(prop::bool::weighted(0.3), 36));
+    let sizes = (1_usize..7, 1_usize..6, lengths, starts);
     let schedule = option(vec![Schedule::Step, Schedule::Rows, Schedule::Exchange]);
     let planned = (any::<bool>(), schedule, any::<bool>(), any::<[bool; 2]>());
     (any_config(), sizes, any::<[bool; 4]>(), planned, any::<u64>()).prop_map(
         |(config, sizes, flags, planned, seed)| {
-            let ((seq_len, batch, lengths), [has_h0, states_only, norms, no_d_input]) = (sizes, flags);
+            let ((seq_len, batch, lengths, starts), [has_h0, states_only, norms, no_d_input]) = (sizes, flags);
             let lengths = lengths.map(|drawn| drawn[..batch].iter().map(|&length| length.min(seq_len)).collect());
             let (as_for_a_gpu, schedule, wavefront, [half_gates, half_weights]) = planned;
+            let episode_starts = starts.map(|drawn| drawn[..seq_len * batch].to_vec());
+            let is_recomputable = episode_starts.is_none() || matches!(config.cell(), Cell::Rnn { .. });
             let saved = match states_only {
-                true => Saved::Recompute,
-                false if half_gates && can_halve(&config) => Saved::F16,
-                false => Saved::Everything,
+                true if is_recomputable => Saved::Recompute,
+                _ if half_gates && can_halve(&config) => Saved::F16,
+                _ => Saved::Everything,
             };
             let unroll =
                 Unroll::training(seq_len, batch).saved(saved).gradient_norms(norms).input_gradient(!no_d_input);
-            let unroll = unroll.lengths(Option::is_some(&lengths));
+            let unroll = unroll.lengths(Option::is_some(&lengths)).episode_starts(episode_starts.is_some());
             let unroll = unroll.f16_weights(half_weights && is_smooth(&config) && config.hidden_size.is_multiple_of(4));
             let unroll = if as_for_a_gpu { unroll.adapter_class(DeviceType::DiscreteGpu) } else { unroll };
             let unroll = schedule.map_or(unroll, |schedule| unroll.schedule(schedule));
             let one_direction = config.direction != Direction::Bidirectional;
             let possible = config.num_layers > 1 && one_direction && config.dropout == 0.0 && seq_len > 1;
             let unroll = if possible { unroll.wavefront(wavefront) } else { unroll };
-            Options { config, unroll, lengths, has_h0, seed }
+            Options { config, unroll, lengths, episode_starts, has_h0, seed }
         },
     )
 }

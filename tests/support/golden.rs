@@ -216,7 +216,7 @@ impl Golden {
     /// What is run.
     pub(crate) fn run(&self) -> Run {
         let lengths = self.config.lengths.clone();
-        Run { seq_len: self.seq_len, batch: self.batch, lengths, dropout: Vec::new() }
+        Run { seq_len: self.seq_len, batch: self.batch, lengths, episode_starts: None, dropout: Vec::new() }
     }
 
     /// Its weights.

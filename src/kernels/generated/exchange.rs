@@ -176,10 +176,23 @@ impl Exchange {
                 &tile.add_slices(product, 0),
             ];
             let multiply = indented(&multiply.concat(), 16);
+            // Where a longer operand lay before: its numbers would meet weights of zero, which makes NaN of what is not finite.
+            let (end, read) = (product.len, 4 * self.products().slices * parts);
+            let is_longest = products.iter().all(|other| other.len <= end);
+            let clear = if is_longest || read == end {
+                String::new()
+            } else {
+                let behind = read - end;
+                format!(
+                    "            for (var index = invocation; index < TILE * {behind}u; index += WORKGROUP) {{
+                set_operand(index / {behind}u * OPERAND + {end}u + index % {behind}u, 0.0);
+            }}\n"
+                )
+            };
             let lines = format!(
                 "{sums}{first}        for (var tile = 0u; tile < ROWS; tile += TILE) {{
 {again}            take_{name}({words}, workgroup, invocation, {half}, tile);
-            workgroupBarrier();
+{clear}            workgroupBarrier();
 {next}            {{
 {multiply}            }}
             workgroupBarrier();

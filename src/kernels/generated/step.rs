@@ -106,36 +106,38 @@ impl Step {
     /// The functions that find the operand of a product.
     fn operand(&self, product: &Product) -> String {
         let (name, comment) = (product.name, product.comment);
-        let of_gates = |which: &str| format!("at.{which} + row * WIDTH * HIDDEN");
-        let (buffer, begin, k) = match (self.cell, self.backward, name) {
+        let of_gates = |which: &str| format!("step_offsets(cell, 0u).{which} + row * WIDTH * HIDDEN");
+        let (of_states, begin, k) = match (self.cell, self.backward, name) {
             (Cell::Gru { reset: Reset::Before, .. }, false, "multiply") => {
-                ("gates", of_gates("gates") + " + 3u * HIDDEN", "k")
+                (false, of_gates("gates") + " + 3u * HIDDEN", "k")
             }
-            (_, false, _) => ("h", "at.before + row * params.h_stride".to_owned(), "k"),
-            (_, true, "multiply_candidate") => ("gates", of_gates("gates") + " + 2u * HIDDEN", "k"),
+            (_, false, _) => (true, "begin_of_state(cell, row)".to_owned(), "k"),
+            (_, true, "multiply_candidate") => (false, of_gates("gates") + " + 2u * HIDDEN", "k"),
             // hn lies behind n.
             (Cell::Gru { reset: Reset::After, .. }, true, _) => {
-                ("gates", of_gates("gates_after"), "k + select(0u, HIDDEN, k >= 2u * HIDDEN)")
+                (false, of_gates("gates_after"), "k + select(0u, HIDDEN, k >= 2u * HIDDEN)")
             }
-            (_, true, _) => ("gates", of_gates("gates_after"), "k"),
+            (_, true, _) => (false, of_gates("gates_after"), "k"),
         };
+        let number =
+            |at: &str| if of_states { format!("state_at(begin, {at})") } else { format!("gates[begin + {at}]") };
         let mut text = format!(
             "
 // What is multiplied for a row: {comment}. Where it begins; and element k.
 fn begin_of_{name}(cell: u32, row: u32) -> u32 {{
-    let at = step_offsets(cell, 0u);
     return {begin};
 }}
 
 fn operand_of_{name}(begin: u32, k: u32) -> f32 {{
-    return {buffer}[begin + {k}];
+    return {};
 }}
-"
+",
+            number(k)
         );
         if self.cut.software {
             let (about, body) = if self.is_whole() {
-                let four = [0, 1, 2, 3].map(|by| format!("{buffer}[{}]", plus("at", by))).join(", ");
-                let body = format!("    let at = begin + {k};\n    return vec4<f32>({four});\n");
+                let four = [0, 1, 2, 3].map(|by| number(&plus("at", by))).join(", ");
+                let body = format!("    let at = {k};\n    return vec4<f32>({four});\n");
                 ("", body)
             } else {
                 let four = ["k", "k + 1u", "k + 2u", "k + 3u"]

@@ -57,14 +57,25 @@ pub fn matmul_with_lengths<R: Real>(
     first: [usize; 2],
     c: &mut [R],
 ) {
-    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
     let is_over = |line: usize| {
         let row = first[1] + line;
         first[0] + row / lengths.len() >= lengths[row % lengths.len()]
     };
+    matmul_without(params, a, b, is_over, c);
+}
+
+/// The same with any of these rows left out.
+pub(super) fn matmul_without<R: Real>(
+    params: &MatmulParams,
+    a: &[R],
+    b: &[R],
+    is_out: impl Fn(usize) -> bool,
+    c: &mut [R],
+) {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
     let (mut a, mut b) = (a.to_vec(), b.to_vec());
     if transpose_a {
-        for line in (0..k).filter(|&line| is_over(line)) {
+        for line in (0..k).filter(|&line| is_out(line)) {
             a[line * m..][..m].fill(R::default());
             for column in 0..n {
                 b[if transpose_b { column * k + line } else { line * n + column }] = R::default();
@@ -74,7 +85,7 @@ pub fn matmul_with_lengths<R: Real>(
     }
     let before = c.to_vec();
     matmul(params, &a, &b, None, c);
-    for line in (0..m).filter(|&line| is_over(line)) {
+    for line in (0..m).filter(|&line| is_out(line)) {
         for at in line * n..(line + 1) * n {
             c[at] = if accumulate { before[at] } else { R::default() };
         }

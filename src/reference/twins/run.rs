@@ -13,7 +13,7 @@ use super::gru_reset::gru_reset;
 use super::gru_reset_backward::gru_reset_backward;
 use super::gru_step::{GruOptions, GruStepParams, gru_step_with};
 use super::gru_step_backward::{GruStepBackwardParams, gru_step_backward_with};
-use super::matmul::{MatmulParams, matmul, matmul_with_lengths};
+use super::matmul::{MatmulParams, matmul, matmul_without};
 use super::move_rows::{move_rows, number};
 use super::rnn_step::{RnnStepParams, rnn_step};
 use super::rnn_step_backward::rnn_step_backward;
@@ -22,6 +22,7 @@ use super::{Real, pack};
 use crate::config::{Cell, Reset};
 use crate::f16::{from_f16, to_f16};
 use crate::plan::TimeLoop;
+use crate::plan::buffers::Episodes;
 use crate::plan::ops::{
     Arrange, Arrangement, CellSteps, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
     StepsBackward, SumRows, Vector,
@@ -134,11 +135,18 @@ impl<'a, R: Real> Machine<'a, R> {
             let mut c = self.matrix(&product.c, [m, n]);
             let accumulate = product.accumulate || !first;
             let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate };
-            match product.lengths {
-                Some(lengths) => {
-                    let lengths = lengths.further(range.start);
-                    let first = [lengths.first_step, lengths.first_row];
-                    matmul_with_lengths(&params, &a, &b, &self.lengths(lengths.lengths), first, &mut c);
+            match product.rows {
+                Some(rows) => {
+                    let words = self.words(rows.words);
+                    let is_out = |line: usize| {
+                        let at = rows.further(range.start + line);
+                        let (step, row) = (at.first_step, at.first_row);
+                        let is_over = |step: usize| at.has_lengths && step >= words[row] as usize;
+                        let start = step + usize::from(at.reverse);
+                        let starts = |begin: usize| !is_over(start) && words[begin + start * at.batch + row] != 0;
+                        is_over(step) || at.starts.is_some_and(starts)
+                    };
+                    matmul_without(&params, &a, &b, is_out, &mut c);
                 }
                 None => {
                     let bias = product.bias.filter(|_| first).map(|bias| self.vector(bias, n));
@@ -230,10 +238,23 @@ impl<'a, R: Real> Machine<'a, R> {
         weight_hh
     }
 
-    /// The states of a cell before and after a step, `[2, B, H]`.
+    /// The states of a cell before and after a step, `[2, B, H]`; before it zero where they are cut off.
     fn states(&self, cell: &CellSteps, t: usize) -> Vec<R> {
         let slots = cell.slots(t).into_iter();
-        slots.flat_map(|slot| self.matrix(&Self::slot(cell, slot), [cell.batch, cell.hidden])).collect()
+        let mut states: Vec<R> =
+            slots.flat_map(|slot| self.matrix(&Self::slot(cell, slot), [cell.batch, cell.hidden])).collect();
+        for row in (0..cell.batch).filter(|&row| self.is_cut(cell, row, t)) {
+            states[row * cell.hidden..][..cell.hidden].fill(R::default());
+        }
+        states
+    }
+
+    /// Whether the state of a row before a step is cut off.
+    fn is_cut(&self, cell: &CellSteps, row: usize, t: usize) -> bool {
+        let start = t + usize::from(cell.reverse);
+        let is_over = cell.lengths.is_some_and(|lengths| start >= self.lengths(lengths)[row]);
+        let starts = |episodes: Episodes| self.words(episodes.words)[episodes.begin + start * cell.batch + row] != 0;
+        !is_over && cell.episodes.is_some_and(starts)
     }
 
     fn slot(cell: &CellSteps, slot: usize) -> Matrix {
@@ -353,9 +374,14 @@ impl<'a, R: Real> Machine<'a, R> {
         let d_h_n = self.numbers(args.d_h_n)[own.clone()].to_vec();
         let mut d_h0 = self.numbers(args.d_h0)[own.clone()].to_vec();
         let gates_of = |machine: &Self, t: usize| machine.numbers(cell.gates)[Self::gates(cell, t)].to_vec();
-        // Before the first step of a chunk there is no product: that is what a step after that is over says.
+        // Before the first step of a chunk there is no product: that is what a step after that is over says. Nor is there
+        // one where the state before it was cut off, which nothing reaches.
         let none = vec![0; batch];
-        let over_after = if after.is_some() { self.over(cell, after) } else { Some(none) };
+        let mut over_after = if after.is_some() { self.over(cell, after) } else { Some(none) };
+        for row in (0..batch).filter(|&row| after.is_some_and(|after| self.is_cut(cell, row, after))) {
+            over_after.get_or_insert_with(|| vec![usize::MAX; batch])[row] = 0;
+            d_h0[row * hidden..][..hidden].fill(R::default());
+        }
         let over = self.over(cell, t);
         let all = vec![usize::MAX; batch];
         let (lengths, lengths_after) =
@@ -390,7 +416,7 @@ impl<'a, R: Real> Machine<'a, R> {
             }
         }
         if let (Some(squares), Some(t)) = (args.squares, t) {
-            let total = self.norm(args, cell, t, after, d_before, &weight_hh);
+            let total = self.norm(args, cell, t, after, (d_before, over_after.as_deref()), &weight_hh);
             self.set_square(args, cell, squares, t, total);
         }
         if let Some(t) = t {
@@ -407,13 +433,12 @@ impl<'a, R: Real> Machine<'a, R> {
         cell: &CellSteps,
         t: usize,
         after: Option<usize>,
-        (d_h0, is_first): (Vec<R>, bool),
+        ((d_h0, is_first), over_after): ((Vec<R>, bool), Option<&[usize]>),
         weight_hh: &[R],
     ) -> R {
         let (batch, hidden) = (cell.batch, cell.hidden);
         let over = self.over(cell, Some(t));
-        let over_after = self.over(cell, after);
-        let is = |over: &Option<Vec<usize>>, row: usize| over.as_ref().is_some_and(|over| over[row] == 0);
+        let is = |over: Option<&[usize]>, row: usize| over.is_some_and(|over| over[row] == 0);
         let d_h_n = &self.numbers(args.d_h_n)[cell.index * batch * hidden..];
         let position = args.cells.iter().position(|other| other.index == cell.index).unwrap_or_default();
         let d_output = Matrix::rows_of(args.d_outputs[position], t * batch * cell.h_stride, batch, cell.h_stride);
@@ -426,11 +451,11 @@ impl<'a, R: Real> Machine<'a, R> {
         };
         let mut total = R::default();
         // A row that is over has no state after this step.
-        for row in (0..batch).filter(|&row| !is(&over, row)) {
+        for row in (0..batch).filter(|&row| !is(over.as_deref(), row)) {
             for unit in 0..hidden {
                 let own = row * hidden + unit;
                 let mut d_h = d_output[own] + if is_first { d_h_n[own] } else { d_h0[own] };
-                if let Some(after) = after.filter(|_| !is(&over_after, row)) {
+                if let Some(after) = after.filter(|_| !is(over_after, row)) {
                     let gates = &self.numbers(cell.gates)[Self::gates(cell, after)];
                     for &(gate, column) in blocks {
                         for k in 0..hidden {

@@ -17,9 +17,10 @@ pub(crate) fn weights_of_drawn(options: &Options) -> Weights {
 }
 
 pub(crate) fn batch_of_drawn(options: &Options) -> Batch {
-    let Options { config, unroll, lengths, has_h0, seed } = options;
+    let Options { config, unroll, lengths, episode_starts, has_h0, seed } = options;
     let mut batch = Batch::random(config, unroll.seq_len, unroll.batch, seed.wrapping_add(1));
     batch.lengths.clone_from(lengths);
+    batch.episode_starts.clone_from(episode_starts);
     if !has_h0 {
         batch.h0.fill(0.0);
     }
