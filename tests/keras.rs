@@ -72,7 +72,7 @@ fn nothing_is_left_out_in_silence() {
     assert!(!cell.return_sequences);
     let head = model.layer("head").expect("a layer");
     let ignored: Vec<_> = head.ignored.iter().map(|ignored| (ignored.option, ignored.value.as_str())).collect();
-    assert_eq!(ignored, [("use_bias", "false"), ("activation", "softmax")]);
+    assert_eq!(ignored, [("activation", "softmax")]);
     let error = model.gru_weights(&["lstm"]).expect_err("no GRU");
     assert_eq!(
         error.to_string(),

@@ -46,6 +46,8 @@ pub enum Kind {
         in_features: usize,
         /// The features that it writes.
         out_features: usize,
+        /// Whether it has a bias.
+        bias: bool,
     },
     /// `Embedding`: [`Model::embedding`](super::Model::embedding).
     Embedding {
@@ -77,7 +79,7 @@ impl fmt::Display for Layer {
         match kind {
             Kind::Gru(config) => write!(f, "GRU, {} to {}", config.input_size, config.output_size())?,
             Kind::Rnn(config) => write!(f, "plain RNN, {} to {}", config.input_size, config.output_size())?,
-            Kind::Linear { in_features, out_features } => write!(f, "linear, {in_features} to {out_features}")?,
+            Kind::Linear { in_features, out_features, .. } => write!(f, "linear, {in_features} to {out_features}")?,
             Kind::Embedding { num_embeddings, embedding_dim } => {
                 write!(f, "embedding, {num_embeddings} vectors of {embedding_dim}")?;
             }
@@ -193,18 +195,17 @@ fn kind(value: &Value, dict: &StateDict, layer: &mut Layer) -> Result<Kind> {
             dict.expect(&kernel, &layer.path)?;
             let shape = [input_size(value, dict, &kernel)?, options.size("units")?];
             dict.get_shaped(&kernel, &shape)?;
-            if options.flag("use_bias", true)? {
+            let has_bias = options.flag("use_bias", true)?;
+            if has_bias {
                 dict.expect(&bias, &layer.path)?;
                 dict.get_shaped(&bias, &shape[1..])?;
-            } else {
-                layer.ignore("use_bias", "false", "a linear layer has a bias here, which begins at 0");
             }
             let activation = options.config.get("activation").unwrap_or(&Value::Null);
             if !matches!(options.activation("activation", Activation::Linear), Ok(Activation::Linear)) {
                 layer.ignore("activation", &short(activation), "a linear layer has none here: it is left to the app");
             }
             let [in_features, out_features] = shape;
-            Kind::Linear { in_features, out_features }
+            Kind::Linear { in_features, out_features, bias: has_bias }
         }
         "Embedding" => {
             let shape = [options.size("input_dim")?, options.size("output_dim")?];

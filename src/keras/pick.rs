@@ -46,26 +46,25 @@ impl Model {
         self.stacked(names, "SimpleRNN", |kind| if let Kind::Rnn(config) = kind { Some(config) } else { None })
     }
 
-    /// The kernel of a `Dense`, transposed, and its bias, 0 where it has none, as a linear layer; and a report of what
-    /// was used.
+    /// The kernel of a `Dense`, transposed, and its bias, if it has one, as a linear layer; and a report of what was
+    /// used.
     ///
     /// # Errors
     /// Those of [`Model::gru`], and of [`Linear::with_weights`].
     pub fn linear(&self, gpu: &Gpu, name: &str) -> Result<(Linear, LoadReport)> {
         let layer = self.layer(name)?;
-        let &Kind::Linear { in_features, out_features } = &layer.kind else { return Err(layer.is_no("Dense")) };
+        let &Kind::Linear { in_features, out_features, bias: has_bias } = &layer.kind else {
+            return Err(layer.is_no("Dense"));
+        };
         let [kernel, bias] = [0, 1].map(|index| format!("{}vars/{index}", layer.path));
         let values = self.dict.get_shaped(&kernel, &[in_features, out_features])?;
         let row = |unit: usize| values.iter().skip(unit).step_by(out_features).copied();
         let weight: Vec<f32> = (0..out_features).flat_map(row).collect();
         let mut used = vec![kernel];
-        let bias = if self.dict.contains(&bias) {
-            used.push(bias.clone());
-            self.dict.get_shaped(&bias, &[out_features])?.to_vec()
-        } else {
-            vec![0.0; out_features]
-        };
-        let linear = Linear::with_weights(gpu, [out_features, in_features], &weight, &bias)?;
+        // An empty one is none.
+        let values = if has_bias { self.dict.get_shaped(&bias, &[out_features])? } else { &[] };
+        used.extend(Some(bias).filter(|_| has_bias));
+        let linear = Linear::with_weights(gpu, [out_features, in_features], &weight, values)?;
         Ok((linear, self.dict.report(&layer.path, used)))
     }
 
