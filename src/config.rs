@@ -347,7 +347,7 @@ impl<C: Copy + Into<Cell>> Config<C> {
         for direction in 0..self.directions() {
             match self.cell_of(direction) {
                 Cell::Gru { gate, candidate, .. } => {
-                    activations.extend(OF_GRU[direction].into_iter().zip([gate, candidate]))
+                    activations.extend(OF_GRU[direction].into_iter().zip([gate, candidate]));
                 }
                 Cell::Rnn { nonlinearity } => {
                     activations.push((["nonlinearity", "reverse_nonlinearity"][direction], nonlinearity));

@@ -62,8 +62,8 @@ impl App {
             ("FORGETS", f64::from(mind.forgets)),
         ];
         let (hidden, sources) = (stream.state().binding()?, stream.gather_indices()?.binding()?);
-        let [weight, bias] = mind.head.parameters().map(Tensor::binding);
-        let (weight, bias) = (weight?, bias?);
+        let head = mind.head.parameters();
+        let (weight, bias) = (head[0].binding()?, head[1].binding()?);
         let [sky_all, agents_all, senses_all] = [&sky, &creatures, &senses].map(wgpu::Buffer::as_entire_binding);
         let stage = |entry, bound: &[(u32, &wgpu::BindingResource<'_>)], invocations: usize| {
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

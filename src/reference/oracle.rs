@@ -351,8 +351,7 @@ pub fn backward(
                     let d_x = &mut d_input[at * inputs..][..inputs];
                     let step = &forward.cells[cell][at];
                     d_h = cell_backward(
-                        config,
-                        direction,
+                        (config, direction),
                         &weights[cell],
                         step,
                         x,
@@ -381,8 +380,7 @@ pub fn backward(
 
 /// (5) to (10), one row: from d_h' the gradient of the state before, of the input, and what is added to the weights'.
 fn cell_backward(
-    config: &Config,
-    direction: usize,
+    (config, direction): (&Config, usize),
     weights: &CellWeights,
     step: &Step,
     x: &[f64],

@@ -39,6 +39,7 @@ mod combinations;
 mod controls;
 mod cooperative;
 mod cuts;
+mod denoise;
 mod errors;
 mod exchange;
 mod golden;
@@ -127,6 +128,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("controls", controls::TRIALS),
     ("activations", activations::TRIALS),
     ("pronounce", pronounce::TRIALS),
+    ("denoise", denoise::TRIALS),
 ];
 
 /// Modules that no plan reaches, since each test says itself which kernels run, or for which class of adapter: planned
