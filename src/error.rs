@@ -78,6 +78,28 @@ pub enum Error {
         dtype: String,
     },
 
+    /// A model in a file has no layer of this name.
+    #[error("there is no layer {layer}; there is {}", first_of(found))]
+    MissingLayer {
+        /// The name that was looked for.
+        layer: String,
+        /// The names that there are.
+        found: Vec<String>,
+    },
+
+    /// A layer of a model in a file is one that this crate has not, or has an option that it has not.
+    #[error("layer {layer}: {option} is {value}, expected {expected}")]
+    UnsupportedLayer {
+        /// Its name.
+        layer: String,
+        /// Which option, by the file's name of it.
+        option: &'static str,
+        /// What the file says.
+        value: String,
+        /// What can be had.
+        expected: &'static str,
+    },
+
     /// A file is not what it should be.
     #[error("this is no {format} that can be read: {reason}")]
     InvalidFile {

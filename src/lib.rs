@@ -82,6 +82,7 @@
 //! |-----------|---------------------------------------------------------------------------------------------------------|
 //! | `cpu`     | module `cpu`: the fast CPU layer that the GPU is measured against, with gemm, pulp and rayon; not on wasm32 |
 //! | `safetensors` | weights and checkpoints in files of safetensors: `StateDict::load` and `save`              |
+//! | `keras`, `npz` | layers from what Keras 3 saves: module `keras`; arrays from files of NumPy: `StateDict::load_npz`  |
 //! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
 //!
 //! # Errors
@@ -105,6 +106,8 @@ pub mod guide;
 #[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod harness;
+#[cfg(feature = "keras")]
+pub mod keras;
 mod kernels;
 mod layer;
 mod lower;

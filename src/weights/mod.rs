@@ -1,6 +1,12 @@
 //! Weights on the host, in PyTorch's layout, and their seeded initialisation.
 
+#[cfg(feature = "npz")]
+pub(crate) mod archive;
+#[cfg(all(any(feature = "npz", feature = "safetensors"), not(target_arch = "wasm32")))]
+pub(crate) mod file;
 mod layout;
+#[cfg(feature = "npz")]
+mod npz;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 mod state_dict;

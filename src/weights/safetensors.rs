@@ -72,11 +72,7 @@ mod file {
     use std::path::{Path, PathBuf};
 
     use super::*;
-
-    fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
-        let path = path.display().to_string();
-        move |error| Error::File { path: path.clone(), kind: error.kind(), reason: error.to_string() }
-    }
+    use crate::weights::file::{failed, read};
 
     impl StateDict {
         /// Reads a file of safetensors: [`StateDict::from_safetensors`].
@@ -84,8 +80,7 @@ mod file {
         /// # Errors
         /// [`Error::File`], [`Error::InvalidFile`].
         pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-            let path = path.as_ref();
-            Self::from_safetensors(&fs::read(path).map_err(failed(path))?)
+            Self::from_safetensors(&read(path.as_ref())?)
         }
 
         /// Writes a file of safetensors: [`StateDict::to_safetensors`]. It is written beside its place under another

@@ -105,6 +105,23 @@ impl StateDict {
         self.entries.keys().map(String::as_str)
     }
 
+    /// Whether there is an array of this name, of whatever type.
+    #[cfg(feature = "keras")]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Checks that there is an array of this name, of whatever type; the error lists what is under a prefix.
+    #[cfg(feature = "keras")]
+    pub(crate) fn expect(&self, name: &str, prefix: &str) -> Result<()> {
+        if self.contains(name) {
+            return Ok(());
+        }
+        let from = self.entries.range(prefix.to_owned()..).map(|(name, _)| name);
+        let found = from.take_while(|name| name.starts_with(prefix)).cloned().collect();
+        Err(Error::MissingTensor { tensor: name.into(), found })
+    }
+
     /// An array by its name.
     ///
     /// # Errors

@@ -47,6 +47,7 @@ mod guide;
 mod half;
 mod heads;
 mod in_range;
+mod keras;
 mod layer;
 mod lost;
 mod matmul;
@@ -107,6 +108,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("heads", heads::TRIALS),
     ("small_devices", small_devices::TRIALS),
     ("state_dict", state_dict::TRIALS),
+    ("keras", keras::TRIALS),
     ("golden", golden::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
