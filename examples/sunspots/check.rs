@@ -36,7 +36,8 @@ impl Trainer {
         let zeros = vec![0.0; BATCH * HIDDEN];
         let (x, h0) = (x.to_vec(), zeros.clone());
         let (seq_len, batch, d_h_n) = (WINDOW, BATCH, zeros);
-        let batch = Batch { seq_len, batch, lengths: None, x, h0, d_output, d_h_n, dropout_seed: 0 };
+        let batch =
+            Batch { seq_len, batch, lengths: None, episode_starts: None, x, h0, d_output, d_h_n, dropout_seed: 0 };
         pollster::block_on(verify_batch(&self.gru, &mut self.net, &batch))
     }
 

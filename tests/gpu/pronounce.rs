@@ -142,7 +142,7 @@ impl Exact {
         let word = letters(word);
         let forward = |(config, cells): &(Config, Vec<CellWeights>), x: &[f64], h0: &[f64]| {
             let seq_len = x.len() / config.input_size;
-            let run = Run { seq_len, batch: 1, lengths: None, dropout: Vec::new() };
+            let run = Run { seq_len, batch: 1, lengths: None, dropout: Vec::new(), episode_starts: None };
             oracle::forward(config, cells, &run, x, h0)
         };
         let units = self.encoder.0.hidden_size;
