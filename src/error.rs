@@ -78,6 +78,41 @@ pub enum Error {
         dtype: String,
     },
 
+    /// A model of ONNX has no such node.
+    #[error("there is no node {node} that is a layer; there is {}{}", first_of(found), if found.is_empty() {
+        ": some exporters write the steps of a layer by themselves, in a loop or one after the other"
+    } else { "" })]
+    MissingNode {
+        /// The name that was looked for.
+        node: String,
+        /// The names of the nodes that are layers.
+        found: Vec<String>,
+    },
+
+    /// A node of ONNX has something that no layer of this crate has.
+    #[error("node {node}: {part} is {found}, expected {expected}")]
+    NodeUnsupported {
+        /// Its name.
+        node: String,
+        /// What of it: an attribute or input, by ONNX's name.
+        part: String,
+        /// What it is in the file.
+        found: String,
+        /// What could be read.
+        expected: &'static str,
+    },
+
+    /// A tensor of a model of ONNX has its numbers in another file, which was not given.
+    #[error(
+        "the numbers of {tensor} lie in another file, {location:?}: load the model by its path, or insert that file"
+    )]
+    ExternalData {
+        /// Its name.
+        tensor: String,
+        /// The file, as the model calls it.
+        location: String,
+    },
+
     /// A file is not what it should be.
     #[error("this is no {format} that can be read: {reason}")]
     InvalidFile {

@@ -81,6 +81,7 @@
 //! | feature   | what it adds                                                                                            |
 //! |-----------|---------------------------------------------------------------------------------------------------------|
 //! | `cpu`     | module `cpu`: the fast CPU layer that the GPU is measured against, with gemm, pulp and rayon; not on wasm32 |
+//! | `onnx`    | module `onnx`: GRU, RNN and linear nodes of models of ONNX, and layers written as such                 |
 //! | `safetensors` | weights and checkpoints in files of safetensors: `StateDict::load` and `save`              |
 //! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
 //!
@@ -108,6 +109,8 @@ pub mod harness;
 mod kernels;
 mod layer;
 mod lower;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod plan;
 pub mod reference;
 mod report;

@@ -1,6 +1,10 @@
 //! Weights on the host, in PyTorch's layout, and their seeded initialisation.
 
+#[cfg(all(any(feature = "onnx", feature = "safetensors"), not(target_arch = "wasm32")))]
+mod file;
 mod layout;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 mod state_dict;
