@@ -51,6 +51,7 @@ mod layer;
 mod lost;
 mod matmul;
 mod nonfinite;
+mod onnx;
 mod optimisers;
 mod past_a_grid;
 mod places;
@@ -108,6 +109,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("small_devices", small_devices::TRIALS),
     ("state_dict", state_dict::TRIALS),
     ("golden", golden::TRIALS),
+    ("onnx", onnx::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),
