@@ -16,10 +16,10 @@
 //! ```
 //!
 //! # What is read
-//! Nodes `GRU` and `RNN` of opset 7 and later with every attribute, where the activations are among those that this crate
-//! has; their numbers as FLOAT, FLOAT16, BFLOAT16, or DOUBLE where f32 holds each of them, in the file or in files beside it,
-//! also where the graph slices, joins or turns them. [`Model::gru`] makes one layer of nodes that stand on each other, and
-//! `Gemm` and `MatMul` are [linear layers](Model::linear).
+//! Nodes `GRU` and `RNN` of opset 7 and later with every attribute, where the activations are among those that this
+//! crate has; their numbers as FLOAT, FLOAT16, BFLOAT16, or DOUBLE where f32 holds each of them, in the file or in
+//! files beside it, also where the graph slices, joins or turns them. [`Model::gru`] makes one layer of nodes that
+//! stand on each other, and `Gemm` and `MatMul` are [linear layers](Model::linear).
 //!
 //! | exporter | what it writes |
 //! |---|---|
@@ -29,8 +29,8 @@
 //! | Keras 3, `model.export(format="onnx")` | loops: such a model is better read from Keras's own file |
 //!
 //! # Rows of length 0
-//! Their output is zero here as in ONNX Runtime. Their last state is the first state here, as in Keras, and zero in ONNX
-//! Runtime, whatever the first state is; ONNX does not say. Who wants ONNX Runtime's numbers makes the first states of such
-//! rows zero. What [`Export`] writes has this crate's numbers in ONNX Runtime as well.
+//! Their output is zero here as in ONNX Runtime. Their last state is the first state here, as in Keras, and zero in
+//! ONNX Runtime, whatever the first state is; ONNX does not say. Who wants ONNX Runtime's numbers makes the first
+//! states of such rows zero. What [`Export`] writes has this crate's numbers in ONNX Runtime as well.
 
 pub use crate::weights::onnx::{Export, FirstState, Layer, Linear, Model, Node, Op};

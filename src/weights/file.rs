@@ -15,8 +15,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(failed(path))
 }
 
-/// Writes a file beside its place under another name, brings it to the disk, and then puts it in the place of the file that
-/// was there, so that whatever happens meanwhile there is the old file or the new one, whole.
+/// Writes a file beside its place under another name, brings it to the disk, and then puts it in the place of the file
+/// that was there, so that whatever happens meanwhile there is the old file or the new one, whole.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = failed(path);
     let mut name = path.file_name().map(ToOwned::to_owned).unwrap_or_default();

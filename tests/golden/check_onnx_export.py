@@ -1,10 +1,10 @@
-"""Runs the models in onnx/exported, which the crate wrote, in ONNX Runtime, and keeps what comes out beside each. See README.md.
+"""Runs the models in onnx/exported, which the crate wrote, in ONNX Runtime, and keeps what comes out. See README.md.
 
     WGPU_GRU_WRITE_EXPORTS=1 cargo test --release --test onnx -- exports_have
     python check_onnx_export.py
 
-Also checked: that onnx's own checker takes them, and for each, against an implementation in NumPy that shares nothing with the
-crate, that the numbers are those of the weights in the file.
+Also checked: that onnx's own checker takes them, and for each, against an implementation in NumPy that shares nothing
+with the crate, that the numbers are those of the weights in the file.
 """
 
 import json

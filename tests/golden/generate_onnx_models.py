@@ -342,7 +342,8 @@ def branches(source):
     layer("watched", "x")
     nodes.append(helper.make_node("Relu", ["watched.out"], ["watched.relu"]))
     layer("on_watched", "watched.out", H)
-    outputs = {name: (F, None) for name in ("after.out", "on_seen.out", "seen.out", "left.out", "right.out", "on_watched.out")}
+    names = ("after.out", "on_seen.out", "seen.out", "left.out", "right.out", "on_watched.out")
+    outputs = {name: (F, None) for name in names}
     build("branches", nodes, numbers, SEQUENCE, {**outputs, "on_turned.out": (F, None)})
     save("branches", source, {"x": draw(T, B, I)})
 

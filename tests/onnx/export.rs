@@ -96,7 +96,8 @@ fn an_export_of_2_gb_is_refused() {
     assert!(matches!(error, Error::LimitExceeded { required: 3_600_000_000.., .. }), "{error}");
 }
 
-/// The bytes of exports are those that ONNX Runtime ran (`check_onnx_export.py`), and the oracle makes its numbers of them.
+/// The bytes of exports are those that ONNX Runtime ran (`check_onnx_export.py`), and the oracle makes its numbers of
+/// them.
 #[test]
 fn exports_have_the_bytes_that_onnx_runtime_ran() {
     for (name, config, export) in exported::all() {

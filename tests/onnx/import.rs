@@ -212,8 +212,8 @@ fn every_type_of_numbers() {
 #[test]
 fn what_cannot_be_represented_is_refused() {
     let model = load("refused");
-    let supported = "Sigmoid, Tanh, Relu, HardSigmoid, LeakyRelu, ThresholdedRelu, Elu, Softsign, Softplus, or Affine with \
-                     an alpha of 1 and a beta of 0";
+    let supported = "Sigmoid, Tanh, Relu, HardSigmoid, LeakyRelu, ThresholdedRelu, Elu, Softsign, Softplus, or Affine \
+                     with an alpha of 1 and a beta of 0";
     let numbers = "numbers of the file, or slices, parts and orders of such";
     let attribute = "an attribute of GRU or RNN in this opset, of its type";
     for (node, part, found, expected) in [
@@ -255,7 +255,8 @@ fn what_cannot_be_represented_is_refused() {
     assert_eq!(model.nodes().iter().find(|node| node.name == "lstm").map(|node| node.op), Some(Op::Lstm));
 }
 
-/// Past the end of a row the output is zero; the last state of a row of length 0 is zero in ONNX Runtime, here its first.
+/// Past the end of a row the output is zero; the last state of a row of length 0 is zero in ONNX Runtime, here its
+/// first.
 #[test]
 fn rows_of_length_0() {
     let mut case = Case::load("every_attribute");

@@ -24,8 +24,8 @@ fn counts(name: &str) -> Option<[usize; 2]> {
 }
 
 /// The activations of a node. ONNX spells them in any case, and `alphas` and `betas` are "consumed in the order of
-/// activation functions": one for each that has such a parameter, as ONNX Runtime reads it. Some exporters write one for
-/// every activation, which is the same unless an earlier one of them has no parameter.
+/// activation functions": one for each that has such a parameter, as ONNX Runtime reads it. Some exporters write one
+/// for every activation, which is the same unless an earlier one of them has no parameter.
 pub(super) fn read(names: &[String], alphas: &[f32], betas: &[f32]) -> Result<Vec<Activation>, Refused> {
     let known = |name: &String| {
         let lower = name.to_lowercase();

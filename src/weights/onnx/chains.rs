@@ -129,7 +129,8 @@ impl Chains {
         Ok(is_it.then(|| reader.outputs.first().cloned()).flatten())
     }
 
-    /// The value that is the output of a node as `[T, B, DH]` or `[B, T, DH]`, if the graph makes it: of several the last.
+    /// The value that is the output of a node as `[T, B, DH]` or `[B, T, DH]`, if the graph makes it: of several the
+    /// last.
     pub(super) fn output(&self, graph: &Graph, node: usize, batch_first: bool) -> Option<String> {
         let directions = self.outputs.get(&node)?.directions;
         let is_it = |layout: &Layout| layout.node == node && layout.is_output(directions, batch_first);

@@ -25,8 +25,8 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// | `output` | `[T, B, DH]`, or batch-first | |
 /// | `h_n` | `[LD, B, H]` | |
 ///
-/// T and B are whatever comes in. Each layer is a node, `gru_l0` and so on; dropout, which acts in training only, is left
-/// out.
+/// T and B are whatever comes in. Each layer is a node, `gru_l0` and so on; dropout, which acts in training only, is
+/// left out.
 ///
 /// ```
 /// use wgpu_gru::onnx::{Export, Model};

@@ -1,5 +1,5 @@
-//! Models of ONNX (<https://onnx.ai>): the recurrent and linear layers in them as configs and weights, and layers written
-//! as models.
+//! Models of ONNX (<https://onnx.ai>): the recurrent and linear layers in them as configs and weights, and layers
+//! written as models.
 
 mod activations;
 mod arrays;
@@ -89,8 +89,8 @@ pub enum FirstState {
     Zero,
     /// Numbers of the file, `[D, B, H]`, which are the same whatever goes in.
     Constant(Array),
-    /// A value of this name, which is an input of the graph or follows from one: the app has to give it. (In the graph it
-    /// is `[B, D, H]` where the node's `layout` is 1.)
+    /// A value of this name, which is an input of the graph or follows from one: the app has to give it. (In the graph
+    /// it is `[B, D, H]` where the node's `layout` is 1.)
     Given(String),
 }
 
@@ -98,7 +98,8 @@ pub enum FirstState {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Layer<C = Cell> {
-    /// What the layer is. It is batch-first where the node's `layout` is 1, or where the graph transposes what goes in from
+    /// What the layer is. It is batch-first where the node's `layout` is 1, or where the graph transposes what goes in
+    /// from
     /// `[B, T, I]`; its output is reversed where the graph turns that round. What the
     /// graph does not say, such as dropout, is set here.
     pub config: Config<C>,
@@ -150,11 +151,12 @@ pub struct Linear {
 }
 
 impl Model {
-    /// Out of the bytes of a file. What is made takes some times these bytes at most, whatever the file says of its sizes.
+    /// Out of the bytes of a file. What is made takes some times these bytes at most, whatever the file says of its
+    /// sizes.
     ///
     /// # Errors
-    /// [`Error::InvalidFile`] for what is no model: bytes that are none, nodes that read each other in a circle or before
-    /// they are made, names and values twice; [`Error::LimitExceeded`] for more than 2^18 nodes.
+    /// [`Error::InvalidFile`] for what is no model: bytes that are none, nodes that read each other in a circle or
+    /// before they are made, names and values twice; [`Error::LimitExceeded`] for more than 2^18 nodes.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self> {
         let graph = Graph::decode(Bytes::from(bytes.into()))?;
         let chains = Chains::of(&graph)?;
@@ -163,8 +165,8 @@ impl Model {
         Ok(Self { graph, nodes, chains })
     }
 
-    /// The files that hold numbers of this one, by the names that it has for them: PyTorch's exporter writes such a file
-    /// beside the model. [`Model::load`] reads them.
+    /// The files that hold numbers of this one, by the names that it has for them: PyTorch's exporter writes such a
+    /// file beside the model. [`Model::load`] reads them.
     ///
     /// # Errors
     /// [`Error::InvalidFile`].
@@ -189,8 +191,8 @@ impl Model {
         &self.graph.producer
     }
 
-    /// The recurrent and linear nodes, in the order of the graph. Those inside of other nodes (the bodies of `If`, `Loop`
-    /// and `Scan`) and in functions of the model are not looked at.
+    /// The recurrent and linear nodes, in the order of the graph. Those inside of other nodes (the bodies of `If`,
+    /// `Loop` and `Scan`) and in functions of the model are not looked at.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -202,8 +204,8 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::MissingNode`]; [`Error::NodeUnsupported`] names what no layer of this crate can have;
-    /// [`Error::ShapeMismatch`], [`Error::TensorType`], [`Error::ExternalData`] and [`Error::InvalidFile`] for the numbers;
-    /// those of [`Config::validate`].
+    /// [`Error::ShapeMismatch`], [`Error::TensorType`], [`Error::ExternalData`] and [`Error::InvalidFile`] for the
+    /// numbers; those of [`Config::validate`].
     pub fn gru(&self, node: &str) -> Result<Layer<GruCell>> {
         self.of_chain(node)
     }

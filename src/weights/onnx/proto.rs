@@ -1,5 +1,5 @@
-//! The parts of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>) that are read and written, with its
-//! field numbers.
+//! The parts of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>) that are read and written, with
+//! its field numbers.
 //!
 //! What may come many times in a file is kept as the bytes of its message, and decoded where it is needed: so a file
 //! takes at most some times its own size, whatever it says, and graphs inside of nodes are never looked at.
