@@ -78,26 +78,38 @@ pub enum Error {
         dtype: String,
     },
 
-    /// A model in a file has no layer of this name.
+    /// A model in a file has no layer of this name. One of ONNX may have none at all: some exporters write the steps of a
+    /// layer by themselves, in a loop or one after the other.
     #[error("there is no layer {layer}; there is {}", first_of(found))]
     MissingLayer {
-        /// The name that was looked for.
+        /// The name that was looked for; of ONNX, that of a node.
         layer: String,
         /// The names that there are.
         found: Vec<String>,
     },
 
-    /// A layer of a model in a file is one that this crate has not, or has an option that it has not.
+    /// A layer of a model in a file is one that this crate has not, or has something that none of this crate has.
     #[error("layer {layer}: {option} is {value}, expected {expected}")]
     UnsupportedLayer {
-        /// Its name.
+        /// Its name; of ONNX, that of a node.
         layer: String,
-        /// Which option, by the file's name of it.
-        option: &'static str,
+        /// Which option or input, by the file's name of it.
+        option: Cow<'static, str>,
         /// What the file says.
         value: String,
         /// What can be had.
         expected: &'static str,
+    },
+
+    /// A tensor of a model of ONNX has its numbers in another file, which was not given.
+    #[error(
+        "the numbers of {tensor} lie in another file, {location:?}: load the model by its path, or insert that file"
+    )]
+    ExternalData {
+        /// Its name.
+        tensor: String,
+        /// The file, as the model calls it.
+        location: String,
     },
 
     /// A file is not what it should be.

@@ -81,6 +81,7 @@
 //! | feature   | what it adds                                                                                            |
 //! |-----------|---------------------------------------------------------------------------------------------------------|
 //! | `cpu`     | module `cpu`: the fast CPU layer that the GPU is measured against, with gemm, pulp and rayon; not on wasm32 |
+//! | `onnx`    | module `onnx`: GRU, RNN and linear nodes of models of ONNX, and layers written as such                 |
 //! | `safetensors` | weights and checkpoints in files of safetensors: `StateDict::load` and `save`              |
 //! | `keras`, `npz` | layers from what Keras 3 saves: module `keras`; arrays from files of NumPy: `StateDict::load_npz`  |
 //! | `harness` | single kernels and checks of them, for this crate's own tests and benches; no promise of stability     |
@@ -90,10 +91,7 @@
 //! Nothing submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
 #[cfg(all(feature = "cpu", target_arch = "wasm32"))]
-compile_error!(
-    "the feature `cpu` of wgpu-gru is for native targets: a browser has neither the threads nor the instructions that it \
-     is made for"
-);
+compile_error!("the feature `cpu` of wgpu-gru is not for browsers, which have neither its threads nor its instructions");
 
 mod activation;
 mod config;
@@ -111,6 +109,8 @@ pub mod keras;
 mod kernels;
 mod layer;
 mod lower;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod plan;
 pub mod reference;
 mod report;

@@ -245,6 +245,6 @@ fn both_directions_are_alike() {
     let layer = "bidirectional".into();
     assert_error::<()>(
         Err(error),
-        &Error::UnsupportedLayer { layer, option: "merge_mode", value: "sum".into(), expected: "concat" },
+        &Error::UnsupportedLayer { layer, option: "merge_mode".into(), value: "sum".into(), expected: "concat" },
     );
 }

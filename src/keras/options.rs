@@ -15,7 +15,7 @@ pub(super) struct Options<'a> {
 
 impl<'a> Options<'a> {
     pub(super) fn unsupported(&self, option: &'static str, value: &Value, expected: &'static str) -> Error {
-        Error::UnsupportedLayer { layer: self.layer.into(), option, value: short(value), expected }
+        Error::UnsupportedLayer { layer: self.layer.into(), option: option.into(), value: short(value), expected }
     }
 
     /// An option that may not be there, or be none.

@@ -1,5 +1,7 @@
 //! Ready layers out of a model.
 
+use std::borrow::Cow;
+
 use super::cells::weights_under;
 use super::{Kind, Layer, Model};
 use crate::config::{Cell, Config, Direction, GruConfig, RnnConfig};
@@ -122,6 +124,7 @@ fn expect_on_top<C: Copy + Into<Cell> + PartialEq>(
     [under, over]: [&Config<C>; 2],
 ) -> Result<()> {
     let refuse = |layer: &Layer, option, value: &str, expected| {
+        let option = Cow::Borrowed(option);
         Err(Error::UnsupportedLayer { layer: layer.name.clone(), option, value: value.into(), expected })
     };
     if !below.return_sequences {
@@ -158,7 +161,7 @@ impl Layer {
             Kind::Unsupported(error) => error.clone(),
             _ => Error::UnsupportedLayer {
                 layer: self.name.clone(),
-                option: "class_name",
+                option: "class_name".into(),
                 value: self.class.clone(),
                 expected: class,
             },

@@ -2,6 +2,8 @@
 
 mod make;
 mod memory;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod parameters;
 mod places;
 mod state_dict;

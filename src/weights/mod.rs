@@ -2,11 +2,13 @@
 
 #[cfg(feature = "npz")]
 pub(crate) mod archive;
-#[cfg(all(any(feature = "npz", feature = "safetensors"), not(target_arch = "wasm32")))]
+#[cfg(all(any(feature = "npz", feature = "onnx", feature = "safetensors"), not(target_arch = "wasm32")))]
 pub(crate) mod file;
 mod layout;
 #[cfg(feature = "npz")]
 mod npz;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 mod state_dict;

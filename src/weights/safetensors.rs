@@ -67,18 +67,16 @@ impl StateDict {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod file {
-    use std::fs::{self, File};
-    use std::io::Write;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
-    use super::*;
-    use crate::weights::file::{failed, read};
+    use super::{Result, StateDict};
+    use crate::weights::file::{read, save};
 
     impl StateDict {
         /// Reads a file of safetensors: [`StateDict::from_safetensors`].
         ///
         /// # Errors
-        /// [`Error::File`], [`Error::InvalidFile`].
+        /// [`Error::File`](crate::Error::File), [`Error::InvalidFile`](crate::Error::InvalidFile).
         pub fn load(path: impl AsRef<Path>) -> Result<Self> {
             Self::from_safetensors(&read(path.as_ref())?)
         }
@@ -88,37 +86,10 @@ mod file {
         /// meanwhile there is the old file or the new one, whole.
         ///
         /// # Errors
-        /// [`Error::File`], [`Error::InvalidFile`]; then the file that was there is as it was.
+        /// [`Error::File`](crate::Error::File), [`Error::InvalidFile`](crate::Error::InvalidFile); then the file that was
+        /// there is as it was.
         pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-            let path = path.as_ref();
-            let bytes = self.to_safetensors()?;
-            let failed = failed(path);
-            let mut name = path.file_name().map(ToOwned::to_owned).unwrap_or_default();
-            // Of this process and no other, so that two that write at a time leave one whole file.
-            name.push(format!(".{}.partial", std::process::id()));
-            let partial = path.with_file_name(name);
-            let written = write(&partial, &bytes).and_then(|()| fs::rename(&partial, path));
-            if let Err(error) = written {
-                // What is left of it helps nobody, and the first error says why.
-                drop(fs::remove_file(&partial));
-                return Err(failed(error));
-            }
-            // The new name is in the folder, which is a file of its own; not every system can bring one to the disk.
-            drop(File::open(folder_of(path)).and_then(|folder| folder.sync_all()));
-            Ok(())
-        }
-    }
-
-    fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    }
-
-    fn folder_of(path: &Path) -> PathBuf {
-        match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
-            _ => ".".into(),
+            save(path.as_ref(), &self.to_safetensors()?)
         }
     }
 }

@@ -52,6 +52,7 @@ mod layer;
 mod lost;
 mod matmul;
 mod nonfinite;
+mod onnx;
 mod optimisers;
 mod past_a_grid;
 mod places;
@@ -110,6 +111,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("state_dict", state_dict::TRIALS),
     ("keras", keras::TRIALS),
     ("golden", golden::TRIALS),
+    ("onnx", onnx::TRIALS),
     ("layer", layer::TRIALS),
     ("chunks", chunks::TRIALS),
     ("promises", promises::TRIALS),

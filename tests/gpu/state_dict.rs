@@ -212,8 +212,9 @@ fn nothing_is_written_where_one_does_not_fit(gpu: &Gpu) {
     assert_error(twice, &Error::DuplicateTensor { tensor: "weight".into() });
     assert_error(dict.write(head.named("")), &Error::MissingTensor { tensor: "bias".into(), found });
     let (without_bias, report) = Linear::from_state_dict(gpu, &dict, "").expect("a head without a bias");
-    assert_eq!(without_bias.named("head.").map(|(name, _)| name).collect::<Vec<_>>(), ["head.weight"]);
-    assert_eq!((report.used, report.unused), (vec!["weight".to_owned()], vec![]));
+    let names: Vec<_> = without_bias.named("head.").map(|(name, _)| name).collect();
+    assert_eq!(names, ["head.weight"], "what it has");
+    assert_eq!((report.used, report.unused), (vec!["weight".to_owned()], vec![]), "the report");
     dict.insert("bias", Array::new(&[1, 2], vec![7.0; 2]).expect("an array"));
     assert_error(dict.write(head.named("")), &shape("bias", &[2], &[1, 2]));
     assert_eq!(head.parameters().into_iter().map(bits).collect::<Vec<_>>(), before, "nothing was written");

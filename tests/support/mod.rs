@@ -5,10 +5,12 @@
 pub(crate) mod adam;
 pub(crate) mod any_options;
 pub(crate) mod error;
+pub(crate) mod exported;
 pub(crate) mod golden;
 pub(crate) mod hdf5;
 pub(crate) mod keras;
 pub(crate) mod numbers;
+pub(crate) mod onnx;
 pub(crate) mod plain;
 pub(crate) mod rounded;
 pub(crate) mod steps;
