@@ -91,7 +91,9 @@
 //! Nothing submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
 #[cfg(all(feature = "cpu", target_arch = "wasm32"))]
-compile_error!("the feature `cpu` of wgpu-gru is not for browsers, which have neither its threads nor its instructions");
+compile_error!(
+    "the feature `cpu` of wgpu-gru is not for browsers, which have neither its threads nor its instructions"
+);
 
 mod activation;
 mod config;

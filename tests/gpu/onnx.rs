@@ -8,7 +8,7 @@ use wgpu_gru::{Config, Gpu, Recurrent, Tolerance, Unroll, Weights};
 use crate::support::onnx::{Case, MODELS};
 use crate::support::{assert_close, exported, read, record, results, tensor};
 
-trials![models_of_exporters, exports];
+trials![models_of_exporters, rows_of_length_0, exports];
 
 /// Holds the output and the last states of a layer to what a runtime made of the model; the output.
 fn compare(
@@ -18,8 +18,21 @@ fn compare(
     batch: &Batch,
     expected: &[(&'static str, Vec<f64>)],
 ) -> Vec<f32> {
+    let has_lengths = batch.lengths.is_some();
+    let unroll = Unroll::inference(batch.seq_len, batch.batch).lengths(has_lengths);
+    compare_unrolled(name, layer, unroll, weights, batch, expected)
+}
+
+/// The same by an unroll.
+fn compare_unrolled(
+    name: &str,
+    layer: &Recurrent,
+    unroll: Unroll,
+    weights: &Weights,
+    batch: &Batch,
+    expected: &[(&'static str, Vec<f64>)],
+) -> Vec<f32> {
     let config: &Config = layer.config();
-    let unroll = Unroll::inference(batch.seq_len, batch.batch).lengths(batch.lengths.is_some());
     let mut net = layer.unroll(unroll).unwrap_or_else(|error| panic!("{name}: {error}"));
     let (made, budgets) = (results(&mut net, batch), expectation_of(config, &unroll, weights, batch));
     assert!(!expected.is_empty(), "{name}: something is expected");
@@ -55,6 +68,16 @@ fn models_of_exporters(gpu: &Gpu) {
         heads += 1;
     }
     assert_eq!(heads, 6, "heads of PyTorch and Keras");
+}
+
+/// As ONNX Runtime has them, whatever the first state is.
+fn rows_of_length_0(gpu: &Gpu) {
+    let mut case = Case::load("every_attribute");
+    case.batch.h0 = case.layer.h0().expect("first states of the file").values().to_vec();
+    assert_eq!(case.batch.lengths.as_deref(), Some(&[3, 0, 5][..]), "a row of length 0");
+    let layer = Recurrent::from_onnx(gpu, &case.layer).expect("a layer");
+    let unroll = Unroll::inference(case.batch.seq_len, 3).lengths(true).zero_empty_rows(true);
+    compare_unrolled("zero_empty_rows", &layer, unroll, &case.layer.weights, &case.batch, &case.expected);
 }
 
 fn exports(gpu: &Gpu) {
