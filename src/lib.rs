@@ -4,7 +4,6 @@
 //!
 //! ```no_run
 //! use wgpu_gru::{Gpu, Gru, GruConfig, Tensor, Unroll};
-//!
 //! # fn main() -> wgpu_gru::Result<()> {
 //! let gpu = Gpu::new_blocking()?; // or Gpu::from_device(device, queue): the app's own
 //! let gru = Gru::new(&gpu, GruConfig::new(28, 64), 1)?; // or Gru::with_weights
@@ -72,8 +71,8 @@
 //! [`Gpu`] and [`Tensor`] know wgpu; [`GruConfig`] and [`RnnConfig`] say what a layer is; [`Gru`], [`Rnn`] and
 //! [`Unrolled`] are the layer, and [`Stream`] its form for apps that go on from frame to frame (the [`guide`] is about
 //! those); [`StateDict`] brings weights from elsewhere and keeps them; [`train`] has an embedding, a head, losses and
-//! optimisers; [`Plan`] says beforehand what will be done; [`verify()`] checks this device against the CPU;
-//! [`mod@reference`] holds the references. `ARCHITECTURE.md` in the repository shows how they fit together.
+//! optimisers; [`Plan`] says what will be done; [`verify()`] checks this device against the CPU, with the references of
+//! [`mod@reference`]. `ARCHITECTURE.md` in the repository shows how they fit together.
 //!
 //! # Cargo features
 //! None is on by default, and a GPU app needs none.
@@ -91,9 +90,7 @@
 //! Nothing submits behind the app's back except the calls whose documentation says so, and only `read` waits.
 
 #[cfg(all(feature = "cpu", target_arch = "wasm32"))]
-compile_error!(
-    "the feature `cpu` of wgpu-gru is not for browsers, which have neither its threads nor its instructions"
-);
+compile_error!("the feature `cpu` of wgpu-gru is not for browsers: they lack its threads and instructions");
 
 mod activation;
 mod config;

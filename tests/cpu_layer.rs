@@ -278,6 +278,17 @@ fn mistakes_are_errors_and_change_nothing() {
     assert!(matches!(gru.unroll(Unroll::training(0, 2)), Err(Error::ZeroSize { what: "seq_len" })));
     assert!(matches!(gru.unroll(Unroll::inference(3, 0)), Err(Error::ZeroSize { what: "batch" })));
     assert!(matches!(gru.unroll(Unroll::inference(usize::MAX, 2)), Err(Error::OutOfMemory { bytes: u64::MAX, .. })));
+    let plain = Unroll::training(3, 2);
+    for (wanted, unroll) in [
+        ("lengths", plain.lengths(true)),
+        ("zero_empty_rows", Unroll::inference(3, 2).zero_empty_rows(true)),
+        ("episode_starts", plain.episode_starts(true)),
+        ("gradient_norms", plain.gradient_norms(true)),
+    ] {
+        let refused = gru.unroll(unroll).map(drop);
+        let is_told = matches!(refused, Err(Error::OptionUnavailable { option, .. }) if option == wanted);
+        assert!(is_told, "{wanted}: {refused:?}");
+    }
     let mut inference = gru.unroll(Unroll::inference(3, 2)).expect("it fits the memory");
     inference.forward(&case.batch.x, None).expect("the right lengths");
     assert!(matches!(inference.backward(None, None), Err(Error::NotTraining)));

@@ -132,14 +132,19 @@ impl CpuGru {
     /// Lays the layer out over time and allocates everything that its passes need.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`] for no steps or no rows, [`Error::OutOfMemory`] if the memory cannot be had.
+    /// [`Error::ZeroSize`] for no steps or no rows, [`Error::OptionUnavailable`] for an option that changes numbers and
+    /// is not here, [`Error::OutOfMemory`] if the memory cannot be had.
     pub fn unroll(&self, unroll: Unroll) -> Result<CpuUnrolled> {
         unroll.validate()?;
-        if unroll.lengths {
-            return unavailable("lengths");
-        }
-        if unroll.gradient_norms {
-            return unavailable("gradient_norms");
+        for (option, wanted) in [
+            ("lengths", unroll.lengths),
+            ("zero_empty_rows", unroll.zero_empty_rows),
+            ("episode_starts", unroll.episode_starts),
+            ("gradient_norms", unroll.gradient_norms),
+        ] {
+            if wanted {
+                return unavailable(option);
+            }
         }
         let (seq_len, batch) = (unroll.seq_len, unroll.batch);
         let (inputs, units) = (self.config.input_size, self.config.hidden_size);
