@@ -144,14 +144,14 @@ fn nodes_are_listed() {
         "{error}"
     );
     for (error, expected) in [
-        (model.rnn("/rnn/GRU").expect_err("a GRU"), "node /rnn/GRU: its operator is GRU, expected RNN"),
+        (model.rnn("/rnn/GRU").expect_err("a GRU"), "layer /rnn/GRU: its operator is GRU, expected RNN"),
         (
             model.layer("/head/MatMul").expect_err("a head"),
-            "node /head/MatMul: its operator is MatMul, expected GRU or RNN",
+            "layer /head/MatMul: its operator is MatMul, expected GRU or RNN",
         ),
         (
             model.linear("/rnn/GRU").map(|_| ()).expect_err("a GRU"),
-            "node /rnn/GRU: its operator is GRU, expected Gemm or MatMul",
+            "layer /rnn/GRU: its operator is GRU, expected Gemm or MatMul",
         ),
     ] {
         assert_eq!(error.to_string(), expected);

@@ -13,6 +13,7 @@ mod measure;
 mod output;
 mod reference;
 mod report;
+mod row;
 mod summary;
 
 use std::process::ExitCode;
@@ -23,7 +24,8 @@ use case::{Case, SIZES};
 use command_line::{PROGRAM, Task, Wanted};
 use contestants::Kind;
 use reference::{ORACLE_FLOPS, Reference};
-use report::{FirstResult, Foreign, Report, Row, table};
+use report::{Foreign, Report, table};
+use row::{FirstResult, Row};
 
 fn main() -> ExitCode {
     args::main(&PROGRAM, |args| {

@@ -9,7 +9,7 @@ use crate::case::{Case, Pass};
 use crate::command_line::Wanted;
 use crate::contestants::{Contestant, Kind};
 use crate::reference::Reference;
-use crate::report::{FirstResult, Row};
+use crate::row::{FirstResult, Row};
 
 /// Somebody in one measurement.
 struct Entry {

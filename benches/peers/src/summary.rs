@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::case::Pass;
-use crate::report::{Row, Spread, digits};
+use crate::row::{Row, Spread, digits};
 
 /// A row in short.
 #[derive(Debug, Serialize)]
