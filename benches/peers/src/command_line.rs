@@ -73,7 +73,7 @@ const fn number(
     default: &'static str,
     range: std::ops::RangeInclusive<u64>,
 ) -> Word {
-    Word { name, value: "N", help, default, quick: "", range: Some(range), needs: "" }
+    Word { name, value: "N", help, default, range: Some(range), ..WORD }
 }
 
 /// What was asked for.
