@@ -1,5 +1,7 @@
 //! The arrays of recurrent cells as Keras has them, by whatever names.
 
+use serde_json::Value;
+
 use crate::config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};
 use crate::error::{Error, Result};
 use crate::weights::{Biases, CellLayout, CellWeights, LoadReport, StateDict, Weights};
@@ -221,5 +223,15 @@ fn biases<'a, C: Copy + Into<Cell>>(dict: &'a StateDict, config: &Config<C>, cel
         (None, _) => Ok(Biases::None),
         (Some(name), Cell::Gru { reset: Reset::After, .. }) => dict.get_shaped(name, &[2, rows]).map(Biases::Joined),
         (Some(name), _) => dict.get_shaped(name, &[rows]).map(Biases::Input),
+    }
+}
+
+/// The features that a layer was built for: the file says so, otherwise its kernel does.
+pub(super) fn input_size(layer: &Value, dict: &StateDict, kernel: &str) -> Result<usize> {
+    let shape = layer.pointer("/build_config/input_shape").and_then(Value::as_array);
+    let size = shape.and_then(|shape| shape.last()).and_then(Value::as_u64);
+    match size.and_then(|size| usize::try_from(size).ok()) {
+        Some(size) => Ok(size),
+        None => matrix(dict, kernel).map(|[rows, _]| rows),
     }
 }

@@ -42,6 +42,7 @@
 mod cells;
 mod fields;
 mod hdf5;
+mod layer;
 mod layers;
 mod options;
 mod pick;
@@ -52,7 +53,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use cells::{CellNames, gru_config, rnn_config, weights};
-pub use layers::{Ignored, Kind, Layer};
+pub use layer::{Ignored, Kind, Layer};
 
 use crate::error::{Error, Result};
 use crate::weights::StateDict;

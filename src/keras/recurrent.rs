@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::cells::{CellNames, check};
-use super::layers::{Ignored, Kind, input_size};
+use super::cells::{CellNames, check, input_size};
+use super::layer::{Ignored, Kind};
 use super::options::{Options, short};
 use crate::activation::Activation;
 use crate::config::{Cell, Config, Direction, GruConfig, Reset, RnnConfig};

@@ -6,7 +6,7 @@ use super::external::External;
 use super::feasible::cells_per_buffer;
 use super::layout::{Keeps, Layout};
 use super::matmul::parts_at_once;
-use super::ops::gradients_of_biases;
+use super::ops::{Episodes, gradients_of_biases};
 use super::tensors::{Id, Owner, Tensors};
 use super::time_loop::TimeLoop;
 use super::turns::{Block, Part};
@@ -90,16 +90,6 @@ pub(crate) struct Roles {
     /// By which the workgroups of steps by exchange meet and hand on the operand, whole numbers. Zero between dispatches.
     pub(crate) ring: Option<Id>,
     pub(crate) training: Option<TrainingRoles>,
-}
-
-/// Where episodes begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Episodes {
-    /// `[T, B]`, words that are 0 where none begins. There is one more row of zeros behind it.
-    pub(crate) starts: Id,
-    /// Lengths and starts, and where in it the starts begin.
-    pub(crate) words: Id,
-    pub(crate) begin: usize,
 }
 
 /// What each further tensor of a backward pass is.

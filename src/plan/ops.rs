@@ -7,7 +7,6 @@
 
 use std::ops::Range;
 
-use super::buffers::Episodes;
 use super::cuts::TileCut;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
@@ -278,6 +277,16 @@ pub(crate) struct Pack {
     pub(crate) transposed: bool,
     /// As f16, two in a word. H is even.
     pub(crate) f16: bool,
+}
+
+/// Where episodes begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Episodes {
+    /// `[T, B]`, words that are 0 where none begins. There is one more row of zeros behind it.
+    pub(crate) starts: Id,
+    /// Lengths and starts, and where in it the starts begin.
+    pub(crate) words: Id,
+    pub(crate) begin: usize,
 }
 
 /// One cell over a chunk of steps, and where its numbers lie.

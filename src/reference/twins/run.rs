@@ -22,9 +22,8 @@ use super::{Real, pack};
 use crate::config::{Cell, Reset};
 use crate::f16::{from_f16, to_f16};
 use crate::plan::TimeLoop;
-use crate::plan::buffers::Episodes;
 use crate::plan::ops::{
-    Arrange, Arrangement, CellSteps, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
+    Arrange, Arrangement, CellSteps, Episodes, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
     StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::Id;

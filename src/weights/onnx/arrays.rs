@@ -1,6 +1,6 @@
 //! The operators of ONNX that only move numbers, on arrays of known sizes. `None`: it cannot be done.
 
-use super::tensor::Shaped;
+use super::tensor::{Shaped, count};
 
 impl<T: Copy> Shaped<T> {
     /// Where an axis lies; negative ones count from the end.
@@ -117,13 +117,6 @@ impl<T: Copy> Shaped<T> {
         }
         Self { shape, values }
     }
-}
-
-/// How many numbers an array of a shape has. Sizes beside a 0 count as well: their products have to fit, in any order.
-pub(super) fn count(shape: &[usize]) -> Option<usize> {
-    let product = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1)))?;
-    let count = if shape.contains(&0) { 0 } else { product };
-    (product <= isize::MAX as usize / 8).then_some(count)
 }
 
 /// Where an axis of so many lies; negative ones count from the end.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use prost::Message;
 
 use super::arrays::{axis_of, bounds};
-use super::graph::{Graph, Node, invalid, undecodable};
+use super::graph::{Graph, Node};
 use super::proto;
 use super::tensor::{Shaped, floats, integers};
+use super::tensor::{invalid, undecodable};
 use crate::error::Result;
 
 /// A value that is known without any input of the graph.

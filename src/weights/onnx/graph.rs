@@ -2,28 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use prost::Message;
 use prost::bytes::Bytes;
-use prost::{DecodeError, Message};
 
 use super::proto;
-use super::tensor::{Files, Place};
+use super::tensor::{Files, Place, invalid, undecodable};
 use crate::error::{Error, Result};
-
-pub(super) const FORMAT: &str = "ONNX model";
 
 /// Nodes, and numbers of a file, at most. A node of two bytes takes some hundred.
 const MOST: usize = 1 << 18;
 /// Values that nodes read or make at most.
 const MOST_VALUES: usize = 1 << 20;
-
-pub(super) fn invalid(reason: String) -> Error {
-    Error::InvalidFile { format: FORMAT, reason }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
-pub(super) fn undecodable(error: DecodeError) -> Error {
-    invalid(error.to_string())
-}
 
 /// A node; its attributes are decoded where they are asked for.
 pub(super) struct Node {

@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
         use prost::Message;
         let Some(attribute) = node.attributes().next().transpose()? else { return Ok(()) };
         if let ("value", Some(bytes)) = (attribute.name.as_str(), attribute.t) {
-            let tensor = proto::Tensor::decode(bytes).map_err(super::graph::undecodable)?;
+            let tensor = proto::Tensor::decode(bytes).map_err(super::tensor::undecodable)?;
             if tensor.dims.len() <= 1 && tensor.data_location == 0 {
                 self.note_sizes(output, &tensor)?;
             }

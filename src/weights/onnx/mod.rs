@@ -260,7 +260,7 @@ impl Model {
         let mut places = (0..self.graph.nodes.len()).filter(|&index| self.graph.nodes[index].name == name);
         match (places.next(), places.next()) {
             (Some(place), None) if is_listed => Ok(place),
-            (Some(_), Some(_)) if is_listed => Err(graph::invalid(format!("two nodes are called {name}"))),
+            (Some(_), Some(_)) if is_listed => Err(tensor::invalid(format!("two nodes are called {name}"))),
             _ => {
                 let found = self.nodes.iter().map(|node| node.name.clone()).collect();
                 Err(Error::MissingLayer { layer: name.into(), found })
@@ -289,7 +289,7 @@ impl Model {
             first_states.push(layer.first_state);
         }
         let (Some(config), [first, .., last] | [first @ last]) = (config, chain) else {
-            return Err(graph::invalid("it has no such layer".into()));
+            return Err(tensor::invalid("it has no such layer".into()));
         };
         let (input, is_transposed) = self.chains.input(&self.graph, *first)?;
         let mut config = config.num_layers(chain.len());
@@ -331,7 +331,7 @@ mod file {
     use std::fs;
     use std::path::{Component, Path};
 
-    use super::{Model, Result, graph};
+    use super::{Model, Result, tensor};
     use crate::weights::file::{folder_of, read};
 
     impl Model {
@@ -353,13 +353,13 @@ mod file {
                 if is_there {
                     model.insert_external(location, read(&beside)?);
                 } else if !is_inside || location.is_empty() {
-                    return Err(graph::invalid(format!(
+                    return Err(tensor::invalid(format!(
                         "its numbers are to lie outside of its folder, in {location:?}"
                     )));
                 } else if let Err(error) = fs::metadata(&beside) {
                     return Err(crate::weights::file::failed(&beside)(error));
                 } else {
-                    return Err(graph::invalid(format!(
+                    return Err(tensor::invalid(format!(
                         "{location:?}, where its numbers are to lie, is no file of its folder"
                     )));
                 }

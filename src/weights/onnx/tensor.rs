@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
 use prost::bytes::Bytes;
+use prost::{DecodeError, Message};
 
-use super::arrays::count;
-use super::graph::{invalid, undecodable};
 use super::proto::{self, data_type};
 use crate::error::{Error, Result};
 use crate::f16::from_f16;
+
+pub(super) const FORMAT: &str = "ONNX model";
+
+pub(super) fn invalid(reason: String) -> Error {
+    Error::InvalidFile { format: FORMAT, reason }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
+pub(super) fn undecodable(error: DecodeError) -> Error {
+    invalid(error.to_string())
+}
 
 /// An array of any type of numbers, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,4 +162,11 @@ impl Place {
         }
         Ok(place)
     }
+}
+
+/// How many numbers an array of a shape has. Sizes beside a 0 count as well: their products have to fit, in any order.
+pub(super) fn count(shape: &[usize]) -> Option<usize> {
+    let product = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1)))?;
+    let count = if shape.contains(&0) { 0 } else { product };
+    (product <= isize::MAX as usize / 8).then_some(count)
 }
