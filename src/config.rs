@@ -395,7 +395,8 @@ impl<C: Copy + Into<Cell>> Config<C> {
     /// [`MAX_LAYERS`](Self::MAX_LAYERS), a dropout outside [0, 1), or one that no layer could use, a clip that is not
     /// finite and over 0, a parameter of an activation that is not finite, or one that makes the value at the clip
     /// infinite; [`Error::OptionUnavailable`] for an activation of the reverse direction of two where there is one
-    /// direction, and for a reversed output of a layer that is not [`Direction::Reverse`]; [`Error::LimitExceeded`] for more than 2^33 parameters, or more than memory has addresses.
+    /// direction, and for a reversed output of a layer that is not [`Direction::Reverse`]; [`Error::LimitExceeded`] for
+    /// more than 2^33 parameters, or more than memory has addresses.
     pub fn validate(&self) -> Result<()> {
         at_least_one("input_size", self.input_size)?;
         at_least_one("hidden_size", self.hidden_size)?;

@@ -113,20 +113,22 @@ fn matmul_of(
 }
 
 /// c (+)= op(a) op(b), where the k's with `transpose_a`, otherwise the m rows, are those of a batch from step and row
-/// `first` on; rows that are over take no part. `lengths` `[B]`: the bits of whole numbers.
-pub fn matmul_with_lengths(
+/// `first` on; rows that are over take no part. `words`: the bits of the lengths `[B]`; with `starts` behind them those of
+/// the starts of episodes `[T, B]`, in reverse if it is true: then, with `transpose_a`, no rows whose state is cut off.
+pub fn matmul_of_rows(
     kernel: MatmulKernel,
     params: &MatmulParams,
     [a, b, c]: [Placed<'_>; 3],
-    lengths: &Tensor,
+    (words, batch): (&Tensor, usize),
+    starts: Option<bool>,
     first: [usize; 2],
 ) -> Result<Program> {
     let mut given = Given::default();
     let matrices = [a, b, c].map(|matrix| matrix.matrix(&mut given));
-    let batch = lengths.len();
-    let words = given.add(lengths);
+    let words = given.add(words);
     let (first_step, first_row) = (first[0], first[1]);
-    let rows = RowsOfBatch { words, has_lengths: true, starts: None, reverse: false, first_step, first_row, batch };
+    let (begin, reverse) = (starts.map(|_| batch), starts.unwrap_or(false));
+    let rows = RowsOfBatch { words, has_lengths: true, starts: begin, reverse, first_step, first_row, batch };
     matmul_of(kernel, params, &given, matrices, None, Some(rows))
 }
 

@@ -31,6 +31,7 @@
 //! # Rows of length 0
 //! Their output is zero here as in ONNX Runtime. Their last state is the first state here, as in Keras, and zero in
 //! ONNX Runtime, whatever the first state is; ONNX does not say. Who wants ONNX Runtime's numbers unrolls the layer
-//! with [`Unroll::zero_empty_rows`](crate::Unroll::zero_empty_rows). What [`Export`] writes has this crate's numbers in ONNX Runtime as well.
+//! with [`Unroll::zero_empty_rows`](crate::Unroll::zero_empty_rows). What [`Export`] writes has this crate's numbers in
+//! ONNX Runtime as well.
 
 pub use crate::weights::onnx::{Export, FirstState, Layer, Linear, Model, Node, Op};

@@ -517,3 +517,19 @@ fn no_binding_has_more_elements_than_an_index_has_bits() {
         &limit("weight_hh", INDEX, required, MOST),
     );
 }
+
+/// The bytes of a choice that cannot be had are not told.
+#[test]
+fn bytes_of_what_cannot_be_had() {
+    let unroll = Unroll::training(6, 3);
+    for (config, unroll, there) in [
+        (GruConfig::new(4, 8), unroll, [true, true, true]),
+        (GruConfig::new(4, 8), unroll.episode_starts(true), [true, false, true]),
+        (GruConfig::new(4, 8).clip(0.5), unroll, [true, true, false]),
+    ] {
+        let plan = Plan::new(&config, &unroll, &Limits::default(), DeviceType::Cpu).expect("it fits");
+        assert_eq!(Saved::ALL.map(|saved| plan.bytes_with(saved).is_some()), there, "{config:?} {unroll:?}");
+        let told = Saved::ALL.map(|saved| plan.to_string().contains(&format!("with Saved::{saved:?} ")));
+        assert_eq!(told, there, "{config:?} {unroll:?}");
+    }
+}

@@ -14,8 +14,7 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
     let wants_wavefront = unroll.wavefront == Some(true);
     for (option, wanted, because) in [
         ("wavefront", wants_wavefront, no_wavefront(config, unroll, external, &target.limits)),
-        ("Saved::F16", unroll.saved == Saved::F16, no_f16_gates(config)),
-        ("Saved::Recompute", unroll.saved == Saved::Recompute, no_recompute(config, unroll)),
+        (saved_by_name(unroll.saved), true, no_saved(config, unroll, unroll.saved)),
         ("zero_empty_rows", unroll.zero_empty_rows, no_zero_empty_rows(unroll)),
         ("f16_weights", unroll.f16_weights, no_f16_weights(config)),
         ("f16_products", unroll.f16_products, no_f16_products(target)),
@@ -77,8 +76,25 @@ pub(super) fn no_wavefront(
     }
 }
 
+/// Why a forward pass cannot keep this for the backward pass.
+pub(super) fn no_saved(config: &Config, unroll: &Unroll, saved: Saved) -> Option<&'static str> {
+    match saved {
+        Saved::Everything => None,
+        Saved::Recompute => no_recompute(config, unroll),
+        Saved::F16 => no_f16_gates(config),
+    }
+}
+
+fn saved_by_name(saved: Saved) -> &'static str {
+    match saved {
+        Saved::Everything => "Saved::Everything",
+        Saved::Recompute => "Saved::Recompute",
+        Saved::F16 => "Saved::F16",
+    }
+}
+
 /// Why gates cannot be kept as f16.
-pub(super) fn no_f16_gates(config: &Config) -> Option<&'static str> {
+fn no_f16_gates(config: &Config) -> Option<&'static str> {
     let activations = config.activations();
     if matches!(config.cell(), Cell::Rnn { .. }) {
         None

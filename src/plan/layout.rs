@@ -37,7 +37,8 @@ pub(crate) struct Layout {
     /// and those that would begin where no binding may.
     pub(crate) copies_h0: bool,
     pub(crate) copies_h_n: bool,
-    /// The gradient of the output is copied: from batch-major, from the opposite order of steps, or to those of the other layers of a wavefront.
+    /// The gradient of the output is copied: from batch-major, from the opposite order of steps, or to those of the
+    /// other layers of a wavefront.
     pub(crate) copies_d_output: bool,
     /// Nothing but the passes needs the states: inference whose first and last states and output are copied.
     pub(crate) scratch_states: bool,

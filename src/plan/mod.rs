@@ -47,7 +47,7 @@ pub(crate) use matmul::{PART, is_long};
 
 use buffers::{Lists, Roles};
 use chunks::Sizes;
-use feasible::{WhyNot, check_kernels, check_options, no_f16_gates};
+use feasible::{WhyNot, check_kernels, check_options, no_saved};
 use ops::Op;
 use passes::Passes;
 use tensors::{Buffer, Owner, Tensors};
@@ -146,7 +146,7 @@ impl Plan {
             at_most(name, "max_buffer_size", bytes, target.limits.max_buffer_size)?;
         }
         let bytes_with = |saved: Saved| {
-            if saved == Saved::F16 && no_f16_gates(config).is_some() {
+            if no_saved(config, unroll, saved).is_some() {
                 return None;
             }
             let unroll = &unroll.saved(saved);

@@ -44,34 +44,12 @@ pub fn matmul<R: Real>(params: &MatmulParams, a: &[R], b: &[R], bias: Option<&[R
     }
 }
 
-/// The same over rows of a batch, of which each has a length: the m rows, or with `transpose_a` the k's, are those of
-/// step `first[0]` from row `first[1]` on, and of the steps after it. What is over is zero, whatever it holds.
+/// The same without some of the m rows, or with `transpose_a` of the k's: those that are over, or before whose step an
+/// episode begins. What is out is zero, whatever it holds.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
-pub fn matmul_with_lengths<R: Real>(
-    params: &MatmulParams,
-    a: &[R],
-    b: &[R],
-    lengths: &[usize],
-    first: [usize; 2],
-    c: &mut [R],
-) {
-    let is_over = |line: usize| {
-        let row = first[1] + line;
-        first[0] + row / lengths.len() >= lengths[row % lengths.len()]
-    };
-    matmul_without(params, a, b, is_over, c);
-}
-
-/// The same with any of these rows left out.
-pub(super) fn matmul_without<R: Real>(
-    params: &MatmulParams,
-    a: &[R],
-    b: &[R],
-    is_out: impl Fn(usize) -> bool,
-    c: &mut [R],
-) {
+pub fn matmul_without<R: Real>(params: &MatmulParams, a: &[R], b: &[R], is_out: impl Fn(usize) -> bool, c: &mut [R]) {
     let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
     let (mut a, mut b) = (a.to_vec(), b.to_vec());
     if transpose_a {

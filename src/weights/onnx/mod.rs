@@ -99,9 +99,8 @@ pub enum FirstState {
 #[non_exhaustive]
 pub struct Layer<C = Cell> {
     /// What the layer is. It is batch-first where the node's `layout` is 1, or where the graph transposes what goes in
-    /// from
-    /// `[B, T, I]`; its output is reversed where the graph turns that round. What the
-    /// graph does not say, such as dropout, is set here.
+    /// from `[B, T, I]`; its output is reversed where the graph turns that round. What the graph does not say, such as
+    /// dropout, is set here.
     pub config: Config<C>,
     /// Its weights.
     pub weights: Weights,
