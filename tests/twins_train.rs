@@ -1,5 +1,8 @@
-//! The twins of losses, embeddings and optimisers in f64: losses against their definitions and by finite differences, all
-//! of them against PyTorch, and where the norm is not finite. Learning rates against PyTorch.
+//! The twins of losses, embeddings and optimisers in f64: losses against their definitions and by finite differences,
+//! all of them against PyTorch, by themselves and in training runs of whole models, and where the norm is not finite.
+//! Learning rates against PyTorch.
+
+use std::collections::BTreeSet;
 
 use wgpu_gru::Error;
 use wgpu_gru::reference::twins::accumulate::accumulate;
@@ -10,9 +13,7 @@ use wgpu_gru::reference::twins::cross_entropy::cross_entropy;
 use wgpu_gru::reference::twins::embedding::embedding;
 use wgpu_gru::reference::twins::embedding_backward::embedding_backward;
 use wgpu_gru::reference::twins::mse::mse;
-use wgpu_gru::reference::twins::sgd::{Descent, sgd};
 use wgpu_gru::reference::twins::sum_squares::sum_squares;
-use wgpu_gru::reference::twins::sum_weights::weights;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Accumulation, AdamOptions, LearningRate, SgdOptions};
 
@@ -20,8 +21,10 @@ mod support;
 
 use support::adam as pytorch;
 use support::numbers::{kinds, wide};
-use support::steps::{self, SHAPES};
-use support::train::{Kind, embeddings, losses};
+use support::runs::{self, Batch, Given, Run};
+use support::steps::{self, ByTwins, SHAPES};
+use support::train::{Kind, Wanted, embeddings, losses};
+use support::trained::{budgets, by_oracle, by_plan, train};
 
 /// The factor that clips, from a norm.
 fn scale(norm: f64, max_norm: Option<f64>) -> f64 {
@@ -69,13 +72,9 @@ fn steps_are_those_of_pytorch() {
     for case in steps::load().steps {
         let (parameters, passes) = case.draw();
         let mut parameters = parameters.map(|parameter| wide(&parameter));
-        let zeros = || SHAPES.map(|shape| vec![0.0; shape.iter().product()]);
-        let (mut first, mut second) = (zeros(), zeros());
-        let options = &case.options;
-        let betas = options.betas.map(f64::from);
-        let clip = [case.max_norm, case.clip_value].map(|limit| limit.map(f64::from));
+        let mut optimiser = ByTwins::new(case.optimiser, &case.options, case.clip(), &parameters);
         for (step, passes) in (1..).zip(passes) {
-            let (mut gradients, mut count) = (zeros(), 0.0);
+            let (mut gradients, mut count) = (SHAPES.map(|shape| vec![0.0; shape.iter().product()]), 0.0);
             for pass in passes {
                 let mut counts = [count; 2];
                 for ((gradient, accumulated), count) in pass.iter().zip(&mut gradients).zip(&mut counts) {
@@ -86,23 +85,8 @@ fn steps_are_those_of_pytorch() {
             if case.accumulate() == Some(Accumulation::Mean) {
                 gradients.iter_mut().flatten().for_each(|gradient| *gradient /= count);
             }
-            let state = adam_prepare(step, f64::from(options.lr), betas, clip, sum_squares(&gradients.concat()));
-            for (index, gradient) in gradients.iter().enumerate() {
-                let weight_decay = f64::from(case.weight_decays[index].unwrap_or(options.weight_decay));
-                let parameter = &mut parameters[index];
-                match case.optimiser {
-                    steps::Kind::Adam => {
-                        let other = [f64::from(options.eps), weight_decay];
-                        adam(&state, betas, other, gradient, parameter, &mut first[index], &mut second[index]);
-                    }
-                    steps::Kind::Sgd => {
-                        let [momentum, dampening] = [options.momentum, options.dampening].map(f64::from);
-                        let descent = Descent { weight_decay, momentum, dampening, nesterov: options.nesterov };
-                        sgd(&state, &descent, gradient, parameter, &mut first[index]);
-                    }
-                }
-            }
-            let Some(expected) = case.after.get(&(step as usize)) else { continue };
+            optimiser.step(&gradients, &case.weight_decays, &mut parameters);
+            let Some(expected) = case.after.get(&step) else { continue };
             for (actual, expected) in parameters.iter().flatten().zip(expected) {
                 let error = (actual - expected).abs();
                 assert!(error < 1e-12, "{actual} instead of {expected} after step {step} of {}", case.name);
@@ -260,16 +244,9 @@ fn assert_near(name: &str, actual: &[f64], expected: &[f64]) {
 fn losses_are_those_of_pytorch() {
     for case in losses() {
         let (mut d, of_rows) = (vec![7.0; case.prediction.len()], case.weights.as_deref().map(wide));
-        let loss = match case.kind {
-            Kind::MeanSquaredError => mse(&case.prediction, &case.expected, of_rows.as_deref(), &mut d),
-            Kind::BinaryCrossEntropy => bce(&case.prediction, &case.expected, of_rows.as_deref(), &mut d),
-            Kind::CrossEntropy => {
-                let classes = case.classes();
-                let ignored = case.ignored().map(|ignored| (&classes[..], ignored));
-                let of_rows = weights(case.rows, of_rows.as_deref(), ignored);
-                cross_entropy(case.columns, &case.prediction, &classes, &of_rows, &mut d)
-            }
-        };
+        let (classes, ignored) = (case.classes(), case.ignored());
+        let wanted = Wanted { numbers: &case.expected, classes: &classes, ignored, weights: of_rows.as_deref() };
+        let loss = case.kind.by_twin(case.columns, &case.prediction, wanted, &mut d);
         assert_near(&format!("loss of {}", case.name), &[loss], &[case.loss]);
         assert_near(&format!("d_prediction of {}", case.name), &d, &case.d_prediction);
     }
@@ -339,4 +316,80 @@ fn the_gradient_of_an_embedding_is_its_slope() {
     assert_slopes(&weight, &d, loss);
     embedding_backward([4, 3], &indices, Some(2), &d_output, &mut d);
     assert_eq!(d[2 * 3..], [0.0; 2 * 3], "the row of padding, and one that nothing names");
+}
+
+/// 20 steps of a whole model with every loss: in f64 with the layer by the oracle, and in f32 with the layer by the
+/// operations of its plan.
+#[test]
+fn runs_are_those_of_pytorch() {
+    for run in runs::load() {
+        let given = run.draw();
+        let budgets = budgets(&run, &given);
+        train(&run, &given, by_plan).assert_near(&run, &budgets);
+        train(&run, &given, by_oracle).assert_near(&run, &budgets.in_f64());
+    }
+}
+
+/// Takes something away from a run; false where there is no such thing.
+type Forget = fn(&mut Run, &mut Given) -> bool;
+
+/// What of a run can be forgotten.
+const FORGETFUL: [(&str, Forget); 10] = [
+    ("which number is of which row", |run, given| {
+        let columns = run.sizes[4];
+        for Batch { numbers, classes, .. } in &mut given.steps {
+            let [of_numbers, of_classes] = [columns.min(numbers.len()), 1.min(classes.len())];
+            numbers.rotate_left(of_numbers);
+            classes.rotate_left(of_classes);
+        }
+        true
+    }),
+    ("mask or weights", |run, given| {
+        given.steps.iter_mut().for_each(|step| step.weights = None);
+        run.has_weights() && !run.has_lengths()
+    }),
+    ("lengths", |run, given| {
+        given.steps.iter_mut().for_each(|step| (step.lengths, step.weights) = (None, None));
+        run.has_lengths()
+    }),
+    ("ignored class", |run, given| {
+        let classes = run.sizes[4] as u32;
+        given.steps.iter_mut().flat_map(|step| &mut step.classes).for_each(|class| *class %= classes);
+        run.ignore_index.take().is_some()
+    }),
+    ("row of padding", |run, _| run.padding_idx.take().is_some()),
+    ("max_norm", |run, _| run.max_norm.take().is_some()),
+    ("clip_value", |run, _| run.clip_value.take().is_some()),
+    ("weight_decay", |run, _| std::mem::take(&mut run.options.weight_decay) > 0.0),
+    ("momentum", |run, _| std::mem::take(&mut run.options.momentum) > 0.0),
+    ("nesterov", |run, _| std::mem::take(&mut run.options.nesterov)),
+];
+
+/// What is forgotten shows in every run that has it, and every loss has all that is its own.
+#[test]
+fn every_option_of_a_run_matters() {
+    let mut seen = BTreeSet::new();
+    for run in runs::load() {
+        let given = run.draw();
+        let budgets = budgets(&run, &given);
+        for (what, forget) in FORGETFUL {
+            let (mut run, mut given) = (run.clone(), given.clone());
+            // What does not count is NaN.
+            given.steps.iter_mut().flat_map(|step| &mut step.numbers).filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
+            if forget(&mut run, &mut given) {
+                let out = train(&run, &given, by_oracle).disagreements(&run, &budgets);
+                assert!(out.len() > run.losses.len(), "{} without {what} is nearly the same: {out:?}", run.name);
+                seen.insert((run.kind, what));
+            }
+        }
+    }
+    let own = |kind| match kind {
+        Kind::CrossEntropy => &["mask or weights", "lengths", "ignored class"][..],
+        Kind::MeanSquaredError | Kind::BinaryCrossEntropy => &["mask or weights", "lengths"],
+    };
+    for kind in [Kind::MeanSquaredError, Kind::BinaryCrossEntropy, Kind::CrossEntropy] {
+        assert!(own(kind).iter().all(|&what| seen.contains(&(kind, what))), "{kind:?}: only {seen:?}");
+    }
+    let options: BTreeSet<_> = seen.into_iter().map(|(_, what)| what).collect();
+    assert!(FORGETFUL.iter().all(|(what, _)| options.contains(what)), "only {options:?}");
 }

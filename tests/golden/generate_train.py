@@ -58,12 +58,30 @@ def tensor(values: list[float], *shape: int) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64).reshape(shape)
 
 
+def loss_of(
+    kind: str, prediction: torch.Tensor, expected: torch.Tensor, weights: list[float] | None, ignore_index: int | None
+) -> torch.Tensor:
+    """Of a prediction `[rows, columns]`. The rows that count are picked first: a product with 0 would keep a NaN."""
+    rows = len(prediction)
+    counts = [row for row in range(rows) if weights is None or weights[row] != 0]
+    shares = tensor([1] * rows if weights is None else weights, rows)[counts]
+    picked, expected = prediction[counts], expected[counts]
+    if kind == "cross_entropy":
+        ignored = -100 if ignore_index is None else ignore_index
+        if weights is None:
+            return F.cross_entropy(picked, expected, ignore_index=ignored)
+        each = F.cross_entropy(picked, expected, reduction="none", ignore_index=ignored)
+        return (each * shares).sum() / shares[expected != ignored].sum()
+    function = {"mean_squared_error": F.mse_loss, "binary_cross_entropy": F.binary_cross_entropy_with_logits}[kind]
+    each = function(picked, expected, reduction="none")
+    return each.mean() if weights is None else (each.mean(dim=1) * shares).sum() / shares.sum()
+
+
 def loss_case(seed: int, name: str, kind: str, rows: int, columns: int, options: dict) -> dict:
     uniform = Uniform(seed)
     values = uniform.vec(rows * columns, options.get("size", 2.0))
     for place, value in options.get("put", {}).items():
         values[place] = value
-    weights = options.get("weights", [1] * rows)
     if kind == "cross_entropy":
         drawn = [int((x + 1) / 2 * columns) for x in uniform.vec(rows, 1.0)]
         expected = options.get("classes", drawn)
@@ -71,21 +89,9 @@ def loss_case(seed: int, name: str, kind: str, rows: int, columns: int, options:
         expected = uniform.vec(rows * columns, 1.0)
         expected = [abs(y) for y in expected] if kind == "binary_cross_entropy" else expected
 
-    # The rows that count are picked first: a product with 0 would keep a NaN.
     prediction = tensor(values, rows, columns).requires_grad_()
-    counts = [row for row in range(rows) if weights[row] != 0]
-    picked, shares = prediction[counts], tensor(weights, rows)[counts]
-    if kind == "cross_entropy":
-        ignored, classes = options.get("ignore_index", -100), torch.tensor(expected)[counts]
-        if "weights" not in options:
-            loss = F.cross_entropy(picked, classes, ignore_index=ignored)
-        else:
-            each = F.cross_entropy(picked, classes, reduction="none", ignore_index=ignored)
-            loss = (each * shares).sum() / shares[classes != ignored].sum()
-    else:
-        function = {"mean_squared_error": F.mse_loss, "binary_cross_entropy": F.binary_cross_entropy_with_logits}[kind]
-        each = function(picked, tensor(expected, rows, columns)[counts], reduction="none")
-        loss = each.mean() if "weights" not in options else (each.mean(dim=1) * shares).sum() / shares.sum()
+    wanted = torch.tensor(expected) if kind == "cross_entropy" else tensor(expected, rows, columns)
+    loss = loss_of(kind, prediction, wanted, options.get("weights"), options.get("ignore_index"))
     loss.backward()
     return {
         "name": name,

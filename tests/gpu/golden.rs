@@ -1,15 +1,17 @@
 //! Layers on the GPU against the numbers of others: of PyTorch's `nn.GRU`, saturating cases among them, and for every
-//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference; and PyTorch's losses, embeddings and optimisers. Only the
-//! budgets are the crate's own.
+//! option of PyTorch, Keras, ONNX Runtime and ONNX's reference; and PyTorch's losses, embeddings and optimisers, by
+//! themselves and together in training runs. Only the budgets are the crate's own.
 
-use wgpu_gru::train::{Embedding, LossOptions, Parameter};
+use wgpu_gru::train::{Accumulation, Embedding, Linear, LossOptions, Parameter};
 use wgpu_gru::verify::{Batch, expectation};
-use wgpu_gru::{Error, Gpu, Recurrent, Tolerance, Unroll};
+use wgpu_gru::{Error, ExternalTensors, Gpu, Recurrent, Tolerance, Unroll};
 
 use crate::checks::steps::Options;
 use crate::support::golden::{Golden, Precision, load_options, load_plain};
+use crate::support::runs::{self, Given, Run, layer_weights};
 use crate::support::steps::{self, SHAPES, STEPS};
-use crate::support::train::{Kind, embeddings, losses};
+use crate::support::train::{Kind, embeddings, losses, near};
+use crate::support::trained::{Trained, budgets};
 use crate::support::{assert_close, from_bits, kinds, read, record, results, tensor, wide, words, zeros};
 
 trials![
@@ -19,6 +21,7 @@ trials![
     losses_of_pytorch,
     embeddings_of_pytorch,
     optimisers_match_pytorch,
+    runs_of_pytorch,
 ];
 
 fn batch(golden: &Golden) -> Batch {
@@ -91,8 +94,7 @@ fn assert_near(name: &str, actual: &[f32], expected: &[f64]) {
     assert_eq!(kinds(&wide(actual)), kinds(expected), "{name}");
     let finite = actual.iter().zip(expected).filter(|(_, expected)| expected.is_finite());
     let (actual, expected): (Vec<f32>, Vec<f64>) = finite.unzip();
-    let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-    assert_close(name, &actual, &expected, Tolerance::pointwise().scaled(4.0 * largest));
+    assert_close(name, &actual, &expected, near(&expected));
 }
 
 fn losses_of_pytorch(gpu: &Gpu) {
@@ -101,12 +103,7 @@ fn losses_of_pytorch(gpu: &Gpu) {
         let (prediction, d) = (tensor(gpu, &shape, &case.prediction()), zeros(gpu, &shape));
         let ignore_index = case.ignored();
         let options = LossOptions { mask: case.weights.is_some(), ignore_index, ..LossOptions::default() };
-        let loss = match case.kind {
-            Kind::MeanSquaredError => options.mean_squared_error(&prediction, &d),
-            Kind::BinaryCrossEntropy => options.binary_cross_entropy(&prediction, &d),
-            Kind::CrossEntropy => options.cross_entropy(&prediction, &d),
-        };
-        let loss = loss.expect("a loss");
+        let loss = case.kind.make(options, &prediction, &d).expect("a loss");
         let is_of_classes = case.kind == Kind::CrossEntropy;
         let expected = if is_of_classes { from_bits(&case.classes()) } else { case.expected() };
         loss.expected().write(&expected).expect("what is expected");
@@ -143,6 +140,19 @@ fn embeddings_of_pytorch(gpu: &Gpu) {
     }
 }
 
+/// What the crate calls an optimiser of PyTorch's, with what clips.
+fn optimiser(
+    kind: steps::Kind,
+    options: &steps::Options,
+    clip: [Option<f32>; 2],
+    accumulate: Option<Accumulation>,
+) -> Options {
+    match kind {
+        steps::Kind::Adam => Options::Adam(options.adam(clip, accumulate)),
+        steps::Kind::Sgd => Options::Sgd(options.sgd(clip, accumulate)),
+    }
+}
+
 /// 20 steps with weight decay, momentum, clipping and gradients of several passes.
 fn optimisers_match_pytorch(gpu: &Gpu) {
     for case in steps::load().steps {
@@ -154,10 +164,7 @@ fn optimisers_match_pytorch(gpu: &Gpu) {
             let (value, gradient) = (&parameters[index], &gradients[index]);
             Parameter { value, gradient, weight_decay: case.weight_decays[index] }
         };
-        let options = match case.optimiser {
-            steps::Kind::Adam => Options::Adam(case.adam()),
-            steps::Kind::Sgd => Options::Sgd(case.sgd()),
-        };
+        let options = optimiser(case.optimiser, &case.options, case.clip(), case.accumulate());
         let optimiser = options.make([of(0), of(1)]).expect("an optimiser");
         for (step, passes) in (1..).zip(passes) {
             for pass in passes {
@@ -172,5 +179,74 @@ fn optimisers_match_pytorch(gpu: &Gpu) {
             let tolerance = Tolerance::through_time(1, STEPS);
             assert_close(&format!("parameters after step {step} of {}", case.name), &actual, expected, tolerance);
         }
+    }
+}
+
+/// A run by layer, head, loss and optimiser as an app makes them, one submission a step.
+fn train(gpu: &Gpu, run: &Run, given: &Given) -> wgpu_gru::Result<Trained> {
+    let [t, b, inputs, hidden, outputs] = run.sizes;
+    let (of_table, others) = given.parameters.split_at(run.layer());
+    let (of_layer, of_head) = others.split_at(4);
+    let mut words = None;
+    if let (Some(rows), Some(table)) = (run.vocabulary, of_table.first()) {
+        let table = Embedding::with_weights(gpu, [rows, inputs], table)?;
+        let table = run.padding_idx.map_or(Ok(table.clone()), |row| table.padding_idx(row))?;
+        words = Some(table.unroll(&zeros(gpu, &run.outer()))?);
+    }
+    let (input, d_input) = words.as_ref().map(|words| (words.output().clone(), words.d_output().clone())).unzip();
+    let layer = Recurrent::with_weights(gpu, run.config(), &layer_weights(of_layer))?;
+    let unroll = Unroll::training(t, b).lengths(run.has_lengths()).input_gradient(words.is_some());
+    let mut net = layer.unroll_with(unroll, &ExternalTensors { input, d_input, ..ExternalTensors::default() })?;
+    let [states, d_states] = if run.of_last { [net.h_n(), net.d_h_n()?] } else { [net.output(), net.d_output()?] };
+    let head = Linear::with_weights(gpu, [outputs, hidden], &of_head[0], &of_head[1])?.unroll(states, d_states)?;
+    let (mask, ignore_index, batch_first) = (run.has_weights(), run.ignored(), run.batch_first);
+    let options = LossOptions { mask, ignore_index, batch_first };
+    let loss = run.kind.make(options, head.output(), head.d_output())?;
+    let table = words.iter().flat_map(|words| words.pairs());
+    let pairs: Vec<_> = table.chain(net.pairs()?).chain(head.pairs()).collect();
+    let optimiser = optimiser(run.optimiser, &run.options, run.clip(), None);
+    let optimiser = optimiser.make(pairs.iter().map(|&pair| pair.into()))?;
+    let parameters: Vec<_> = pairs.iter().map(|(parameter, _)| (*parameter).clone()).collect();
+
+    let mut losses = Vec::new();
+    for step in &given.steps {
+        let whole = |numbers: &[u32]| numbers.iter().map(|&number| number as usize).collect::<Vec<_>>();
+        match &words {
+            Some(words) => words.write_indices(&whole(&step.indices))?,
+            None => net.input().write(&step.x)?,
+        }
+        match run.kind {
+            Kind::CrossEntropy => loss.write_classes(&whole(&step.classes))?,
+            Kind::MeanSquaredError | Kind::BinaryCrossEntropy => loss.expected().write(&step.numbers)?,
+        }
+        if let Some(lengths) = &step.lengths {
+            net.set_lengths(lengths)?;
+        }
+        match (&step.weights, &step.lengths) {
+            (Some(_), Some(lengths)) => loss.set_lengths(lengths)?,
+            (Some(weights), None) => loss.mask()?.write(weights)?,
+            (None, _) => {}
+        }
+        gpu.submit(|encoder| {
+            words.iter().for_each(|words| words.encode_forward(encoder));
+            net.encode_forward(encoder)?;
+            head.encode_forward(encoder);
+            loss.encode(encoder);
+            head.encode_backward(encoder)?;
+            net.encode_backward(encoder)?;
+            words.iter().try_for_each(|words| words.encode_backward(encoder))?;
+            optimiser.encode(encoder);
+            Ok(())
+        })?;
+        losses.extend(wide(&read(loss.loss())));
+    }
+    Ok(Trained { losses, parameters: parameters.iter().map(|parameter| wide(&read(parameter))).collect() })
+}
+
+/// The loss of each of 20 steps and the parameters after them, with every loss and its options.
+fn runs_of_pytorch(gpu: &Gpu) {
+    for run in runs::load() {
+        let given = run.draw();
+        train(gpu, &run, &given).expect("a run").assert_near(&run, &budgets(&run, &given));
     }
 }

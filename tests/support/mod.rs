@@ -13,6 +13,8 @@ pub(crate) mod numbers;
 pub(crate) mod onnx;
 pub(crate) mod plain;
 pub(crate) mod rounded;
+pub(crate) mod runs;
 pub(crate) mod steps;
 pub(crate) mod train;
+pub(crate) mod trained;
 pub(crate) mod zip;

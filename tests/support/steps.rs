@@ -1,8 +1,14 @@
 //! Reads `tests/golden/optimisers.json`: what PyTorch's optimisers and schedulers make. See `tests/golden/README.md`.
+//! And optimisers by PyTorch's names, with their twins.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use wgpu_gru::reference::twins::Real;
+use wgpu_gru::reference::twins::adam::adam;
+use wgpu_gru::reference::twins::adam_prepare::adam_prepare;
+use wgpu_gru::reference::twins::sgd::{Descent, sgd};
+use wgpu_gru::reference::twins::sum_squares::sum_squares;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Accumulation, AdamOptions, SgdOptions};
 
@@ -53,7 +59,7 @@ pub(crate) struct Case {
 }
 
 /// By PyTorch's names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
     pub lr: f32,
@@ -114,33 +120,85 @@ impl Case {
         })
     }
 
-    pub(crate) fn adam(&self) -> AdamOptions {
-        let &Options { lr, betas: [beta1, beta2], eps, weight_decay, .. } = &self.options;
+    /// The most that the norm of all gradients may be, and each by itself.
+    pub(crate) fn clip(&self) -> [Option<f32>; 2] {
+        [self.max_norm, self.clip_value]
+    }
+}
+
+impl Options {
+    pub(crate) fn adam(
+        &self,
+        [max_norm, clip_value]: [Option<f32>; 2],
+        accumulate: Option<Accumulation>,
+    ) -> AdamOptions {
+        let &Self { lr, betas: [beta1, beta2], eps, weight_decay, .. } = self;
         AdamOptions {
             learning_rate: lr,
             beta1,
             beta2,
             epsilon: eps,
             weight_decay,
-            max_norm: self.max_norm,
-            clip_value: self.clip_value,
+            max_norm,
+            clip_value,
             skip_nonfinite: false,
-            accumulate: self.accumulate(),
+            accumulate,
         }
     }
 
-    pub(crate) fn sgd(&self) -> SgdOptions {
-        let &Options { lr, weight_decay, momentum, dampening, nesterov, .. } = &self.options;
+    pub(crate) fn sgd(&self, [max_norm, clip_value]: [Option<f32>; 2], accumulate: Option<Accumulation>) -> SgdOptions {
+        let &Self { lr, weight_decay, momentum, dampening, nesterov, .. } = self;
         SgdOptions {
             learning_rate: lr,
             momentum,
             dampening,
             nesterov,
             weight_decay,
-            max_norm: self.max_norm,
-            clip_value: self.clip_value,
+            max_norm,
+            clip_value,
             skip_nonfinite: false,
-            accumulate: self.accumulate(),
+            accumulate,
+        }
+    }
+}
+
+/// An optimiser by its twins, with its state.
+#[derive(Debug)]
+pub(crate) struct ByTwins<'a, R> {
+    kind: Kind,
+    options: &'a Options,
+    clip: [Option<R>; 2],
+    /// Steps that were taken.
+    steps: u32,
+    /// Two of each parameter, of which gradient descent takes one.
+    moments: Vec<[Vec<R>; 2]>,
+}
+
+impl<'a, R: Real> ByTwins<'a, R> {
+    pub(crate) fn new(kind: Kind, options: &'a Options, clip: [Option<f32>; 2], parameters: &[Vec<R>]) -> Self {
+        let zeros = |parameter: &Vec<R>| [(); 2].map(|()| vec![R::default(); parameter.len()]);
+        let clip = clip.map(|limit| limit.map(|limit| R::from_f64(limit.into())));
+        Self { kind, options, clip, steps: 0, moments: parameters.iter().map(zeros).collect() }
+    }
+
+    /// A step. `weight_decays`: those of the parameters that have one of their own.
+    pub(crate) fn step(&mut self, gradients: &[Vec<R>], weight_decays: &[Option<f32>], parameters: &mut [Vec<R>]) {
+        self.steps += 1;
+        let of = |value: f32| R::from_f64(value.into());
+        let options = self.options;
+        let betas = options.betas.map(of);
+        let state = adam_prepare(self.steps, of(options.lr), betas, self.clip, sum_squares(&gradients.concat()));
+        for (index, (gradient, [first, second])) in gradients.iter().zip(&mut self.moments).enumerate() {
+            let own = weight_decays.get(index).copied().flatten();
+            let (weight_decay, parameter) = (of(own.unwrap_or(options.weight_decay)), &mut parameters[index]);
+            match self.kind {
+                Kind::Adam => adam(&state, betas, [of(options.eps), weight_decay], gradient, parameter, first, second),
+                Kind::Sgd => {
+                    let [momentum, dampening] = [options.momentum, options.dampening].map(of);
+                    let descent = Descent { weight_decay, momentum, dampening, nesterov: options.nesterov };
+                    sgd(&state, &descent, gradient, parameter, first);
+                }
+            }
         }
     }
 }

@@ -1,9 +1,18 @@
-//! PyTorch's losses and embeddings: `tests/golden/train`.
+//! PyTorch's losses and embeddings: `tests/golden/train`. Its training runs: `runs`.
 
 use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
+use wgpu_gru::reference::twins::Real;
+use wgpu_gru::reference::twins::bce::bce;
+use wgpu_gru::reference::twins::cross_entropy::cross_entropy;
+use wgpu_gru::reference::twins::mse::mse;
+use wgpu_gru::reference::twins::sum_weights::weights;
+use wgpu_gru::train::{Loss, LossOptions};
+use wgpu_gru::{Tensor, Tolerance};
+
+use super::numbers::largest;
 
 /// A loss.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,12 +37,51 @@ pub(crate) struct LossCase {
 }
 
 /// Which loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     MeanSquaredError,
     BinaryCrossEntropy,
     CrossEntropy,
+}
+
+/// What is expected of a loss, and which rows count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a, R> {
+    /// Unless it is of classes.
+    pub(crate) numbers: &'a [R],
+    pub(crate) classes: &'a [u32],
+    pub(crate) ignored: Option<u32>,
+    pub(crate) weights: Option<&'a [R]>,
+}
+
+impl Kind {
+    /// The loss by its twin, of rows of so many numbers; writes the gradient.
+    pub(crate) fn by_twin<R: Real>(self, columns: usize, prediction: &[R], wanted: Wanted<'_, R>, d: &mut [R]) -> R {
+        let Wanted { numbers, classes, ignored, weights: of_rows } = wanted;
+        match self {
+            Self::MeanSquaredError => mse(prediction, numbers, of_rows, d),
+            Self::BinaryCrossEntropy => bce(prediction, numbers, of_rows, d),
+            Self::CrossEntropy => {
+                let of_rows = weights(prediction.len() / columns, of_rows, ignored.map(|ignored| (classes, ignored)));
+                cross_entropy(columns, prediction, classes, &of_rows, d)
+            }
+        }
+    }
+
+    /// The loss on a GPU.
+    pub(crate) fn make(self, options: LossOptions, prediction: &Tensor, d: &Tensor) -> wgpu_gru::Result<Loss> {
+        match self {
+            Self::MeanSquaredError => options.mean_squared_error(prediction, d),
+            Self::BinaryCrossEntropy => options.binary_cross_entropy(prediction, d),
+            Self::CrossEntropy => options.cross_entropy(prediction, d),
+        }
+    }
+}
+
+/// Of a loss of some rows and of its gradient: a few units of the largest number.
+pub(crate) fn near<R: Copy + Into<f64>>(expected: &[R]) -> Tolerance {
+    Tolerance::pointwise().scaled(4.0 * largest(expected))
 }
 
 impl LossCase {
@@ -90,7 +138,8 @@ pub(crate) fn embeddings() -> Vec<EmbeddingCase> {
     read("embeddings.json", 5)
 }
 
-fn read<Case: for<'a> Deserialize<'a>>(file: &str, count: usize) -> Vec<Case> {
+/// The cases of a file, of which there are so many.
+pub(super) fn read<Case: for<'a> Deserialize<'a>>(file: &str, count: usize) -> Vec<Case> {
     let path = Path::new("tests/golden/train").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let file: File<Case> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -20,7 +20,7 @@ pub(crate) use common::numbers::{
 };
 pub(crate) use common::plain::expectation;
 pub(crate) use common::rounded::mistakes;
-pub(crate) use common::{adam, exported, golden, keras, onnx, steps, train};
+pub(crate) use common::{adam, exported, golden, keras, onnx, runs, steps, train, trained};
 pub(crate) use device::{
     adapter, assert_none_out_of_range, bits, counting, counts, encoder, flat, forward, gru, objects, open, open_with,
     own, own_device, planned, property, property_from, read, record, run, tensor, words, zeros,
