@@ -96,3 +96,6 @@
 
 #[cfg(doc)]
 use crate::*;
+
+#[doc = include_str!("../docs/memory.md")]
+pub mod memory {}

@@ -9,11 +9,11 @@ use crate::kernels::generated::{Exchange, Rows, Step};
 use crate::lower;
 use crate::plan::external::External;
 use crate::plan::ops::{
-    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Matrix, MoveRows, Op, Pack, Product, RecomputeGates,
-    RowsOfBatch, StepsBackward, SumRows, Vector,
+    self, Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lister, Matrix, MoveRows, Op, Pack, Product,
+    RecomputeGates, RowsOfBatch, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::{Id, Tensors};
-use crate::plan::{ExchangeCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
+use crate::plan::{ExchangeCut, InParts, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
 use crate::reference::twins::Real;
 use crate::reference::twins::matmul::MatmulParams;
 use crate::reference::twins::run::Machine;
@@ -41,12 +41,13 @@ impl Given {
 
 /// Whether the GPU can run this kernel.
 pub fn supports(gpu: &Gpu, kernel: MatmulKernel) -> bool {
-    match kernel {
+    let has_what_it_needs = match kernel {
         MatmulKernel::Broadcast => gpu.target().has_subgroups_of_8(),
         MatmulKernel::Cooperative16 => gpu.cooperative_matrices() == Some(16),
         MatmulKernel::Cooperative8 => gpu.cooperative_matrices() == Some(8),
-        MatmulKernel::Tiled | MatmulKernel::TiledSmall | MatmulKernel::FewRows | MatmulKernel::Direct => true,
-    }
+        _ => true,
+    };
+    has_what_it_needs && kernel.fits_in(gpu.limits())
 }
 
 /// A matrix somewhere in a tensor: where its stored rows begin, the column of them that it begins at, how far apart
@@ -110,6 +111,24 @@ fn matmul_of(
     let product = Product { size: [m, n, k], a, transpose_a, b, transpose_b, bias, c, accumulate, rows };
     let target = given.tensors[0].gpu().target();
     given.program("matmul", &[Op::Matmul(ops::Matmul::new(product, kernel, &given.list, &target))])
+}
+
+/// c (+)= op(a) op(b) as a layer on this device has it, if it is a gradient of weights with its sums in parts. Says how, too.
+pub fn matmul_as_planned(params: &MatmulParams, a: &Tensor, b: &Tensor, c: &Tensor) -> Result<(Program, String)> {
+    let &MatmulParams { m, n, k, transpose_a, transpose_b, accumulate } = params;
+    let (gpu, target) = (a.gpu(), a.gpu().target());
+    let mut given = Given::default();
+    let places = [(a, if transpose_a { m } else { k }), (b, if transpose_b { k } else { n }), (c, n)];
+    let [a, b, c] = places.map(|(tensor, stride)| Placed::whole(tensor, stride).matrix(&mut given));
+    let parts = InParts::of([m, n, k], &target).filter(|_| transpose_a);
+    let room = parts.map(|parts| Tensor::zeros(gpu, &[parts.at_once, m, n])).transpose()?;
+    let room = room.map(|room| given.add(&room));
+    let product = Product { size: [m, n, k], a, transpose_a, b, transpose_b, bias: None, c, accumulate, rows: None };
+    let mut list = Lister::new(&given.list, &target, usize::MAX);
+    list.sums_over_rows([(product, room)]);
+    let list = list.done();
+    let said: Vec<_> = list.iter().map(|op| format!("{op}")).collect();
+    Ok((given.program("matmul", &list)?, said.join("; ")))
 }
 
 /// c (+)= op(a) op(b), where the k's with `transpose_a`, otherwise the m rows, are those of a batch from step and row

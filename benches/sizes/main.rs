@@ -175,15 +175,19 @@ fn products(gpu: &Gpu, warmth: &Warmth, name: &str, size: Size, report: &mut Rep
         let a = Tensor::from_slice(gpu, &[m * k], &random.vec(m * k, 1.0))?;
         let b = Tensor::from_slice(gpu, &[k * n], &random.vec(k * n, 1.0))?;
         let c = Tensor::zeros(gpu, &[m, n])?;
+        let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate: false };
+        let (planned, how) = harness::matmul_as_planned(&params, &a, &b, &c)?;
+        let mut programs = vec![(format!("plan: {how}"), planned)];
         for kernel in MatmulKernel::ALL.into_iter().filter(|&kernel| harness::supports(gpu, kernel)) {
-            let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate: false };
-            let program = harness::matmul(kernel, &params, &a, &b, None, &c)?;
+            programs.push((format!("{kernel:?}"), harness::matmul(kernel, &params, &a, &b, None, &c)?));
+        }
+        for (how, program) in programs {
             let time = on_gpu(warmth, |encoder| {
                 program.encode(encoder);
                 Ok(())
             })?;
             let rate = (2 * m * n * k) as f64 / time / 1e6;
-            report.say(&format!("| {name} {what} | {m}, {n}, {k} | {kernel:?} | {rate:.2} |\n"));
+            report.say(&format!("| {name} {what} | {m}, {n}, {k} | {how} | {rate:.2} |\n"));
         }
     }
     Ok(())

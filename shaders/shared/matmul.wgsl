@@ -47,7 +47,7 @@ override HAS_LENGTHS: bool;
 override HAS_STARTS: bool;
 // Add to what c holds.
 override ACCUMULATE: bool;
-// Sums are long: each part of k is summed by itself, in a chain of 64, and then added to the sum of the parts so far. A
+// Sums are long: each part of k is summed by itself, in a short chain, and then added to the sum of the parts so far. A
 // chain of n additions of numbers of one sign can be off by n / 2 units in the last place, chains of n and m by (n + m)
 // / 2.
 override LONG_K: bool;
@@ -61,6 +61,8 @@ override K_TAIL: bool;
 
 // Which part of the sums this workgroup has: parts [parts, m, n] lie one behind the other.
 var<private> part_of_sums: u32;
+// Whether c holds the sums of the parts before, of the same numbers.
+var<private> adds_to_c: bool;
 
 const IOTA = vec4<u32>(0u, 1u, 2u, 3u);
 
@@ -203,6 +205,16 @@ fn store_c(row: u32, column: u32, sums: vec4<f32>) {
     }
 }
 
+// Adds one k to sums of 4 x 4, of which column i is row i.
+fn add_outer(sums: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        fma(vec4<f32>(a.x), b, sums[0]),
+        fma(vec4<f32>(a.y), b, sums[1]),
+        fma(vec4<f32>(a.z), b, sums[2]),
+        fma(vec4<f32>(a.w), b, sums[3]),
+    );
+}
+
 // Column i of `sums` is row i of c.
 fn store_rows(row: u32, column: u32, sums: mat4x4<f32>, bias: vec4<f32>) {
     store_c(row, column, sums[0] + bias);
@@ -235,7 +247,7 @@ fn load_b(index: u32) -> vec4<f32> {
 fn write_c(index: u32, count: u32, sums: vec4<f32>) {
     let at = index / 4u;
     var values = sums;
-    if ACCUMULATE {
+    if ACCUMULATE || adds_to_c {
         values += c[at];
     }
     c[at] = values;
@@ -270,7 +282,7 @@ fn write_c(index: u32, count: u32, sums: vec4<f32>) {
 
 fn write_one(index: u32, sum: f32) {
     var value = sum;
-    if ACCUMULATE {
+    if ACCUMULATE || adds_to_c {
         value += c[index];
     }
     c[index] = value;

@@ -14,6 +14,8 @@ kernels! {
     // and without, and in f16 with cooperative matrices. Scalar ones are for sizes that are no multiples of 4.
     MATMUL_TILED                 = "matmul_tiled"       [VEC4]                                         : Matmul;
     MATMUL_TILED_SCALAR          = "matmul_tiled"       []              as "matmul_tiled_scalar"       : Matmul;
+    MATMUL_SMALL                 = "matmul_small"       [VEC4]                                         : Matmul;
+    MATMUL_SMALL_SCALAR          = "matmul_small"       []              as "matmul_small_scalar"       : Matmul;
     MATMUL_FEW_ROWS              = "matmul_few_rows"    [VEC4]                                         : Matmul;
     MATMUL_FEW_ROWS_SCALAR       = "matmul_few_rows"    []              as "matmul_few_rows_scalar"    : Matmul;
     MATMUL_FEW_ROWS_SUBGROUP     = "matmul_few_rows"    [VEC4 SUBGROUP] as "matmul_few_rows_subgroup"  : Matmul;

@@ -331,7 +331,7 @@ fn a_wrong_entry_is_found() {
     assert!(check(&copy(spec.bindings, text)).is_ok(), "the untouched entry passes");
     assert!(check(&copy(&spec.bindings[..3], text)).is_err(), "a binding too few");
     assert!(check(&copy(SUM_ROWS.bindings, text)).is_err(), "another kernel's bindings");
-    let indented = || ALL[0].source().replace("override TILE", "  override TILE");
+    let indented = || ALL[0].source().replace("override WARPS", "  override WARPS");
     assert!(check(&copy(spec.bindings, indented)).is_err(), "an override that is not found");
     let swapped = || ALL[0].source().replace("a_split: u32,\n    a_skip: u32", "a_skip: u32,\n    a_split: u32");
     assert_ne!(swapped(), text(), "the two fields were found");

@@ -1,14 +1,14 @@
 //! Matrix products.
 
-use super::sums::sum_rows;
 use super::{On, split_and_skip};
 use crate::gpu::{KernelSpec, ProgramBuilder};
 use crate::kernels::{
     MATMUL_BROADCAST, MATMUL_BROADCAST_SCALAR, MATMUL_COOPERATIVE_8, MATMUL_COOPERATIVE_8_SCALAR,
     MATMUL_COOPERATIVE_16, MATMUL_COOPERATIVE_16_SCALAR, MATMUL_DIRECT, MATMUL_DIRECT_SCALAR, MATMUL_FEW_ROWS,
-    MATMUL_FEW_ROWS_SCALAR, MATMUL_FEW_ROWS_SUBGROUP, MATMUL_TILED, MATMUL_TILED_SCALAR, Matmul, MatmulParams,
+    MATMUL_FEW_ROWS_SCALAR, MATMUL_FEW_ROWS_SUBGROUP, MATMUL_SMALL, MATMUL_SMALL_SCALAR, MATMUL_TILED,
+    MATMUL_TILED_SCALAR, Matmul, MatmulParams,
 };
-use crate::plan::{MatmulKernel, PART, is_long, ops};
+use crate::plan::{MatmulKernel, is_long, ops};
 
 pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &ops::Matmul) {
     let product = &args.product;
@@ -19,7 +19,7 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
     let [m, n, _] = product.size;
     let [columns, rows] = args.kernel.grid(m, n);
     let ((a, a_offset), (b, b_offset)) = (on.matrix(&product.a), on.matrix(&product.b));
-    let ((c, c_offset), c_stride) = match args.parts {
+    let ((c, c_offset), c_stride) = match &args.parts {
         Some(parts) => (on.whole(parts.parts), n),
         None => (on.matrix(&product.c), product.c.stride),
     };
@@ -34,6 +34,7 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
         let first = range.start == 0;
         let has_bias = product.bias.is_some() && first;
         let accumulate = args.parts.is_none() && (product.accumulate || !first);
+        let terms = args.parts.as_ref().map_or(range.len(), |parts| parts.terms);
         let rows_of_batch = product.rows.map(|rows| rows.further(range.start));
         let params = MatmulParams {
             m: m as u32,
@@ -48,7 +49,7 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             words_offset,
             c_offset,
             c_stride: c_stride as u32,
-            part: if args.parts.is_some() { PART as u32 } else { range.len() as u32 },
+            part: terms as u32,
             first_step: rows_of_batch.map_or(0, |rows| rows.first_step as u32),
             first_row: rows_of_batch.map_or(0, |rows| rows.first_row as u32),
             batch: rows_of_batch.map_or(1, |rows| rows.batch as u32),
@@ -64,32 +65,31 @@ pub(super) fn matmul<'a>(builder: &mut ProgramBuilder<'a>, on: On<'a>, args: &op
             ("HAS_LENGTHS", f64::from(rows_of_batch.is_some_and(|rows| rows.has_lengths))),
             ("HAS_STARTS", f64::from(rows_of_batch.is_some_and(|rows| rows.starts.is_some()))),
             ("ACCUMULATE", f64::from(accumulate)),
-            ("LONG_K", f64::from(args.parts.is_none() && product.transpose_a && is_long(range.len()))),
+            ("LONG_K", f64::from(product.transpose_a && is_long(terms.min(range.len())))),
             ("K_TAIL", has_tail(range.len())),
         ];
         match args.kernel {
-            MatmulKernel::Tiled | MatmulKernel::TiledSmall => {
-                overrides.push(("TILE", f64::from(args.kernel.tile()[0])));
+            MatmulKernel::TiledLarge | MatmulKernel::Tiled => {
+                overrides.push(("WARPS", f64::from(args.kernel.tile()[1] / 64)));
             }
             MatmulKernel::Cooperative16 | MatmulKernel::Cooperative8 => {
                 overrides.push(("LANES", f64::from(builder.gpu().info().subgroup_min_size)));
             }
-            MatmulKernel::FewRows | MatmulKernel::Direct | MatmulKernel::Broadcast => {}
+            MatmulKernel::TiledSmall | MatmulKernel::FewRows | MatmulKernel::Direct | MatmulKernel::Broadcast => {}
         }
         let kernel = builder.gpu().kernel(spec(args), &overrides);
-        let parts = args.parts.map_or(1, |_| range.len().div_ceil(PART) as u32);
+        let parts = args.parts.as_ref().map_or(1, |parts| parts.count() as u32);
         builder.once(kernel, &params, Matmul { a, b, words, c }.storage(), [columns, rows, parts]);
-        if let Some(parts) = args.parts {
-            sum_rows(builder, on, &args.sum_of_parts(parts, &range));
-        }
     }
 }
 
 /// The entry of the table.
 fn spec(&ops::Matmul { kernel, vec4, subgroups, .. }: &ops::Matmul) -> &'static KernelSpec {
     match (kernel, vec4) {
-        (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => &MATMUL_TILED,
-        (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => &MATMUL_TILED_SCALAR,
+        (MatmulKernel::TiledLarge | MatmulKernel::Tiled, true) => &MATMUL_TILED,
+        (MatmulKernel::TiledLarge | MatmulKernel::Tiled, false) => &MATMUL_TILED_SCALAR,
+        (MatmulKernel::TiledSmall, true) => &MATMUL_SMALL,
+        (MatmulKernel::TiledSmall, false) => &MATMUL_SMALL_SCALAR,
         (MatmulKernel::FewRows, true) if subgroups => &MATMUL_FEW_ROWS_SUBGROUP,
         (MatmulKernel::FewRows, true) => &MATMUL_FEW_ROWS,
         (MatmulKernel::FewRows, false) => &MATMUL_FEW_ROWS_SCALAR,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::external::External;
 use super::feasible::cells_per_buffer;
 use super::layout::{Keeps, Layout};
-use super::matmul::parts_at_once;
+use super::matmul::InParts;
 use super::ops::{Episodes, gradients_of_biases};
 use super::tensors::{Id, Owner, Tensors};
 use super::time_loop::TimeLoop;
@@ -118,8 +118,9 @@ pub(crate) struct TrainingRoles {
     /// Where in it the sums of the gradients of the biases begin, where the steps make them, for one chunk of the cells that
     /// take their steps together.
     pub(crate) biases: Option<usize>,
-    /// Room for the parts of long sums of rows, where any has parts.
-    pub(crate) parts: Option<Id>,
+    /// Room for the parts of long sums of rows, where any has parts: of the gradients of weight_ih, of weight_hh, and of the
+    /// last rows of that, where these are a product of their own.
+    pub(crate) parts: [Option<Id>; 3],
     /// `[LD, T]`
     pub(crate) norms: Option<Id>,
 }
@@ -310,21 +311,21 @@ impl Lists<'_> {
         (0..self.config.num_cells()).map(of_cell).collect()
     }
 
-    /// Numbers of the largest parts of sums that a gradient of weights has at once.
-    fn parts_of_sums(&self) -> usize {
+    /// Numbers of the largest parts of sums that gradients have at once: of weight_ih of any layer, of weight_hh, and of the
+    /// last rows of that, where these are a product of their own.
+    fn parts_of_sums(&self) -> [usize; 3] {
         let (config, rows) = (self.config, self.longest_chunk().saturating_mul(self.unroll.batch));
-        let units = config.cell().gates() * config.hidden_size;
-        let widths = (0..config.num_layers).map(|layer| config.layer_input_size(layer)).chain([config.hidden_size]);
-        let of_width = |width: usize| {
-            // Those of a part of the gates have as many parts or more, and fewer numbers.
-            let sizes = [units, config.hidden_size, 2 * config.hidden_size].into_iter().filter(|&size| size <= units);
-            let numbers = |size: usize| {
-                let at_once = parts_at_once([size, width, rows], self.target).filter(|_| !self.unroll.f16_products);
-                at_once.map_or(0, |parts| parts.saturating_mul(size).saturating_mul(width))
-            };
-            sizes.map(numbers).max().unwrap_or_default()
+        let (hidden, units) = (config.hidden_size, config.cell().gates() * config.hidden_size);
+        let numbers = |[size, width]: [usize; 2]| {
+            let parts = InParts::of([size, width, rows], self.target).filter(|_| !self.unroll.f16_products);
+            parts.map_or(0, |parts| parts.at_once.saturating_mul(size).saturating_mul(width))
         };
-        widths.map(of_width).max().unwrap_or_default()
+        let inputs = (0..config.num_layers).map(|layer| numbers([units, config.layer_input_size(layer)]));
+        let of_inputs = inputs.max().unwrap_or_default();
+        if self.layout.is_reset_before {
+            return [of_inputs, numbers([2 * hidden, hidden]), numbers([hidden, hidden])];
+        }
+        [of_inputs, numbers([units, hidden]), 0]
     }
 
     /// Numbers of the sums of the gradients of the biases, where the steps add them up, behind as many of squares. Where one
@@ -381,8 +382,12 @@ impl Lists<'_> {
         let arranged_d_input = scratch_if(list, has_arranged, "arranged d_input", &[t, b, i]);
         let chunk = self.longest_chunk();
         let h_proj = scratch_if(list, layout.makes_gates_again(config), "h_proj", &[chunk, b, 3, hidden]);
-        let parts = self.parts_of_sums();
-        let parts = scratch_if(list, parts > 0, "parts of sums", &[parts]);
+        let [of_input, of_state, of_reset_state] = self.parts_of_sums();
+        let parts = [
+            scratch_if(list, of_input > 0, "parts of d_weight_ih", &[of_input]),
+            scratch_if(list, of_state > 0, "parts of d_weight_hh", &[of_state]),
+            scratch_if(list, of_reset_state > 0, "parts of the rows of n", &[of_reset_state]),
+        ];
         let squares = if has_norms { cells * groups * t } else { 0 };
         let biases = self.sums_of_biases(squares);
         let all = squares + biases;

@@ -101,7 +101,7 @@ impl fmt::Display for Op {
             Self::Matmul(matmul @ Matmul { product: Product { size: [m, n, k], .. }, kernel, .. }) => {
                 let [rows, columns] = kernel.tile();
                 write!(f, ", tiles of {rows} x {columns}: {m} x {n} x {k}")?;
-                matmul.parts.map_or(Ok(()), |parts| write!(f, ", {} parts at once", parts.at_once))
+                matmul.parts.as_ref().map_or(Ok(()), |parts| write!(f, ", {} parts", parts.count()))
             }
             Self::SumRows(SumRows { size: [rows, columns], .. }) => write!(f, ": {rows} x {columns}"),
             Self::Arrange(Arrange { size: [t, b, width], .. }) => write!(f, ": {t} x {b} x {width}"),

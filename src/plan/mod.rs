@@ -43,7 +43,9 @@ pub(crate) use external::External;
 #[cfg(test)]
 pub(crate) use feasible::LARGEST_UNIFORM;
 pub(crate) use layout::Layout;
-pub(crate) use matmul::{PART, is_long};
+#[cfg(feature = "harness")]
+pub(crate) use matmul::InParts;
+pub(crate) use matmul::is_long;
 
 use buffers::{Lists, Roles};
 use chunks::Sizes;

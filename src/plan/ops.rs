@@ -120,16 +120,24 @@ pub(crate) struct Matmul {
     pub(crate) vec4: bool,
     /// Its slices meet in subgroups ([`MatmulKernel::FewRows`]).
     pub(crate) subgroups: bool,
-    /// Its sums are taken in parts.
+    /// Its sums are taken in parts: then c is what a sum over these makes of them, an operation of its own.
     pub(crate) parts: Option<Parts>,
 }
 
-/// Sums that are taken in parts, by [`matmul::PART`] terms each: parts `[parts, m, n]`, of which the sum is c.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Parts `[parts, m, n]` of sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) parts: Id,
-    /// How many of them a dispatch makes at most.
-    pub(crate) at_once: usize,
+    /// Over which k's.
+    pub(crate) range: Range<usize>,
+    /// The terms of each.
+    pub(crate) terms: usize,
+}
+
+impl Parts {
+    pub(crate) fn count(&self) -> usize {
+        self.range.len().div_ceil(self.terms)
+    }
 }
 
 impl Matmul {
@@ -143,8 +151,10 @@ impl Matmul {
     /// The label of its kernel in the table.
     fn label(&self) -> &'static str {
         match (self.kernel, self.vec4) {
-            (MatmulKernel::Tiled | MatmulKernel::TiledSmall, true) => "matmul_tiled",
-            (MatmulKernel::Tiled | MatmulKernel::TiledSmall, false) => "matmul_tiled_scalar",
+            (MatmulKernel::TiledLarge | MatmulKernel::Tiled, true) => "matmul_tiled",
+            (MatmulKernel::TiledLarge | MatmulKernel::Tiled, false) => "matmul_tiled_scalar",
+            (MatmulKernel::TiledSmall, true) => "matmul_small",
+            (MatmulKernel::TiledSmall, false) => "matmul_small_scalar",
             (MatmulKernel::FewRows, true) if self.subgroups => "matmul_few_rows_subgroup",
             (MatmulKernel::FewRows, true) => "matmul_few_rows",
             (MatmulKernel::FewRows, false) => "matmul_few_rows_scalar",
@@ -160,24 +170,24 @@ impl Matmul {
     /// The rows of its sums, dispatch by dispatch: all of them at once, or ranges of those of a batch.
     pub(crate) fn ranges(&self) -> Vec<Range<usize>> {
         let k = self.product.size[2];
-        if let Some(Parts { at_once, .. }) = self.parts {
-            let of_dispatch = at_once * matmul::PART;
-            return (0..k).step_by(of_dispatch).map(|first| first..k.min(first + of_dispatch)).collect();
+        if let Some(Parts { range, .. }) = &self.parts {
+            return vec![range.clone()];
         }
         if self.product.transpose_a { ranges_of_rows(k).collect() } else { std::iter::once(0..k).collect() }
     }
 
-    /// The sum of the parts of a range of rows.
-    pub(crate) fn sum_of_parts(&self, parts: Parts, range: &Range<usize>) -> SumRows {
+    /// The sum of its parts, if it makes parts.
+    fn sum_of_parts(&self) -> Option<SumRows> {
         let Product { size: [m, n, _], c, accumulate, .. } = &self.product;
-        let (count, columns) = (range.len().div_ceil(matmul::PART), m * n);
-        SumRows {
+        let parts = self.parts.as_ref()?;
+        let (count, columns) = (parts.count(), m * n);
+        Some(SumRows {
             input: Matrix::rows_of(parts.parts, 0, count, columns),
             size: [count, columns],
             total: Vector { tensor: c.tensor, begin: c.elements.start + c.offset },
-            accumulate: *accumulate || range.start > 0,
+            accumulate: *accumulate || parts.range.start > 0,
             root: false,
-        }
+        })
     }
 }
 
@@ -526,9 +536,7 @@ impl Op {
         let one = |label: &'static str| vec![(label, 1)];
         match self {
             Self::Matmul(matmul) => {
-                let count = matmul.ranges().len() as u64;
-                let sums = matmul.parts.map(|_| ("sum_rows", count));
-                std::iter::once((matmul.label(), count)).chain(sums).collect()
+                vec![(matmul.label(), matmul.ranges().len() as u64)]
             }
             Self::SumRows(_) => one("sum_rows"),
             Self::Arrange(_) => one("arrange"),
@@ -556,7 +564,10 @@ impl Op {
     pub(crate) fn flops(&self) -> u64 {
         let of_cells = |cells: &[CellSteps]| cells.iter().map(CellSteps::flops).fold(0, u64::saturating_add);
         match self {
-            Self::Matmul(matmul) => flops(&matmul.product.size),
+            Self::Matmul(Matmul { product, parts, .. }) => {
+                let [m, n, k] = product.size;
+                flops(&[m, n, parts.as_ref().map_or(k, |parts| parts.range.len())])
+            }
             Self::Steps(steps) => of_cells(&steps.cells),
             Self::StepsBackward(steps) => of_cells(&steps.cells),
             _ => 0,
@@ -588,8 +599,6 @@ pub(crate) struct Lister<'a> {
     few_rows: bool,
     /// Products by cooperative matrices, where the device has them.
     f16_products: bool,
-    /// Room for the parts of long sums.
-    parts: Option<Id>,
     list: Vec<Op>,
 }
 
@@ -597,7 +606,7 @@ impl<'a> Lister<'a> {
     /// A list for products of so many rows in all.
     pub(crate) fn new(tensors: &'a Tensors, target: &'a Target, rows: usize) -> Self {
         let few_rows = rows <= matmul::FEW_ROWS;
-        Self { tensors, target, few_rows, f16_products: false, parts: None, list: Vec::new() }
+        Self { tensors, target, few_rows, f16_products: false, list: Vec::new() }
     }
 
     /// The same with products by cooperative matrices, if `wanted`.
@@ -605,24 +614,48 @@ impl<'a> Lister<'a> {
         Self { f16_products: wanted, ..self }
     }
 
-    /// The same with room for the parts of long sums, if there is any.
-    pub(crate) fn with_parts(self, parts: Option<Id>) -> Self {
-        Self { parts, ..self }
+    pub(crate) fn matmul(&mut self, product: Product) {
+        let kernel = self.kernel_of(&product, 1);
+        self.push(Op::Matmul(Matmul::new(product, kernel, self.tensors, self.target)));
     }
 
-    pub(crate) fn matmul(&mut self, product: Product) {
-        let [_, n, _] = product.size;
+    /// Gradients of weights, which are sums over many rows, with room for their parts where there is any. What is summed in
+    /// parts has no barrier between the products of one and of the next, since they write to different buffers.
+    pub(crate) fn sums_over_rows(&mut self, products: impl IntoIterator<Item = (Product, Option<Id>)>) {
+        let (mut all, mut sums) = (Vec::new(), Vec::new());
+        for (product, room) in products {
+            let made = self.in_parts(product, room);
+            // The next range of rows takes the room of the one before.
+            let takes_turns = made.len() > 1;
+            for matmul in made {
+                let sum = matmul.sum_of_parts().map(Op::SumRows);
+                all.push(Op::Matmul(matmul));
+                if takes_turns { all.extend(sum) } else { sums.extend(sum) }
+            }
+        }
+        self.list.extend(all.into_iter().chain(sums));
+    }
+
+    /// A product as it stands, or as its parts, range by range.
+    fn in_parts(&self, product: Product, room: Option<Id>) -> Vec<Matmul> {
+        let [_, n, k] = product.size;
         let can_have_parts =
             product.transpose_a && product.bias.is_none() && product.c.stride == n && !self.f16_products;
-        let parts = self
-            .parts
+        let room = room
             .filter(|_| can_have_parts)
-            .and_then(|parts| Some(Parts { parts, at_once: matmul::parts_at_once(product.size, self.target)? }));
-        let at_once = parts.map_or(1, |parts| parts.at_once);
-        let (few_rows, f16) = (self.few_rows, self.f16_products);
-        let kernel = matmul::choose(product.size, product.transpose_a, few_rows, f16, at_once, self.target);
-        let parts = parts.filter(|_| matches!(kernel, MatmulKernel::Tiled | MatmulKernel::TiledSmall));
-        self.list.push(Op::Matmul(Matmul { parts, ..Matmul::new(product, kernel, self.tensors, self.target) }));
+            .and_then(|parts| Some((parts, matmul::InParts::of(product.size, self.target)?)));
+        let kernel = self.kernel_of(&product, room.map_or(1, |(_, of)| of.at_once));
+        let whole = Matmul::new(product, kernel, self.tensors, self.target);
+        let Some((parts, of)) = room.filter(|_| kernel.can_have_parts()) else { return vec![whole] };
+        let matmul = |range| Matmul { parts: Some(Parts { parts, range, terms: of.terms }), ..whole.clone() };
+        of.ranges(k).map(matmul).collect()
+    }
+
+    fn kernel_of(&self, product: &Product, parts: usize) -> MatmulKernel {
+        let [m, n, k] = product.size;
+        let is_long = product.transpose_a && matmul::is_long(k) && parts == 1;
+        let adds_long_sums = is_long && (product.accumulate || ranges_of_rows(k).len() > 1);
+        matmul::choose([m, n], self.few_rows, self.f16_products, parts, adds_long_sums, self.target)
     }
 
     pub(crate) fn move_rows(&mut self, rows: MoveRows) {

@@ -21,10 +21,7 @@ impl<'a> Passes<'a> {
     fn lister(&self) -> Lister<'a> {
         let unroll = self.lists.unroll;
         let rows = unroll.seq_len.saturating_mul(unroll.batch);
-        let f16_products = unroll.f16_products;
-        Lister::new(self.tensors, self.lists.target, rows)
-            .with_f16_products(f16_products)
-            .with_parts(self.roles.training.as_ref().and_then(|d| d.parts))
+        Lister::new(self.tensors, self.lists.target, rows).with_f16_products(unroll.f16_products)
     }
 
     fn sizes(&self, width: usize) -> [usize; 3] {
@@ -281,7 +278,7 @@ impl<'a> Passes<'a> {
         }));
         for (number, (&at, steps)) in turn.parts.iter().zip(&cells).enumerate() {
             let sums = d.biases.map(|begin| steps.sums_of_biases(d.sums, begin, number, self.lists.time_loop));
-            self.parameter_gradients(list, at, steps, sums, &d.d_weights, !turn.is_last);
+            self.parameter_gradients(list, at, steps, sums, (&d.d_weights, d.parts), !turn.is_last);
             // Where the gradient of the layer's input goes, if it is wanted.
             let d_input = match at.layer.checked_sub(1) {
                 None => d.arranged_d_input.or(d.d_input),
@@ -335,7 +332,7 @@ impl<'a> Passes<'a> {
         at: Part,
         steps: &CellSteps,
         sums: Option<(Matrix, usize)>,
-        d_weights: &[CellTensors],
+        (d_weights, parts): (&[CellTensors], [Option<Id>; 3]),
         accumulate: bool,
     ) {
         let Lists { config, layout, .. } = self.lists;
@@ -350,8 +347,8 @@ impl<'a> Passes<'a> {
         };
         let d_h_proj = of_h_proj(steps.gates_matrix());
         // What is over has gates of zero, but may have kept a state that is not finite.
-        let mut product = |[m, n]: [usize; 2], a: Matrix, b: Matrix, c: Matrix, rows_of_batch: Option<RowsOfBatch>| {
-            list.matmul(Product {
+        let product =
+            |[m, n]: [usize; 2], a: Matrix, b: Matrix, c: Matrix, rows_of_batch: Option<RowsOfBatch>| Product {
                 size: [m, n, rows],
                 a,
                 transpose_a: true,
@@ -361,19 +358,21 @@ impl<'a> Passes<'a> {
                 c,
                 accumulate,
                 rows: rows_of_batch,
-            });
-        };
+            };
         let inputs = config.layer_input_size(at.layer);
         let c = Matrix::rows_of(d_weight_ih, 0, gates, inputs);
-        product([gates, inputs], d_x_proj.clone(), self.input_rows(at.layer, steps), c, steps.row_lengths());
+        let of_input =
+            product([gates, inputs], d_x_proj.clone(), self.input_rows(at.layer, steps), c, steps.row_lengths());
         let c = Matrix::rows_of(d_weight_hh, 0, gates, hidden);
-        let of_state = if layout.is_reset_before { 2 * hidden } else { gates };
-        product([of_state, hidden], d_h_proj.clone(), steps.h_before(), c.clone(), steps.rows_with_states());
-        if layout.is_reset_before {
-            // The rows of n were multiplied with r * h, which lies in the fourth place of the gates.
+        let units = if layout.is_reset_before { 2 * hidden } else { gates };
+        let of_state =
+            product([units, hidden], d_h_proj.clone(), steps.h_before(), c.clone(), steps.rows_with_states());
+        // The rows of n were multiplied with r * h, which lies in the fourth place of the gates.
+        let of_reset_state = layout.is_reset_before.then(|| {
             let (of_n, reset_states) = (d_x_proj.clone().from(2 * hidden), d_x_proj.clone().from(3 * hidden));
-            product([hidden, hidden], of_n, reset_states, c.from(2 * hidden * hidden), steps.rows_with_states());
-        }
+            product([hidden, hidden], of_n, reset_states, c.from(2 * hidden * hidden), steps.rows_with_states())
+        });
+        list.sums_over_rows([of_input, of_state].into_iter().chain(of_reset_state).zip(parts));
         let (input, rows) = sums.unwrap_or((d_x_proj, rows));
         for (bias, input) in d_biases.into_iter().zip([input.clone(), of_h_proj(input)]) {
             if let Some(tensor) = bias {

@@ -50,7 +50,7 @@ fn the_same_bits(gpu: &Gpu) {
                 for _ in 0..2 {
                     run(gpu, &program);
                     let class = match kernel {
-                        MatmulKernel::Tiled | MatmulKernel::TiledSmall => 0,
+                        MatmulKernel::TiledLarge | MatmulKernel::Tiled | MatmulKernel::TiledSmall => 0,
                         MatmulKernel::FewRows => 1,
                         _ => 2,
                     };

@@ -241,10 +241,10 @@ fn planned_as_told(gpu: &Gpu) {
         all.filter(|(kernel, made)| *made && kernel.starts_with("MATMUL")).map(|(kernel, _)| kernel).collect::<Vec<_>>()
     };
     for name in ["forward", "training", "stream", "verify", "head"] {
-        let tiled = |kernels: &[&str]| kernels.iter().all(|kernel| kernel.contains("TILED"));
+        let small = |kernels: &[&str]| kernels.iter().all(|kernel| kernel.contains("SMALL"));
         let (discrete, cpu) = (made(DeviceType::DiscreteGpu, name), made(DeviceType::Cpu, name));
-        assert!(!discrete.is_empty() && tiled(&discrete), "{name}: {discrete:?}");
-        assert!(!cpu.is_empty() && !tiled(&cpu), "{name}: {cpu:?}");
+        assert!(!discrete.is_empty() && small(&discrete), "{name}: {discrete:?}");
+        assert!(!cpu.is_empty() && !small(&cpu), "{name}: {cpu:?}");
     }
     let own = gpu.info().device_type;
     let net =
@@ -252,8 +252,8 @@ fn planned_as_told(gpu: &Gpu) {
     let software = settings::planned_as().unwrap_or(own) == DeviceType::Cpu;
     let kernels = net.plan().kernels();
     assert!(kernels[0].iter().any(|(label, _)| label.starts_with("matmul")), "{kernels:?}");
-    let is_tiled = kernels[0].iter().any(|(label, _)| label.starts_with("matmul_tiled"));
-    assert_eq!(is_tiled, !software, "as the environment says");
+    let is_small = kernels[0].iter().any(|(label, _)| label.starts_with("matmul_small"));
+    assert_eq!(is_small, !software, "as the environment says");
 }
 
 /// A device that is planned for as the adapter that it is of.

@@ -23,8 +23,8 @@ use crate::config::{Cell, Reset};
 use crate::f16::{from_f16, to_f16};
 use crate::plan::TimeLoop;
 use crate::plan::ops::{
-    Arrange, Arrangement, CellSteps, Episodes, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, RecomputeGates, Steps,
-    StepsBackward, SumRows, Vector,
+    Arrange, Arrangement, CellSteps, Episodes, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, Parts, Product,
+    RecomputeGates, Steps, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::Id;
 use crate::plan::tensors::{Owner, Placed, Tensors};
@@ -123,37 +123,50 @@ impl<'a, R: Real> Machine<'a, R> {
     fn matmul(&mut self, args: &Matmul) {
         let product = &args.product;
         let [m, n, _] = product.size;
-        let (transpose_a, transpose_b) = (product.transpose_a, product.transpose_b);
-        for range in args.ranges() {
-            let (k, first) = (range.len(), range.start == 0);
-            let shape = |transposed: bool, size: [usize; 2]| if transposed { [size[1], size[0]] } else { size };
-            let (a_step, b_step) =
-                (if transpose_a { product.a.stride } else { 1 }, if transpose_b { 1 } else { product.b.stride });
-            let a = self.matrix(&product.a.clone().from(range.start * a_step), shape(transpose_a, [m, k]));
-            let b = self.matrix(&product.b.clone().from(range.start * b_step), shape(transpose_b, [k, n]));
-            let mut c = self.matrix(&product.c, [m, n]);
-            let accumulate = product.accumulate || !first;
-            let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate };
-            match product.rows {
-                Some(rows) => {
-                    let words = self.words(rows.words);
-                    let is_out = |line: usize| {
-                        let at = rows.further(range.start + line);
-                        let (step, row) = (at.first_step, at.first_row);
-                        let is_over = |step: usize| at.has_lengths && step >= words[row] as usize;
-                        let start = step + usize::from(at.reverse);
-                        let starts = |begin: usize| !is_over(start) && words[begin + start * at.batch + row] != 0;
-                        is_over(step) || at.starts.is_some_and(starts)
-                    };
-                    matmul_without(&params, &a, &b, is_out, &mut c);
-                }
-                None => {
-                    let bias = product.bias.filter(|_| first).map(|bias| self.vector(bias, n));
-                    matmul(&params, &a, &b, bias.as_deref(), &mut c);
-                }
+        if let Some(Parts { parts, range, terms }) = &args.parts {
+            for (part, first) in range.clone().step_by(*terms).enumerate() {
+                let c = Matrix::rows_of(*parts, part * m * n, m, n);
+                self.product(product, first..range.end.min(first + terms), &c, false);
             }
-            self.set_matrix(&product.c, [m, n], &c);
+            return;
         }
+        for range in args.ranges() {
+            let accumulate = product.accumulate || range.start > 0;
+            self.product(product, range, &product.c, accumulate);
+        }
+    }
+
+    /// The sums of a product over some k's.
+    fn product(&mut self, product: &Product, range: Range<usize>, c: &Matrix, accumulate: bool) {
+        let [m, n, _] = product.size;
+        let (transpose_a, transpose_b) = (product.transpose_a, product.transpose_b);
+        let (k, first) = (range.len(), range.start == 0);
+        let shape = |transposed: bool, size: [usize; 2]| if transposed { [size[1], size[0]] } else { size };
+        let (a_step, b_step) =
+            (if transpose_a { product.a.stride } else { 1 }, if transpose_b { 1 } else { product.b.stride });
+        let a = self.matrix(&product.a.clone().from(range.start * a_step), shape(transpose_a, [m, k]));
+        let b = self.matrix(&product.b.clone().from(range.start * b_step), shape(transpose_b, [k, n]));
+        let mut sums = self.matrix(c, [m, n]);
+        let params = MatmulParams { m, n, k, transpose_a, transpose_b, accumulate };
+        match product.rows {
+            Some(rows) => {
+                let words = self.words(rows.words);
+                let is_out = |line: usize| {
+                    let at = rows.further(range.start + line);
+                    let (step, row) = (at.first_step, at.first_row);
+                    let is_over = |step: usize| at.has_lengths && step >= words[row] as usize;
+                    let start = step + usize::from(at.reverse);
+                    let starts = |begin: usize| !is_over(start) && words[begin + start * at.batch + row] != 0;
+                    is_over(step) || at.starts.is_some_and(starts)
+                };
+                matmul_without(&params, &a, &b, is_out, &mut sums);
+            }
+            None => {
+                let bias = product.bias.filter(|_| first).map(|bias| self.vector(bias, n));
+                matmul(&params, &a, &b, bias.as_deref(), &mut sums);
+            }
+        }
+        self.set_matrix(c, [m, n], &sums);
     }
 
     fn sum_rows(&mut self, args: &SumRows) {
