@@ -1,6 +1,6 @@
 //! The table of `docs/memory.md`, from the plan: what a graphics card of 8 GB can train.
 //!
-//! `cargo test --release --test memory -- --nocapture` prints it as it should be.
+//! Where it is another one, the test says what it should be.
 
 use wgpu_gru::wgpu::{DeviceType, Limits};
 use wgpu_gru::{CellWeights, GruConfig, Plan, Saved, Unroll};
@@ -54,7 +54,6 @@ fn what_8_gb_can_train() {
             table += &format!("| {hidden} | {batch} | {everything} | {f16} | {recompute} |\n");
         }
     }
-    println!("{table}");
     let text = include_str!("../docs/memory.md");
     assert!(text.contains(&table), "docs/memory.md should hold:\n{table}");
 }

@@ -250,9 +250,10 @@ impl Gpu {
     /// uncaptured-error handler's.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn expect_taken<T>(&self, what: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let filters = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal];
+        let [outer, inner] = filters.map(|filter| self.device().push_error_scope(filter));
         let value = work();
-        let refused = pollster::block_on(scope.pop());
+        let refused = [inner, outer].map(|scope| pollster::block_on(scope.pop())).into_iter().flatten().next();
         let value = value?;
         let Some(error) = refused else { return Ok(value) };
         Err(self.discover_loss().unwrap_or_else(|| Error::Refused { what, reason: error.to_string() }))

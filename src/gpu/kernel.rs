@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::error::Result;
+use crate::gpu::making::Making;
 
 /// What a kernel is: its bindings and its WGSL text, from which layout and pipeline come. `src/kernels/tests.rs` holds
 /// the one against the other.
@@ -131,7 +132,7 @@ pub(crate) struct Kernel {
     pub(super) bindings: &'static [Binding],
     pub(super) is_cooperative: bool,
     /// Or the limit of the device that is too low for it. A program that uses the kernel cannot be built then.
-    pub(super) made: Result<Made>,
+    pub(super) making: Result<Making>,
 }
 
 /// A pipeline and the layout of its one bind group.
@@ -145,9 +146,9 @@ pub(super) struct Made {
 }
 
 impl Kernel {
-    /// What was made, or which limit forbids it.
+    /// What was made, once it is, or why nothing could be made.
     pub(super) fn made(&self) -> Result<&Made> {
-        self.made.as_ref().map_err(Clone::clone)
+        self.making.as_ref().map_err(Clone::clone)?.made()
     }
 }
 

@@ -3,6 +3,7 @@
 mod context;
 mod cooperative;
 mod kernel;
+mod making;
 mod needs;
 mod open;
 mod pipelines;

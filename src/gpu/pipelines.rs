@@ -2,23 +2,25 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::{BindingKind, Generate, Kernel, KernelKey, KernelSpec, Made, View};
+use crate::gpu::making::Making;
 use crate::gpu::sync::lock;
 
 impl Gpu {
     /// The kernel with these values of its overrides, made at the first call and kept. Where a limit of the device is
     /// too low for it, [`ProgramBuilder::build`](crate::gpu::ProgramBuilder::build) says so.
     pub(crate) fn kernel(&self, spec: &'static KernelSpec, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        self.kept(spec.name, Vec::new(), overrides, || Kernel::new(self, spec, overrides))
+        self.kept(spec.name, Vec::new(), overrides, || Kernel::new(self, Spec::OfTable(spec), overrides))
     }
 
     /// The same of a kernel whose text is made for its sizes: once, like the kernel.
     pub(crate) fn generated(&self, generator: &impl Generate, overrides: &[(&'static str, f64)]) -> Arc<Kernel> {
-        let make = || Kernel::new(self, &KernelSpec::generated(generator), overrides);
+        let make = || Kernel::new(self, Spec::Generated(KernelSpec::generated(generator)), overrides);
         self.kept(generator.name(), generator.sizes(), overrides, make)
     }
 
@@ -33,11 +35,11 @@ impl Gpu {
         overrides.sort_unstable();
         let key = KernelKey { name, sizes, overrides, is_checked: self.has_runtime_checks() };
         let mut kernels = lock(self.kernels());
-        if let Some(kernel) = kernels.get(&key) {
+        if let Some(kernel) = kernels.get(&key).filter(|kernel| !kernel.has_failed()) {
             return kernel.clone();
         }
         let kernel = Arc::new(make());
-        if kernel.made().is_ok() {
+        if kernel.making.is_ok() {
             self.count_pipeline();
             kernels.insert(key, kernel.clone());
         }
@@ -65,18 +67,22 @@ impl Gpu {
 }
 
 impl Kernel {
-    pub(super) fn new(gpu: &Gpu, spec: &KernelSpec, overrides: &[(&'static str, f64)]) -> Self {
+    fn new(gpu: &Gpu, spec: Spec, overrides: &[(&'static str, f64)]) -> Self {
         debug_assert_eq!(
             overrides.iter().map(|&(name, _)| name).collect::<BTreeSet<_>>(),
             spec.overrides().collect(),
             "the overrides of {}: those that are given, those that its text declares",
             spec.name
         );
-        let is_cooperative = spec.is_cooperative();
-        let made = spec
-            .check_needs(overrides, gpu.limits(), gpu.counter(is_cooperative).is_some())
-            .map(|()| Made::new(gpu, spec, overrides));
-        Self { label: spec.label, bindings: spec.bindings, is_cooperative, made }
+        let (label, bindings, is_cooperative) = (spec.label, spec.bindings, spec.is_cooperative());
+        let fits = spec.check_needs(overrides, gpu.limits(), gpu.counter(is_cooperative).is_some());
+        let making = fits.map(|()| Making::begin(Order { gpu: gpu.clone(), spec, overrides: overrides.to_vec() }));
+        Self { label, bindings, is_cooperative, making }
+    }
+
+    /// Whether nothing could be made, as far as that is known.
+    fn has_failed(&self) -> bool {
+        self.making.as_ref().is_ok_and(Making::has_failed)
     }
 
     pub(super) fn bind(&self, gpu: &Gpu, views: &[View<'_>]) -> Result<wgpu::BindGroup> {
@@ -96,6 +102,39 @@ impl Kernel {
             layout: &self.made()?.layout,
             entries: &entries,
         }))
+    }
+}
+
+/// A kernel of the table, or one whose text was made.
+#[derive(Debug)]
+pub(super) enum Spec {
+    OfTable(&'static KernelSpec),
+    Generated(KernelSpec),
+}
+
+impl Deref for Spec {
+    type Target = KernelSpec;
+
+    fn deref(&self) -> &KernelSpec {
+        match self {
+            Self::OfTable(spec) => spec,
+            Self::Generated(spec) => spec,
+        }
+    }
+}
+
+/// What is to be made.
+#[derive(Debug)]
+pub(super) struct Order {
+    gpu: Gpu,
+    spec: Spec,
+    overrides: Vec<(&'static str, f64)>,
+}
+
+impl Order {
+    /// Makes it on this thread. What wgpu has against it is the caller's to hear of, not the uncaptured-error handler's.
+    pub(super) fn make(&self) -> Result<Made> {
+        self.gpu.expect_taken(self.spec.label, || Ok(Made::new(&self.gpu, &self.spec, &self.overrides)))
     }
 }
 

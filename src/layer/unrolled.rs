@@ -2,11 +2,11 @@
 
 use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len, expect_lengths, expect_shape};
-use crate::gpu::{Gpu, Program, Tensor};
+use crate::gpu::{Gpu, Program, ProgramBuilder, Tensor};
 use crate::layer::memory::Memory;
 use crate::layer::watch::{Saved, Watch, written_by_backward, written_by_forward};
 use crate::layer::{ExternalTensors, Parameters, Recurrent};
-use crate::lower::program;
+use crate::lower::lowered;
 use crate::plan::External;
 use crate::plan::Plan;
 use crate::plan::buffers::{CellTensors, TrainingRoles};
@@ -99,9 +99,12 @@ impl Unrolled {
             memory.tensor(sources).write_words(&(0..unroll.batch as u32).collect::<Vec<_>>())?;
         }
         let [forward, backward] = plan.passes();
-        let forward = program(gpu, "gru forward", &memory.tensors, forward)?;
-        let training = match (&roles.training, &memory.d_parameters) {
-            (Some(d), Some(d_parameters)) => {
+        let forward = lowered(gpu, "gru forward", &memory.tensors, forward);
+        let backward = roles.training.as_ref().map(|_| lowered(gpu, "gru backward", &memory.tensors, backward));
+        let forward = forward.build()?;
+        let backward = backward.map(ProgramBuilder::build).transpose()?;
+        let training = match (&roles.training, &memory.d_parameters, backward) {
+            (Some(d), Some(d_parameters), Some(backward)) => {
                 let tensor = |id: Id| memory.tensor(id).clone();
                 let gradients = Gradients {
                     parameters: d_parameters.clone(),
@@ -109,7 +112,6 @@ impl Unrolled {
                     h0: tensor(d.d_h0),
                     norms: d.norms.map(tensor),
                 };
-                let backward = program(gpu, "gru backward", &memory.tensors, backward)?;
                 let reads = Watch::new(&config, unroll, &plan, layer.parameters(), &memory);
                 let writes = written_by_backward(d, d_parameters, &memory);
                 Some(Training { gradients, backward, writes, reads, saved: Saved::default() })

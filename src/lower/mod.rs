@@ -22,9 +22,14 @@ type Overrides = Vec<(&'static str, f64)>;
 
 /// The program of a list of operations.
 pub(crate) fn program(gpu: &Gpu, label: &'static str, tensors: &[Tensor], list: &[Op]) -> Result<Program> {
+    lowered(gpu, label, tensors, list).build()
+}
+
+/// The same before it is built: its pipelines are under way, so another one can be lowered meanwhile.
+pub(crate) fn lowered<'a>(gpu: &'a Gpu, label: &'static str, tensors: &'a [Tensor], list: &[Op]) -> ProgramBuilder<'a> {
     let mut builder = ProgramBuilder::new(gpu, label);
     list.iter().for_each(|op| lower(&mut builder, tensors, op));
-    builder.build()
+    builder
 }
 
 /// Adds the dispatches of an operation on these tensors, by their numbers.

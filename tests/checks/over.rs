@@ -6,7 +6,7 @@ use wgpu_gru::reference::twins::matmul::{MatmulParams, matmul_without};
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, Rnn, RnnConfig, Tensor, Tolerance, Unroll, Weights};
 
-use super::matmul::{kernels, operands};
+use super::matmul::{operands, texts};
 use super::{Outcome, ensure, flat, run};
 use crate::support::{close, from_bits, wide};
 
@@ -40,7 +40,7 @@ async fn check_starts(
     let steps = first[0] + k.max(m) / batch + 3;
     let of_starts = (0..steps).flat_map(|step| (0..batch).map(move |row| u32::from(begins(step, row))));
     let words: Vec<u32> = lengths.iter().map(|&length| length as u32).chain(of_starts).collect();
-    for kernel in kernels(gpu) {
+    for kernel in texts(gpu) {
         let mut uniform = SplitMix64::new((m * n * k) as u64);
         let mut a = operands(kernel, uniform.vec(m * k, 1.0));
         let mut b = operands(kernel, uniform.vec(k * n, 1.0 / (k as f32).sqrt()));
