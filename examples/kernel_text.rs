@@ -13,7 +13,7 @@ use std::error::Error;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use wgpu_gru::{Activation, Cell, ExchangeCut, Reset, RowsCut, TileCut, harness};
+use wgpu_gru::{Activation, Cell, ExchangeCut, FrameCut, Reset, RowsCut, TileCut, harness};
 
 use args::{Args, ArgsError, Program, WORD, Word};
 
@@ -27,16 +27,19 @@ enum Made {
     /// A single step; of a reset gate by itself.
     Step,
     Reset,
+    Frame,
 }
 
 /// The kernels whose texts are made for their sizes: how, whether they are of a GRU, and whether they run backward.
-const MADE: [(&str, Made, bool, bool); 18] = [
+const MADE: [(&str, Made, bool, bool); 20] = [
     ("gru_step", Made::Step, true, false),
     ("gru_step_backward", Made::Step, true, true),
     ("gru_reset", Made::Reset, true, false),
     ("gru_reset_backward", Made::Reset, true, true),
     ("rnn_step", Made::Step, false, false),
     ("rnn_step_backward", Made::Step, false, true),
+    ("gru_frame", Made::Frame, true, false),
+    ("rnn_frame", Made::Frame, false, false),
     ("gru_rows", Made::Rows, true, false),
     ("gru_rows_backward", Made::Rows, true, true),
     ("rnn_rows", Made::Rows, false, false),
@@ -64,14 +67,24 @@ const PROGRAM: Program = Program {
         size("--slices", "N", "invocations of a group", "1", 8),
         size("--units", "N", "units of a group; by rows 1 forward", "1", 4),
         size("--rows", "N", "rows of the batch of a workgroup", "1", 32),
-        size("--ahead", "N", "by rows: steps that loads are ahead; by exchange 1: asks ahead", "4", 64),
+        size(
+            "--ahead",
+            "N",
+            "by rows: steps that loads are ahead; by exchange 1: asks ahead; of a frame vec4s",
+            "4",
+            64,
+        ),
         size("--subgroup", "N", "invocations of a subgroup; 1: slices are added in workgroup memory", "1", 128),
-        size("--groups", "N", "by exchange and single steps: groups of a subgroup", "8", 64),
-        size("--splits", "N", "by exchange and single steps: subgroups", "4", 64),
+        size("--groups", "N", "by exchange and single steps: groups of a subgroup; of a frame: of a block", "8", 256),
+        size("--splits", "N", "by exchange and single steps: subgroups; of a frame: blocks", "4", 64),
         size("--tile", "N", "by exchange: rows that are multiplied at a time", "1", 16),
         Word { name: "--exact-stores", help: "for devices that store single components", ..WORD },
-        Word { name: "--software", help: "by rows and single steps: for a software rasteriser", ..WORD },
-        Word { name: "--vec4", help: "single steps: four weights a load, for H that is a multiple of 4", ..WORD },
+        Word { name: "--software", help: "by rows, single steps, frames: for a software rasteriser", ..WORD },
+        Word {
+            name: "--vec4",
+            help: "single steps and frames: four weights a load, for H that is a multiple of 4",
+            ..WORD
+        },
         Word { name: "--reset-before", help: "the reset gate acts before the product", ..WORD },
         Word { name: "--f16-weights", help: "two weights in a word", ..WORD },
     ],
@@ -100,6 +113,21 @@ fn made(made: Made, is_gru: bool, backward: bool, args: &Args) -> Result<String,
             let tile = tile(args.get("--tile")?, false);
             let cut = ExchangeCut { tile, rows, ahead: args.get::<u32>("--ahead")? > 1, looks: 0 };
             harness::exchange_text(cell, backward, hidden, cut, f16_weights, made == Made::Settlement)
+        }
+        Made::Frame => {
+            let (ahead, numbers) = (args.get("--ahead")?, 4096);
+            let cut = FrameCut {
+                slices,
+                units: groups,
+                blocks: splits,
+                rows,
+                ahead,
+                numbers,
+                subgroup,
+                exact_stores,
+                software,
+            };
+            harness::frame_text(cell, cut, args.get("--vec4")?, f16_weights)
         }
         Made::Step | Made::Reset => {
             // With reset before the product a step is two kernels.

@@ -4,8 +4,8 @@ use crate::activation::Activation;
 use crate::config::{Cell, Config, Reset};
 use crate::error::Result;
 use crate::gpu::{Generate, Gpu, Program, Tensor};
-use crate::kernels;
-use crate::kernels::generated::{Exchange, Rows, Step};
+use crate::kernels::generated::{Exchange, Frame, Rows, Step};
+use crate::kernels::{self, OptionsOfFrame};
 use crate::lower;
 use crate::plan::external::External;
 use crate::plan::ops::{
@@ -13,10 +13,11 @@ use crate::plan::ops::{
     RecomputeGates, RowsOfBatch, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::{Id, Tensors};
-use crate::plan::{ExchangeCut, InParts, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
+use crate::plan::{ExchangeCut, FrameCut, InParts, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
 use crate::reference::twins::Real;
 use crate::reference::twins::matmul::MatmulParams;
 use crate::reference::twins::run::Machine;
+use crate::target::Target;
 use crate::unroll::Unroll;
 use crate::verification::Batch;
 use crate::weights::{CellWeights, Weights, cell_names};
@@ -434,6 +435,16 @@ pub fn number(sources: &Tensor) -> Result<Program> {
 /// A batch forward and backward through a plan by the twins: each tensor that the plan makes, with the names of
 /// [`expectation_of`](crate::verify::expectation_of).
 pub fn run_by_twins<R: Real>(plan: &Plan, weights: &Weights, batch: &Batch) -> Vec<(String, Vec<R>)> {
+    run_with_sources(plan, weights, batch, None)
+}
+
+/// [`run_by_twins`] for the plan of a stream whose rows go on from these.
+pub fn run_with_sources<R: Real>(
+    plan: &Plan,
+    weights: &Weights,
+    batch: &Batch,
+    sources: Option<&[u32]>,
+) -> Vec<(String, Vec<R>)> {
     let roles = plan.roles();
     let mut machine = Machine::<R>::new(plan.tensors());
     let mut set = |id: Id, values: &[f32]| {
@@ -459,6 +470,9 @@ pub fn run_by_twins<R: Real>(plan: &Plan, weights: &Weights, batch: &Batch) -> V
         let words = machine.words_mut(episodes.starts).iter_mut().zip(starts);
         words.for_each(|(word, &start)| *word = u32::from(start));
     }
+    if let (Some(id), Some(sources)) = (roles.sources, sources) {
+        machine.words_mut(id).copy_from_slice(sources);
+    }
     if let Some(dropout) = roles.dropout {
         machine.words_mut(dropout)[0] = batch.dropout_seed;
     }
@@ -476,6 +490,12 @@ pub fn run_by_twins<R: Real>(plan: &Plan, weights: &Weights, batch: &Batch) -> V
         list.extend(d.norms.map(|id| ("norms of d_h".to_owned(), id)));
     }
     list.into_iter().map(|(name, id)| (name, machine.numbers(id).to_vec())).collect()
+}
+
+/// The plan of a step whose rows go on from others, on a device with these limits.
+pub fn plan_with_sources(config: &Config, unroll: &Unroll, limits: &wgpu::Limits) -> Result<Plan> {
+    let target = Target::new(limits, wgpu::DeviceType::DiscreteGpu);
+    Plan::with(config, unroll, &External { sources: true, ..External::default() }, &target)
 }
 
 /// A kernel of the table.
@@ -513,6 +533,13 @@ pub fn rows_text(cell: Cell, backward: bool, hidden: usize, cut: RowsCut, f16_we
 #[must_use]
 pub fn step_text(cell: Cell, backward: bool, second: bool, cut: TileCut, vec4: bool, f16_weights: bool) -> String {
     Step { cell, backward, second, cut, f16_weights, vec4 }.source()
+}
+
+/// The whole text of the kernel of a frame, with everything that one can have.
+#[must_use]
+pub fn frame_text(cell: Cell, cut: FrameCut, vec4: bool, f16_weights: bool) -> String {
+    let options = OptionsOfFrame { bias: true, lengths: true, before: true };
+    Frame { cell, cut, vec4: [vec4; 2], f16_weights, options }.source()
 }
 
 /// The whole text of a kernel by exchange, or of its settlement.

@@ -130,7 +130,7 @@ pub use layer::{
     CellParameters, ExternalTensors, Gradients, Gru, Output, Parameters, Recurrent, Rnn, Stream, StreamOptions,
     Unrolled, Workspace,
 };
-pub use plan::{Allocation, ExchangeCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
+pub use plan::{Allocation, ExchangeCut, FrameCut, MatmulKernel, Plan, RowsCut, TileCut, TimeLoop};
 pub use schedule::{Schedule, Tuning};
 pub use tolerance::{Comparison, Tolerance};
 pub use unroll::{Mode, Saved, Unroll};

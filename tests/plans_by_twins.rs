@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use wgpu_gru::harness::run_by_twins;
+use wgpu_gru::harness::{plan_with_sources, run_by_twins, run_with_sources};
 use wgpu_gru::verify::{Batch, expectation_of};
 use wgpu_gru::wgpu::{DeviceType, Limits};
 use wgpu_gru::{Cell, Config, Direction, GruConfig, Plan, Reset, RnnConfig, Saved, Tolerance, Unroll, Weights};
@@ -90,6 +90,47 @@ fn ones_and_odd_ones() {
     for [t, b, i, h] in [[1, 1, 1, 1], [1, 5, 3, 7], [9, 1, 2, 1], [3, 2, 1, 33], [2, 3, 31, 4]] {
         check_random(&GruConfig::new(i, h), Unroll::training(t, b), None);
         check_random(&GruConfig::new(i, h), Unroll::inference(t, b), None);
+    }
+}
+
+/// Frames of any options: one step of all layers, and rows that go on from others.
+#[test]
+fn frames() {
+    let limits = Limits { max_storage_buffers_per_shader_stage: 9, ..Limits::default() };
+    let gru = GruConfig::new(4, 8).num_layers(3);
+    let configs = [
+        gru.clone().erased(),
+        gru.clone().reset(Reset::Before).clip(0.4).erased(),
+        gru.bias(false).batch_first(true).erased(),
+        RnnConfig::new(3, 5).num_layers(2).erased(),
+    ];
+    let options = [(false, false), (true, false), (true, true)];
+    for (config, (lengths, empty)) in configs.iter().flat_map(|config| options.map(|option| (config, option))) {
+        let weights = Weights::random(config, 1);
+        let mut batch = Batch::random(config, 1, 3, 2);
+        batch.lengths = lengths.then(|| vec![1, 0, 1]);
+        let unroll = Unroll::inference(1, 3).lengths(lengths).zero_empty_rows(empty);
+        let plan = check(config, &unroll.adapter_class(DeviceType::DiscreteGpu), &weights, &batch, None);
+        assert_eq!(plan.forward_dispatches(), 1, "{plan}");
+        if config.hidden_size.is_multiple_of(4) {
+            let f16 = unroll.f16_weights(true).adapter_class(DeviceType::DiscreteGpu);
+            assert_eq!(check(config, &f16, &weights, &batch, None).forward_dispatches(), 1);
+        }
+
+        let plan = plan_with_sources(config, &unroll, &limits).expect("a plan");
+        assert_eq!(plan.forward_dispatches(), 2, "{plan}");
+        let sources = [2, 7, 2];
+        let made = run_with_sources::<f32>(&plan, &weights, &batch, Some(&sources));
+        let hidden = config.hidden_size;
+        let of_layer = |states: &[f32]| -> Vec<f32> {
+            [&states[2 * hidden..], &vec![0.0; hidden], &states[2 * hidden..]].into_iter().flatten().copied().collect()
+        };
+        let h0 = batch.h0.chunks(3 * hidden).flat_map(of_layer).collect();
+        let expected = expectation_of(config, &unroll, &weights, &Batch { h0, ..batch });
+        for (name, values) in made {
+            let right = expected.iter().find(|right| right.tensor == name).expect("the oracle has it");
+            assert_close(&format!("{config:?}: {name}"), &values, &right.values, right.tolerance);
+        }
     }
 }
 

@@ -2,12 +2,24 @@
 
 use std::time::Instant;
 
-use wgpu_gru::{Gpu, Gru, GruConfig, Result, StreamOptions, Unroll};
+use wgpu_gru::{Gpu, Gru, GruConfig, Result, Schedule, StreamOptions, Unroll};
 
 use crate::support::is_quick;
 
-/// B, I, H.
-const SIZES: [[usize; 3]; 4] = [[1, 64, 64], [256, 16, 32], [4096, 8, 32], [16384, 8, 16]];
+/// B, I, H, L.
+const SIZES: [[usize; 4]; 8] = [
+    [1, 64, 64, 1],
+    [16, 64, 64, 1],
+    [16, 8, 32, 1],
+    [16, 32, 64, 2],
+    [256, 16, 32, 1],
+    [4096, 8, 32, 1],
+    [4096, 64, 64, 1],
+    [16384, 8, 16, 1],
+];
+
+/// The same, for GPUs alone.
+const LARGE: [usize; 4] = [4096, 16, 128, 1];
 
 /// Frames of the forward pass.
 const FRAMES: usize = 32;
@@ -15,29 +27,32 @@ const FRAMES: usize = 32;
 const HEAD: &str = "
 ### a frame of a stream
 
-Microseconds a frame until the GPU is done, medians of rounds in turn, 32 frames a submission. Beside it a frame of a forward pass
-over 32 frames at once, whose input is one large product and whose states stay in place.
+Microseconds a frame until the GPU is done, medians of rounds in turn, 32 frames a submission. `stream`: as it is planned, in one
+dispatch where that is so; `single steps`: without that; `sources`: with rows that go on from others. Beside them a frame of a
+forward pass over 32 frames at once, whose input is one large product and whose states stay in place. The ratios are medians, too.
 
-| B, I, H | stream | with sources | forward pass | stream / forward pass | sources / stream |
-|---|---|---|---|---|---|
+| B, I, H, L | dispatches | stream | single steps | sources | forward pass | stream / single steps | sources / stream | stream / forward pass |
+|---|---|---|---|---|---|---|---|---|
 ";
 
 pub(crate) fn table(gpu: &Gpu) -> Result<String> {
     let mut table = HEAD.to_owned();
-    for [rows, inputs, hidden] in SIZES {
-        let gru = Gru::new(gpu, GruConfig::new(inputs, hidden), 1)?;
-        let [plain, sources] = [false, true].map(|wanted| gru.stream(StreamOptions::new(rows).gather(wanted)));
-        let (plain, sources) = (plain?, sources?);
+    let large = (!gpu.is_software()).then_some(LARGE);
+    for [rows, inputs, hidden, layers] in SIZES.into_iter().chain(large) {
+        let gru = Gru::new(gpu, GruConfig::new(inputs, hidden).num_layers(layers), 1)?;
+        let options = StreamOptions::new(rows);
+        let stream = gru.stream(options)?;
+        let steps = gru.stream(options.with(|unroll| unroll.schedule(Schedule::Step)))?;
+        let sources = gru.stream(options.gather(true))?;
         let mut net = gru.unroll(Unroll::inference(FRAMES, rows))?;
-        let mut times = [const { Vec::new() }; 3];
+        let mut times = [const { Vec::new() }; 4];
         for round in 0..if is_quick() { 3 } else { 15 } {
-            for turn in 0..3 {
-                let which = (round + turn) % 3;
+            for turn in 0..4 {
+                let which = (round + turn) % 4;
                 let begin = Instant::now();
-                gpu.submit(|encoder| match which {
-                    0 => (0..FRAMES).try_for_each(|_| plain.encode_step(encoder)),
-                    1 => (0..FRAMES).try_for_each(|_| sources.encode_step(encoder)),
-                    _ => net.encode_forward(encoder),
+                gpu.submit(|encoder| match [&stream, &steps, &sources].get(which) {
+                    Some(stream) => (0..FRAMES).try_for_each(|_| stream.encode_step(encoder)),
+                    None => net.encode_forward(encoder),
                 })?;
                 gpu.wait_blocking()?;
                 times[which].push(1e6 * begin.elapsed().as_secs_f64() / FRAMES as f64);
@@ -47,10 +62,11 @@ pub(crate) fn table(gpu: &Gpu) -> Result<String> {
             let mut ratios: Vec<f64> = times[one].iter().zip(&times[other]).map(|(one, other)| one / other).collect();
             median(&mut ratios)
         };
-        let (of_stream, of_sources) = (ratio(0, 2), ratio(1, 0));
-        let [plain, sources, pass] = times.each_mut().map(|times| median(times));
+        let [over_steps, of_sources, over_pass] = [ratio(0, 1), ratio(2, 0), ratio(0, 3)];
+        let [of_stream, of_steps, with_sources, pass] = times.each_mut().map(|times| median(times));
+        let dispatches = [&stream, &steps, &sources].map(|stream| stream.plan().forward_dispatches());
         table += &format!(
-            "| {rows}, {inputs}, {hidden} | {plain:.0} | {sources:.0} | {pass:.0} | {of_stream:.2} | {of_sources:.2} |\n"
+            "| {rows}, {inputs}, {hidden}, {layers} | {dispatches:?} | {of_stream:.0} | {of_steps:.0} | {with_sources:.0} | {pass:.0} | {over_steps:.2} | {of_sources:.2} | {over_pass:.2} |\n"
         );
     }
     table += &memory(gpu)?;

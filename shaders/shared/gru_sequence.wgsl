@@ -1,5 +1,5 @@
-// Steps of the GRU forward: equations (1), (2), (3), (4) of lib.rs, with RESET_BEFORE (1), (2), (3'), (4).
-// Division of work: shared/sequence.wgsl. Parameters: shared/step_params.wgsl.
+// Steps of the GRU forward. Equations: shared/gru_unit.wgsl. Division of work: shared/sequence.wgsl. Parameters:
+// shared/step_params.wgsl.
 //
 // h      rows of H states, read at h_before of the first step, written at h_after of each
 // gates  [B, W, H] of a step: x_proj = (r, z, n) in the first three before. After, with SAVE, (r, z, n, hn), with
@@ -10,8 +10,6 @@
 // The operand is h, with RESET_BEFORE h and then r * h.
 
 override SAVE: bool;
-
-alias Input = vec3<f32>;
 
 // b_hr, b_hz, b_hn of a unit. Those that are added to x_proj anyhow are added to it early.
 fn bias_of_item(item: Item) -> vec3<f32> {
@@ -27,19 +25,14 @@ fn input_of(item: Item, t: u32) -> Input {
 
 #ifdef RESET_BEFORE
 
-fn with_bias(x: Input, bias: vec3<f32>) -> Input {
-    return x + bias;
-}
-
 // (1), and r * h as the operand of the second product, from W_hr h.
 fn reset(item: Item, t: u32, x: Input, h_proj: f32, before: f32) {
-    let a_r = x.x + h_proj;
-    let r = gate_of(a_r);
-    let state = r * before;
+    let gate = reset_gate(x, h_proj);
+    let state = gate.r * before;
     if item.is_own {
         put(item, 1u, item.unit, state);
         if SAVE && !is_over(item, t) {
-            gates[gate_index(item, t)] = kept(a_r, r);
+            gates[gate_index(item, t)] = kept(gate.a_r, gate.r);
             gates[gate_index(item, t) + 3u * HIDDEN] = state;
         }
     }
@@ -47,19 +40,16 @@ fn reset(item: Item, t: u32, x: Input, h_proj: f32, before: f32) {
 
 // The new state, as the next step has it, from W_hz h and W_hn (r * h).
 fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
-    let a_z = x.y + h_proj.x;
-    let z = gate_of(a_z);                                                           // (2)
-    let a_n = x.z + h_proj.y;
-    let n = candidate_of(a_n);                                                      // (3')
-    let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)
+    let unit = step_of_unit(x, h_proj, before);
+    let state = select(unit.state, before, is_over(item, t));
     let next = carried(item, t, state);
     if item.is_own {
         put(item, 0u, item.unit, next);
         h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
         if SAVE && !is_over(item, t) {
             let gate = gate_index(item, t);
-            gates[gate + HIDDEN] = kept(a_z, z);
-            gates[gate + 2u * HIDDEN] = kept(a_n, n);
+            gates[gate + HIDDEN] = kept(unit.a_z, unit.z);
+            gates[gate + 2u * HIDDEN] = kept(unit.a_n, unit.n);
         }
     }
     return next;
@@ -67,30 +57,20 @@ fn finish(item: Item, t: u32, x: Input, h_proj: vec2<f32>, before: f32) -> f32 {
 
 #else
 
-fn with_bias(x: Input, bias: vec3<f32>) -> Input {
-    return vec3<f32>(x.xy + bias.xy, x.z);
-}
-
 // The new state, as the next step has it; that goes into a half of the operand. From W_hh h.
 fn finish(item: Item, t: u32, half: u32, x: Input, h_proj: vec3<f32>, bias: vec3<f32>, before: f32) -> f32 {
-    let hn = h_proj.z + bias.z;
-    let a_r = x.x + h_proj.x;
-    let r = gate_of(a_r);                                                           // (1)
-    let a_z = x.y + h_proj.y;
-    let z = gate_of(a_z);                                                           // (2)
-    let a_n = x.z + r * hn;
-    let n = candidate_of(a_n);                                                      // (3)
-    let state = select((1.0 - z) * n + z * before, before, is_over(item, t));      // (4)
+    let unit = step_of_unit(x, h_proj, bias, before);
+    let state = select(unit.state, before, is_over(item, t));
     let next = carried(item, t, state);
     if item.is_own {
         put(item, half, item.unit, next);
         h[step_offsets(item.cell, 0u).after + state_index(item, t)] = state;
         if SAVE && !is_over(item, t) {
             let gate = gate_index(item, t);
-            gates[gate] = kept(a_r, r);
-            gates[gate + HIDDEN] = kept(a_z, z);
-            gates[gate + 2u * HIDDEN] = kept(a_n, n);
-            gates[gate + 3u * HIDDEN] = hn;
+            gates[gate] = kept(unit.a_r, unit.r);
+            gates[gate + HIDDEN] = kept(unit.a_z, unit.z);
+            gates[gate + 2u * HIDDEN] = kept(unit.a_n, unit.n);
+            gates[gate + 3u * HIDDEN] = unit.hn;
         }
     }
     return next;

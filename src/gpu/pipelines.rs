@@ -190,9 +190,9 @@ fn unchecked(device: &wgpu::Device, spec: &KernelSpec) -> (wgpu::ShaderModule, w
     //   uniform. Those are of the very tensors that are bound (`lower`, `train`, by way of `Tensor::view_of`), whose
     //   bindings have at most INDICES elements (`ProgramBuilder::build`), so that an index does not wrap around; an
     //   edge that a tile or a block of four reaches over is compared with or clamped in the text. No number of a
-    //   storage buffer is an index, with one exception: `move_rows.wgsl` takes a row of `source` from `sources`, where
-    //   shaders of the app may write anything, and compares it with `params.rows`, the rows of `source`, before it
-    //   reads there. Lengths of rows, which lie in a storage buffer as well, are compared with a step and nothing else.
+    //   storage buffer is an index, with one exception: `move_rows.wgsl` and `gather.wgsl` take a row of
+    //   what they copy from `sources`, where shaders of the app may write anything, and compare it with `params.rows`,
+    //   the rows of that, before they read there. Lengths of rows, which lie in a storage buffer as well, are compared with a step and nothing else.
     //   Arrays, matrices and vectors of one invocation have constant indices, or the lowest two bits of a number into
     //   four, or that of a loop up to their length. `tests/gpu/in_range.rs` looks for what this overlooks: it runs
     //   every kernel that comes here over edge shapes, with each index into a buffer or into workgroup memory
@@ -205,7 +205,7 @@ fn unchecked(device: &wgpu::Device, spec: &KernelSpec) -> (wgpu::ShaderModule, w
     //   once.
     // - Divisors of integers. All integers that are divided are unsigned. A divisor is a constant that is not 0, or the
     //   size of something that the invocation at hand is a part of (rows of the batch, fours in a row, units that
-    //   remain), and so at least 1.
+    //   remain, numbers that a loop counts), and so at least 1.
     // - There are no rays, and neither task nor mesh shaders.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     (module, checks)

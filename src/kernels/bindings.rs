@@ -106,6 +106,97 @@ bindings! {
 }
 
 bindings! {
+    /// Rows of states in all layers from others, which then are their own sources again.
+    Gather;
+    uniform(dynamic: false) params: GatherParams {
+        layers: u32, rows: u32, width: u32,
+        state_offset: u32, gathered_offset: u32,
+        workgroups: u32,
+    }
+    storage { state: read, sources: read_write, gathered: read_write }
+}
+
+bindings! {
+    /// A frame, with everything that one can have: see [`OptionsOfFrame`].
+    Frame;
+    uniform(dynamic: false) params: FrameParams {
+        batch: u32, hidden: u32, inputs: u32, layers: u32,
+        workgroups: u32, below_width: u32, state_width: u32,
+        input_offset: u32, before_offset: u32, state_offset: u32, output_offset: u32,
+        weight_ih_offset: u32, weight_ih_above: u32, next_weight_ih: u32,
+        weight_hh_offset: u32, next_weight_hh: u32,
+        bias_ih_offset: u32, next_bias_ih: u32, bias_hh_offset: u32, next_bias_hh: u32,
+    }
+    storage {
+        weight_ih: read, weight_hh: read, input: read, state: read_write, output: read_write,
+        bias_ih: read, bias_hh: read, lengths: read, before: read,
+    }
+}
+
+/// What a frame has besides: each has bindings that no other frame has, since devices bind few buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OptionsOfFrame {
+    pub(crate) bias: bool,
+    pub(crate) lengths: bool,
+    /// The states before lie in another buffer than those after.
+    pub(crate) before: bool,
+}
+
+impl OptionsOfFrame {
+    const COUNT: usize = 8;
+
+    const fn number(self) -> usize {
+        self.bias as usize | (self.lengths as usize) << 1 | (self.before as usize) << 2
+    }
+
+    /// Whether those of this number have storage binding `place` of [`Frame`].
+    const fn has(number: usize, place: usize) -> bool {
+        match place {
+            5 | 6 => number & 1 != 0,
+            7 => number & 2 != 0,
+            8 => number & 4 != 0,
+            _ => true,
+        }
+    }
+
+    /// The bindings of the kernel.
+    pub(crate) fn bindings(self) -> &'static [Binding] {
+        static LISTS: [([Binding; ALL], usize); OptionsOfFrame::COUNT] = {
+            let mut lists = [([Frame::BINDINGS[0]; ALL], 0); OptionsOfFrame::COUNT];
+            let mut number = 0;
+            while number < OptionsOfFrame::COUNT {
+                lists[number] = of_frame(number);
+                number += 1;
+            }
+            lists
+        };
+        let (all, count) = &LISTS[self.number()];
+        &all[..*count]
+    }
+
+    /// Of the storage bindings those that it has.
+    pub(crate) fn of<T>(self, storage: Vec<T>) -> Vec<T> {
+        let number = self.number();
+        storage.into_iter().enumerate().filter_map(|(place, view)| Self::has(number, place).then_some(view)).collect()
+    }
+}
+
+const ALL: usize = Frame::BINDINGS.len();
+
+const fn of_frame(number: usize) -> ([Binding; ALL], usize) {
+    let mut list = [Frame::BINDINGS[0]; ALL];
+    let (mut count, mut index) = (1, 1);
+    while index < ALL {
+        if OptionsOfFrame::has(number, index - 1) {
+            list[count] = Frame::BINDINGS[index];
+            count += 1;
+        }
+        index += 1;
+    }
+    (list, count)
+}
+
+bindings! {
     /// The numbers of rows.
     Number;
     uniform(dynamic: false) params: NumberParams { len: u32, workgroups: u32 }

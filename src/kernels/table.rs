@@ -40,6 +40,8 @@ kernels! {
     COUNT                        = "count"              []                                             : Count;
     MOVE_ROWS                    = "move_rows"          [VEC4]                                         : MoveRows;
     MOVE_ROWS_SCALAR             = "move_rows"          []                                             : MoveRows;
+    GATHER                       = "gather"             []                                             : Gather;
+    GATHER_BY_ROWS               = "gather"             [SOFTWARE]                                     : Gather;
     NUMBER                       = "number"             []                                             : Number;
 
     // Sums, losses, embedding, optimisers.

@@ -6,12 +6,12 @@ use std::path::Path;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 
-use super::generated::{Exchange, Rows, Step};
-use super::{ALL, FILES, SUM_ROWS, StepBackward};
+use super::generated::{Exchange, Frame, Rows, Step};
+use super::{ALL, FILES, OptionsOfFrame, SUM_ROWS, StepBackward};
 use crate::activation::Activation;
 use crate::config::{Cell, Reset};
 use crate::gpu::{BindingKind, Generate, KernelSpec};
-use crate::plan::{ExchangeCut, RowsCut, TileCut};
+use crate::plan::{ExchangeCut, FrameCut, RowsCut, TileCut};
 
 /// What is wrong with an entry of the table, if anything is.
 fn check(spec: &KernelSpec) -> Result<(), String> {
@@ -20,7 +20,7 @@ fn check(spec: &KernelSpec) -> Result<(), String> {
     // Only where the device is known to have subgroups.
     let mut needed = Capabilities::empty();
     let has_subgroups = spec.label.starts_with("matmul_broadcast") || spec.label.ends_with("_subgroup");
-    let is_made = ["_rows", "_exchange", "_step", "_reset"].iter().any(|made| spec.label.contains(made))
+    let is_made = ["_rows", "_exchange", "_step", "_reset", "_frame"].iter().any(|made| spec.label.contains(made))
         && source.contains("@builtin(subgroup_id)");
     needed.set(Capabilities::SUBGROUP, has_subgroups || is_made);
     // Only where the app has told of them.
@@ -170,6 +170,47 @@ fn of_step() -> impl Iterator<Item = Step> {
     })
 }
 
+/// Kernels of frames of all cells: slices in subgroups, in workgroup memory, and for a software rasteriser, with every
+/// option.
+fn of_frame() -> impl Iterator<Item = Frame> {
+    let cuts = [
+        (8, 32, 1, 1, 4, Some(32), false),
+        (4, 16, 4, 4, 2, Some(32), false),
+        (2, 128, 1, 16, 1, Some(128), false),
+        (4, 64, 1, 1, 4, None, false),
+        (1, 256, 1, 2, 2, None, false),
+        (1, 8, 1, 1, 1, Some(8), true),
+        (1, 8, 1, 16, 1, Some(8), true),
+    ];
+    cuts.into_iter().enumerate().flat_map(|(number, (slices, units, blocks, rows, ahead, subgroup, software))| {
+        let exact_stores = number % 2 == 0;
+        let cut = FrameCut { slices, units, blocks, rows, ahead, numbers: 64, subgroup, exact_stores, software };
+        let all = [0, 6, 9, 15].into_iter().map(|flags| [0, 1, 2, 3].map(|place| flags >> place & 1 == 1));
+        CELLS.into_iter().flat_map(move |cell| {
+            all.clone().map(move |[bias, lengths, before, f16_weights]| {
+                let options = OptionsOfFrame { bias, lengths, before };
+                Frame { cell, cut, vec4: [bias, !lengths], f16_weights, options }
+            })
+        })
+    })
+}
+
+#[test]
+fn every_kernel_of_a_frame_is_what_its_generator_says() {
+    let mut keys = BTreeSet::new();
+    for generator in of_frame() {
+        assert!(keys.insert((generator.name(), generator.sizes())), "another kernel is kept as {generator:?} is");
+        let spec = KernelSpec::generated(&generator);
+        if let Err(error) = check(&spec).and_then(|()| check_needs(&spec)) {
+            panic!("{generator:?}: {error}\n{}", spec.source());
+        }
+        let made =
+            [spec.workgroup_size(&[]).map(|[x, ..]| x), spec.workgroup_memory(&[])].map(Option::unwrap_or_default);
+        let planned = [u64::from(generator.cut.invocations()), generator.cut.memory(generator.cell)];
+        assert_eq!(made, planned, "{generator:?}");
+    }
+}
+
 #[test]
 fn every_kernel_of_a_step_is_what_its_generator_says() {
     let mut keys = BTreeSet::new();
@@ -271,7 +312,8 @@ fn every_shared_file_is_imported_at_the_head_of_another() {
     let rows = generated().map(|generator| (format!("{generator:?}"), generator.text()));
     let exchange = by_exchange().map(|generator| (format!("{generator:?}"), generator.text()));
     let step = of_step().map(|generator| (format!("{generator:?}"), generator.text()));
-    let generated = rows.chain(exchange).chain(step).map(|(name, text)| (name, text.file()));
+    let frame = of_frame().map(|generator| (format!("{generator:?}"), generator.text()));
+    let generated = rows.chain(exchange).chain(step).chain(frame).map(|(name, text)| (name, text.file()));
     for (name, text) in files("shaders").into_iter().chain(generated) {
         let (head, rest) = text.split_once("\n\n").expect("a head");
         imported.extend(after("#import", head).map(|name| name.trim_start_matches("shared/").to_owned()));
@@ -291,6 +333,7 @@ fn every_define_is_asked_for() {
     let asked: BTreeSet<_> = texts.iter().flat_map(|text| after("#ifdef", text)).collect();
     let table = FILES.iter().flat_map(|&(_, defines)| defines.iter().copied());
     let generated = generated().map(|generator| generator.text()).chain(of_step().map(|generator| generator.text()));
+    let generated = generated.chain(of_frame().map(|generator| generator.text()));
     let defined: BTreeSet<_> = table.chain(generated.flat_map(|text| text.defines)).collect();
     assert_eq!(asked, defined, "texts on the left, the table on the right");
     let mut sources = BTreeSet::new();

@@ -30,20 +30,22 @@ impl CellParameters {
 
     /// Whether the recurrent weights of some cells lie evenly in one buffer.
     fn lie_evenly(cells: &[Self]) -> bool {
-        let evenly = |tensors: Vec<&Tensor>| {
-            let distances: Vec<u64> =
-                tensors.windows(2).map(|pair| pair[1].byte_offset().wrapping_sub(pair[0].byte_offset())).collect();
-            tensors.windows(2).all(|pair| pair[0].buffer() == pair[1].buffer())
-                && distances.windows(2).all(|pair| pair[0] == pair[1])
-        };
-        let biases = cells.iter().filter_map(|cell| cell.bias_hh.as_ref()).collect();
-        evenly(cells.iter().map(|cell| &cell.weight_hh).collect()) && evenly(biases)
+        let biases: Vec<_> = cells.iter().filter_map(|cell| cell.bias_hh.as_ref()).collect();
+        evenly(&cells.iter().map(|cell| &cell.weight_hh).collect::<Vec<_>>()) && evenly(&biases)
     }
 
     /// The tensors that there are, in the order of [`CellWeights::NAMES`].
     pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         self.all().into_iter().flatten()
     }
+}
+
+/// Whether tensors lie in one buffer, each as far behind the one before it as the next.
+fn evenly(tensors: &[&Tensor]) -> bool {
+    let distances: Vec<u64> =
+        tensors.windows(2).map(|pair| pair[1].byte_offset().wrapping_sub(pair[0].byte_offset())).collect();
+    tensors.windows(2).all(|pair| pair[0].buffer() == pair[1].buffer())
+        && distances.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 /// The weights and biases of a layer on the GPU, or their gradients: one entry a cell, layer by layer, in each the
@@ -80,7 +82,7 @@ impl Parameters {
     /// Zeros, or a copy of weights of the right shapes.
     pub(crate) fn new(gpu: &Gpu, config: &Config, weights: Option<&Weights>) -> Result<Self> {
         let mut list = Tensors::default();
-        let cells = buffers::parameters(&mut list, config, gpu.limits(), CellWeights::NAMES);
+        let cells = buffers::parameters(&mut list, config, gpu.limits(), CellWeights::NAMES, true);
         let parameters = Self::of(&cells, &make(gpu, &list, Vec::new(), None)?);
         if let Some(weights) = weights {
             parameters.write(weights)?;
@@ -135,6 +137,16 @@ impl Parameters {
     /// then these cells can take their steps together.
     pub(crate) fn lie_evenly(&self, together: usize) -> bool {
         self.cells.chunks(together).all(CellParameters::lie_evenly)
+    }
+
+    /// Whether a frame can bind them: those of each kind lie evenly in one buffer, but for the weight_ih of the first cell,
+    /// which has another shape.
+    pub(super) fn all_lie_evenly(&self) -> bool {
+        let of_kind = |kind: usize| self.cells.iter().filter_map(|cell| cell.all()[kind]).collect::<Vec<_>>();
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = [0, 1, 2, 3].map(of_kind);
+        let above = weight_ih.get(1..).unwrap_or_default();
+        [above, &weight_hh, &bias_ih, &bias_hh].into_iter().all(evenly)
+            && above.iter().all(|tensor| tensor.buffer() == weight_ih[0].buffer())
     }
 
     /// Records that these become the numbers of `source`: so an app swaps the weights of a layer between two frames, on

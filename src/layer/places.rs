@@ -124,9 +124,11 @@ impl ExternalTensors {
             gradients: self.gradients.as_ref().map(Parameters::phases),
             weights: parameters.phases(),
             states_share: self.h0.as_ref().zip(self.h_n.as_ref()).is_some_and(|(h0, h_n)| h0.is_beside(h_n)),
+            one_state: self.h0.as_ref().zip(self.h_n.as_ref()).is_some_and(|(h0, h_n)| h0.is_same_memory(h_n)),
             sources: false,
             directions_apart: !parameters.lie_evenly(config.directions()),
             layers_apart: !parameters.lie_evenly(config.num_cells()),
+            weights_apart: !parameters.all_lie_evenly(),
         })
     }
 }

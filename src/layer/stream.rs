@@ -58,6 +58,10 @@ impl StreamOptions {
 /// A layer that goes on from frame to frame: B rows, each with a state of its own, which stays on the GPU. L is the
 /// number of layers.
 ///
+/// A step of one frame takes one dispatch through all layers, two with [`StreamOptions::gather`], where the weights of
+/// all layers together are small (512 KiB) and there are buffers enough to bind them; otherwise, with frames T > 1, and
+/// where a schedule is named, it takes some for each layer. [`explain`](Self::explain) says which, and why.
+///
 /// Everything is made when the stream is. A step reads [`input`](Self::input) and the [`state`](Self::state), and
 /// leaves the new state in its place: bind that in shaders of the app ([`Tensor::binding`]). Rows can be reset, copied,
 /// saved and restored between two steps in two ways, both on the GPU: recorded by the CPU with the `encode_*` calls, or
@@ -258,9 +262,8 @@ impl Stream {
         }
         self.state.expect_usage("state", wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST)?;
         for layer in 0..self.layers() {
-            // By way of the first slot of the layer's states, which the next step writes: inside a buffer nothing is
-            // copied.
-            let slot = self.net.first_slot(layer)?;
+            // By way of room that the next step writes: inside a buffer nothing is copied.
+            let slot = self.net.room_for_states(layer)?;
             let (state, bytes) = (self.state.buffer(), self.row_bytes());
             let in_slot = |row: usize| slot.byte_offset() + row as u64 * bytes;
             for &(from, to) in pairs {

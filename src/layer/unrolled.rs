@@ -327,9 +327,13 @@ impl Unrolled {
         tensor.write_words(&starts.iter().map(|&start| u32::from(start)).collect::<Vec<_>>())
     }
 
-    /// The states of a layer before the first step, `[1, B, DH]`.
-    pub(super) fn first_slot(&self, layer: usize) -> Result<Tensor> {
-        self.memory.tensor(self.plan.roles().h[layer]).outer(0..1)
+    /// Room for the states of a layer, `[1, B, DH]`, which nothing reads that the next pass has not written: those before
+    /// the first step, or those on their way to them.
+    pub(super) fn room_for_states(&self, layer: usize) -> Result<Tensor> {
+        match self.states(layer) {
+            Some(states) => states.outer(0..1),
+            None => self.carried().unwrap_or(self.h0()).outer(layer..layer + 1),
+        }
     }
 
     /// Records the backward pass into the app's encoder, as one compute pass. It uses up what the forward pass saved,

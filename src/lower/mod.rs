@@ -5,6 +5,7 @@
 mod backward;
 mod copies;
 mod forward;
+mod frame;
 mod matmul;
 mod steps;
 mod sums;
@@ -47,6 +48,8 @@ pub(crate) fn lower<'a>(builder: &mut ProgramBuilder<'a>, tensors: &'a [Tensor],
         Op::StepsBackward(args) => backward::steps(builder, on, args),
         Op::RecomputeGates(args) => backward::gru_gates(builder, on, args),
         Op::F16Gates(args) => copies::f16_gates(builder, on, args),
+        Op::Frame(args) => frame::frame(builder, on, args),
+        Op::Gather(args) => frame::gather(builder, on, args),
     }
 }
 

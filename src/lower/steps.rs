@@ -13,7 +13,11 @@ use crate::plan::{ExchangeCut, RowsCut, TileCut, TimeLoop};
 
 /// The overrides of the activations of a cell.
 pub(super) fn activations(cell: &CellSteps) -> Overrides {
-    match cell.cell {
+    activations_of(cell.cell)
+}
+
+pub(super) fn activations_of(cell: Cell) -> Overrides {
+    match cell {
         Cell::Rnn { nonlinearity } => activation(["ACTIVATION", "ALPHA", "BETA"], nonlinearity),
         Cell::Gru { gate, candidate, .. } => [
             activation(["GATE", "GATE_ALPHA", "GATE_BETA"], gate),

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::external::External;
 use super::feasible::cells_per_buffer;
+use super::frame::weights_lie_together;
 use super::layout::{Keeps, Layout};
 use super::matmul::InParts;
 use super::ops::{Episodes, gradients_of_biases};
@@ -19,15 +20,17 @@ use crate::weights::CellWeights;
 pub(crate) type CellTensors = [Option<Id>; 4];
 
 /// Weights and biases of all cells, or their gradients. Cells take their steps together: so their recurrent weights lie
-/// in one buffer, where it holds them.
+/// in one buffer, where it holds them. `of_frames`: the others do, too, where a frame can bind them.
 pub(crate) fn parameters(
     tensors: &mut Tensors,
     config: &Config,
     limits: &wgpu::Limits,
     names: [&'static str; 4],
+    of_frames: bool,
 ) -> Vec<CellTensors> {
     let [weight_ih, weight_hh, bias_ih, bias_hh] = names;
     let (cells, in_a_buffer) = (config.num_cells(), cells_per_buffer(config, limits));
+    let together = of_frames && weights_lie_together(config, limits);
     let mut list = Vec::with_capacity(cells);
     for first in (0..cells).step_by(in_a_buffer) {
         let count = in_a_buffer.min(cells - first);
@@ -40,11 +43,18 @@ pub(crate) fn parameters(
         } else {
             Vec::new()
         };
+        let mut of_input = |name: &'static str, kind: usize| -> Vec<Id> {
+            let shapes: Vec<_> = (first..first + count).map(|cell| shapes(cell)[kind].clone()).collect();
+            if together {
+                return tensors.one_by_one((name, Owner::Layer), &shapes, limits);
+            }
+            shapes.iter().map(|shape| tensors.make(name, shape, Owner::Layer)).collect()
+        };
+        let weights_ih = of_input(weight_ih, 0);
+        let biases_ih = if has_bias { of_input(bias_ih, 2) } else { Vec::new() };
         for (place, weight) in weights.into_iter().enumerate() {
-            let [of_weight, _, of_bias, _] = shapes(first + place);
-            let weight_ih = tensors.make(weight_ih, &of_weight, Owner::Layer);
-            let bias_ih = has_bias.then(|| tensors.make(bias_ih, &of_bias, Owner::Layer));
-            list.push([Some(weight_ih), Some(weight), bias_ih, biases.get(place).copied()]);
+            let [bias_ih, bias_hh] = [&biases_ih, &biases].map(|list| list.get(place).copied());
+            list.push([Some(weights_ih[place]), Some(weight), bias_ih, bias_hh]);
         }
     }
     list
@@ -169,24 +179,33 @@ impl Lists<'_> {
         let arranged_input =
             layout.copies_input.then(|| list.make("arranged input", &[t, b, i], scratch_if(!training)));
         let shape = [layout.slots, b, width];
-        let h =
-            self.per_layer(&mut list, ("h", scratch_if(layout.scratch_states)), layers, &shape, layout.before_states);
+        // A frame has neither states of steps nor gates.
+        let h = if layout.frame.is_some() {
+            Vec::new()
+        } else {
+            self.per_layer(&mut list, ("h", scratch_if(layout.scratch_states)), layers, &shape, layout.before_states)
+        };
         let outputs: Vec<Id> = h.iter().map(|&states| list.outer(states, 1..t + 1)).collect();
-        let gates = self.gates(&mut list);
+        let gates = if layout.frame.is_some() { Vec::new() } else { self.gates(&mut list) };
         let f16_gates = if layout.keeps == Keeps::F16 { self.f16_gates(&mut list) } else { Vec::new() };
         let dropped = if layout.has_dropout { layers - 1 } else { 0 };
         let dropped: Vec<Id> = (0..dropped).map(|_| list.make("layer input", &[t, b, width], Owner::Layer)).collect();
-        let last = h[layers - 1];
         let output = if layout.copies_output {
             given(&mut list, external.output, "output", &self.outer(width))
         } else {
             outputs[layers - 1]
         };
         let state_of = |list: &mut Tensors, copied: bool, phase, name, slot: usize| {
-            if copied { given(list, phase, name, &state) } else { list.outer(last, slot..slot + 1) }
+            if copied { given(list, phase, name, &state) } else { list.outer(h[layers - 1], slot..slot + 1) }
         };
-        let h0 = state_of(&mut list, layout.copies_h0, external.h0, "h0", 0);
-        let h_n = state_of(&mut list, layout.copies_h_n, external.h_n, "h_n", t);
+        let [h0, h_n] = if layout.frame.is_some() && external.h0.is_none() && external.h_n.is_none() {
+            // One binding holds both.
+            let both = list.side_by_side(("h0 and h_n", Owner::Layer), 2, &state, 0, &self.target.limits);
+            [both[0], both[1]]
+        } else {
+            let h0 = state_of(&mut list, layout.copies_h0, external.h0, "h0", 0);
+            [h0, state_of(&mut list, layout.copies_h_n, external.h_n, "h_n", t)]
+        };
         let carried = layout.carries(external).then(|| scratch(&mut list, "carried state", &state));
         let words = layout.words_of_weights(config);
         let of_transposed = ("transposed weight_hh", Owner::Scratch);
@@ -204,12 +223,12 @@ impl Lists<'_> {
         let sources = external.sources.then(|| list.make("sources of rows", &[b], Owner::Layer));
         let dropout = layout.has_dropout.then(|| list.make("dropout", &[2], Owner::Layer));
         let words = self.time_loop.exchange_words(config.cell(), b, hidden, layout.together);
-        let ring = words.map(|words| list.make("exchange", &[words], Owner::Layer));
+        let ring = words.filter(|_| layout.frame.is_none()).map(|words| list.make("exchange", &[words], Owner::Layer));
         let weights = self.external_parameters(&mut list, &external.weights, CellWeights::NAMES);
         let training = training.then(|| self.training(&mut list));
         let first = arranged_input.unwrap_or(input);
-        let above = |below: usize| dropped.get(below).copied().unwrap_or(outputs[below]);
-        let layer_inputs = std::iter::once(first).chain((0..layers - 1).map(above)).collect();
+        let above = |below: usize| dropped.get(below).or(outputs.get(below)).copied();
+        let layer_inputs = std::iter::once(first).chain((0..layers - 1).filter_map(above)).collect();
         let roles = Roles {
             input,
             arranged_input,
@@ -375,7 +394,7 @@ impl Lists<'_> {
         let d_h0 = given(list, external.d_h0, "d_h0", &state);
         let d_weights = match &external.gradients {
             Some(phases) => self.external_parameters(list, phases, GRADIENTS),
-            None => parameters(list, config, &self.target.limits, GRADIENTS),
+            None => parameters(list, config, &self.target.limits, GRADIENTS, false),
         };
         let d_input = has_d_input.then(|| given(list, external.d_input, "d_input", &self.outer(i)));
         let has_arranged = has_d_input && config.batch_first;

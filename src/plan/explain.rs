@@ -3,8 +3,11 @@
 use std::fmt;
 
 use super::cuts::{ExchangeCut, RowsCut, TileCut};
+use super::feasible::WhyNot;
+use super::frame::FrameCut;
 use super::ops::{
-    Arrange, CellSteps, F16Gates, Matmul, MoveRows, Op, Pack, Product, RecomputeGates, Steps, StepsBackward, SumRows,
+    Arrange, CellSteps, F16Gates, Frame, Gather, Matmul, MoveRows, Op, Pack, Product, RecomputeGates, Steps,
+    StepsBackward, SumRows,
 };
 use super::time_loop::TimeLoop;
 use super::{Allocation, Plan, dispatches, flops};
@@ -25,8 +28,13 @@ impl fmt::Display for Plan {
         let wavefront = if self.layout.wavefront { ", layers in a wavefront" } else { "" };
         let (schedule, chunks) = (self.time_loop.schedule(), self.chunks.len());
         let tuned = if unroll.tuning.is_some() { " as tuned" } else { "" };
-        writeln!(f, "  schedule {schedule:?}{tuned}, {chunks} chunk(s) of time{wavefront}")?;
-        for (schedule, because) in [("rows", self.why_not.rows), ("exchange", self.why_not.exchange)] {
+        if self.layout.frame.is_some() {
+            writeln!(f, "  a frame: one dispatch takes the step through all layers")?;
+        } else {
+            writeln!(f, "  schedule {schedule:?}{tuned}, {chunks} chunk(s) of time{wavefront}")?;
+        }
+        let WhyNot { rows, exchange, frame } = self.why_not;
+        for (schedule, because) in [("rows", rows), ("exchange", exchange), ("frame", frame)] {
             if let Some(because) = because {
                 writeln!(f, "  not by {schedule}: {because}")?;
             }
@@ -106,6 +114,17 @@ impl fmt::Display for Op {
             Self::SumRows(SumRows { size: [rows, columns], .. }) => write!(f, ": {rows} x {columns}"),
             Self::Arrange(Arrange { size: [t, b, width], .. }) => write!(f, ": {t} x {b} x {width}"),
             Self::MoveRows(MoveRows { rows, width, .. }, vec4) => write!(f, " {}: {rows} x {width}", form(*vec4)),
+            Self::Gather(Gather { layers, rows, width, .. }) => write!(f, ": {layers} x {rows} x {width}"),
+            Self::Frame(Frame { batch, inputs, hidden, layers, f16_weights, cut, .. }) => {
+                let FrameCut { slices, blocks, rows, ahead, .. } = *cut;
+                let (form, invocations) = (if *f16_weights { " f16 weights," } else { "" }, cut.invocations());
+                let subgroups = if cut.uses_subgroups() { " in subgroups" } else { "" };
+                write!(
+                    f,
+                    "{form} {invocations} invocations for {blocks} x {rows} row(s), {slices} slice(s){subgroups}, "
+                )?;
+                write!(f, "{ahead} vec4 at a time: {} layer(s), B {batch}, I {inputs}, H {hidden}", layers.len())
+            }
             Self::Number { rows, .. } => write!(f, ": {rows}"),
             Self::Count { .. } => Ok(()),
             Self::Pack(Pack { size: [rows, columns], f16, .. }) => {

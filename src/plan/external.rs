@@ -18,10 +18,14 @@ pub(crate) struct External {
     pub(crate) weights: Vec<[usize; 4]>,
     /// `h0` and `h_n` are two parts of one buffer.
     pub(crate) states_share: bool,
+    /// `h0` and `h_n` are the very same tensor.
+    pub(crate) one_state: bool,
     /// The rows of the first states are taken from `h0` as numbers say that the app writes.
     pub(crate) sources: bool,
     /// The recurrent weights of the directions of a layer do not lie evenly in one buffer.
     pub(crate) directions_apart: bool,
     /// Nor do those of all layers.
     pub(crate) layers_apart: bool,
+    /// One of the four kinds of weights and biases does not lie evenly, or not in one buffer.
+    pub(crate) weights_apart: bool,
 }

@@ -31,6 +31,8 @@ pub(super) fn check_options(config: &Config, unroll: &Unroll, external: &Externa
 pub(super) struct WhyNot {
     pub(super) rows: Option<&'static str>,
     pub(super) exchange: Option<&'static str>,
+    /// Nor a single step as a frame.
+    pub(super) frame: Option<&'static str>,
 }
 
 /// Refuses a schedule that was asked for by name and cannot be had.

@@ -2,6 +2,7 @@
 
 use super::external::External;
 use super::feasible::{fit_together, no_wavefront};
+use super::frame::FrameCut;
 use super::time_loop::TimeLoop;
 use crate::config::{Cell, Config, Direction, Reset};
 use crate::target::Target;
@@ -29,12 +30,15 @@ pub(crate) enum Keeps {
 /// What the options of a layer mean for its buffers and copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
+    /// One dispatch takes the step through all layers.
+    pub(crate) frame: Option<FrameCut>,
     /// The input is copied: from batch-major, or with zeros past the ends of rows.
     pub(crate) copies_input: bool,
-    /// The output is copied: to batch-major, to the opposite order of steps, or with zeros past the ends of rows.
+    /// The output is copied: to batch-major, to the opposite order of steps, or with zeros past the ends of rows. Or it is
+    /// a tensor of its own, where a frame writes it.
     pub(crate) copies_output: bool,
     /// `h0` and `h_n` are tensors of their own, not parts of the states: those of several cells, those that are given,
-    /// and those that would begin where no binding may.
+    /// those that would begin where no binding may, and those of a frame.
     pub(crate) copies_h0: bool,
     pub(crate) copies_h_n: bool,
     /// The gradient of the output is copied: from batch-major, from the opposite order of steps, or to those of the
@@ -54,7 +58,7 @@ pub(crate) struct Layout {
     /// Single steps backward read weight_hh transposed: neighbouring lanes of a GPU then load neighbouring numbers. A
     /// software rasteriser loads lane by lane whatever the order, and other steps read each weight once.
     pub(crate) transposes_weights: bool,
-    /// The steps read a copy of weight_hh as f16.
+    /// The steps read a copy of weight_hh as f16. (A frame rounds what it reads.)
     pub(crate) f16_weights: bool,
     /// All layers take turns over chunks, each one chunk behind the one below it: so a GPU works on them at once.
     pub(crate) wavefront: bool,
@@ -70,9 +74,9 @@ impl Layout {
     }
 
     /// There is a tensor on the way from the last states to the first ones, where both lie in one buffer: inside of one
-    /// nothing can be copied.
+    /// nothing can be copied. A stream's frame has it on the way from row to row.
     pub(crate) fn carries(&self, external: &External) -> bool {
-        !self.copies_h0 || external.states_share
+        !self.copies_h0 || external.states_share || self.frame.is_some()
     }
 
     /// The words of a cell's recurrent weights as the steps read them.
@@ -87,6 +91,7 @@ impl Layout {
         external: &External,
         target: &Target,
         time_loop: &TimeLoop,
+        frame: Option<FrameCut>,
     ) -> Self {
         let (training, limits) = (unroll.mode == Mode::Training, &target.limits);
         let rearranged = config.batch_first || unroll.lengths;
@@ -97,17 +102,20 @@ impl Layout {
             && unroll.seq_len >= WAVEFRONT_STEPS
             && !target.is_software();
         let wavefront = unroll.wavefront.unwrap_or(small) && no_wavefront(config, unroll, external, limits).is_none();
-        let copies_output = rearranged || config.reversed_output || external.output.is_some();
+        let is_frame = frame.is_some();
+        let copies_output = rearranged || config.reversed_output || external.output.is_some() || is_frame;
         // Whatever is handed out begins at a multiple of the alignment of bindings: here so many elements.
         let alignment = in_elements(limits);
         let state = unroll.batch.saturating_mul(config.output_size()) % alignment;
         let before_states = if copies_output { 0 } else { (alignment - state) % alignment };
         let is_bindable = |slot: usize| (before_states + slot % alignment * state).is_multiple_of(alignment);
         // They become zero on the way.
-        let copies_h0 = unroll.zero_empty_rows || external.h0.is_some() || !one_cell_forward || !is_bindable(0);
-        let copies_h_n = external.h_n.is_some() || !one_cell_forward || !is_bindable(unroll.seq_len);
+        let copies_h0 =
+            unroll.zero_empty_rows || external.h0.is_some() || !one_cell_forward || !is_bindable(0) || is_frame;
+        let copies_h_n = external.h_n.is_some() || !one_cell_forward || !is_bindable(unroll.seq_len) || is_frame;
         Self {
-            copies_input: rearranged,
+            frame,
+            copies_input: rearranged && !is_frame,
             copies_output,
             copies_h0,
             copies_h_n,
@@ -131,7 +139,7 @@ impl Layout {
             },
             is_reset_before,
             transposes_weights: training && time_loop.transposes_weights(),
-            f16_weights: unroll.f16_weights,
+            f16_weights: unroll.f16_weights && !is_frame,
             wavefront,
             together: if wavefront {
                 config.num_layers

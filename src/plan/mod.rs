@@ -6,6 +6,7 @@
 //! ```text
 //! config, unroll, external, target          what the layer is, how it is run, what is given, on which device
 //!   feasible                                what cannot be had, and why
+//!   frame                                   whether one dispatch takes a single step through all layers
 //!   layout     schedule      chunks         which copies; how steps are laid out over dispatches; pieces of time
 //!   turns                                   which cells take their steps together
 //!   buffers                                 the list of buffers, and which tensors lie in them
@@ -25,6 +26,7 @@ mod cuts;
 mod explain;
 pub(crate) mod external;
 mod feasible;
+pub(crate) mod frame;
 mod layout;
 mod matmul;
 pub(crate) mod ops;
@@ -36,6 +38,7 @@ mod turns;
 
 use crate::schedule::Schedule;
 pub use cuts::{ExchangeCut, RowsCut, TileCut};
+pub use frame::FrameCut;
 pub use matmul::MatmulKernel;
 pub use time_loop::TimeLoop;
 
@@ -128,7 +131,9 @@ impl Plan {
     pub(crate) fn with(config: &Config, unroll: &Unroll, external: &External, target: &Target) -> Result<Self> {
         let target = &checked(config, unroll, external, target)?;
         let (time_loop, why_not) = TimeLoop::new(config, unroll, target)?;
-        let layout = Layout::new(config, unroll, external, target, &time_loop);
+        let frame = FrameCut::new(config, unroll, external, target);
+        let layout = Layout::new(config, unroll, external, target, &time_loop, frame.ok());
+        let why_not = WhyNot { frame: frame.err().flatten(), ..why_not };
         let sizes = Sizes { config, unroll, target, layout: &layout, time_loop: &time_loop };
         let chunks = sizes.chunks()?;
         let blocks = turns::blocks(config, &layout, &chunks);
@@ -152,7 +157,7 @@ impl Plan {
                 return None;
             }
             let unroll = &unroll.saved(saved);
-            let layout = &Layout::new(config, unroll, external, target, &time_loop);
+            let layout = &Layout::new(config, unroll, external, target, &time_loop, None);
             let chunks = &Sizes { unroll, layout, ..sizes }.chunks().ok()?;
             let blocks = &turns::blocks(config, layout, chunks);
             Some(total(&self::allocations(&Lists { unroll, layout, chunks, blocks, ..lists }.buffers().0)))
@@ -211,6 +216,13 @@ impl Plan {
     #[must_use]
     pub fn time_loop(&self) -> &TimeLoop {
         &self.time_loop
+    }
+
+    /// How the workgroups of a frame are cut, where one dispatch takes the only step through all layers; then nothing of
+    /// the [`time_loop`](Self::time_loop) runs.
+    #[must_use]
+    pub fn frame(&self) -> Option<FrameCut> {
+        self.layout.frame
     }
 
     /// The pieces into which the time axis is cut so that each binding and each grid of workgroups is within its limit.

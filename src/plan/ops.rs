@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::cuts::TileCut;
+use super::frame::FrameCut;
 use super::matmul::{self, MatmulKernel, ranges_of_rows};
 use super::tensors::{Id, Tensors};
 use super::time_loop::TimeLoop;
@@ -506,6 +507,63 @@ pub(crate) struct F16Gates {
     pub(crate) unpack: bool,
 }
 
+/// One step of all layers, from the input to the new states.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Frame {
+    pub(crate) cell: Cell,
+    pub(crate) clip: Option<f32>,
+    pub(crate) batch: usize,
+    pub(crate) inputs: usize,
+    pub(crate) hidden: usize,
+    /// weight_ih and weight_hh, bias_ih and bias_hh of each layer: those of a kind lie evenly in one buffer.
+    pub(crate) layers: Vec<([Id; 2], Option<[Id; 2]>)>,
+    /// The recurrent weights count as rounded to f16.
+    pub(crate) f16_weights: bool,
+    /// `[B, I]`
+    pub(crate) input: Id,
+    /// The states before, `[L, B, H]`, and whether they lie in another buffer than those after.
+    pub(crate) before: Id,
+    pub(crate) before_is_apart: bool,
+    /// The states after.
+    pub(crate) state: Id,
+    /// `[B, H]`, zero where a row rests.
+    pub(crate) output: Id,
+    /// Rows of length 0 rest.
+    pub(crate) lengths: Option<Id>,
+    /// Their state becomes zero.
+    pub(crate) zero_empty_rows: bool,
+    pub(crate) cut: FrameCut,
+    /// Whether weight_ih, and weight_hh, is loaded four numbers at a time.
+    pub(crate) vec4: [bool; 2],
+}
+
+impl Frame {
+    /// How many numbers a layer reads of a row.
+    pub(crate) fn width(&self, layer: usize) -> usize {
+        if layer == 0 { self.inputs } else { self.hidden }
+    }
+
+    fn flops(&self) -> u64 {
+        let units = self.cell.gates() * self.hidden;
+        let of_layer = |layer: usize| flops(&[self.batch, units, self.width(layer) + self.hidden]);
+        (0..self.layers.len()).map(of_layer).fold(0, u64::saturating_add)
+    }
+}
+
+/// Rows of states from those that `sources` names, in all layers: row b of the gathered ones is row `sources[b]`, and zero
+/// where that is no row. Then each row is its own source again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gather {
+    pub(crate) layers: usize,
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+    pub(crate) state: Id,
+    pub(crate) sources: Id,
+    pub(crate) gathered: Id,
+    /// For a software rasteriser, where a barrier costs much: an invocation takes a whole row.
+    pub(crate) software: bool,
+}
+
 /// One operation of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Op {
@@ -528,6 +586,8 @@ pub(crate) enum Op {
     StepsBackward(StepsBackward),
     RecomputeGates(RecomputeGates),
     F16Gates(F16Gates),
+    Frame(Frame),
+    Gather(Gather),
 }
 
 impl Op {
@@ -551,6 +611,8 @@ impl Op {
                 time_loop.kernels(cells[0].cell, cells[0].steps.len(), true)
             }
             Self::RecomputeGates(_) => one("gru_gates"),
+            Self::Frame(frame) => one(FrameCut::label(frame.cell)),
+            Self::Gather(_) => one("gather"),
             Self::F16Gates(F16Gates { unpack, .. }) => one(if *unpack { "gates_from_f16" } else { "f16_from_gates" }),
         }
     }
@@ -570,6 +632,7 @@ impl Op {
             }
             Self::Steps(steps) => of_cells(&steps.cells),
             Self::StepsBackward(steps) => of_cells(&steps.cells),
+            Self::Frame(frame) => frame.flops(),
             _ => 0,
         }
     }

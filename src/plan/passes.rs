@@ -1,10 +1,11 @@
 //! The two passes of an unrolled layer: which operations, on which parts of which tensors, in which order.
 
 use super::buffers::{CellTensors, Lists, Roles, TrainingRoles};
+use super::frame::{FrameCut, before_is_apart};
 use super::layout::Keeps;
 use super::ops::{
-    Arrange, Arrangement, CellSteps, Dropout, F16Gates, Lister, Matrix, MoveRows, Op, Pack, Product, RecomputeGates,
-    RowsOfBatch, Steps, StepsBackward, SumRows, Vector,
+    Arrange, Arrangement, CellSteps, Dropout, F16Gates, Frame, Gather, Lister, Matrix, MoveRows, Op, Pack, Product,
+    RecomputeGates, RowsOfBatch, Steps, StepsBackward, SumRows, Vector,
 };
 use super::tensors::{Id, Tensors};
 use super::turns::{Block, Part, Turn};
@@ -159,8 +160,56 @@ impl<'a> Passes<'a> {
         }
     }
 
+    /// A frame, and before it the rows that it goes on from, where the app says which these are.
+    fn frame(&self, cut: FrameCut) -> Vec<Op> {
+        let mut list = self.lister();
+        let Lists { config, unroll, external, target, .. } = self.lists;
+        let roles = self.roles;
+        let (batch, hidden) = (unroll.batch, config.hidden_size);
+        let gathered = roles.sources.zip(roles.carried);
+        if let Some((sources, gathered)) = gathered {
+            let (layers, state, software) = (config.num_layers, roles.h0, target.is_software());
+            list.push(Op::Gather(Gather { layers, rows: batch, width: hidden, state, sources, gathered, software }));
+        }
+        let of_layer = |layer: usize| {
+            let (weights, biases) =
+                self.of_cell(&roles.weights, Part { layer, direction: 0, reverse: false, chunk: 0 });
+            (weights, biases[0].zip(biases[1]).map(|(ih, hh)| [ih, hh]))
+        };
+        let layers: Vec<_> = (0..config.num_layers).map(of_layer).collect();
+        let is_vec4 = |kind: usize, columns: &dyn Fn(usize) -> usize| {
+            let of_layer = |(layer, (weights, _)): (usize, &([Id; 2], _))| {
+                columns(layer).is_multiple_of(4) && self.tensors.phase(weights[kind]) == 0
+            };
+            layers.iter().enumerate().all(of_layer)
+        };
+        let vec4 = [is_vec4(0, &|layer| config.layer_input_size(layer)), is_vec4(1, &|_| hidden)];
+        list.push(Op::Frame(Frame {
+            cell: config.cell(),
+            clip: config.clip,
+            batch,
+            inputs: config.input_size,
+            hidden,
+            layers,
+            f16_weights: unroll.f16_weights,
+            input: roles.input,
+            before: gathered.map_or(roles.h0, |(_, gathered)| gathered),
+            before_is_apart: before_is_apart(external),
+            state: roles.h_n,
+            output: roles.output,
+            lengths: roles.lengths,
+            zero_empty_rows: unroll.zero_empty_rows,
+            cut,
+            vec4,
+        }));
+        list.done()
+    }
+
     /// Turn by turn: x_proj of each cell's chunk by one product, then step by step.
     pub(super) fn forward(&self) -> Vec<Op> {
+        if let Some(cut) = self.lists.layout.frame {
+            return self.frame(cut);
+        }
         let mut list = self.lister();
         let Lists { config, layout, time_loop, .. } = self.lists;
         let roles = self.roles;

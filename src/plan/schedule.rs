@@ -70,7 +70,7 @@ impl TimeLoop {
     fn by_rule(config: &Config, unroll: &Unroll, target: &Target) -> Result<(Self, WhyNot)> {
         const UNSEEN: &str = "workgroups were not seen to exchange on this device: name Schedule::Exchange to try";
         let (rows, exchange) = (Self::rows(config, unroll, target), Self::exchange(config, unroll, target));
-        let mut why_not = WhyNot { rows: rows.err(), exchange: exchange.err() };
+        let mut why_not = WhyNot { rows: rows.err(), exchange: exchange.err(), frame: None };
         check_schedule(unroll, why_not)?;
         let is_chosen = |schedule, is_best: bool| unroll.schedule.map_or(is_best, |wanted| wanted == schedule);
         let rows_are_best = Self::rows_are_best(config, unroll, target);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::target::side_by_side;
+use crate::target::{in_elements, side_by_side};
 
 /// A tensor of a list, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +104,25 @@ impl Tensors {
         let buffer = self.buffer(name, all, owner);
         let at = |index: usize| index.saturating_mul(stride).saturating_add(before);
         (0..count).map(|index| self.place(buffer, at(index), shape)).collect()
+    }
+
+    /// Tensors of any shapes in one buffer, each at a multiple of the alignment of bindings.
+    pub(crate) fn one_by_one(
+        &mut self,
+        (name, owner): (&'static str, Owner),
+        shapes: &[Vec<usize>],
+        limits: &wgpu::Limits,
+    ) -> Vec<Id> {
+        let alignment = in_elements(limits);
+        let mut all = 0_usize;
+        let begin = |shape: &Vec<usize>| {
+            let begin = all.div_ceil(alignment).saturating_mul(alignment);
+            all = begin.saturating_add(elements(shape));
+            begin
+        };
+        let begins: Vec<usize> = shapes.iter().map(begin).collect();
+        let buffer = self.buffer(name, all, owner);
+        begins.into_iter().zip(shapes).map(|(begin, shape)| self.place(buffer, begin, shape)).collect()
     }
 
     /// So many tensors of one shape, one behind the other in one buffer. They are not handed out, so they begin

@@ -152,11 +152,16 @@ fn numbered_things(gpu: &Gpu) {
     }
 }
 
-/// States by fours and one by one, from rows that there are and from rows that there are not.
+/// States by fours and one by one, from rows that there are and from rows that there are not, as frames and by steps.
 fn streams(gpu: &Gpu) {
-    for hidden in [5, 8] {
+    let steps = |class| [(class, None), (class, Some(Schedule::Step))];
+    let ways = [DeviceType::Cpu, DeviceType::DiscreteGpu].into_iter().flat_map(steps);
+    for (hidden, (class, schedule)) in ways.flat_map(|way| [(5, way), (8, way)]) {
         let layer = Recurrent::new(gpu, GruConfig::new(3, hidden).erased(), 1).expect("a layer");
-        let stream = layer.stream(StreamOptions::new(4).gather(true)).expect("a stream");
+        let options = StreamOptions::new(4).gather(true);
+        let options = options.with(|unroll| unroll.adapter_class(class));
+        let options = schedule.map_or(options, |schedule| options.with(|unroll| unroll.schedule(schedule)));
+        let stream = layer.stream(options).expect("a stream");
         let sources = [u32::MAX, 4, 1 << 31, 3].map(f32::from_bits);
         stream.gather_indices().expect("sources").write(&sources).expect("as many as rows");
         gpu.submit(|encoder| stream.encode_step(encoder)).expect("a submission");

@@ -42,6 +42,7 @@ mod cuts;
 mod denoise;
 mod errors;
 mod exchange;
+mod frame;
 mod golden;
 mod guide;
 mod half;
@@ -122,6 +123,7 @@ const MODULES: &[(&str, &[(&str, Test)])] = &[
     ("guide", guide::TRIALS),
     ("errors", errors::TRIALS),
     ("exchange", exchange::TRIALS),
+    ("frame", frame::TRIALS),
     ("versions", versions::TRIALS),
     ("bindings", bindings::TRIALS),
     ("buffers_of_the_app", buffers_of_the_app::TRIALS),

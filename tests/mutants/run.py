@@ -32,6 +32,7 @@ MODULES = [
     (r"shared/(exchange|settlement)", ["exchange"]),
     (r"shared/(step|tile)", ["cells", "cuts", "recurrence", "exchange", "options", "nonfinite"]),
     (r"shared/(operand|rows|sequence|gru_sequence|rnn_sequence)", ["rows", "cells", "recurrence", "exchange", "options", "chunks", "nonfinite"]),
+    (r"frame|gather|_unit", ["frame", "stream", "cells", "options", "nonfinite"]),
     (r"matmul", ["matmul", "over", "long_sums", "in_range", "options", "nonfinite"]),
     (r"sum_rows|column_sums", ["single", "sums", "long_sums", "in_range", "options"]),
     (r"mse|bce|loss", ["losses", "optimisers", "in_range"]),

@@ -5,7 +5,7 @@
 use super::products::{Product, Products, indented, plus};
 use super::sequence::{Sequence, Sums, is_reset_before};
 use super::tile::chain;
-use super::{Text, define};
+use super::{Text, define, imports_of_steps};
 use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
@@ -110,13 +110,15 @@ impl Exchange {
             format!("\n@group(0) @binding({ring}) var<storage, read_write> ring: array<atomic<u32>>;\n{declarations}");
         Text {
             name: self.name(),
-            cell: self.cell,
-            backward,
-            imports: if settles {
-                &["exchange_ring", "settlement"]
-            } else {
-                &["exchange_ring", "operand", "tile", "exchange"]
-            },
+            imports: imports_of_steps(
+                self.cell,
+                backward,
+                if settles {
+                    &["exchange_ring", "settlement"]
+                } else {
+                    &["exchange_ring", "operand", "tile", "exchange"]
+                },
+            ),
             defines: define(self.cell, self.f16_weights, tile.exact_stores && !settles),
             about: format!(
                 "H = {hidden}, {parts} part(s) of {columns} units, {rows} row(s) of which {} at a time,

@@ -15,6 +15,7 @@
 //! parse it for a table of sizes, and `cargo run --example kernel_text -- gru_rows --hidden 96` prints one.
 
 mod exchange;
+mod frame;
 mod products;
 mod rows;
 mod sequence;
@@ -22,6 +23,7 @@ mod step;
 mod tile;
 
 pub(crate) use exchange::Exchange;
+pub(crate) use frame::Frame;
 pub(crate) use rows::Rows;
 pub(crate) use step::Step;
 
@@ -32,10 +34,8 @@ use sequence::is_reset_before;
 /// A text before imports and defines are resolved.
 pub(super) struct Text {
     name: &'static str,
-    cell: Cell,
-    backward: bool,
-    /// What of `shaders/shared/` says how the work is divided.
-    imports: &'static [&'static str],
+    /// Files of `shaders/shared/`.
+    imports: Vec<&'static str>,
     pub(super) defines: Vec<&'static str>,
     /// What it is made for.
     about: String,
@@ -46,6 +46,22 @@ pub(super) struct Text {
     /// The first axis of the grid counts rows of the batch, not units.
     rows_first: bool,
     main: String,
+}
+
+/// What the steps of a cell import, with what says how their work is divided.
+fn imports_of_steps(cell: Cell, backward: bool, division: &[&'static str]) -> Vec<&'static str> {
+    let mut imports = vec!["exponential", "activation"];
+    imports.push(if backward { "step_backward_params" } else { "step_params" });
+    imports.push("sequence");
+    imports.extend(division);
+    imports.extend(backward.then_some("sequence_backward"));
+    imports.extend(match (cell, backward) {
+        (Cell::Gru { .. }, false) => &["gru_activations", "gru_unit", "gru_sequence"][..],
+        (Cell::Gru { .. }, true) => &["gru_activations", "gru_sequence_backward"],
+        (Cell::Rnn { .. }, false) => &["rnn_unit", "rnn_sequence"],
+        (Cell::Rnn { .. }, true) => &["rnn_sequence_backward"],
+    });
+    imports
 }
 
 /// Which variant of the shared files a kernel takes.
@@ -60,13 +76,7 @@ impl Text {
     }
 
     pub(super) fn file(&self) -> String {
-        let cell = if matches!(self.cell, Cell::Rnn { .. }) { "rnn" } else { "gru" };
-        let (params, suffix) = if self.backward { ("step_backward_params", "_backward") } else { ("step_params", "") };
-        let mut imports = vec!["exponential", "activation", params, "sequence"];
-        imports.extend(self.imports);
-        imports.extend(self.backward.then_some("sequence_backward"));
-        imports.extend((cell == "gru").then_some("gru_activations"));
-        let imports: String = imports.iter().map(|name| format!("#import shared/{name}\n")).collect();
+        let imports: String = self.imports.iter().map(|name| format!("#import shared/{name}\n")).collect();
         let consts: String =
             self.consts.iter().map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect();
         let (parameters, numbering) = if self.in_subgroups {
@@ -81,8 +91,7 @@ impl Text {
         let (grid, turned) =
             if self.rows_first { ("grid", "    let workgroup = grid.yxz;\n") } else { ("workgroup", "") };
         format!(
-            "{imports}#import shared/{cell}_sequence{suffix}
-
+            "{imports}
 // Made by src/kernels/generated for {}.
 
 {consts}{}

@@ -41,15 +41,12 @@ pub(super) enum Weights {
 impl Product {
     /// The type of the sums of a unit.
     pub(super) fn sums(&self) -> String {
-        match self.components {
-            1 => "f32".to_owned(),
-            count => format!("vec{count}<f32>"),
-        }
+        type_of(self.components)
     }
 
     /// One of the sums of a unit.
     pub(super) fn component(&self, name: &str, component: u32) -> String {
-        if self.components == 1 { name.to_owned() } else { format!("{name}[{component}]") }
+        component_of(self.components, name, component)
     }
 
     /// The four weights for a sum of a unit, from element `k` of the operand on.
@@ -200,6 +197,50 @@ pub(super) fn add_in_subgroup(mut names: Vec<String>, mut text: String, invocati
         (names, distance) = (next, 2 * distance);
     }
     (names, text)
+}
+
+/// Adds over the slices of a group in workgroup memory, where the invocations of a group share so many numbers, `[all,
+/// spread]`, of so many components: `spread` of them have some. What is named in `names` an invocation has of all.
+pub(super) fn add_in_memory(
+    components: u32,
+    [items, spread]: [u32; 2],
+    names: &[String],
+    mut text: String,
+) -> (Vec<String>, String) {
+    for (entry, name) in names.iter().enumerate() {
+        for c in 0..components {
+            let place = entry as u32 * components + c;
+            let value = component_of(components, name, c);
+            text += &format!("partial[{place}u * WORKGROUP + invocation] = {value};\n");
+        }
+    }
+    text += "workgroupBarrier();\nlet slice = invocation % SLICES;\nlet group = invocation - slice;\n";
+    let sums: Vec<_> = (0..items.div_ceil(spread)).map(|e| format!("sum{e}")).collect();
+    for (e, sum) in sums.iter().enumerate() {
+        let first = plus("slice % SPREAD", e as u32 * spread);
+        text += &format!("let at{e} = min({first}, {}u) * {components}u;\n", items - 1);
+        text += &format!("var {sum} = {}();\n", type_of(components));
+        text += "for (var other = 0u; other < SLICES; other++) {\n";
+        for c in 0..components {
+            let place = format!("({}) * WORKGROUP + group + other", plus(&format!("at{e}"), c));
+            text += &format!("    {} += partial[{place}];\n", component_of(components, sum, c));
+        }
+        text += "}\n";
+    }
+    (sums, text)
+}
+
+/// The type of so many sums.
+pub(super) fn type_of(components: u32) -> String {
+    match components {
+        1 => "f32".to_owned(),
+        count => format!("vec{count}<f32>"),
+    }
+}
+
+/// One of so many sums.
+fn component_of(components: u32, name: &str, component: u32) -> String {
+    if components == 1 { name.to_owned() } else { format!("{name}[{component}]") }
 }
 
 /// A sum, without a zero.

@@ -1,9 +1,9 @@
 //! Steps by rows, forward and backward, of the GRU and of the plain RNN. What the kernels do, and why, is in
 //! `shaders/shared/rows.wgsl` and what it names; this writes out what is in registers.
 
-use super::products::{Product, Products, add_in_subgroup, indented, plus};
+use super::products::{Product, Products, add_in_memory, add_in_subgroup, indented, plus};
 use super::sequence::{Sequence, Sums, is_reset_before};
-use super::{Text, define};
+use super::{Text, define, imports_of_steps};
 use crate::config::Cell;
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings::{Step, StepBackward};
@@ -141,9 +141,7 @@ impl Rows {
         );
         Text {
             name: self.name(),
-            cell: self.cell,
-            backward,
-            imports: &["operand", "rows"],
+            imports: imports_of_steps(self.cell, backward, &["operand", "rows"]),
             defines: define(self.cell, self.f16_weights, exact_stores),
             about: format!(
                 "H = {hidden}, {rows} row(s), {units} unit(s) a group,\n// {how}, loads {ahead} step(s) ahead"
@@ -207,34 +205,8 @@ impl Rows {
             text += "let slice = invocation % SLICES;\n";
             (names, text) = add_in_subgroup(names, text, slices);
         } else if slices > 1 {
-            (names, text) = self.in_memory(product, &names, text);
+            (names, text) = add_in_memory(product.components, [self.items(), self.spread()], &names, text);
         }
         text + &of_item.iter().zip(names).map(|(sum, name)| format!("{sum} = {name};\n")).collect::<String>()
-    }
-
-    /// Adds over the slices of a group in workgroup memory.
-    fn in_memory(&self, product: &Product, names: &[String], mut text: String) -> (Vec<String>, String) {
-        let components = product.components;
-        for (entry, name) in names.iter().enumerate() {
-            for c in 0..components {
-                let place = entry as u32 * components + c;
-                let value = product.component(name, c);
-                text += &format!("partial[{place}u * WORKGROUP + invocation] = {value};\n");
-            }
-        }
-        text += "workgroupBarrier();\nlet slice = invocation % SLICES;\nlet group = invocation - slice;\n";
-        let sums: Vec<_> = (0..self.own()).map(|e| format!("sum{e}")).collect();
-        for (e, sum) in sums.iter().enumerate() {
-            let first = plus("slice % SPREAD", e as u32 * self.spread());
-            text += &format!("let at{e} = min({first}, {}u) * {components}u;\n", self.items() - 1);
-            text += &format!("var {sum} = {}();\n", product.sums());
-            text += "for (var other = 0u; other < SLICES; other++) {\n";
-            for c in 0..components {
-                let place = format!("({}) * WORKGROUP + group + other", plus(&format!("at{e}"), c));
-                text += &format!("    {} += partial[{place}];\n", product.component(sum, c));
-            }
-            text += "}\n";
-        }
-        (sums, text)
     }
 }

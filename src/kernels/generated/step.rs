@@ -3,7 +3,7 @@
 
 use super::products::{Product, Products, Weights, indented, plus};
 use super::sequence::is_reset_before;
-use super::{Text, define};
+use super::{Text, define, imports_of_steps};
 use crate::config::{Cell, Reset};
 use crate::gpu::{Binding, Generate};
 use crate::kernels::bindings;
@@ -87,9 +87,11 @@ impl Step {
         }
         Text {
             name: self.name(),
-            cell,
-            backward,
-            imports: if software { &["tile", "step"] } else { &["operand", "tile", "step"] },
+            imports: imports_of_steps(
+                cell,
+                backward,
+                if software { &["tile", "step"] } else { &["operand", "tile", "step"] },
+            ),
             defines,
             about: format!(
                 "any H, {rows} row(s) and {columns} units,\n// {splits} x {slices} slices{}, {units} unit(s) a group",

@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use super::arrange::arrange;
 use super::count::count;
+use super::frame::{FrameLayer, FrameParams, frame};
 use super::gates_f16::{f16_from_gates, gates_from_f16};
+use super::gather::gather;
 use super::gru_gates::gru_gates;
 use super::gru_reset::gru_reset;
 use super::gru_reset_backward::gru_reset_backward;
@@ -23,8 +25,8 @@ use crate::config::{Cell, Reset};
 use crate::f16::{from_f16, to_f16};
 use crate::plan::TimeLoop;
 use crate::plan::ops::{
-    Arrange, Arrangement, CellSteps, Episodes, F16Gates, Matmul, Matrix, MoveRows, Op, Pack, Parts, Product,
-    RecomputeGates, Steps, StepsBackward, SumRows, Vector,
+    Arrange, Arrangement, CellSteps, Episodes, F16Gates, Frame, Gather, Matmul, Matrix, MoveRows, Op, Pack, Parts,
+    Product, RecomputeGates, Steps, StepsBackward, SumRows, Vector,
 };
 use crate::plan::tensors::Id;
 use crate::plan::tensors::{Owner, Placed, Tensors};
@@ -97,6 +99,8 @@ impl<'a, R: Real> Machine<'a, R> {
                 Op::StepsBackward(args) => self.steps_backward(args),
                 Op::RecomputeGates(args) => self.recompute_gates(args),
                 Op::F16Gates(args) => self.f16_gates(args),
+                Op::Frame(args) => self.frame(args),
+                Op::Gather(args) => self.gather(args),
             }
         }
     }
@@ -251,6 +255,38 @@ impl<'a, R: Real> Machine<'a, R> {
         let mut weight_hh = numbers.clone();
         pack::transpose(cell.hidden, &numbers, &mut weight_hh);
         weight_hh
+    }
+
+    fn gather(&mut self, args: &Gather) {
+        let state = self.numbers(args.state).to_vec();
+        let mut gathered = vec![R::default(); state.len()];
+        gather([args.rows, args.width], &state, self.words_mut(args.sources), &mut gathered);
+        self.numbers_mut(args.gathered).copy_from_slice(&gathered);
+    }
+
+    fn frame(&mut self, args: &Frame) {
+        let &Frame { cell, clip, batch, inputs, hidden, zero_empty_rows, .. } = args;
+        let rounded = |weights: &[R]| {
+            let round = |&weight: &R| {
+                let wide: f64 = weight.into();
+                R::from_f64(f64::from(from_f16(to_f16(wide as f32))))
+            };
+            weights.iter().map(round).collect()
+        };
+        let of = |&([ih, hh], biases): &([Id; 2], Option<[Id; 2]>)| {
+            let hh = self.numbers(hh);
+            let hh = if args.f16_weights { rounded(hh) } else { hh.to_vec() };
+            let biases = biases.map(|biases| biases.map(|bias| self.numbers(bias).to_vec()));
+            FrameLayer { weights: [self.numbers(ih).to_vec(), hh], biases }
+        };
+        let layers: Vec<_> = args.layers.iter().map(of).collect();
+        let lengths = args.lengths.map(|lengths| self.lengths(lengths));
+        let params = FrameParams { batch, inputs, hidden, cell, clip, lengths: lengths.as_deref(), zero_empty_rows };
+        let [input, before] = [args.input, args.before].map(|tensor| self.numbers(tensor).to_vec());
+        let [mut state, mut output] = [args.state, args.output].map(|tensor| self.numbers(tensor).to_vec());
+        frame(&params, &layers, &input, &before, &mut state, &mut output);
+        self.numbers_mut(args.state).copy_from_slice(&state);
+        self.numbers_mut(args.output).copy_from_slice(&output);
     }
 
     /// The states of a cell before and after a step, `[2, B, H]`; before it zero where they are cut off.
