@@ -123,8 +123,11 @@ fn assert_as_planned(net: &Unrolled) {
     let [forward, backward] = net.recorded();
     let steps = net.unroll().seq_len.div_ceil(time_loop.steps());
     let is_step = plan.schedule() == Schedule::Step;
-    let [step, step_backward] =
-        if is_step { ["gru_step", "gru_step_backward"] } else { ["gru_rows", "gru_rows_backward"] };
+    let [step, step_backward] = match is_step {
+        _ if plan.frame().is_some() => ["gru_frame", ""],
+        true => ["gru_step", "gru_step_backward"],
+        false => ["gru_rows", "gru_rows_backward"],
+    };
     assert!(forward.contains(&(step, steps)), "{steps} of {step}: {forward:?}");
     assert!(text.contains(&format!("forward: {} dispatches", plan.forward_dispatches())), "{text}");
     if net.gradients().is_ok() {
@@ -231,7 +234,7 @@ fn planned_as_told(gpu: &Gpu) {
         match name {
             "forward" => drop(gru.forward(&x, None).expect("a pass")),
             "training" => drop(gru.unroll(Unroll::training(5, 3)).expect("an unroll")),
-            "stream" => drop(gru.stream(StreamOptions::new(9)).expect("a stream")),
+            "stream" => drop(gru.stream(StreamOptions::new(9).frames(2)).expect("a stream")),
             "verify" => {
                 drop(pollster::block_on(wgpu_gru::verify(&gpu, &GruConfig::new(2, 8), 5, 3, 1)).expect("right"));
             }
