@@ -420,7 +420,9 @@ fn many_layers(gpu: &Gpu) {
     let most = GruConfig::MAX_LAYERS;
     let deep: Config = RnnConfig::new(1, 1).num_layers(most).erased();
     let layer = Recurrent::new(gpu, deep, 1).expect("a layer");
-    let net = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");
+    let frame = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");
+    assert_eq!(frame.plan().forward_dispatches(), 1, "one for all of a single step");
+    let net = layer.unroll(Unroll::inference(2, 1)).expect("an unroll");
     assert!(net.plan().forward_dispatches() >= 2 * most, "two for each at least");
     let one_more = RnnConfig::new(1, 1).num_layers(most + 1).validate();
     assert!(is_typed("one more", one_more), "one more is refused");
