@@ -60,11 +60,17 @@ pub(crate) async fn check_episodes<C: Copy + Into<Cell>>(
 ) -> Outcome<Unrolled> {
     let mut batch = Batch::random(config, unroll.seq_len, unroll.batch, 5);
     batch.lengths = lengths.map(<[usize]>::to_vec);
-    // In one row at the first step, in one twice, one behind the other, in the others not at all.
-    let starts = (0..unroll.seq_len * unroll.batch).map(|at| match at % unroll.batch {
-        0 => at == 0,
-        1 => [2, 3, unroll.seq_len - 1].contains(&(at / unroll.batch)),
-        _ => false,
+    // In one row at the first step, in one twice, one behind the other, in the others not at all. Past its end in each,
+    // where it says nothing.
+    let starts = (0..unroll.seq_len * unroll.batch).map(|at| {
+        let (step, row) = (at / unroll.batch, at % unroll.batch);
+        let is_past = lengths.is_some_and(|lengths| step >= lengths[row]);
+        is_past
+            || match row {
+                0 => step == 0,
+                1 => [2, 3, unroll.seq_len - 1].contains(&step),
+                _ => false,
+            }
     });
     batch.episode_starts = Some(starts.collect());
     check_both(gpu, config.erased(), unroll.lengths(lengths.is_some()).episode_starts(true), &batch).await
