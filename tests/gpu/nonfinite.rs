@@ -27,6 +27,7 @@ trials![
     grus,
     kept_as_halves,
     in_an_episode,
+    the_last_weights,
     anywhere_in_any_layer,
     a_row_that_takes_no_step,
 ];
@@ -382,6 +383,44 @@ fn in_an_episode(gpu: &Gpu) {
                 Options { config, unroll, lengths: None, episode_starts: Some(starts), has_h0: true, seed: 3 };
             for draw in 0..4 {
                 check(gpu, &options, draw, Kinds::Same);
+            }
+        }
+    }
+}
+
+/// What an infinite weight at the end of weight_hh leaves is infinite: no zero past the end of what is multiplied meets
+/// it, which would leave NaN. One step, of numbers whose signs let no infinities of two signs meet.
+fn the_last_weights(gpu: &Gpu) {
+    let schedules = [Schedule::Step, Schedule::Rows];
+    for (schedule, class) in schedules.into_iter().flat_map(|schedule| CLASSES.map(|class| (schedule, class))) {
+        // Fours and single numbers. Of as many units as the last, single steps backward on a CPU load four units at once.
+        let sizes: &[usize] = if schedule == Schedule::Step { &[4, 5, 68] } else { &[4, 5] };
+        for &hidden in sizes {
+            let gru = GruConfig::new(1, hidden).candidate_activation(Activation::Linear).bias(false);
+            let rnn = RnnConfig::new(1, hidden).nonlinearity(Activation::Relu).bias(false);
+            for config in [gru.erased(), rnn.erased()] {
+                let rows = config.cell().gates() * hidden;
+                // So small that no gate is 1 in f32.
+                let size = 1.0 / hidden as f32;
+                let of_gate = |element| if element / (hidden * hidden) == 1 { -size } else { size };
+                let mut weight_hh: Vec<f32> = (0..rows * hidden).map(of_gate).collect();
+                weight_hh[rows * hidden - 1] = f32::INFINITY;
+                let (bias_ih, bias_hh) = (Vec::new(), Vec::new());
+                let weights = CellWeights { weight_ih: vec![size; rows], weight_hh, bias_ih, bias_hh }.into();
+                let mut batch = Batch::random(&config, 1, 2, 1);
+                for values in [&mut batch.x, &mut batch.h0, &mut batch.d_output, &mut batch.d_h_n] {
+                    values.fill(1.0);
+                }
+                let layer = Recurrent::with_weights(gpu, config.clone(), &weights).expect("a layer");
+                let unroll = Unroll::training(1, 2).schedule(schedule).adapter_class(class);
+                let mut net = layer.unroll(unroll).expect("an unroll");
+                let expected = expectation(&config, &weights, &batch);
+                for ((name, values), of_oracle) in results(&mut net, &batch).iter().zip(&expected) {
+                    assert_eq!(*name, of_oracle.tensor, "the same names");
+                    assert_eq!(kinds(&wide(values)), kinds(&of_oracle.values), "{name}: {config:?} {unroll:?}");
+                }
+                let d_h0 = expected.iter().find(|expected| expected.tensor == "d_h0").expect("its gradient");
+                assert!(d_h0.values.contains(&f64::INFINITY), "{config:?}: {:?}", d_h0.values);
             }
         }
     }
