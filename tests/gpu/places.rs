@@ -21,16 +21,22 @@ trials![
     a_workspace_of_several,
 ];
 
-fn like(gpu: &Gpu, tensor: &Tensor) -> Option<Tensor> {
-    Some(given(gpu, tensor.shape()))
+/// A tensor of a shape that is the second half of another one: it begins where hardly any device lets a binding begin.
+fn half_of_another(gpu: &Gpu, shape: &[usize]) -> Tensor {
+    let len = shape[0];
+    given(gpu, &[&[2 * len], &shape[1..]].concat()).outer(len..2 * len).expect("a part")
 }
 
-fn parameters_like(gpu: &Gpu, parameters: &Parameters) -> Parameters {
+/// Makes a tensor of a shape.
+type Give = fn(&Gpu, &[usize]) -> Tensor;
+
+fn parameters_like(gpu: &Gpu, parameters: &Parameters, give: Give) -> Parameters {
+    let like = |tensor: &Tensor| give(gpu, tensor.shape());
     let cell = |cell: &CellParameters| CellParameters {
-        weight_ih: given(gpu, cell.weight_ih.shape()),
-        weight_hh: given(gpu, cell.weight_hh.shape()),
-        bias_ih: cell.bias_ih.as_ref().map(|bias| given(gpu, bias.shape())),
-        bias_hh: cell.bias_hh.as_ref().map(|bias| given(gpu, bias.shape())),
+        weight_ih: like(&cell.weight_ih),
+        weight_hh: like(&cell.weight_hh),
+        bias_ih: cell.bias_ih.as_ref().map(like),
+        bias_hh: cell.bias_hh.as_ref().map(like),
     };
     Parameters { cells: parameters.cells.iter().map(cell).collect() }
 }
@@ -55,29 +61,30 @@ fn results(gpu: &Gpu, net: &mut Unrolled, batch: &Batch) -> Vec<Vec<u32>> {
 }
 
 /// The places of everything that an unrolled layer would make.
-fn places_like(gpu: &Gpu, net: &Unrolled) -> ExternalTensors {
+fn places_like(gpu: &Gpu, net: &Unrolled, give: Give) -> ExternalTensors {
     let gradients = net.gradients().expect("training");
+    let like = |tensor: &Tensor| Some(give(gpu, tensor.shape()));
     ExternalTensors {
-        input: like(gpu, net.input()),
-        h0: like(gpu, net.h0()),
-        output: like(gpu, net.output()),
-        h_n: like(gpu, net.h_n()),
-        d_output: like(gpu, net.d_output().expect("training")),
-        d_h_n: like(gpu, net.d_h_n().expect("training")),
-        d_input: gradients.input.as_ref().map(|tensor| given(gpu, tensor.shape())),
-        d_h0: like(gpu, &gradients.h0),
-        gradients: Some(parameters_like(gpu, &gradients.parameters)),
+        input: like(net.input()),
+        h0: like(net.h0()),
+        output: like(net.output()),
+        h_n: like(net.h_n()),
+        d_output: like(net.d_output().expect("training")),
+        d_h_n: like(net.d_h_n().expect("training")),
+        d_input: gradients.input.as_ref().and_then(like),
+        d_h0: like(&gradients.h0),
+        gradients: Some(parameters_like(gpu, &gradients.parameters, give)),
         workspace: None,
     }
 }
 
 /// The same numbers, to the last bit, in the buffers of the app; the layer makes fewer of its own, as the plan says.
-fn check(gpu: &Gpu, config: &Config, unroll: Unroll, choose: impl Fn(ExternalTensors) -> ExternalTensors) {
+fn check(gpu: &Gpu, config: &Config, unroll: Unroll, give: Give, choose: fn(ExternalTensors) -> ExternalTensors) {
     let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
     let batch = batch_of(config, &unroll);
     let mut net = layer.unroll(unroll).expect("an unroll");
     let expected = results(gpu, &mut net, &batch);
-    let places = choose(places_like(gpu, &net));
+    let places = choose(places_like(gpu, &net, give));
     let mut given = layer.unroll_with(unroll, &places).unwrap_or_else(|error| panic!("{config:?} {unroll:?}: {error}"));
     assert_eq!(results(gpu, &mut given, &batch), expected, "{config:?} {unroll:?}");
     // Again, with what the first pass left.
@@ -96,23 +103,31 @@ fn check(gpu: &Gpu, config: &Config, unroll: Unroll, choose: impl Fn(ExternalTen
 
 fn everything_in_buffers_of_the_app(gpu: &Gpu) {
     for (config, unroll) in cases() {
-        check(gpu, &config, unroll, |places| places);
+        check(gpu, &config, unroll, given, |places| places);
     }
 }
 
-/// One tensor at a time.
+/// One tensor at a time, from the beginning of a binding on and from the middle of one.
 fn each_alone(gpu: &Gpu) {
-    let (config, unroll) = (GruConfig::new(5, 8).erased(), Unroll::training(6, 3));
-    let none = ExternalTensors::default;
-    check(gpu, &config, unroll, |all| ExternalTensors { input: all.input, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { h0: all.h0, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { output: all.output, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { h_n: all.h_n, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { d_output: all.d_output, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { d_h_n: all.d_h_n, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { d_input: all.d_input, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { d_h0: all.d_h0, ..none() });
-    check(gpu, &config, unroll, |all| ExternalTensors { gradients: all.gradients, ..none() });
+    fn none() -> ExternalTensors {
+        ExternalTensors::default()
+    }
+    let each: [fn(ExternalTensors) -> ExternalTensors; 9] = [
+        |all| ExternalTensors { input: all.input, ..none() },
+        |all| ExternalTensors { h0: all.h0, ..none() },
+        |all| ExternalTensors { output: all.output, ..none() },
+        |all| ExternalTensors { h_n: all.h_n, ..none() },
+        |all| ExternalTensors { d_output: all.d_output, ..none() },
+        |all| ExternalTensors { d_h_n: all.d_h_n, ..none() },
+        |all| ExternalTensors { d_input: all.d_input, ..none() },
+        |all| ExternalTensors { d_h0: all.d_h0, ..none() },
+        |all| ExternalTensors { gradients: all.gradients, ..none() },
+    ];
+    for choose in each {
+        for give in [given as Give, half_of_another] {
+            check(gpu, &GruConfig::new(5, 8).erased(), Unroll::training(6, 3), give, choose);
+        }
+    }
 }
 
 /// Weights one behind the other in one buffer of the app, and each in one of its own: what cells take together goes by
@@ -120,7 +135,7 @@ fn each_alone(gpu: &Gpu) {
 fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
     for (config, unroll) in cases() {
         let own = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
-        let apart = parameters_like(gpu, own.parameters());
+        let apart = parameters_like(gpu, own.parameters(), given);
         let layer = Recurrent::with_parameters(gpu, config.clone(), apart.clone()).expect("a layer");
         let weights = pollster::block_on(own.read_weights()).expect("weights");
         layer.set_weights(&weights).expect("buffers that can be written");
@@ -140,14 +155,19 @@ fn weights_in_a_buffer_of_the_app(gpu: &Gpu) {
     }
 }
 
-/// Recurrent weights that begin where no binding may: as single steps read them, of software and of a GPU, and by rows.
+/// Parameters that begin where no binding may: as single steps read them, of software and of a GPU, and by rows.
 fn weights_within_a_binding(gpu: &Gpu) {
     let config = GruConfig::new(3, 4).erased();
     let own = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
     let weights = pollster::block_on(own.read_weights()).expect("weights");
-    // The rows of weight_hh, and one before them.
-    let weight_hh = given(gpu, &[13, 4]).outer(1..13).expect("rows");
-    let cells = vec![CellParameters { weight_hh, ..own.parameters().cells[0].clone() }];
+    // The rows of each, and one or four before them.
+    let within = |shape: &[usize], before: usize| given(gpu, shape).outer(before..before + 12).expect("12 rows");
+    let cells = vec![CellParameters {
+        weight_ih: within(&[16, 3], 4),
+        weight_hh: within(&[13, 4], 1),
+        bias_ih: Some(within(&[16], 4)),
+        bias_hh: Some(within(&[16], 4)),
+    }];
     let layer = Recurrent::with_parameters(gpu, config.clone(), Parameters { cells }).expect("a layer");
     layer.set_weights(&weights).expect("buffers that can be written");
     for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
