@@ -25,10 +25,14 @@ pub(crate) async fn check_sum(gpu: &Gpu, [rows, columns]: [usize; 2], accumulate
     let mut exact = wide(&total);
     sum_rows(rows, columns, accumulate, &wide(&input), &mut exact);
 
-    let (input, total) = (Tensor::from_slice(gpu, &[rows, columns], &input)?, flat(gpu, &total)?);
+    // Four numbers come before it, which stay.
+    let input = Tensor::from_slice(gpu, &[rows, columns], &input)?;
+    let whole = flat(gpu, &[&[1.0; 4], &total[..]].concat())?;
+    let total = whole.outer(4..4 + columns)?;
     run(gpu, &harness::sum_rows(accumulate, &input, &total)?)?;
     let actual = total.read().await?;
     let name = format!("rows {rows} columns {columns} accumulate {accumulate}: total");
+    equal(&whole.read().await?[..4], &[1.0; 4], format_args!("{name}, what comes before it"))?;
     // Numbers of about 1, not of 1/sqrt(rows): the partial sums grow to about sqrt(rows).
     let tolerance = Tolerance::matmul(rows).scaled((rows as f64).sqrt());
     close(&format!("{name} against f64"), &actual, &exact, tolerance)?;
