@@ -7,7 +7,7 @@ use crate::gpu::kernel::Made;
 use crate::gpu::pipelines::Order;
 
 /// A pipeline that is being made, on a thread of its own where there are threads. Who builds a program waits for all of its
-/// kernels.
+/// kernels. Nothing here holds the device: a kernel is kept by it.
 #[derive(Debug)]
 pub(super) struct Making {
     made: OnceLock<Result<Made>>,
@@ -27,29 +27,29 @@ mod threads {
     use std::thread::{Builder, JoinHandle};
 
     use super::{Made, Making, OnceLock, Order, Result};
+    use crate::error::Error;
     use crate::gpu::sync::lock;
 
-    #[derive(Debug)]
-    pub(super) struct Thread {
-        order: Arc<Order>,
-        handle: Mutex<Option<JoinHandle<Result<Made>>>>,
-    }
+    pub(super) type Thread = Mutex<Option<JoinHandle<Result<Made>>>>;
 
     impl Making {
         /// Begins to make it.
         pub(in crate::gpu) fn begin(order: Order) -> Self {
             let order = Arc::new(order);
             let of_thread = order.clone();
-            // Where no thread can be had, who asks for the pipeline makes it.
-            let handle = Builder::new().name("wgpu-gru pipeline".into()).spawn(move || of_thread.make()).ok();
-            Self { made: OnceLock::new(), thread: Thread { order, handle: Mutex::new(handle) } }
+            match Builder::new().name("wgpu-gru pipeline".into()).spawn(move || of_thread.make()) {
+                Ok(thread) => Self { made: OnceLock::new(), thread: Mutex::new(Some(thread)) },
+                // There are as many threads as there may be.
+                Err(_) => Self { made: OnceLock::from(order.make()), thread: Mutex::default() },
+            }
         }
 
         /// Waits for it.
         pub(in crate::gpu) fn made(&self) -> Result<&Made> {
-            let wait = || match lock(&self.thread.handle).take() {
-                Some(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                None => self.thread.order.make(),
+            let ended = || Error::Refused { what: "a pipeline", reason: "the thread that made it has panicked".into() };
+            let wait = || match lock(&self.thread).take().map(JoinHandle::join) {
+                Some(Ok(made)) => made,
+                Some(Err(_)) | None => Err(ended()),
             };
             self.made.get_or_init(wait).as_ref().map_err(Clone::clone)
         }

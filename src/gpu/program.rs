@@ -149,6 +149,8 @@ impl<'a> ProgramBuilder<'a> {
 
     /// Checks every kernel, binding and dispatch against the limits, then makes the uniform buffer and the bind groups.
     pub(crate) fn build(self) -> Result<Program> {
+        // For all of them, whatever comes of it: a thread that outlives its process is a crash in some drivers.
+        self.groups.iter().for_each(|group| drop(group.kernel.made()));
         self.check()?;
         let uniforms = self.gpu.create_buffer_with(
             "uniforms",

@@ -101,8 +101,9 @@ impl Unrolled {
         let [forward, backward] = plan.passes();
         let forward = lowered(gpu, "gru forward", &memory.tensors, forward);
         let backward = roles.training.as_ref().map(|_| lowered(gpu, "gru backward", &memory.tensors, backward));
-        let forward = forward.build()?;
-        let backward = backward.map(ProgramBuilder::build).transpose()?;
+        // Both wait for their pipelines, whatever becomes of the other.
+        let (forward, backward) = (forward.build(), backward.map(ProgramBuilder::build).transpose());
+        let (forward, backward) = (forward?, backward?);
         let training = match (&roles.training, &memory.d_parameters, backward) {
             (Some(d), Some(d_parameters), Some(backward)) => {
                 let tensor = |id: Id| memory.tensor(id).clone();
