@@ -20,6 +20,7 @@ trials![
     pipelines_are_shared,
     pipelines_are_cached,
     planned_as_told,
+    what_it_made_ends_with_it,
 ];
 
 /// Layer, head, loss and optimiser, each at the first time and again.
@@ -257,6 +258,22 @@ fn planned_as_told(gpu: &Gpu) {
     assert!(kernels[0].iter().any(|(label, _)| label.starts_with("matmul")), "{kernels:?}");
     let is_small = kernels[0].iter().any(|(label, _)| label.starts_with("matmul_small"));
     assert_eq!(is_small, !software, "as the environment says");
+}
+
+/// On a device of the app nothing is left when the crate's last object is gone: what keeps kernels is not kept by them.
+fn what_it_made_ends_with_it(gpu: &Gpu) {
+    let (device, queue) =
+        pollster::block_on(adapter(gpu).request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
+    let pipelines = || device.get_internal_counters().hal.compute_pipelines.read();
+    // wgpu has some of its own.
+    let before = pipelines();
+    let of_app = Gpu::from_device(device.clone(), queue);
+    let layer = Gru::new(&of_app, GruConfig::new(2, 8), 1).expect("a layer");
+    let net = layer.unroll(Unroll::training(5, 3)).expect("an unroll");
+    assert!(pipelines() > before, "it has made some");
+    drop((net, layer, of_app));
+    device.poll(wgpu::PollType::wait_indefinitely()).expect("the device is idle");
+    assert_eq!(pipelines(), before, "pipelines are left");
 }
 
 /// A device that is planned for as the adapter that it is of.
