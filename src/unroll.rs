@@ -86,7 +86,9 @@ pub struct Unroll {
 // Builders make a new value and change none: where one of a `Copy` type takes `mut self` and is called in a closure, rustc 1.95
 // at opt-level 1 lets it change the caller's value (tests/plan.rs, `halves`, saw it).
 impl Unroll {
-    /// Forward only, over `seq_len` T steps of `batch` B rows.
+    /// Forward only, over `seq_len` T steps of `batch` B rows. A single step of a small layer is one dispatch through all
+    /// layers ([`Plan::frame`](crate::Plan::frame)), whose sums are taken in another order than those of a schedule: with
+    /// one that is named ([`schedule`](Self::schedule)) the states are those of training to the last bit.
     #[must_use]
     pub fn inference(seq_len: usize, batch: usize) -> Self {
         Self {

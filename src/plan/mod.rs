@@ -46,9 +46,7 @@ pub(crate) use external::External;
 #[cfg(test)]
 pub(crate) use feasible::LARGEST_UNIFORM;
 pub(crate) use layout::Layout;
-#[cfg(feature = "harness")]
-pub(crate) use matmul::InParts;
-pub(crate) use matmul::is_long;
+pub(crate) use matmul::{InParts, is_long};
 
 use buffers::{Lists, Roles};
 use chunks::Sizes;

@@ -4,6 +4,7 @@ use super::seen::Seen;
 use crate::error::{Error, Result, at_least_one, expect_shape};
 use crate::gpu::{Gpu, Program, Tensor};
 use crate::lower::program;
+use crate::plan::InParts;
 use crate::plan::ops::{Lister, Matrix, Op, Product, SumRows, Vector};
 use crate::plan::tensors::{Id, Tensors};
 use crate::rng::SplitMix64;
@@ -157,9 +158,15 @@ impl Linear {
         let rows = input.len() / in_features;
         // What is not there nothing names.
         let (d_bias, d_x) = (of_bias.unwrap_or(d_weight), d_input.unwrap_or(d_weight));
-        let tensors = [input, &self.weight, d_output, d_weight, d_bias, d_x];
-        let (list, [x, weight, d_y, d_weight, d_bias, d_x]) = given(tensors);
         let target = self.gpu.target();
+        // Few tiles and long sums: on a GPU one workgroup would take all of a sum.
+        let room = InParts::of([out_features, in_features, rows], &target).map(|parts| {
+            let shape = [parts.at_once, out_features, in_features];
+            Tensor::named(&self.gpu, "parts of d_weight", &shape, None)
+        });
+        let room = room.transpose()?;
+        let tensors = [input, &self.weight, d_output, d_weight, d_bias, d_x, room.as_ref().unwrap_or(d_weight)];
+        let (list, [x, weight, d_y, d_weight, d_bias, d_x, parts]) = given(tensors);
         let mut ops = Lister::new(&list, &target, rows);
         let d_y = Matrix::rows_of(d_y, 0, rows, out_features);
         if d_input.is_some() {
@@ -175,7 +182,7 @@ impl Linear {
                 rows: None,
             });
         }
-        ops.matmul(Product {
+        let d_weight = Product {
             size: [out_features, in_features, rows],
             a: d_y.clone(),
             transpose_a: true,
@@ -185,7 +192,8 @@ impl Linear {
             c: Matrix::rows_of(d_weight, 0, out_features, in_features),
             accumulate: false,
             rows: None,
-        });
+        };
+        ops.sums_over_rows([(d_weight, room.is_some().then_some(parts))]);
         if of_bias.is_some() {
             ops.push(Op::SumRows(SumRows {
                 input: d_y,
