@@ -10,7 +10,7 @@ use wgpu_gru::{Gpu, Tolerance};
 use super::{BRIEF, Outcome, ensure, equal, flat, run};
 use crate::support::{close, wide};
 
-checks![around_the_tiles, all_forms, anywhere_in_a_buffer, gap, nothing_past_k];
+checks![around_the_tiles, all_forms, long_sums_of_a_tile, anywhere_in_a_buffer, gap, nothing_past_k];
 
 /// The products by cooperative matrices.
 const COOPERATIVE: [MatmulKernel; 2] = [MatmulKernel::Cooperative16, MatmulKernel::Cooperative8];
@@ -172,6 +172,17 @@ pub(crate) async fn all_forms(gpu: &Gpu) -> Outcome {
             for (seed, (params, has_bias)) in (0..).zip(forms(size)).filter(|&(form, _)| is_wanted(number, form)) {
                 check(gpu, kernel, &params, has_bias, seed).await?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Sums over rows that have parts, in every quarter of a tile: those that begin anew, and those that are added to others.
+pub(crate) async fn long_sums_of_a_tile(gpu: &Gpu) -> Outcome {
+    for kernel in kernels(gpu) {
+        for accumulate in [false, true] {
+            let params = MatmulParams { transpose_a: true, accumulate, ..plain(72, 76, 300) };
+            check(gpu, kernel, &params, true, 300).await?;
         }
     }
     Ok(())

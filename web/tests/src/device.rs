@@ -48,7 +48,13 @@ async fn capabilities(run: &Run) -> Outcome {
 /// The products that a browser can have.
 async fn products(run: &Run) -> Outcome {
     for kernel in MatmulKernel::ALL {
-        let always = [MatmulKernel::TiledLarge, MatmulKernel::Tiled, MatmulKernel::TiledSmall, MatmulKernel::FewRows, MatmulKernel::Direct];
+        let always = [
+            MatmulKernel::TiledLarge,
+            MatmulKernel::Tiled,
+            MatmulKernel::TiledSmall,
+            MatmulKernel::FewRows,
+            MatmulKernel::Direct,
+        ];
         let wanted = always.contains(&kernel) || (kernel == MatmulKernel::Broadcast && run.beyond().subgroups);
         equal(&harness::supports(run.gpu(), kernel), &wanted, format_args!("{kernel:?}"))?;
     }
