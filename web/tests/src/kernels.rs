@@ -15,7 +15,8 @@ const BEYOND: [Beyond; 2] = [
     (
         "subgroups",
         |run| run.beyond().subgroups,
-        &["MATMUL_FEW_ROWS_SUBGROUP", "MATMUL_BROADCAST", "MATMUL_BROADCAST_SCALAR"],
+        // Rows are gathered for a frame, which a software rasteriser takes by subgroups.
+        &["MATMUL_FEW_ROWS_SUBGROUP", "MATMUL_BROADCAST", "MATMUL_BROADCAST_SCALAR", "GATHER_BY_ROWS"],
     ),
     (
         "cooperative matrices",
