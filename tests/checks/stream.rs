@@ -4,8 +4,8 @@ use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::verify::{Batch, expectation_of};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
-    Config, ExternalTensors, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Stream, StreamOptions, Tensor, Tolerance,
-    Unroll,
+    Config, ExternalTensors, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Schedule, Stream, StreamOptions, Tensor,
+    Tolerance, Unroll,
 };
 
 use super::{Outcome, bits, ensure, equal, tensor};
@@ -196,10 +196,16 @@ async fn rows_come_and_go(gpu: &Gpu) -> Outcome {
 /// Rows that begin anew, swap and multiply as the numbers in a buffer say; a step uses them up.
 async fn rows_as_shaders_say(gpu: &Gpu) -> Outcome {
     for config in [GruConfig::new(3, 5).erased(), GruConfig::new(2, 8).num_layers(2).erased()] {
-        for class in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+        // By a frame where there is one, and by single steps.
+        let schedules =
+            [(DeviceType::Cpu, None), (DeviceType::DiscreteGpu, None), (DeviceType::Cpu, Some(Schedule::Step))];
+        for (class, schedule) in schedules {
             let layer = layer(gpu, &config)?;
             let (rows, inputs) = (5, config.input_size);
-            let options = StreamOptions::new(rows).gather(true).with(|unroll| unroll.adapter_class(class));
+            let options = StreamOptions::new(rows).gather(true).with(|unroll| {
+                let unroll = unroll.adapter_class(class);
+                schedule.map_or(unroll, |schedule| unroll.schedule(schedule))
+            });
             let stream = layer.stream(options)?;
             let mut lives: Vec<Vec<f32>> = vec![Vec::new(); rows];
             let mut numbers = SplitMix64::new(13);
