@@ -190,9 +190,10 @@ fn unchecked(device: &wgpu::Device, spec: &KernelSpec) -> (wgpu::ShaderModule, w
     //   uniform. Those are of the very tensors that are bound (`lower`, `train`, by way of `Tensor::view_of`), whose
     //   bindings have at most INDICES elements (`ProgramBuilder::build`), so that an index does not wrap around; an
     //   edge that a tile or a block of four reaches over is compared with or clamped in the text. No number of a
-    //   storage buffer is an index, with one exception: `move_rows.wgsl` and `gather.wgsl` take a row of
-    //   what they copy from `sources`, where shaders of the app may write anything, and compare it with `params.rows`,
-    //   the rows of that, before they read there. Lengths of rows, which lie in a storage buffer as well, are compared with a step and nothing else.
+    //   storage buffer is an index, with one exception: `move_rows.wgsl` and `gather.wgsl` take the row that they copy from
+    //   `sources`, where shaders of the app may write anything, and compare it with `params.rows`, how many there are,
+    //   before they read there. Lengths of rows, which lie in a storage buffer as well, are compared with a step and
+    //   nothing else.
     //   Arrays, matrices and vectors of one invocation have constant indices, or the lowest two bits of a number into
     //   four, or that of a loop up to their length. `tests/gpu/in_range.rs` looks for what this overlooks: it runs
     //   every kernel that comes here over edge shapes, with each index into a buffer or into workgroup memory
