@@ -420,7 +420,8 @@ fn many_layers(gpu: &Gpu) {
     let most = GruConfig::MAX_LAYERS;
     let deep: Config = RnnConfig::new(1, 1).num_layers(most).erased();
     let layer = Recurrent::new(gpu, deep, 1).expect("a layer");
-    let frame = layer.unroll(Unroll::inference(1, 1)).expect("an unroll");
+    let frame = Unroll::inference(1, 1).adapter_class(DeviceType::DiscreteGpu);
+    let frame = layer.unroll(frame).expect("an unroll");
     assert_eq!(frame.plan().forward_dispatches(), 1, "one for all of a single step");
     let net = layer.unroll(Unroll::inference(2, 1)).expect("an unroll");
     assert!(net.plan().forward_dispatches() >= 2 * most, "two for each at least");

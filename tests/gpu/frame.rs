@@ -13,7 +13,7 @@ use wgpu_gru::{
 
 use crate::support::{
     ALL, Options, any_options, app_buffer, assert_as_planned, assert_none_out_of_range, bits, close, counting,
-    from_bits, is_told, open, property_from, read, results, tensor, to_bits,
+    from_bits, has_subgroups_of_8, is_told, open, property_from, read, results, tensor, to_bits,
 };
 
 trials![
@@ -27,7 +27,11 @@ trials![
     weights_of_the_app,
 ];
 
-const CLASSES: [DeviceType; 2] = [DeviceType::Cpu, DeviceType::DiscreteGpu];
+/// As which classes of adapter this one can be given a frame: as software, whose frames are for its own subgroups, only
+/// where these are 8 invocations.
+fn classes(gpu: &Gpu) -> Vec<DeviceType> {
+    if has_subgroups_of_8(gpu) { vec![DeviceType::Cpu, DeviceType::DiscreteGpu] } else { vec![DeviceType::DiscreteGpu] }
+}
 
 /// A frame, and from which rows it goes on.
 #[derive(Debug, Clone)]
@@ -37,12 +41,12 @@ struct Drawn {
 }
 
 /// Any layer of one direction, for one step of any number of rows.
-fn any_frame_of(hidden: &'static [usize]) -> impl Strategy<Value = Drawn> {
+fn any_frame_of(gpu: &Gpu, hidden: &'static [usize]) -> impl Strategy<Value = Drawn> + use<> {
     let sizes = (1_usize..40, select(hidden), select(vec![1_usize, 2, 5, 17, 40]));
     let flags = (any::<[bool; 4]>(), prop::option::of(prop::collection::vec(0_u32..50, 40)));
     // Of two directions the second may have activations of its own.
     let one = any_options().prop_filter("two directions", |drawn| drawn.config.direction != Direction::Bidirectional);
-    let all = (one, sizes, flags, select(CLASSES.to_vec()));
+    let all = (one, sizes, flags, select(classes(gpu)));
     let drawn = all.prop_map(|(options, (inputs, hidden, rows), ([lengths, empty, f16, _], sources), class)| {
         let mut config = options.config.direction(Direction::Forward).reversed_output(false).dropout(0.0);
         (config.input_size, config.hidden_size) = (inputs, hidden);
@@ -108,12 +112,12 @@ fn check_frame(gpu: &Gpu, Drawn { options, sources, .. }: &Drawn) {
 
 fn any_frame(gpu: &Gpu) {
     const HIDDEN: &[usize] = &[1, 3, 4, 7, 16, 33, 36, 64];
-    property_from(21, 16, &any_frame_of(HIDDEN), |drawn| check_frame(gpu, &drawn));
+    property_from(21, 16, &any_frame_of(gpu, HIDDEN), |drawn| check_frame(gpu, &drawn));
 }
 
 fn any_frame_in_range(gpu: &Gpu) {
     let gpu = counting(gpu);
-    property_from(22, 5, &any_frame_of(&[1, 5, 12, 33]), |drawn| check_frame(&gpu, &drawn));
+    property_from(22, 5, &any_frame_of(&gpu, &[1, 5, 12, 33]), |drawn| check_frame(&gpu, &drawn));
     assert_none_out_of_range(&gpu);
 }
 
@@ -138,7 +142,7 @@ fn without_subgroups(gpu: &Gpu) {
 
 /// A row has the bits that it has alone.
 fn the_same_bits_in_any_batch(gpu: &Gpu) {
-    for (class, config) in CLASSES.into_iter().flat_map(|class| {
+    for (class, config) in classes(gpu).into_iter().flat_map(|class| {
         let gru = GruConfig::new(5, 20).num_layers(2);
         [gru.clone().reset(Reset::Before).erased(), gru.erased()].map(|config| (class, config))
     }) {
@@ -163,7 +167,7 @@ fn the_same_bits_in_any_batch(gpu: &Gpu) {
 
 /// In the input or in the state of a row, it reaches no other.
 fn a_number_that_is_none(gpu: &Gpu) {
-    for (class, rows) in CLASSES.into_iter().flat_map(|class| [(class, 3), (class, 37)]) {
+    for (class, rows) in classes(gpu).into_iter().flat_map(|class| [(class, 3), (class, 37)]) {
         let layer = Gru::new(gpu, GruConfig::new(3, 10).num_layers(2), 3).expect("a layer");
         let stream = layer.stream(StreamOptions::new(rows).with(|unroll| unroll.adapter_class(class)));
         let stream = stream.expect("a stream");
@@ -190,9 +194,15 @@ fn a_number_that_is_none(gpu: &Gpu) {
     }
 }
 
-/// One dispatch a frame, two with sources; today's path where it is asked for.
+/// One dispatch a frame, two with sources; single steps where they are asked for, or there is no frame for the adapter.
 fn dispatches(gpu: &Gpu) {
-    for class in CLASSES {
+    if !has_subgroups_of_8(gpu) {
+        let layer = Gru::new(gpu, GruConfig::new(6, 12), 3).expect("a layer");
+        let unroll = Unroll::inference(1, 9).adapter_class(DeviceType::Cpu);
+        let told = layer.unroll(unroll).expect("an unroll").explain();
+        assert!(told.contains("not by frame: this software rasteriser has no subgroups of 8"), "{told}");
+    }
+    for class in classes(gpu) {
         let gru = GruConfig::new(6, 12).num_layers(2);
         for config in [gru.clone().erased(), gru.reset(Reset::Before).erased(), RnnConfig::new(6, 12).erased()] {
             let layer = Recurrent::new(gpu, config.clone(), 3).expect("a layer");
@@ -230,7 +240,7 @@ fn states_of_the_app(gpu: &Gpu) {
         let begin = 4 * begin as u64;
         Tensor::from_buffer(gpu, buffer.slice(begin..begin + 4 * len as u64), &[2, rows, 12]).expect("a tensor")
     };
-    for class in CLASSES {
+    for class in classes(gpu) {
         for (h0, h_n) in [
             (Some(at(&one, 0)), Some(at(&other, 0))),
             (Some(at(&both, 0)), Some(at(&both, 128))),
@@ -254,7 +264,7 @@ fn states_of_the_app(gpu: &Gpu) {
 /// Layers whose weights lie apart are stepped one after the other, to the same numbers; those of one layer may lie
 /// anywhere.
 fn weights_of_the_app(gpu: &Gpu) {
-    for (class, layers) in CLASSES.into_iter().flat_map(|class| [(class, 1), (class, 2)]) {
+    for (class, layers) in classes(gpu).into_iter().flat_map(|class| [(class, 1), (class, 2)]) {
         let config = GruConfig::new(5, 12).num_layers(layers);
         let made = Gru::new(gpu, config.clone(), 3).expect("a layer");
         let mut parameters: Parameters = made.parameters().clone();

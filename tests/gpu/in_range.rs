@@ -9,7 +9,7 @@ use wgpu_gru::reference::twins::matmul::MatmulParams;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Accumulation, Embedding, FirstState, LossOptions, Sgd, SgdOptions};
 use wgpu_gru::verify::Batch;
-use wgpu_gru::wgpu::{DeviceType, Features};
+use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Schedule, StreamOptions, Unroll,
     harness,
@@ -18,8 +18,8 @@ use wgpu_gru::{
 use crate::checks::losses::LOSSES;
 use crate::checks::train::Trainer;
 use crate::support::{
-    any_options, assert_none_out_of_range, check, check_drawn, check_lengths, counting, from_bits, is_told, own,
-    property_from, read, record, results, run, tensor, to_bits,
+    any_options, assert_none_out_of_range, check, check_drawn, check_lengths, counting, from_bits, has_large_subgroups,
+    has_subgroups_of_8, is_told, own, property_from, read, record, results, run, tensor, to_bits,
 };
 
 trials![every_kernel, any_options_in_range, they_are_counted, without_checks];
@@ -39,8 +39,11 @@ fn every_kernel(gpu: &Gpu) {
     if !harness::supports(&gpu, MatmulKernel::Broadcast) {
         left_out.push("BROADCAST");
     }
-    if !gpu.device().features().contains(Features::SUBGROUP) || gpu.info().subgroup_min_size < 8 {
+    if !has_large_subgroups(&gpu) {
         left_out.push("SUBGROUP");
+    }
+    if !has_subgroups_of_8(&gpu) {
+        left_out.push("GATHER_BY_ROWS");
     }
     let not_made = harness::kernels(&gpu).into_iter().filter(|(_, made)| !made).map(|(name, _)| name);
     let missed: Vec<_> = not_made.filter(|name| !left_out.iter().any(|part| name.contains(part))).collect();

@@ -8,7 +8,7 @@ use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::{Gpu, wgpu};
 
 use crate::checks::matmul::{Room, check, forms, kernels, plain, spread};
-use crate::support::{bits, flat, open, passed, property, run, tensor};
+use crate::support::{bits, flat, has_large_subgroups, open, passed, property, run, tensor};
 
 trials![random_products, the_same_bits, few_rows];
 
@@ -70,7 +70,7 @@ fn the_same_bits(gpu: &Gpu) {
 fn few_rows(gpu: &Gpu) {
     let bare = open(gpu, wgpu::Limits::default());
     // Of slices that are 8, subgroups of fewer invocations cannot add up all.
-    let has_subgroups = gpu.device().features().contains(wgpu::Features::SUBGROUP) && gpu.info().subgroup_min_size >= 8;
+    let has_subgroups = has_large_subgroups(gpu);
     for (gpu, has_subgroups) in [(gpu, has_subgroups), (&bare, false)] {
         for [m, n, k] in [[1, 44, 132], [5, 192, 20], [8, 4, 4], [9, 68, 36]] {
             for (seed, (params, has_bias)) in (0..).zip(forms([m, n, k])) {

@@ -142,6 +142,22 @@ pub(crate) fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
     gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
 }
 
+/// The sizes of subgroups, the least and the largest, where kernels may use them.
+pub(crate) fn subgroups(gpu: &Gpu) -> Option<[u32; 2]> {
+    let info = gpu.info();
+    gpu.device().features().contains(Features::SUBGROUP).then_some([info.subgroup_min_size, info.subgroup_max_size])
+}
+
+/// Whether all subgroups have 8 invocations, as the frames of a software rasteriser want them.
+pub(crate) fn has_subgroups_of_8(gpu: &Gpu) -> bool {
+    subgroups(gpu) == Some([8, 8])
+}
+
+/// Whether no subgroup is smaller than 8, as kernels for GPUs want them that use subgroups at all.
+pub(crate) fn has_large_subgroups(gpu: &Gpu) -> bool {
+    subgroups(gpu).is_some_and(|[least, _]| least >= 8)
+}
+
 /// A device of its own whose kernels count.
 pub(crate) fn counting(gpu: &Gpu) -> Gpu {
     let adapter = adapter(gpu);

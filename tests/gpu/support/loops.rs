@@ -1,7 +1,9 @@
 //! Ways to make the steps of a layer.
 
-use wgpu_gru::wgpu::{Backend, Features};
+use wgpu_gru::wgpu::Backend;
 use wgpu_gru::{ExchangeCut, Gpu, RowsCut, TileCut, TimeLoop};
+
+use super::has_large_subgroups;
 
 /// All schedules, each with the cuts that adapters get and with odd ones.
 pub(crate) fn time_loops(gpu: &Gpu) -> Vec<TimeLoop> {
@@ -23,7 +25,7 @@ const STEP: [([u32; 5], bool, bool); 7] = [
 /// A dispatch a step, in ways that the adapter can have.
 pub(crate) fn single_steps(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
     let info = gpu.info();
-    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
+    let has_subgroups = has_large_subgroups(gpu);
     let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
     let cut = move |number: usize| {
         let ([slices, splits, units, rows, columns], in_subgroups, software) = STEP[number % STEP.len()];
@@ -65,7 +67,7 @@ const ROWS: [(u32, u32, u32, u32, bool); 8] = [
 /// Steps by rows in ways that the adapter can have, three of them in a dispatch.
 pub(crate) fn by_rows(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
     let info = gpu.info();
-    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
+    let has_subgroups = has_large_subgroups(gpu);
     let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
     ROWS.into_iter().enumerate().map(move |(number, (slices, units, rows, ahead, in_subgroups))| {
         let subgroup = (in_subgroups && has_subgroups).then_some(largest);
@@ -87,7 +89,7 @@ const EXCHANGE: [([u32; 6], bool, bool); 4] = [
 /// Steps by exchange in ways that the adapter can have, three of them in a dispatch.
 pub(crate) fn by_exchange(gpu: &Gpu) -> impl Iterator<Item = TimeLoop> {
     let info = gpu.info();
-    let has_subgroups = gpu.device().features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8;
+    let has_subgroups = has_large_subgroups(gpu);
     let (largest, is_vulkan) = (info.subgroup_max_size, info.backend == Backend::Vulkan);
     EXCHANGE.into_iter().enumerate().filter_map(
         move |(number, ([slices, splits, units, rows, tile, columns], in_subgroups, meets))| {

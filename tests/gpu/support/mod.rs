@@ -22,8 +22,9 @@ pub(crate) use common::plain::expectation;
 pub(crate) use common::rounded::mistakes;
 pub(crate) use common::{adam, exported, golden, keras, onnx, runs, steps, train, trained};
 pub(crate) use device::{
-    adapter, assert_none_out_of_range, bits, counting, counts, encoder, flat, forward, gru, objects, open, open_with,
-    own, own_device, planned, property, property_from, read, record, run, tensor, words, zeros,
+    adapter, assert_none_out_of_range, bits, counting, counts, encoder, flat, forward, gru, has_large_subgroups,
+    has_subgroups_of_8, objects, open, open_with, own, own_device, planned, property, property_from, read, record, run,
+    tensor, words, zeros,
 };
 pub(crate) use drawn::{batch_of_drawn, check_drawn, is_told, weights_of_drawn};
 pub(crate) use halves::assert_halves;
