@@ -1,22 +1,11 @@
-//! Writes `tests/golden/pronounce.txt`: words, and their phonemes as the crate grapheme_to_phoneme says them, which is
-//! g2p_en's model on the CPU, written by somebody else and with the same weights to the bit.
-//!
-//! `tests/golden/README.md` says how it is run.
+//! The words of `tests/golden/pronounce.txt`. What they are held to is in `tests/as_recorded.rs`.
 
 use std::collections::BTreeSet;
 
 const ALICE: &str = include_str!("../../../../examples/data/alice/alice29.txt");
 
-fn main() {
-    let model = grapheme_to_phoneme::Model::load_in_memory().expect("the weights lie in the crate");
-    for word in words() {
-        let phonemes = model.predict_phonemes_strs(&word).expect("phonemes");
-        println!("{word} {}", phonemes.join(" "));
-    }
-}
-
 /// All words of a book, and words that are none, of its letters as often as they come in it; short ones first.
-fn words() -> Vec<String> {
+pub fn words() -> Vec<String> {
     let book = ALICE.to_lowercase();
     let is_letter = |letter: char| letter.is_ascii_lowercase() || letter == '\'';
     let parts = book.split(|letter| !is_letter(letter)).map(|word| word.trim_matches('\''));
