@@ -97,5 +97,11 @@
 #[cfg(doc)]
 use crate::*;
 
+#[doc = include_str!("../docs/options.md")]
+pub mod options {}
+
+#[doc = include_str!("../docs/weights.md")]
+pub mod weights {}
+
 #[doc = include_str!("../docs/memory.md")]
 pub mod memory {}
