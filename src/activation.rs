@@ -18,6 +18,11 @@
 /// A device may take what is smaller than 2^-126, the least normal f32 number, for zero: arguments, values and slopes.
 /// NaN gives NaN, and so does its slope, but for linear, whose slope is always 1. Of an infinity softsign is NaN, as
 /// inf / inf is.
+///
+/// ```
+/// use wgpu_gru::{Activation, GruConfig};
+/// let config = GruConfig::new(8, 32).candidate_activation(Activation::Relu);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {

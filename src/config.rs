@@ -8,6 +8,11 @@ use crate::activation::Activation;
 use crate::error::{Error, Result, at_least_one};
 
 /// Where the reset gate of a GRU acts.
+///
+/// ```
+/// use wgpu_gru::{GruConfig, Reset};
+/// let of_onnx = GruConfig::new(8, 32).reset(Reset::Before);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Reset {
     /// After the product: n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), equation (3). cuDNN, PyTorch, Keras's
@@ -20,6 +25,12 @@ pub enum Reset {
 }
 
 /// In which order of time a layer reads its input.
+///
+/// ```
+/// use wgpu_gru::{Direction, GruConfig};
+/// let config = GruConfig::new(8, 32).direction(Direction::Bidirectional);
+/// assert_eq!(config.output_size(), 64);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
     /// From the first step to the last.
@@ -52,6 +63,11 @@ impl Direction {
 }
 
 /// The gated recurrent unit.
+///
+/// ```
+/// use wgpu_gru::{Config, GruCell, GruConfig};
+/// let config: Config<GruCell> = GruConfig::new(8, 32);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GruCell {
     reset: Reset,
@@ -60,12 +76,24 @@ pub struct GruCell {
 }
 
 /// The plain recurrent unit: h' = f(W_ih x + b_ih + W_hh h + b_hh), with f tanh or relu (Elman 1990).
+///
+/// ```
+/// use wgpu_gru::{Activation, RnnConfig};
+/// let config = RnnConfig::new(8, 32).nonlinearity(Activation::Relu);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RnnCell {
     nonlinearity: Activation,
 }
 
 /// Any cell: what the inside of the crate works with.
+///
+/// ```
+/// use wgpu_gru::{Config, GruConfig, RnnConfig};
+/// // Layers of either kind in one list.
+/// let configs: Vec<Config> = vec![GruConfig::new(8, 32).erased(), RnnConfig::new(8, 32).erased()];
+/// assert_eq!(configs[0].cell().gates(), 3);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell {
     /// A GRU.
@@ -145,9 +173,20 @@ pub struct Config<C = Cell> {
 const MAX_PARAMETERS: u64 = 1 << 33;
 
 /// A GRU layer, the gated recurrent unit of Cho et al. (2014).
+///
+/// ```
+/// use wgpu_gru::GruConfig;
+/// let config = GruConfig::new(8, 32).num_layers(2).dropout(0.1).batch_first(true);
+/// assert_eq!(config.num_parameters(), 3 * 32 * (8 + 32 + 2) + 3 * 32 * (32 + 32 + 2));
+/// ```
 pub type GruConfig = Config<GruCell>;
 
 /// A plain RNN layer.
+///
+/// ```
+/// use wgpu_gru::RnnConfig;
+/// assert_eq!(RnnConfig::new(8, 32).num_parameters(), 32 * (8 + 32 + 2));
+/// ```
 pub type RnnConfig = Config<RnnCell>;
 
 impl GruConfig {

@@ -8,6 +8,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// What can go wrong.
+///
+/// ```
+/// use wgpu_gru::{Error, GruConfig};
+/// let error = GruConfig::new(8, 0).validate().expect_err("there is no layer without units");
+/// assert!(matches!(error, Error::ZeroSize { .. }));
+/// println!("{error}"); // what was expected, what came, and what to do
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -393,6 +400,12 @@ fn names(backends: wgpu::Backends) -> Option<String> {
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].
+///
+/// ```
+/// fn checked(config: &wgpu_gru::GruConfig) -> wgpu_gru::Result<()> {
+///     config.validate()
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Checks that a size is at least 1.

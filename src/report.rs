@@ -5,6 +5,15 @@ use std::fmt;
 use crate::tolerance::{Comparison, Tolerance};
 
 /// How one tensor compares.
+///
+/// ```no_run
+/// # async fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// let report = wgpu_gru::verify(gpu, &wgpu_gru::GruConfig::new(8, 32), 20, 4, 1).await?;
+/// for tensor in &report.tensors {
+///     println!("{} uses {:.1} % of its budget", tensor.tensor, 100.0 * tensor.worst.share);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorReport {
     /// Its name: `output`, `h_n`, `d_input`, `d_h0`, or `d_` and PyTorch's name of a parameter.
@@ -16,6 +25,14 @@ pub struct TensorReport {
 }
 
 /// How all tensors compare.
+///
+/// ```no_run
+/// # async fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// let report = wgpu_gru::verify(gpu, &wgpu_gru::GruConfig::new(8, 32), 20, 4, 1).await?;
+/// println!("{report}"); // a line a tensor
+/// assert!(report.passed());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// One entry a tensor: output, h_n, and the gradients.

@@ -6,6 +6,11 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 
 /// How the time loop is laid out over dispatches.
+///
+/// ```
+/// use wgpu_gru::{Schedule, Unroll};
+/// let unroll = Unroll::training(64, 32).schedule(Schedule::Rows); // not left to the plan
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Schedule {

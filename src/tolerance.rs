@@ -7,6 +7,13 @@
 //! [`LAMBDA`](Tolerance::LAMBDA).
 
 /// An absolute and a relative bound. `a` is within it of a reference if `|a - ref| <= abs + rel * |ref|`; NaN never is.
+///
+/// ```
+/// use wgpu_gru::Tolerance;
+/// let budget = Tolerance::matmul(128); // sums of 128 products
+/// assert!(budget.accepts(1.0 + 1e-7, 1.0));
+/// assert!(!budget.accepts(f64::NAN, 1.0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
     /// The absolute part.
@@ -123,6 +130,12 @@ impl Tolerance {
 }
 
 /// The worst element of a comparison.
+///
+/// ```
+/// use wgpu_gru::Tolerance;
+/// let worst = Tolerance::EXACT.compare(&[1.0_f32, 2.5], &[1.0_f64, 2.0]);
+/// assert_eq!((worst.index, worst.max_error), (1, 0.5));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Comparison {
     /// Where the largest share of the budget is used.

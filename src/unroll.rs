@@ -4,6 +4,11 @@ use crate::error::{Error, Result, at_least_one};
 use crate::schedule::{Schedule, Tuning};
 
 /// What an unrolled layer is for.
+///
+/// ```
+/// use wgpu_gru::{Mode, Unroll};
+/// assert_eq!(Unroll::training(20, 4).mode, Mode::Training);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Forward only. Nothing is kept for a backward pass.
@@ -13,6 +18,11 @@ pub enum Mode {
 }
 
 /// What a forward pass keeps for the backward pass.
+///
+/// ```
+/// use wgpu_gru::{Saved, Unroll};
+/// let unroll = Unroll::training(10_000, 64).saved(Saved::Recompute); // a fifth of the memory of a pass
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Saved {
     /// The states and all gates: 5 numbers a unit and step of a GRU, so 20 T B H bytes a cell; 2 of a plain RNN, 8 T B

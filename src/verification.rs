@@ -15,6 +15,13 @@ use crate::unroll::{Saved, Unroll};
 use crate::weights::{CellWeights, Weights, cell_names};
 
 /// A batch on the host: what goes into a forward and a backward pass. L is the number of layers, D that of directions.
+///
+/// ```
+/// use wgpu_gru::GruConfig;
+/// use wgpu_gru::verify::Batch;
+/// let batch = Batch::random(&GruConfig::new(8, 32), 20, 4, 1);
+/// assert_eq!(batch.x.len(), 20 * 4 * 8);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// T.
@@ -187,6 +194,14 @@ pub async fn verify_batch<C: Copy + Into<Cell>>(
 }
 
 /// What the oracle says of one tensor, and its error budget.
+///
+/// ```
+/// use wgpu_gru::verify::{Batch, expectation};
+/// use wgpu_gru::{GruConfig, Weights};
+/// let config = GruConfig::new(2, 3);
+/// let all = expectation(&config, &Weights::random(&config, 1), &Batch::random(&config, 5, 1, 2));
+/// assert_eq!(all[0].tensor, "output");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expectation {
     /// Its name, as in [`TensorReport`].

@@ -1,4 +1,5 @@
-//! README and the pages of `docs`: every link leads to a file, and every test that a table names is there.
+//! README, the pages of `docs` and rustdoc: every link leads to a file, every test that a table names is there, and every
+//! public type has an example.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -79,4 +80,33 @@ fn tests_are_there() {
 /// Options of other frameworks that the crate's sources name, such as ONNX's.
 fn text_has(sources: &[(PathBuf, String)], name: &str) -> bool {
     sources.iter().any(|(path, text)| path.components().any(|part| part.as_os_str() == "src") && text.contains(name))
+}
+
+/// What only the feature `harness` hands out.
+const WITHOUT: [&str; 1] = ["Program"];
+
+#[test]
+fn public_types_have_examples() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let is_public = |path: &PathBuf| {
+        !["harness.rs", "kernels", "lower", "twins"].iter().any(|part| path.iter().any(|found| found == *part))
+    };
+    let mut count = 0;
+    for path in files(&src, "rs").into_iter().filter(is_public) {
+        let text = fs::read_to_string(&path).expect("a source");
+        let mut has_example = false;
+        for line in text.lines() {
+            let of_type =
+                ["pub struct ", "pub enum ", "pub trait ", "pub type "].iter().find_map(|of| line.strip_prefix(of));
+            if let Some(rest) = of_type {
+                let name = rest.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+                assert!(has_example || WITHOUT.contains(&name), "{}: {name} has no example", path.display());
+                count += 1;
+            }
+            // Attributes, and the notes of a maintainer, stand between the example and its type.
+            let goes_on = line.starts_with("//") || line.starts_with('#') || line.starts_with(' ') || line == ")]";
+            has_example = goes_on && (has_example || line.starts_with("/// ```"));
+        }
+    }
+    assert!(count > 80, "{count} types");
 }

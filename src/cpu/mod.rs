@@ -193,6 +193,17 @@ fn zeros(what: &'static str, shape: &[usize]) -> Result<Vec<f32>> {
 }
 
 /// What a backward pass gives.
+///
+/// ```
+/// # use wgpu_gru::cpu::CpuGru;
+/// # use wgpu_gru::{GruConfig, Unroll, Weights};
+/// # let config = GruConfig::new(8, 32);
+/// # let mut net = CpuGru::new(config.clone(), &Weights::random(&config, 1))?.unroll(Unroll::training(10, 4))?;
+/// net.forward(&[0.5; 10 * 4 * 8], None)?;
+/// net.backward(None, Some(&[1.0; 4 * 32]))?;
+/// assert_eq!(net.gradients().weights.weight_hh.len(), 3 * 32 * 32);
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct CpuGradients {
     /// Of the weights, each of the shape of what it belongs to.
@@ -204,6 +215,16 @@ pub struct CpuGradients {
 }
 
 /// A layer laid out over T steps of B rows, with every buffer that its passes need.
+///
+/// ```
+/// use wgpu_gru::cpu::CpuGru;
+/// use wgpu_gru::{GruConfig, Unroll, Weights};
+/// let config = GruConfig::new(8, 32);
+/// let mut net = CpuGru::new(config.clone(), &Weights::random(&config, 1))?.unroll(Unroll::training(10, 4))?;
+/// net.forward(&[0.5; 10 * 4 * 8], None)?;
+/// assert_eq!(net.h_n().len(), 4 * 32);
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct CpuUnrolled {
     unroll: Unroll,

@@ -25,6 +25,15 @@ pub(super) const OPTIONAL_FEATURES: wgpu::Features =
 ///
 /// A clone is another handle to the same thing. An app that owns a device hands it over with [`Gpu::from_device`]; its
 /// handlers stay as they are, and nothing is submitted except by the calls that say so.
+///
+/// ```no_run
+/// # fn example(device: wgpu_gru::wgpu::Device, queue: wgpu_gru::wgpu::Queue) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::Gpu;
+/// let own = Gpu::new_blocking()?;
+/// println!("{}", own.describe());
+/// let of_the_app = Gpu::from_device(device, queue);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Gpu {
     inner: Arc<Inner>,
@@ -75,6 +84,14 @@ struct ActivityCounters {
 
 /// What the crate has done on a device since the [`Gpu`] was made. Two of them show what happened in between; a test
 /// holds that recording does nothing of this.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// let before = gpu.activity();
+/// // a frame of the app
+/// assert_eq!(gpu.activity().submissions, before.submissions, "nothing was submitted behind its back");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
     /// Buffers created.

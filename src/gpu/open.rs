@@ -14,6 +14,15 @@ const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
     .union(wgpu::Backends::BROWSER_WEBGPU);
 
 /// How [`Gpu::with_options`] chooses an adapter.
+///
+/// ```no_run
+/// # fn example() -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gpu, GpuOptions};
+/// let mut options = GpuOptions::from_env();
+/// options.adapter_name = Some("llvmpipe".to_owned());
+/// let gpu = pollster::block_on(Gpu::with_options(options))?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct GpuOptions {

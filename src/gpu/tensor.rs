@@ -15,6 +15,15 @@ use crate::gpu::written::Written;
 /// A tensor knows when the crate last wrote it, and its clones and parts know it too: a backward pass refuses to work
 /// on what was changed since its forward pass ([`Error::ChangedSinceForward`]). What shaders and copies of the app
 /// write it cannot know, nor that two tensors were made [from one buffer](Self::from_buffer) of the app.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::Tensor;
+/// let tensor = Tensor::from_slice(gpu, &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// let binding = tensor.binding()?; // for a shader of the app
+/// assert_eq!(tensor.read_blocking()?[5], 6.0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Tensor {
     gpu: Gpu,

@@ -15,6 +15,12 @@ use crate::weights::{Biases, CellLayout, CellWeights, LoadReport, StateDict, Wei
 /// | `kernel` | `[in, GH]` |
 /// | `recurrent_kernel` | `[H, GH]` |
 /// | `bias` | `[2, 3H]` of a GRU with `reset_after=True`, otherwise `[GH]` |
+///
+/// ```
+/// use wgpu_gru::keras::CellNames;
+/// assert_eq!(CellNames::numbered("arr_", 3).recurrent_kernel, "arr_4");
+/// assert_eq!(CellNames::saved("layers/gru/cell/").kernel, "layers/gru/cell/vars/0");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CellNames {

@@ -7,6 +7,15 @@ use crate::config::{GruConfig, RnnConfig};
 use crate::error::Error;
 
 /// A layer of a model of Keras's.
+///
+/// ```no_run
+/// # fn example() -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::keras::Model::load("model.keras")?;
+/// for layer in model.layers() {
+///     println!("{} is a {} and lies in {}", layer.name, layer.class, layer.path);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Layer {
@@ -26,6 +35,16 @@ pub struct Layer {
 }
 
 /// What a layer is here.
+///
+/// ```no_run
+/// # fn example() -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::keras::Model::load("model.keras")?;
+/// use wgpu_gru::keras::Kind;
+/// if let Kind::Gru(config) = &model.layer("gru")?.kind {
+///     println!("a GRU of {} units", config.hidden_size);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Kind {
@@ -54,6 +73,15 @@ pub enum Kind {
 }
 
 /// An option of a layer that is left out, and why.
+///
+/// ```no_run
+/// # fn example() -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::keras::Model::load("model.keras")?;
+/// for ignored in &model.layer("gru")?.ignored {
+///     println!("{} = {} is left out: {}", ignored.option, ignored.value, ignored.because);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ignored {

@@ -68,6 +68,14 @@ const METADATA: &str = "metadata.json";
 const MAX_TEXT: usize = 1 << 22;
 
 /// A model that Keras saved as a `.keras` file: its layers and their arrays.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// let model = wgpu_gru::keras::Model::load("model.keras")?;
+/// println!("{model}"); // a line a layer
+/// let (gru, report) = model.gru(gpu, &["gru"])?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Model {
     keras_version: String,

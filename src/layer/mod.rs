@@ -30,6 +30,15 @@ use crate::weights::Weights;
 /// [crate's documentation](crate).
 ///
 /// A clone is another handle to the same parameters.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, Recurrent, RnnConfig};
+/// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// // One whose kind is known at run time only.
+/// let any = Recurrent::new(gpu, RnnConfig::new(8, 32).erased(), 1)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Recurrent<C = Cell> {
     gpu: Gpu,
@@ -38,9 +47,25 @@ pub struct Recurrent<C = Cell> {
 }
 
 /// A GRU: the gated recurrent unit of Cho et al. (2014).
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, Tensor};
+/// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// let out = gru.forward(&Tensor::zeros(gpu, &[20, 4, 8])?, None)?;
+/// assert_eq!(out.output.shape(), [20, 4, 32]);
+/// # Ok(()) }
+/// ```
 pub type Gru = Recurrent<GruCell>;
 
 /// A plain RNN.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Rnn, RnnConfig};
+/// let rnn = Rnn::new(gpu, RnnConfig::new(8, 32), 1)?;
+/// # Ok(()) }
+/// ```
 pub type Rnn = Recurrent<RnnCell>;
 
 impl<C: Copy + Into<Cell>> Config<C> {

@@ -11,6 +11,14 @@ use crate::plan::tensors::Tensors;
 use crate::weights::{CellWeights, Weights, suffix_of};
 
 /// The weights and biases of one cell on the GPU, or their gradients. Shapes as in [`CellWeights`].
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let gru = wgpu_gru::Gru::new(gpu, wgpu_gru::GruConfig::new(8, 32), 1)?;
+/// let cell = &gru.parameters().cells[0];
+/// assert_eq!(cell.weight_ih.shape(), [3 * 32, 8]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct CellParameters {
     /// `[GH, in]`
@@ -50,6 +58,15 @@ fn evenly(tensors: &[&Tensor]) -> bool {
 
 /// The weights and biases of a layer on the GPU, or their gradients: one entry a cell, layer by layer, in each the
 /// forward direction first.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let gru = wgpu_gru::Gru::new(gpu, wgpu_gru::GruConfig::new(8, 32), 1)?;
+/// for (name, tensor) in gru.parameters().named(gru.config()) {
+///     println!("{name} {:?}", tensor.shape()); // weight_ih_l0 [96, 8]
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Parameters {
     /// Layers times directions of them.

@@ -27,6 +27,21 @@ use crate::unroll::Unroll;
 /// limits, and for many shapes twice that. Batch-first tensors, and outputs of rows with lengths, are copied as a
 /// whole: one that is larger than `max_storage_buffer_binding_size` is refused, where a time-major layer is cut into
 /// chunks.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, Unroll};
+/// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// let mut net = gru.unroll(Unroll::training(64, 16))?;
+/// net.input().write(&[0.0; 64 * 16 * 8])?;
+/// net.d_output()?.write(&[1.0; 64 * 16 * 32])?;
+/// gpu.submit(|encoder| {
+///     net.encode_forward(encoder)?;
+///     net.encode_backward(encoder)
+/// })?;
+/// let d_weight_hh = net.gradients()?.parameters.cells[0].weight_hh.read_blocking()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Unrolled {
     gpu: Gpu,
@@ -54,6 +69,15 @@ struct Training {
 
 /// What a forward pass gives, on the GPU: handles to tensors that the next forward pass of the same [`Unrolled`] writes
 /// over. L is the number of layers, D that of directions.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::{Gru, GruConfig, Tensor};
+/// # let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// let out = gru.forward(&Tensor::zeros(gpu, &[20, 4, 8])?, None)?;
+/// let (output, h_n) = (out.output.read_blocking()?, out.h_n.read_blocking()?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Output {
     /// The state of the last layer after each step, `[T, B, DH]`, or `[B, T, DH]` if batch-first. Zero past a row's
@@ -64,6 +88,17 @@ pub struct Output {
 }
 
 /// What a backward pass gives, on the GPU. Each backward pass replaces the gradients; it does not add to them.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::{Gru, GruConfig, Tensor, Unroll};
+/// # let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// let mut net = gru.unroll(Unroll::training(20, 4))?;
+/// net.forward(&Tensor::zeros(gpu, &[20, 4, 8])?, None)?;
+/// let gradients = net.backward(Some(&Tensor::zeros(gpu, &[20, 4, 32])?), None)?;
+/// assert_eq!(gradients.h0.shape(), [1, 4, 32]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Gradients {
     /// The gradients of weights and biases.

@@ -12,6 +12,17 @@ use crate::gpu::{Gpu, Tensor};
 ///
 /// It grows as layers are unrolled: unroll the largest one first, since a layer keeps the memory that it was made with.
 /// A clone is another handle to the same memory.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{ExternalTensors, Gru, GruConfig, Unroll, Workspace};
+/// let shared = ExternalTensors { workspace: Some(Workspace::new(gpu)), ..Default::default() };
+/// let nets = [64, 32].map(|units| {
+///     let gru = Gru::new(gpu, GruConfig::new(8, units), 1)?;
+///     gru.unroll_with(Unroll::inference(100, 4), &shared)
+/// });
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Workspace {
     gpu: Gpu,

@@ -11,6 +11,17 @@ use crate::target::at_most;
 /// It has `splits` subgroups of `groups` groups of `slices` invocations. A group has `units` units, those of the same group
 /// in every subgroup. Each of its invocations, of all subgroups, multiplies a slice of the operand. Without subgroups a
 /// group is one invocation.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, Schedule, TimeLoop, Unroll};
+/// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// let net = gru.unroll(Unroll::inference(20, 4).schedule(Schedule::Step))?;
+/// if let TimeLoop::Step { forward, .. } = net.plan().time_loop() {
+///     println!("{} rows by {} units a workgroup", forward.rows, forward.columns());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TileCut {
     /// Invocations of a group, each of which multiplies a slice. A power of two; 1 without subgroups.
@@ -112,6 +123,17 @@ impl TileCut {
 
 /// How a workgroup of steps by rows is cut: groups of `slices` invocations, each of which owns `units` units of `rows`
 /// rows of the batch.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, Schedule, TimeLoop, Unroll};
+/// let gru = Gru::new(gpu, GruConfig::new(8, 32), 1)?;
+/// let net = gru.unroll(Unroll::inference(20, 4).schedule(Schedule::Rows))?;
+/// if let TimeLoop::Rows { forward, .. } = net.plan().time_loop() {
+///     println!("{} rows a workgroup", forward.rows);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowsCut {
     /// Invocations of a group, each of which multiplies a slice.
@@ -200,6 +222,17 @@ impl RowsCut {
 
 /// How workgroups of steps by exchange are cut. Each owns the units of a tile for `rows` rows of the batch; so many of them
 /// have all units, and run at a time.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, Schedule, TimeLoop, Unroll};
+/// let gru = Gru::new(gpu, GruConfig::new(8, 256), 1)?;
+/// let net = gru.unroll(Unroll::inference(20, 4).schedule(Schedule::Exchange))?;
+/// if let TimeLoop::Exchange { forward, .. } = net.plan().time_loop() {
+///     println!("{forward:?}");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExchangeCut {
     /// What a workgroup multiplies at a time.

@@ -29,6 +29,16 @@ const MOST_CPU_ROWS: usize = 16;
 
 /// How the workgroups of a frame are cut: `blocks` of `units` groups of `slices` invocations. A block has `rows` rows
 /// of the batch, a group one unit of all of them; each of its invocations multiplies a slice of the operand.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::{Gru, GruConfig, StreamOptions};
+/// let stream = Gru::new(gpu, GruConfig::new(8, 32), 1)?.stream(StreamOptions::new(100))?;
+/// if let Some(cut) = stream.plan().frame() {
+///     println!("one dispatch a frame, {} rows a workgroup", cut.blocks * cut.rows);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FrameCut {
     /// Invocations of a group. A power of two. It depends on nothing but the layer and the device, so that a row has

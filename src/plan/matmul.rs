@@ -67,6 +67,11 @@ pub(crate) fn is_long(terms: usize) -> bool {
 }
 
 /// Which matrix product is used.
+///
+/// ```
+/// use wgpu_gru::MatmulKernel;
+/// assert_eq!(MatmulKernel::TiledLarge.tile(), [128, 128]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MatmulKernel {

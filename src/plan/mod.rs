@@ -56,6 +56,16 @@ use passes::Passes;
 use tensors::{Buffer, Owner, Tensors};
 
 /// Buffers of one name and size that an unrolled layer makes.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::{Gru, GruConfig, Unroll};
+/// # let net = Gru::new(gpu, GruConfig::new(8, 32), 1)?.unroll(Unroll::training(20, 4))?;
+/// for buffer in net.plan().allocations() {
+///     println!("{}: {} of {} bytes", buffer.name, buffer.count, buffer.bytes);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Allocation {
@@ -72,6 +82,15 @@ pub struct Allocation {
 
 /// How a layer will be run: the list of its buffers and that of its operations. [`explain`](crate::Unrolled::explain)
 /// prints both.
+///
+/// ```
+/// use wgpu_gru::wgpu::{DeviceType, Limits};
+/// use wgpu_gru::{GruConfig, Plan, Unroll};
+/// let unroll = Unroll::training(1000, 64);
+/// let plan = Plan::new(&GruConfig::new(64, 256), &unroll, &Limits::default(), DeviceType::DiscreteGpu)?;
+/// println!("{} bytes, {} dispatches forward", plan.bytes(), plan.forward_dispatches());
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Plan {
     config: Config,

@@ -5,6 +5,14 @@ use crate::config::Cell;
 use crate::schedule::{Schedule, Tuning};
 
 /// The time loop of a layer.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::{Gru, GruConfig, Unroll};
+/// # let net = Gru::new(gpu, GruConfig::new(8, 32), 1)?.unroll(Unroll::training(20, 4))?;
+/// println!("{:?}", net.plan().time_loop());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeLoop {

@@ -16,6 +16,13 @@ use crate::config::{Cell, Config, Reset};
 use crate::weights;
 
 /// The weights of one cell in f64, of the shapes of [`weights::CellWeights`].
+///
+/// ```
+/// use wgpu_gru::reference::oracle;
+/// use wgpu_gru::{GruConfig, Weights};
+/// let weights = oracle::cells(&Weights::random(&GruConfig::new(8, 32), 1));
+/// assert_eq!(weights[0].weight_hh.len(), 3 * 32 * 32);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct CellWeights {
     /// `[GH, in]`
@@ -60,6 +67,16 @@ pub fn widen(values: &[f32]) -> Vec<f64> {
 }
 
 /// What is run.
+///
+/// ```
+/// use wgpu_gru::reference::oracle::{self, Run};
+/// use wgpu_gru::{GruConfig, Weights};
+/// let config = GruConfig::new(2, 3).erased();
+/// let weights = oracle::cells(&Weights::random(&config, 1));
+/// let run = Run { seq_len: 5, batch: 1, lengths: None, episode_starts: None, dropout: Vec::new() };
+/// let forward = oracle::forward(&config, &weights, &run, &[0.5; 5 * 2], &[0.0; 3]);
+/// assert_eq!(forward.h_n.len(), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// T.
@@ -89,6 +106,16 @@ impl Run {
 }
 
 /// What a forward pass gives and what a backward pass needs of it.
+///
+/// ```
+/// # use wgpu_gru::reference::oracle::{self, Run};
+/// # use wgpu_gru::{GruConfig, Weights};
+/// # let config = GruConfig::new(2, 3).erased();
+/// # let weights = oracle::cells(&Weights::random(&config, 1));
+/// # let run = Run { seq_len: 5, batch: 1, lengths: None, episode_starts: None, dropout: Vec::new() };
+/// let forward = oracle::forward(&config, &weights, &run, &[0.5; 5 * 2], &[0.0; 3]);
+/// assert!(forward.largest_state() <= 1.0, "a GRU's states stay where its candidates are");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
     /// The output of the last layer, `[T, B, DH]`, or `[B, T, DH]` if the config is batch-first.
@@ -128,6 +155,17 @@ struct Step {
 }
 
 /// The gradients of a loss with respect to everything that went into a forward pass.
+///
+/// ```
+/// # use wgpu_gru::reference::oracle::{self, Run};
+/// # use wgpu_gru::{GruConfig, Weights};
+/// # let config = GruConfig::new(2, 3).erased();
+/// # let weights = oracle::cells(&Weights::random(&config, 1));
+/// # let run = Run { seq_len: 5, batch: 1, lengths: None, episode_starts: None, dropout: Vec::new() };
+/// # let forward = oracle::forward(&config, &weights, &run, &[0.5; 5 * 2], &[0.0; 3]);
+/// let gradients = oracle::backward(&config, &weights, &run, &forward, &[1.0; 5 * 3], &[0.0; 3]);
+/// assert_eq!(gradients.d_x.len(), 5 * 2);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradients {
     /// Of the input, in its own layout.

@@ -7,6 +7,13 @@ use crate::gpu::Tensor;
 use crate::kernels::{ADAM, AdamParams};
 
 /// The options of [`Adam`]; the defaults are those of PyTorch's `Adam`.
+///
+/// ```
+/// use wgpu_gru::train::AdamOptions;
+/// let adamw = AdamOptions { learning_rate: 1e-3, weight_decay: 0.01, max_norm: Some(1.0), ..AdamOptions::default() };
+/// adamw.validate()?;
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamOptions {
     /// Step size, finite and at least 0.
@@ -84,6 +91,17 @@ impl AdamOptions {
 /// Adam (Kingma and Ba, 2015) over any number of parameters, with clipping by their global norm or by value; with
 /// [`weight_decay`](AdamOptions::weight_decay) AdamW. Moments, norm and bias corrections stay on the GPU, so a step is
 /// recorded without knowing which one it is.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::train::{Adam, AdamOptions, Linear, Loss, Sgd, SgdOptions};
+/// # let linear = Linear::new(gpu, 32, 4, 1)?;
+/// # let features = wgpu_gru::Tensor::zeros(gpu, &[20, 32])?;
+/// # let head = linear.unroll(&features, None)?;
+/// let adam = Adam::new(head.pairs(), &AdamOptions::default())?;
+/// gpu.submit(|encoder| Ok(adam.encode(encoder)))?; // one step
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Adam(Optimiser);
 

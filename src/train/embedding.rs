@@ -177,6 +177,17 @@ impl Embedding {
 }
 
 /// An embedding with its output, for inference.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::train::Embedding;
+/// use wgpu_gru::{Gru, GruConfig, Unroll};
+/// let net = Gru::new(gpu, GruConfig::new(16, 32), 1)?.unroll(Unroll::inference(20, 1))?;
+/// let embedding = Embedding::new(gpu, 100, 16, 1)?.unroll_inference(net.input())?;
+/// embedding.write_indices(&[7; 20])?; // below 100
+/// gpu.submit(|encoder| Ok(embedding.encode_forward(encoder)))?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct EmbeddingInference {
     output: Tensor,
@@ -209,6 +220,20 @@ impl EmbeddingInference {
 }
 
 /// An embedding with its output and gradients, laid out by [`Embedding::unroll`].
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::train::Embedding;
+/// use wgpu_gru::{Gru, GruConfig, Unroll};
+/// let mut net = Gru::new(gpu, GruConfig::new(16, 32), 1)?.unroll(Unroll::training(20, 1))?;
+/// let embedding = Embedding::new(gpu, 100, 16, 1)?.unroll(net.input())?;
+/// embedding.write_indices(&[7; 20])?;
+/// gpu.submit(|encoder| {
+///     embedding.encode_forward(encoder);
+///     net.encode_forward(encoder)
+/// })?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct UnrolledEmbedding {
     forward: EmbeddingInference,

@@ -11,6 +11,14 @@ use crate::rng::SplitMix64;
 use crate::weights::{LoadReport, StateDict};
 
 /// y = x W^T + b, as `nn.Linear`: weight `[out_features, in_features]`, bias `[out_features]`, or none.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// use wgpu_gru::train::Linear;
+/// let linear = Linear::new(gpu, 32, 10, 1)?;
+/// assert_eq!(linear.parameters()[0].shape(), [10, 32]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Linear {
     gpu: Gpu,
@@ -234,6 +242,16 @@ fn given<const N: usize>(tensors: [&Tensor; N]) -> (Tensors, [Id; N]) {
 }
 
 /// A linear layer with its output, for inference.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::{Gru, GruConfig, Unroll, train::Linear};
+/// let net = Gru::new(gpu, GruConfig::new(8, 32), 1)?.unroll(Unroll::inference(20, 4))?;
+/// let head = Linear::new(gpu, 32, 10, 1)?.unroll_inference(net.output())?;
+/// gpu.submit(|encoder| Ok(head.encode_forward(encoder)))?;
+/// assert_eq!(head.output().shape(), [20, 4, 10]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct LinearInference {
     output: Tensor,
@@ -255,6 +273,15 @@ impl LinearInference {
 }
 
 /// A linear layer with its buffers and programs, for training.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::{Gru, GruConfig, Unroll, train::Linear};
+/// let net = Gru::new(gpu, GruConfig::new(8, 32), 1)?.unroll(Unroll::training(20, 4))?;
+/// let head = Linear::new(gpu, 32, 10, 1)?.unroll(net.output(), net.d_output()?)?;
+/// assert_eq!(head.d_output().shape(), [20, 4, 10]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct UnrolledLinear {
     forward: LinearInference,

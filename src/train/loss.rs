@@ -159,6 +159,19 @@ impl LossOptions {
 /// rows, that count. A row that does not count has no part in the loss and a gradient of exactly 0, even where its
 /// prediction is NaN or what is expected of it is. How many count is found on the GPU each time; if there are none, the
 /// loss is NaN, as that of PyTorch is, and all gradients are 0.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # use wgpu_gru::train::Linear;
+/// # let features = wgpu_gru::Tensor::zeros(gpu, &[20, 32])?;
+/// # let head = Linear::new(gpu, 32, 10, 1)?.unroll(&features, None)?;
+/// use wgpu_gru::train::Loss;
+/// let loss = Loss::cross_entropy(head.output(), head.d_output())?;
+/// loss.write_classes(&[3; 20])?;
+/// gpu.submit(|encoder| Ok(loss.encode(encoder)))?;
+/// println!("{}", loss.loss().read_blocking()?[0]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Loss {
     tensors: Tensors,

@@ -51,6 +51,11 @@ impl<'a> From<&Self> for Parameter<'a> {
 }
 
 /// What becomes of the gradients of several backward passes: see [`AdamOptions::accumulate`](super::AdamOptions).
+///
+/// ```
+/// use wgpu_gru::train::{Accumulation, AdamOptions};
+/// let options = AdamOptions { accumulate: Some(Accumulation::Mean), ..AdamOptions::default() };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Accumulation {
     /// A step takes their mean: k passes over batches of B rows, each with its mean loss, are one over k B rows.

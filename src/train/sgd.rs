@@ -7,6 +7,13 @@ use crate::gpu::Tensor;
 use crate::kernels::{SGD, SgdParams};
 
 /// The options of [`Sgd`]; the defaults are PyTorch's.
+///
+/// ```
+/// use wgpu_gru::train::SgdOptions;
+/// let nesterov = SgdOptions { learning_rate: 0.1, momentum: 0.9, nesterov: true, ..SgdOptions::default() };
+/// nesterov.validate()?;
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdOptions {
     /// Step size, finite and at least 0; 0.001, as PyTorch has it.

@@ -5,6 +5,11 @@ use crate::config::{Cell, Config};
 use crate::error::{Error, Result, expect_len};
 
 /// The order in which a source has the rows of a GRU's gates.
+///
+/// ```
+/// use wgpu_gru::{CellLayout, GateOrder};
+/// assert_eq!(CellLayout::KERAS.gates, GateOrder::UpdateResetNew);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GateOrder {
     /// r, z, n: PyTorch, cuDNN, JAX's flax, and this crate.
@@ -22,6 +27,12 @@ pub enum GateOrder {
 /// | Keras         | [`CellLayout::KERAS`]   | `kernel`             | `recurrent_kernel`    | [`Biases::Joined`] with `reset_after`, [`Biases::Input`] without |
 ///
 /// A plain RNN has one gate, so for it the order does not matter.
+///
+/// ```
+/// use wgpu_gru::{CellLayout, GateOrder};
+/// let of_rnnoise = CellLayout { gates: GateOrder::UpdateResetNew, transposed: true };
+/// assert_eq!(of_rnnoise, CellLayout::KERAS);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellLayout {
     /// The order of the gates.
@@ -40,6 +51,13 @@ impl CellLayout {
 }
 
 /// The biases of a cell as a source has them.
+///
+/// ```
+/// use wgpu_gru::{Biases, CellLayout, CellWeights, GruConfig};
+/// let config = GruConfig::new(3, 4).bias(false);
+/// let cell = CellWeights::from_layout(&config, 0, CellLayout::ONNX, &[0.0; 36], &[0.0; 48], Biases::None)?;
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Biases<'a> {
     /// There are none.

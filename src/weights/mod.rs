@@ -34,6 +34,11 @@ use crate::rng::SplitMix64;
 /// | `bias_hh`   | `bias_hh_l{k}{_reverse}`   | `[GH]`     |
 ///
 /// Without biases the last two are empty.
+///
+/// ```
+/// use wgpu_gru::{CellWeights, GruConfig};
+/// assert_eq!(CellWeights::shapes(&GruConfig::new(8, 32), 0)[0], [3 * 32, 8]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct CellWeights {
     /// From the input to the gates, `[GH, in]`.
@@ -68,6 +73,15 @@ impl CellWeights {
 }
 
 /// The weights of a whole layer: one entry a cell, layer by layer, in each the forward direction first.
+///
+/// ```
+/// use wgpu_gru::{GruConfig, Weights};
+/// let config = GruConfig::new(8, 32).num_layers(2);
+/// let weights = Weights::random(&config, 1);
+/// let names: Vec<_> = weights.named(&config).map(|(name, _)| name).collect();
+/// assert_eq!(names[4], "weight_ih_l1");
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     /// Layers times directions of them.

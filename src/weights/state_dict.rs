@@ -7,6 +7,13 @@ use crate::config::{Cell, Config, Direction, GruConfig, RnnConfig};
 use crate::error::{Error, Result, expect_len, expect_shape};
 
 /// An array of f32 on the host, row-major.
+///
+/// ```
+/// use wgpu_gru::Array;
+/// let array = Array::new(&[2, 3], vec![0.0; 6])?;
+/// assert!(Array::new(&[2, 3], vec![0.0; 5]).is_err());
+/// # Ok::<_, wgpu_gru::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
     shape: Vec<usize>,
@@ -73,6 +80,15 @@ pub struct StateDict {
 }
 
 /// What was found where a layer was made from a [`StateDict`].
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let dict = wgpu_gru::StateDict::default();
+/// let config = dict.gru_config("encoder.")?;
+/// let (gru, report) = wgpu_gru::Gru::from_state_dict(gpu, config, &dict, "encoder.")?;
+/// assert!(report.unused.is_empty(), "not read: {:?}", report.unused);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadReport {

@@ -31,6 +31,13 @@ use crate::config::{Cell, Config, Direction, GruCell, RnnCell};
 use crate::error::{Error, Result, expect_shape};
 
 /// A model of ONNX, of opset 7 or later, and the layers in it. [Its module](crate::onnx) has an example.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// let model = wgpu_gru::onnx::Model::load("model.onnx")?;
+/// let gru = wgpu_gru::Gru::from_onnx(gpu, &model.gru("gru")?)?;
+/// # Ok(()) }
+/// ```
 pub struct Model {
     graph: Graph,
     nodes: Vec<Node>,
@@ -47,6 +54,14 @@ impl fmt::Debug for Model {
 }
 
 /// The operator of a [`Node`].
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::onnx::Model::load("model.onnx")?;
+/// use wgpu_gru::onnx::Op;
+/// let grus = model.nodes().iter().filter(|node| node.op == Op::Gru);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
@@ -65,6 +80,15 @@ pub enum Op {
 pub(crate) use self::Op as OnnxOp;
 
 /// A node of a graph that is a recurrent or linear layer.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::onnx::Model::load("model.onnx")?;
+/// for node in model.nodes() {
+///     println!("{}: {:?}, {:?} units", node.name, node.op, node.hidden_size);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Node {
@@ -83,6 +107,18 @@ pub struct Node {
 }
 
 /// What a recurrent layer of a graph begins with.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::onnx::Model::load("model.onnx")?;
+/// use wgpu_gru::onnx::FirstState;
+/// for state in &model.gru("gru")?.first_states {
+///     if let FirstState::Given(name) = state {
+///         println!("the app has to give {name}");
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum FirstState {
     /// Zeros.
@@ -95,6 +131,14 @@ pub enum FirstState {
 }
 
 /// A recurrent layer of a graph: what it is, its weights, and where it stands.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::onnx::Model::load("model.onnx")?;
+/// let layer = model.gru("gru")?;
+/// let gru = wgpu_gru::Gru::from_onnx(gpu, &layer)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Layer<C = Cell> {
@@ -138,6 +182,13 @@ impl<C> Layer<C> {
 }
 
 /// A linear layer of a graph, in PyTorch's layout.
+///
+/// ```no_run
+/// # fn example(gpu: &wgpu_gru::Gpu) -> wgpu_gru::Result<()> {
+/// # let model = wgpu_gru::onnx::Model::load("model.onnx")?;
+/// let head = wgpu_gru::train::Linear::from_onnx(gpu, &model.linear("head")?)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Linear {
