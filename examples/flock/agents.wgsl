@@ -1,10 +1,17 @@
 // The app's own world: a light that wanders, and agents that feel and move. Between the two the GRU thinks.
 
+// What whoever looks on wants.
+struct Wish {
+    // Where the light is to go while it is held.
+    hand: vec2<f32>,
+    held: u32,
+    // The mind begins anew in every frame.
+    forgets: u32,
+}
+
 override DT: f32;
 override SENSES: u32;
 override UNIT_OF_FORCE: f32;
-// The mind begins anew in every frame.
-override FORGETS: bool;
 
 @group(0) @binding(0) var<storage, read_write> sky: Sky;
 @group(0) @binding(1) var<storage, read_write> agents: array<Agent>;
@@ -17,6 +24,10 @@ override FORGETS: bool;
 // The head: [2, HIDDEN] and [2].
 @group(0) @binding(5) var<storage, read> weight: array<f32>;
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<uniform> wish: Wish;
+
+// How fast the light goes when it leaves its path or comes back: not much faster than those that the mind learned from.
+const HASTE: f32 = 1.5;
 
 fn random(agent: ptr<function, Agent>) -> f32 {
     // A step of PCG.
@@ -45,18 +56,24 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// The light goes on. One invocation.
+// The light goes on: along its path, or to the hand that holds it. One invocation.
 @compute @workgroup_size(1)
 fn shine() {
     let time = f32(sky.frame) * DT;
-    sky.light = vec2<f32>(
+    let path = vec2<f32>(
         1.1 * sin(0.3 * time + 0.4) + 0.2 * sin(0.8 * time),
         0.4 * sin(0.5 * time + 1.1) + 0.15 * sin(0.9 * time + 0.5),
     );
-    sky.velocity = vec2<f32>(
+    let velocity = vec2<f32>(
         0.33 * cos(0.3 * time + 0.4) + 0.16 * cos(0.8 * time),
         0.2 * cos(0.5 * time + 1.1) + 0.135 * cos(0.9 * time + 0.5),
     );
+    let away = select(vec2<f32>(), wish.hand - path, wish.held != 0u);
+    var step = 0.15 * (away - sky.away);
+    step *= min(1.0, HASTE * DT / max(length(step), 1e-6));
+    sky.away += step;
+    sky.light = path + sky.away;
+    sky.velocity = velocity + step / DT;
     sky.frame += 1u;
 }
 
@@ -77,7 +94,7 @@ fn feel(@builtin(global_invocation_id) id: vec3<u32>) {
     senses[first + 5u] = agent.velocity.x;
     senses[first + 6u] = agent.velocity.y;
     senses[first + 7u] = 4.0 * agent.radius;
-    if FORGETS {
+    if wish.forgets != 0u {
         sources[id.x] = 0xffffffffu;
     }
 }

@@ -1,21 +1,34 @@
 //! The app: its buffers, its shaders, and one frame of them with the mind in between.
 
 use wgpu_gru::wgpu::{self, BufferUsages};
-use wgpu_gru::{Error, ExternalTensors, Gpu, Result, Stream, StreamOptions, Tensor};
+use wgpu_gru::{ExternalTensors, Gpu, Result, Stream, StreamOptions, Tensor};
 
 use crate::mind::Mind;
 use crate::school::UNIT_OF_FORCE;
-use crate::{DT, HIDDEN, OPEN, PERIOD, SENSES};
+use crate::world::{DT, HIDDEN, OPEN, PERIOD, SENSES};
 
-/// Numbers of an agent in its buffer.
-const AGENT: usize = 8;
+/// Numbers of the sky and of an agent in their buffers.
+pub(crate) const SKY: usize = 8;
+pub(crate) const AGENT: usize = 8;
+
+/// What whoever looks on wants of the world.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct Wish {
+    /// Where the light is to go while it is held, in halves of the height of the picture from its middle.
+    pub(crate) hand: [f32; 2],
+    pub(crate) held: u32,
+    /// Minds begin anew in every frame.
+    pub(crate) forgets: u32,
+}
 
 /// A world of agents on the app's device.
 #[derive(Debug)]
 pub(crate) struct App {
     gpu: Gpu,
-    agents: usize,
-    /// Where the light is, how fast it goes, and the number of the frame; filled to a multiple of 8 bytes.
+    wish: wgpu::Buffer,
+    /// Where the light is, how fast it goes, how far from its path it is, and the number of the frame; filled to a
+    /// multiple of 8 bytes.
     pub(crate) sky: wgpu::Buffer,
     pub(crate) creatures: wgpu::Buffer,
     stream: Stream,
@@ -39,8 +52,15 @@ impl App {
             let size = 4 * words as u64;
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
         };
-        let (sky, creatures) = (buffer("sky", 6), buffer("agents", agents * AGENT));
+        let (sky, creatures) = (buffer("sky", SKY), buffer("agents", agents * AGENT));
         let senses = buffer("senses", agents * SENSES);
+        // Of nobody, until somebody has one.
+        let wish = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("wish"),
+            size: size_of::<Wish>() as u64,
+            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
 
         // A row of the stream for each agent. It reads what the app's shader feels, and its rows begin anew as that
         // says.
@@ -59,12 +79,12 @@ impl App {
             ("SENSES", SENSES as f64),
             ("HIDDEN", HIDDEN as f64),
             ("UNIT_OF_FORCE", f64::from(UNIT_OF_FORCE)),
-            ("FORGETS", f64::from(mind.forgets)),
         ];
         let (hidden, sources) = (stream.state().binding()?, stream.gather_indices()?.binding()?);
         let head = mind.head.parameters();
         let (weight, bias) = (head[0].binding()?, head[1].binding()?);
-        let [sky_all, agents_all, senses_all] = [&sky, &creatures, &senses].map(wgpu::Buffer::as_entire_binding);
+        let [wish_all, sky_all, agents_all, senses_all] =
+            [&wish, &sky, &creatures, &senses].map(wgpu::Buffer::as_entire_binding);
         let stage = |entry, bound: &[(u32, &wgpu::BindingResource<'_>)], invocations: usize| {
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(entry),
@@ -79,11 +99,11 @@ impl App {
         };
         let stages = [
             stage("begin", &[(1, &agents_all)], agents),
-            stage("shine", &[(0, &sky_all)], 1),
-            stage("feel", &[(0, &sky_all), (1, &agents_all), (2, &senses_all), (4, &sources)], agents),
+            stage("shine", &[(0, &sky_all), (7, &wish_all)], 1),
+            stage("feel", &[(0, &sky_all), (1, &agents_all), (2, &senses_all), (4, &sources), (7, &wish_all)], agents),
             stage("act", &[(1, &agents_all), (3, &hidden), (4, &sources), (5, &weight), (6, &bias)], agents),
         ];
-        let app = Self { gpu: gpu.clone(), agents, sky, creatures, stream, stages };
+        let app = Self { gpu: gpu.clone(), wish, sky, creatures, stream, stages };
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -98,13 +118,14 @@ impl App {
         self.stream.state().binding()
     }
 
-    pub(crate) fn agents(&self) -> usize {
-        self.agents
-    }
-
     /// What one step of the mind is.
     pub(crate) fn explain(&self) -> String {
         self.stream.explain()
+    }
+
+    /// What is wanted from the next submission on.
+    pub(crate) fn wish(&self, wish: Wish) {
+        self.gpu.queue().write_buffer(&self.wish, 0, bytemuck::bytes_of(&wish));
     }
 
     /// Records one frame: the light moves, the agents feel, think and act.
@@ -117,29 +138,6 @@ impl App {
         act.record(&mut pass);
         Ok(())
     }
-
-    /// How far the agents are from their circles around the light, for half of them at most, over some of these frames.
-    /// Here the CPU looks, every tenth frame.
-    pub(crate) fn score(&self, frames: usize) -> Result<f32> {
-        let creatures = Tensor::from_buffer(&self.gpu, self.creatures.slice(..), &[self.agents, AGENT])?;
-        let sky = Tensor::from_buffer(&self.gpu, self.sky.slice(..), &[6])?;
-        let mut off = Vec::new();
-        for frame in 0..frames {
-            self.gpu.submit(|encoder| self.record_frame(encoder))?;
-            if frame % 10 == 9 && 3 * frame >= frames {
-                let sky = sky.read_blocking()?;
-                off.extend(creatures.read_blocking()?.chunks_exact(AGENT).map(|agent| {
-                    let distance = (agent[0] - sky[0]).hypot(agent[1] - sky[1]);
-                    (distance - agent[4].abs()).abs()
-                }));
-            }
-        }
-        if off.is_empty() {
-            return Err(Error::ZeroSize { what: "frames that are looked at" });
-        }
-        let middle = off.len() / 2;
-        Ok(*off.select_nth_unstable_by(middle, f32::total_cmp).1)
-    }
 }
 
 impl Stage {
@@ -151,7 +149,7 @@ impl Stage {
 }
 
 /// A bind group.
-fn bind(
+pub(crate) fn bind(
     device: &wgpu::Device,
     layout: &wgpu::BindGroupLayout,
     bound: &[(u32, &wgpu::BindingResource<'_>)],

@@ -1,9 +1,9 @@
 //! What the command line asks for.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use crate::args::{Args, ArgsError, Program, WORD, Word};
+use crate::size::{SIZE_NEEDS, Size};
 
 pub(crate) const PROGRAM: Program = Program {
     about: "\
@@ -53,7 +53,7 @@ It is trained first, on the same GPU; then the app runs, frame after frame, and 
             help: "Size of the pictures",
             default: "1280x640",
             quick: "320x160",
-            needs: "two numbers from 16 to 8192, such as 1280x640",
+            needs: SIZE_NEEDS,
             ..WORD
         },
         Word {
@@ -80,19 +80,6 @@ pub(crate) struct Options {
     pub(crate) steps: usize,
     pub(crate) size: [u32; 2],
     pub(crate) out: PathBuf,
-}
-
-/// Width and height of a picture.
-struct Size([u32; 2]);
-
-impl FromStr for Size {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (width, height) = text.split_once('x').ok_or(())?;
-        let side = |text: &str| text.parse().ok().filter(|side| (16..=8192).contains(side)).ok_or(());
-        Ok(Self([side(width)?, side(height)?]))
-    }
 }
 
 impl Options {

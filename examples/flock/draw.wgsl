@@ -1,8 +1,6 @@
 // How the app draws: what was drawn fades, agents are added as streaks of light in the colours of their hidden units, and the
 // sum is toned down to a picture.
 
-// Width over height.
-override ASPECT: f32;
 // How bright one agent is.
 override BRIGHTNESS: f32;
 
@@ -10,6 +8,8 @@ override BRIGHTNESS: f32;
 @group(0) @binding(1) var<storage, read> agents: array<Agent>;
 @group(0) @binding(2) var<storage, read> hidden: array<f32>;
 @group(0) @binding(3) var drawn: texture_2d<f32>;
+// Width over height.
+@group(0) @binding(4) var<uniform> aspect: f32;
 
 struct Corner {
     @builtin(position) position: vec4<f32>,
@@ -56,7 +56,7 @@ fn streak(@builtin(vertex_index) vertex: u32, @builtin(instance_index) index: u3
     // Those whose eyes are open flare up.
     let open = (sky.frame + agent.phase) % PERIOD < OPEN;
     colour = select(colour, colour * 2.0 + vec3<f32>(0.35), open);
-    return Corner(vec4<f32>(place.x / ASPECT, place.y, 0.0, 1.0), at, BRIGHTNESS * colour);
+    return Corner(vec4<f32>(place.x / aspect, place.y, 0.0, 1.0), at, BRIGHTNESS * colour);
 }
 
 @fragment
@@ -69,8 +69,8 @@ fn glow(in: Corner) -> @location(0) vec4<f32> {
 fn tone(@builtin(position) pixel: vec4<f32>) -> @location(0) vec4<f32> {
     let size = vec2<f32>(textureDimensions(drawn));
     let sum = textureLoad(drawn, vec2<i32>(pixel.xy), 0).rgb;
-    let place = vec2<f32>((pixel.x / size.x * 2.0 - 1.0) * ASPECT, 1.0 - pixel.y / size.y * 2.0);
-    let night = vec3<f32>(0.003, 0.004, 0.012) * (1.3 - 0.35 * length(place / vec2<f32>(ASPECT, 1.0)));
+    let place = vec2<f32>((pixel.x / size.x * 2.0 - 1.0) * aspect, 1.0 - pixel.y / size.y * 2.0);
+    let night = vec3<f32>(0.003, 0.004, 0.012) * (1.3 - 0.35 * length(place / vec2<f32>(aspect, 1.0)));
     // The light itself: a core and a halo.
     let far = distance(place, sky.light);
     let light = vec3<f32>(1.0, 0.93, 0.75) * (2.5 * exp(-far * far * 2500.0) + 0.22 * exp(-far * 26.0) + 0.05 * exp(-far * 5.0));

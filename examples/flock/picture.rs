@@ -1,78 +1,45 @@
-//! What the app draws: streaks of light that fade, and the pictures of them.
+//! What the app draws: streaks of light that fade, toned down to a picture.
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
+use wgpu_gru::{Gpu, Result, wgpu};
 
-use wgpu_gru::wgpu;
-use wgpu_gru::{Gpu, Result};
-
-use crate::app::App;
-use crate::{HIDDEN, OPEN, PERIOD};
+use crate::app::{App, bind};
+use crate::world::{HIDDEN, OPEN, PERIOD};
 
 /// What stays of the streaks from one frame to the next.
 const STAYS: f64 = 0.93;
 
 const SUM: wgpu::TextureFormat = wgpu::TextureFormat::Rgba16Float;
-const PICTURE: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
-/// Textures and pipelines.
+/// The pipelines that draw.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     gpu: Gpu,
-    size: [u32; 2],
     agents: u32,
-    sum: wgpu::TextureView,
-    picture: wgpu::Texture,
     fade: wgpu::RenderPipeline,
-    streak: (wgpu::RenderPipeline, wgpu::BindGroup),
-    tone: (wgpu::RenderPipeline, wgpu::BindGroup),
-    /// Where a picture is read from: rows of a multiple of 256 bytes.
-    staging: wgpu::Buffer,
+    streak: wgpu::RenderPipeline,
+    tone: wgpu::RenderPipeline,
 }
 
-/// Why a picture was not written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PictureError {
-    /// The GPU did not give it.
-    #[error("the picture cannot be read: {0}")]
-    Read(String),
-    /// The file could not be made.
-    #[error("{path}: {error}")]
-    File { path: String, error: std::io::Error },
-    /// The file could not be written.
-    #[error(transparent)]
-    Png(#[from] png::EncodingError),
+/// What they draw on: the light of a frame and of those before it.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    sum: wgpu::TextureView,
+    streaks: wgpu::BindGroup,
+    toned: wgpu::BindGroup,
 }
 
 impl Canvas {
-    pub(crate) fn new(gpu: &Gpu, app: &App, size: [u32; 2]) -> Result<Self> {
+    /// Pictures of so many agents, in a format.
+    pub(crate) fn new(gpu: &Gpu, agents: usize, format: wgpu::TextureFormat) -> Self {
         let device = gpu.device();
-        let texture = |format, usage| {
-            device.create_texture(&wgpu::TextureDescriptor {
-                label: None,
-                size: extent(size),
-                mip_level_count: 1,
-                sample_count: 1,
-                dimension: wgpu::TextureDimension::D2,
-                format,
-                usage: usage | wgpu::TextureUsages::RENDER_ATTACHMENT,
-                view_formats: &[],
-            })
-        };
-        let sum =
-            texture(SUM, wgpu::TextureUsages::TEXTURE_BINDING).create_view(&wgpu::TextureViewDescriptor::default());
-        let picture = texture(PICTURE, wgpu::TextureUsages::COPY_SRC);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("draw"),
             source: wgpu::ShaderSource::Wgsl(concat!(include_str!("world.wgsl"), include_str!("draw.wgsl")).into()),
         });
-        let [width, height] = size.map(f64::from);
-        // As much light in all, however many agents there are and however large the picture is.
-        let brightness = 0.055 * 4096.0 / app.agents() as f64;
+        // As much light in all, however many agents there are.
+        let brightness = 0.055 * 4096.0 / agents as f64;
         let constants = [
             ("HIDDEN", HIDDEN as f64),
-            ("ASPECT", width / height),
             ("PERIOD", PERIOD as f64),
             ("OPEN", OPEN as f64),
             ("BRIGHTNESS", brightness.clamp(0.02, 0.5)),
@@ -113,87 +80,70 @@ impl Canvas {
         use wgpu::BlendFactor::{Constant, One, Zero};
         let fade = pipeline(["cover", "fade"], SUM, false, Some([Zero, Constant]));
         let streak = pipeline(["streak", "glow"], SUM, true, Some([One, One]));
-        let tone = pipeline(["cover", "tone"], PICTURE, false, None);
-        let group = |pipeline: &wgpu::RenderPipeline, entries: &[(u32, wgpu::BindingResource<'_>)]| {
-            let layout = pipeline.get_bind_group_layout(0);
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|(binding, resource)| wgpu::BindGroupEntry { binding: *binding, resource: resource.clone() })
-                .collect();
-            device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries })
-        };
-        let sky = || (0, app.sky.as_entire_binding());
-        let of_streak = [sky(), (1, app.creatures.as_entire_binding()), (2, app.hidden()?)];
-        let streak_group = group(&streak, &of_streak);
-        let tone_group = group(&tone, &[sky(), (3, wgpu::BindingResource::TextureView(&sum))]);
-        let staging = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("picture"),
-            size: u64::from(row_bytes(size) * size[1]),
-            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+        let tone = pipeline(["cover", "tone"], format, false, None);
+        Self { gpu: gpu.clone(), agents: agents as u32, fade, streak, tone }
+    }
+
+    /// An empty sheet for pictures of a world, so many pixels wide and high.
+    pub(crate) fn sheet(&self, app: &App, size: [u32; 2]) -> Result<Sheet> {
+        let usage = wgpu::TextureUsages::TEXTURE_BINDING;
+        let sum = texture(&self.gpu, size, SUM, usage).create_view(&wgpu::TextureViewDescriptor::default());
+        let aspect = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("aspect"),
+            size: 4,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let (streak, tone) = ((streak, streak_group), (tone, tone_group));
-        Ok(Self { gpu: gpu.clone(), size, agents: app.agents() as u32, sum, picture, fade, streak, tone, staging })
+        let [width, height] = size.map(|side| side as f32);
+        self.gpu.queue().write_buffer(&aspect, 0, &(width / height).to_ne_bytes());
+        let [sky, creatures, aspect] = [&app.sky, &app.creatures, &aspect].map(wgpu::Buffer::as_entire_binding);
+        let drawn = wgpu::BindingResource::TextureView(&sum);
+        let streaks = self.group(&self.streak, &[(0, &sky), (1, &creatures), (2, &app.hidden()?), (4, &aspect)]);
+        let toned = self.group(&self.tone, &[(0, &sky), (3, &drawn), (4, &aspect)]);
+        Ok(Sheet { sum, streaks, toned })
+    }
+
+    fn group(&self, of: &wgpu::RenderPipeline, bound: &[(u32, &wgpu::BindingResource<'_>)]) -> wgpu::BindGroup {
+        bind(self.gpu.device(), &of.get_bind_group_layout(0), bound)
     }
 
     /// Records the streaks of one frame.
-    pub(crate) fn draw(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut pass = render_pass(encoder, &self.sum, wgpu::LoadOp::Load);
+    pub(crate) fn draw(&self, encoder: &mut wgpu::CommandEncoder, sheet: &Sheet) {
+        let mut pass = render_pass(encoder, &sheet.sum, wgpu::LoadOp::Load);
         pass.set_pipeline(&self.fade);
         pass.set_blend_constant(wgpu::Color { r: STAYS, g: STAYS, b: STAYS, a: STAYS });
         pass.draw(0..3, 0..1);
-        pass.set_pipeline(&self.streak.0);
-        pass.set_bind_group(0, &self.streak.1, &[]);
+        pass.set_pipeline(&self.streak);
+        pass.set_bind_group(0, &sheet.streaks, &[]);
         pass.draw(0..4, 0..self.agents);
     }
 
-    /// Records a picture, and its way to where the CPU can read it.
-    pub(crate) fn develop(&self, encoder: &mut wgpu::CommandEncoder) {
-        let view = self.picture.create_view(&wgpu::TextureViewDescriptor::default());
-        {
-            let mut pass = render_pass(encoder, &view, wgpu::LoadOp::Clear(wgpu::Color::BLACK));
-            pass.set_pipeline(&self.tone.0);
-            pass.set_bind_group(0, &self.tone.1, &[]);
-            pass.draw(0..3, 0..1);
-        }
-        let layout =
-            wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row_bytes(self.size)), rows_per_image: None };
-        let target = wgpu::TexelCopyBufferInfo { buffer: &self.staging, layout };
-        encoder.copy_texture_to_buffer(self.picture.as_image_copy(), target, extent(self.size));
-    }
-
-    /// Waits for the last picture, and writes it.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), PictureError> {
-        let read = |error: &dyn std::fmt::Display| PictureError::Read(error.to_string());
-        self.staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
-        self.gpu.wait_blocking().map_err(|error| read(&error))?;
-        let mapped = self.staging.slice(..).get_mapped_range().map_err(|error| read(&error))?;
-        let [width, height] = self.size;
-        let rows = mapped.chunks_exact(row_bytes(self.size) as usize);
-        // The alpha of a picture is always 1.
-        let pixels: Vec<u8> = rows
-            .flat_map(|row| row[..4 * width as usize].chunks_exact(4))
-            .flat_map(|pixel| pixel[..3].to_vec())
-            .collect();
-        drop(mapped);
-        self.staging.unmap();
-        let file =
-            File::create(path).map_err(|error| PictureError::File { path: path.display().to_string(), error })?;
-        let mut encoder = png::Encoder::new(BufWriter::new(file), width, height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        encoder.set_compression(png::Compression::High);
-        encoder.write_header()?.write_image_data(&pixels)?;
-        Ok(())
+    /// Records a picture of them, on a texture of the sheet's size and the canvas's format.
+    pub(crate) fn develop(&self, encoder: &mut wgpu::CommandEncoder, sheet: &Sheet, picture: &wgpu::TextureView) {
+        let mut pass = render_pass(encoder, picture, wgpu::LoadOp::Clear(wgpu::Color::BLACK));
+        pass.set_pipeline(&self.tone);
+        pass.set_bind_group(0, &sheet.toned, &[]);
+        pass.draw(0..3, 0..1);
     }
 }
 
-fn extent([width, height]: [u32; 2]) -> wgpu::Extent3d {
-    wgpu::Extent3d { width, height, depth_or_array_layers: 1 }
-}
-
-fn row_bytes([width, _]: [u32; 2]) -> u32 {
-    (4 * width).next_multiple_of(256)
+/// A texture that can be drawn on, and used as said.
+pub(crate) fn texture(
+    gpu: &Gpu,
+    [width, height]: [u32; 2],
+    format: wgpu::TextureFormat,
+    usage: wgpu::TextureUsages,
+) -> wgpu::Texture {
+    gpu.device().create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format,
+        usage: usage | wgpu::TextureUsages::RENDER_ATTACHMENT,
+        view_formats: &[],
+    })
 }
 
 fn render_pass<'a>(

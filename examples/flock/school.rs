@@ -2,7 +2,7 @@
 
 use wgpu_gru::rng::SplitMix64;
 
-use crate::{DT, OPEN, PERIOD, SENSES};
+use crate::world::{DT, OPEN, PERIOD, SENSES};
 
 /// What an acceleration of 1 at the head of the net stands for.
 pub(crate) const UNIT_OF_FORCE: f32 = 4.0;

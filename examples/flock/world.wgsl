@@ -15,6 +15,8 @@ struct Sky {
     light: vec2<f32>,
     // How fast it goes.
     velocity: vec2<f32>,
+    // How far it is from its path.
+    away: vec2<f32>,
     frame: u32,
 }
 
