@@ -46,28 +46,26 @@
 #![doc = include_str!("../examples/in_your_app.rs")]
 //! ```
 //!
-//! # In Bevy or another engine
-//! The engine's wgpu has to be of the crate's version, 30 (`cargo tree -i wgpu` shows both): types of two versions are different
-//! types. Where an engine is on another one, it cannot share its device with this version of the crate.
-//!
-//! What is needed of an engine are the device, the queue, and a place in the frame at which commands are recorded:
+//! # In a window, while it learns
+//! `examples/engines` is a workspace of its own, with programs that open a window and that run inside Bevy. In `window`
+//! the agents of `examples/flock` learn while they fly: the app has a surface and a frame, and records both the step of
+//! its stream and a lesson into one encoder. What flies and learns in it, `examples/guide/live.rs` (`App`, `Mind` and
+//! `Lessons` are `app.rs` and `mind.rs` in `examples/flock`):
 //!
 //! ```ignore
-//! // Bevy, in the render app; the names are those of bevy_render 0.18.
-//! fn setup(device: Res<RenderDevice>, queue: Res<RenderQueue>, mut commands: Commands) -> Result {
-//!     let gpu = Gpu::from_device(device.wgpu_device().clone(), (**queue.0).clone());
-//!     let gru = Gru::with_weights(&gpu, GruConfig::new(8, 32), &weights)?;
-//!     commands.insert_resource(Minds { stream: gru.stream(StreamOptions::new(4096))? }); // Resource: Send + Sync
-//!     Ok(())
-//! }
+#![doc = include_str!("../examples/guide/live.rs")]
+//! ```
 //!
-//! impl render_graph::Node for MindsNode {
-//!     fn run(&self, _: &mut RenderGraphContext, context: &mut RenderContext, world: &World) -> Result<(), NodeRunError> {
-//!         // Before the nodes whose shaders bind stream.state().binding(), behind those that write stream.input().
-//!         let _ = world.resource::<Minds>().stream.encode_step(context.command_encoder());
-//!         Ok(())
-//!     }
-//! }
+//! # In Bevy or another engine
+//! The engine's wgpu has to be of the crate's version, 30 (`cargo tree -i wgpu` shows both): types of two versions are
+//! different types. Bevy 0.20 is on wgpu 30; Bevy 0.19 was on 29, and 0.18 on 27. Where an engine is on another one, it
+//! cannot share its device with this version of the crate.
+//!
+//! What is needed of an engine are the device, the queue, and a place in the frame at which commands are recorded. In
+//! Bevy 0.20, `examples/guide/bevy.rs`, which `examples/engines/bevy` runs and holds to the same stream run by hand:
+//!
+//! ```ignore
+#![doc = include_str!("../examples/guide/bevy.rs")]
 //! ```
 //!
 //! - Make layers and streams at load time: pipelines are compiled then. [`Gpu::set_pipeline_cache`] takes the engine's cache.
