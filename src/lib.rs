@@ -98,6 +98,7 @@ mod config;
 pub mod cpu;
 mod error;
 pub mod f16;
+mod finite;
 mod gpu;
 pub mod guide;
 #[cfg(feature = "harness")]
@@ -140,6 +141,7 @@ pub use wgpu;
 
 /// What [`verify()`] is made of: batches, what the oracle says of them, and reports.
 pub mod verify {
+    pub use crate::finite::{FiniteCheck, NonFinite};
     pub use crate::report::{Report, TensorReport};
     pub use crate::verification::{Batch, Expectation, expectation, expectation_of, verify_batch};
 }

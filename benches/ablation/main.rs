@@ -120,6 +120,10 @@ fn choices(gpu: &Gpu) -> Result<String> {
         let without = Pass::new(gpu, (gru(size), training(size)))?;
         table += &watched(compare("checks at run time", with, without)?);
     }
+    for size in [SMALL, MIDDLE] {
+        let of = || Pass::new(gpu, (gru(size), training(size)));
+        table += &watched(compare("finite check", of()?.checked()?, of()?)?);
+    }
     Ok(table)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wgpu_gru::verify::{Batch, verify_batch};
+use wgpu_gru::verify::{Batch, FiniteCheck, verify_batch};
 use wgpu_gru::{Gpu, Gru, GruConfig, Mode, Result, Unroll, Unrolled};
 
 use crate::support::is_quick;
@@ -21,6 +21,7 @@ the thing that is named makes it faster.
 pub(crate) struct Pass {
     gru: Gru,
     net: Unrolled,
+    check: Option<FiniteCheck>,
 }
 
 impl Pass {
@@ -30,12 +31,12 @@ impl Pass {
         if unroll.mode == Mode::Training {
             let mut net = gru.unroll(unroll)?;
             pollster::block_on(verify_batch(&gru, &mut net, &batch))?;
-            return Ok(Self { gru, net });
+            return Ok(Self { gru, net, check: None });
         }
         let net = gru.unroll(unroll)?;
         net.input().write(&batch.x)?;
         net.h0().write(&batch.h0)?;
-        let mut pass = Self { gru, net };
+        let mut pass = Self { gru, net, check: None };
         pass.time(1)?;
         let weights = pollster::block_on(pass.gru.read_weights())?;
         let expected = wgpu_gru::verify::expectation_of(&config, &unroll, &weights, &batch);
@@ -44,14 +45,26 @@ impl Pass {
         Ok(pass)
     }
 
+    /// The same with a look at every number that it leaves.
+    pub(crate) fn checked(self) -> Result<Self> {
+        let check = Some(self.net.finite_check()?);
+        Ok(Self { check, ..self })
+    }
+
     /// Seconds of a pass, until the GPU is done.
     fn time(&mut self, passes: u32) -> Result<f64> {
         let begin = Instant::now();
         for _ in 0..passes {
-            let net = &mut self.net;
-            self.gru.gpu().submit(|encoder| {
+            let Self { net, check, gru } = self;
+            gru.gpu().submit(|encoder| {
                 net.encode_forward(encoder)?;
-                if net.unroll().mode == Mode::Training { net.encode_backward(encoder) } else { Ok(()) }
+                if net.unroll().mode == Mode::Training {
+                    net.encode_backward(encoder)?;
+                }
+                if let Some(check) = check {
+                    check.encode(encoder);
+                }
+                Ok(())
             })?;
         }
         self.gru.gpu().wait_blocking()?;

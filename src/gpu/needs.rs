@@ -70,7 +70,7 @@ impl KernelSpec {
             return Some(self.bytes_of_type(element, overrides)? * self.value(length, overrides)?);
         }
         match ty {
-            "f32" | "u32" => Some(4),
+            "f32" | "u32" | "atomic<u32>" => Some(4),
             // As an element of an array.
             "vec3<f32>" | "vec4<f32>" => Some(16),
             alias => {

@@ -344,3 +344,13 @@ bindings! {
     }
     storage { state: read, gradient: read, parameter: read_write, momentum: read_write }
 }
+
+bindings! {
+    /// The first number of a tensor that is not finite.
+    FindNonFinite;
+    uniform(dynamic: false) params: FindNonFiniteParams {
+        offset: u32, steps: u32, rows: u32, columns: u32, step_stride: u32, row_stride: u32, reversed: u32,
+        workgroups: u32, found_offset: u32,
+    }
+    storage { input: read, found: read_write }
+}

@@ -60,4 +60,7 @@ kernels! {
     ADAM_PREPARE                 = "adam_prepare"       []                                             : AdamPrepare;
     ADAM                         = "adam"               []                                             : Adam;
     SGD                          = "sgd"                []                                             : Sgd;
+
+    // What looks at numbers.
+    FIND_NON_FINITE              = "find_non_finite"    []                                             : FindNonFinite;
 }

@@ -1,5 +1,6 @@
 //! Recurrent layers on the GPU: their parameters, and their unrolled forms.
 
+mod finite;
 mod make;
 mod memory;
 #[cfg(feature = "onnx")]

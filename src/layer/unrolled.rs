@@ -517,6 +517,10 @@ impl Unrolled {
         self.plan.roles().training.as_ref().ok_or(Error::NotTraining)
     }
 
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     fn tensor(&self, id: Option<Id>) -> Option<&Tensor> {
         id.map(|id| self.memory.tensor(id))
     }

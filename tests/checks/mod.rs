@@ -24,6 +24,7 @@ macro_rules! checks {
 pub(crate) mod classes;
 pub(crate) mod embedding;
 pub(crate) mod errors;
+pub(crate) mod finite;
 pub(crate) mod first_state;
 pub(crate) mod layer;
 pub(crate) mod long_sums;
@@ -59,6 +60,7 @@ pub(crate) const MODULES: &[(&str, &[(&str, Check)])] = &[
     ("passes", passes::CHECKS),
     ("first_state", first_state::CHECKS),
     ("tuning", tuning::CHECKS),
+    ("finite", finite::CHECKS),
     ("errors", errors::CHECKS),
 ];
 

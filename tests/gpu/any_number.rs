@@ -236,6 +236,14 @@ fn layers(gpu: &Gpu) {
             let state = Tensor::zeros(gpu, &[config.num_cells(), 1, config.hidden_size])?;
             FirstState::new(&state, &net)
         });
+        call("finite_check", || {
+            let check = net.finite_check()?;
+            gpu.submit(|encoder| {
+                check.encode(encoder);
+                Ok(())
+            })?;
+            check.read_blocking()
+        });
         call("set_dropout_seed", || net.set_dropout_seed(word));
         call("set_dropout_state", || net.set_dropout_state([word, word]));
         call("set_episode_starts", || net.set_episode_starts(&[true, false]));

@@ -7,7 +7,16 @@ use wgpu_gru::{Direction, Gpu, Gru, GruConfig, Saved, Tolerance, Unroll, Unrolle
 
 use crate::support::{adapter, assert_close, bits, forward, gru, largest, open_with, read, verify_batch};
 
-trials![small_bindings, few_workgroups, inference, one_step_a_chunk, directions_together, directions_apart, wavefront];
+trials![
+    small_bindings,
+    few_workgroups,
+    inference,
+    one_step_a_chunk,
+    directions_together,
+    directions_apart,
+    wavefront,
+    finite_check,
+];
 
 const CONFIG: [usize; 2] = [3, 5];
 const BATCH: usize = 3;
@@ -148,6 +157,47 @@ fn small_binding_limits() -> wgpu::Limits {
 
 fn small_bindings(gpu: &Gpu) {
     compare(gpu, small_binding_limits(), 9);
+}
+
+/// States that no binding holds whole are looked at piece by piece, in the order in which the steps were taken.
+fn finite_check(gpu: &Gpu) {
+    let small = small_device(gpu, small_binding_limits());
+    for direction in [Direction::Forward, Direction::Bidirectional] {
+        let config = config().direction(direction);
+        let gru = gru(&small, &config, &Weights::random(&config, 1));
+        let net = gru.unroll(Unroll::inference(STEPS, BATCH)).expect("an unroll");
+        let check = net.finite_check().expect("a check");
+        let states = net.states(0).expect("one layer");
+        let (width, zeros) = (config.output_size(), vec![0.0; states.len()]);
+        for steps in [vec![], vec![0], vec![STEPS - 1], vec![17, 43], vec![30, 31]] {
+            let mut host = zeros.clone();
+            for &step in &steps {
+                // States after a step lie one further: row 1, the last unit of each direction.
+                let row = ((step + 1) * BATCH + 1) * width;
+                host[row + 4] = f32::NAN;
+                host[row + width - 1] = f32::NAN;
+            }
+            states.write(&host).expect("as many");
+            small
+                .submit(|encoder| {
+                    check.encode(encoder);
+                    Ok(())
+                })
+                .expect("a submission");
+            let found = check.read_blocking().expect("places");
+            let of =
+                |name: &str| found.iter().find(|found| found.tensor == name).map(|found| (found.step, &found.place));
+            let place = vec![1, 4];
+            let at = |step: Option<&usize>| step.map(|&step| (Some(step), &place));
+            match direction {
+                Direction::Forward => assert_eq!(of("state of layer 0"), at(steps.first()), "{steps:?}"),
+                _ => {
+                    assert_eq!(of("state of layer 0, forward"), at(steps.first()), "{steps:?}");
+                    assert_eq!(of("state of layer 0, reverse"), at(steps.last()), "{steps:?}");
+                }
+            }
+        }
+    }
 }
 
 /// At most 4 workgroups in a direction, of at least 8 rows each.

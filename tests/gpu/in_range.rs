@@ -8,7 +8,7 @@ use wgpu_gru::harness::Placed;
 use wgpu_gru::reference::twins::matmul::MatmulParams;
 use wgpu_gru::rng::SplitMix64;
 use wgpu_gru::train::{Accumulation, Embedding, FirstState, LossOptions, Sgd, SgdOptions};
-use wgpu_gru::verify::Batch;
+use wgpu_gru::verify::{Batch, FiniteCheck};
 use wgpu_gru::wgpu::DeviceType;
 use wgpu_gru::{
     Cell, Config, Direction, Gpu, GruConfig, Recurrent, Reset, RnnConfig, Saved, Schedule, StreamOptions, Unroll,
@@ -30,6 +30,7 @@ fn every_kernel(gpu: &Gpu) {
     layers(&gpu);
     training_steps(&gpu);
     first_states(&gpu);
+    finite_checks(&gpu);
     numbered_things(&gpu);
     products(&gpu);
     streams(&gpu);
@@ -122,6 +123,22 @@ fn first_states(gpu: &Gpu) {
             net.encode_forward(encoder)?;
             net.encode_backward(encoder)?;
             first.encode_backward(encoder)
+        })
+        .expect("a submission");
+    }
+}
+
+/// Of everything that a layer of two directions leaves, and of tensors around a workgroup.
+fn finite_checks(gpu: &Gpu) {
+    let config = GruConfig::new(3, 5).direction(Direction::Bidirectional);
+    let net = Recurrent::new(gpu, config, 1).expect("a layer").unroll(Unroll::training(4, 3)).expect("an unroll");
+    let tensors = [1, 255, 257, 5000].map(|len| tensor(gpu, &[len], &vec![0.5; len]));
+    let named = tensors.iter().map(|tensor| ("a tensor".to_owned(), tensor));
+    for check in [net.finite_check(), FiniteCheck::new(named)] {
+        let check = check.expect("a check");
+        gpu.submit(|encoder| {
+            check.encode(encoder);
+            Ok(())
         })
         .expect("a submission");
     }

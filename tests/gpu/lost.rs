@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use wgpu_gru::train::{Adam, AdamOptions, Embedding, FirstState, Linear, Loss, Sgd, SgdOptions};
+use wgpu_gru::verify::FiniteCheck;
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Tensor, Unroll, Weights, verify, wgpu};
 
 use crate::support::{forward, open, own, read};
@@ -95,6 +96,8 @@ fn everything_else(gpu: &Gpu) {
         assert_lost(Adam::new([(&x, &d_x)], &AdamOptions::default()));
         assert_lost(Sgd::new([(&x, &d_x)], &SgdOptions::default()));
         assert_lost(FirstState::new(&state, &net));
+        assert_lost(FiniteCheck::new([("x".to_owned(), &x)]));
+        assert_lost(net.finite_check());
         assert_lost(gpu.wait_blocking());
         // What cannot fail does not panic.
         drop(x.write(&[0.0; 24]));

@@ -4,6 +4,7 @@
 use wgpu_gru::train::{
     Accumulation, Adam, AdamOptions, Embedding, FirstState, Linear, Loss, LossOptions, Sgd, SgdOptions,
 };
+use wgpu_gru::verify::FiniteCheck;
 use wgpu_gru::{Error, Gpu, Gru, GruConfig, Result, Tensor, Tolerance, Unroll, wgpu};
 
 use crate::support::{assert_close, open, read, record, settings, tensor};
@@ -17,7 +18,7 @@ type Use = fn(&Gpu) -> Result<()>;
 type Lower = fn(&mut wgpu::Limits);
 
 /// What is made, with a use of it whose numbers are looked at.
-const OBJECTS: [(&str, Use); 13] = [
+const OBJECTS: [(&str, Use); 14] = [
     ("adam", use_adam),
     ("sgd", use_sgd),
     ("squared error", use_squared_error),
@@ -31,6 +32,7 @@ const OBJECTS: [(&str, Use); 13] = [
     ("gru for inference", use_gru_inference),
     ("sgd over several passes", use_accumulation),
     ("first state", use_first_state),
+    ("finite check", use_finite_check),
 ];
 
 /// Which objects work on a device, by name.
@@ -203,6 +205,15 @@ fn use_gru_inference(gpu: &Gpu) -> Result<()> {
     use_layer(gpu, Unroll::inference(1, 2))
 }
 
+fn use_finite_check(gpu: &Gpu) -> Result<()> {
+    let bad = Tensor::from_slice(gpu, &[2, 2], &[1.0, 2.0, f32::INFINITY, 4.0])?;
+    let check = FiniteCheck::new([("bad".to_owned(), &bad)])?;
+    record(gpu, |encoder| check.encode(encoder));
+    let found = check.read_blocking()?;
+    assert_eq!(found[0].to_string(), "bad is not finite at [1, 0]", "the place");
+    Ok(())
+}
+
 /// All weights are 0: h = h0 / 2 after a step.
 fn use_first_state(gpu: &Gpu) -> Result<()> {
     let gru = Gru::new(gpu, GruConfig::new(1, 4), 1)?;
@@ -233,7 +244,7 @@ fn devices_of_low_limits(gpu: &Gpu) {
             |all| *all = wgpu::Limits::downlevel_defaults(),
             Works::AllBut(&["adam", "masked error", "cross-entropy", "gru", "gru for inference", "first state"]),
         ),
-        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, Works::None),
+        ("3 storage buffers", |all| all.max_storage_buffers_per_shader_stage = 3, Works::Only(&["finite check"])),
         (
             "4 storage buffers",
             |all| all.max_storage_buffers_per_shader_stage = 4,
@@ -247,9 +258,9 @@ fn devices_of_low_limits(gpu: &Gpu) {
         (
             "workgroups of 4 lines",
             |all| all.max_compute_workgroup_size_y = 4,
-            Works::Only(&["adam", "sgd", "sgd over several passes", "linear for inference"]),
+            Works::Only(&["adam", "sgd", "sgd over several passes", "linear for inference", "finite check"]),
         ),
-        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, Works::None),
+        ("3 bindings", |all| all.max_bindings_per_bind_group = 3, Works::Only(&["finite check"])),
         (
             "128 invocations",
             |all| all.max_compute_invocations_per_workgroup = 128,
@@ -273,7 +284,11 @@ fn devices_of_low_limits(gpu: &Gpu) {
             |all| all.max_dynamic_uniform_buffers_per_pipeline_layout = 0,
             Works::AllBut(&["gru", "gru for inference", "first state"]),
         ),
-        ("4 buffers", |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4, Works::None),
+        (
+            "4 buffers",
+            |all| all.max_buffers_and_acceleration_structures_per_shader_stage = 4,
+            Works::Only(&["finite check"]),
+        ),
         ("workgroups without depth", |all| all.max_compute_workgroup_size_z = 0, Works::None),
         ("buffers of 4 bytes", |all| all.max_buffer_size = 4, Works::None),
         ("bindings of 4 bytes", |all| all.max_storage_buffer_binding_size = 4, Works::None),

@@ -59,6 +59,7 @@ MODULES = [
         r"move_rows|number|copies",
         ["arrange", "stream", "options", "half", "past_a_grid", "in_range", "discrete options"],
     ),
+    (r"find_non_finite", ["finite", "chunks::finite_check", "in_range"]),
     (r"arrange|count", ["arrange", "options", "past_a_grid", "in_range"]),
     (r"pack|f16", ["single", "half", "past_a_grid", "nonfinite", "options", "in_range"]),
     (

@@ -12,6 +12,7 @@ pub mod count;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod embedding_backward;
+pub mod find_non_finite;
 pub mod frame;
 pub mod gates_f16;
 pub mod gather;
