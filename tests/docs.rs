@@ -58,7 +58,7 @@ fn tests_are_there() {
         .map(|rest| rest.split(['(', '<']).next().unwrap_or_default())
         .collect();
     let mut tests = 0;
-    for page in ["docs/options.md", "docs/weights.md"] {
+    for page in ["docs/options.md", "docs/weights.md", "docs/promises.md"] {
         let text = fs::read_to_string(root.join(page)).expect("a page");
         for line in text.lines().filter(|line| line.starts_with('|')) {
             for name in line.split('`').skip(1).step_by(2) {
