@@ -28,7 +28,7 @@ use crate::target::in_elements;
 ///     Ok(())
 /// })?;
 /// if let Some(first) = check.read_blocking()?.first() {
-///     panic!("{first}"); // "state of layer 0 is not finite at step 17, row 3, unit 5"
+///     panic!("{first}"); // "state of layer 0 is not finite at step 17, row 3, number 5"
 /// }
 /// # Ok(()) }
 /// ```

@@ -168,6 +168,8 @@ fn finite_check(gpu: &Gpu) {
         let net = gru.unroll(Unroll::inference(STEPS, BATCH)).expect("an unroll");
         let check = net.finite_check().expect("a check");
         let states = net.states(0).expect("one layer");
+        let binding = small.limits().max_storage_buffer_binding_size;
+        assert!(states.byte_len() > binding, "{} bytes of states, {binding} of a binding", states.byte_len());
         let (width, zeros) = (config.output_size(), vec![0.0; states.len()]);
         for steps in [vec![], vec![0], vec![STEPS - 1], vec![17, 43], vec![30, 31]] {
             let mut host = zeros.clone();
